@@ -1,0 +1,21 @@
+"""Which tests run where: `--toolkit NAME` selects those that need that environment, without it only those that need none."""
+
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--toolkit", help="run the tests that are marked toolkit(NAME), and only them")
+    parser.addoption("--all", action="store_true", help="run slow tests too")
+
+
+def pytest_collection_modifyitems(config, items):
+    toolkit, everything = config.getoption("--toolkit"), config.getoption("--all")
+
+    def wanted(item: pytest.Item) -> bool:
+        needs = item.get_closest_marker("toolkit")
+        slow = item.get_closest_marker("slow")
+        return (needs.args[0] if needs else None) == toolkit and (everything or not slow)
+
+    left_out = [item for item in items if not wanted(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if wanted(item)]

@@ -1,0 +1,20 @@
+"""Where tests find the small real samples that are not part of the repository."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def shared(relative: str) -> Path:
+    """Return the path of a shared sample, or skip the test and say which sample is missing.
+
+    The folder is the one that ``EDGE2GIANT_SHARED`` names, else ``shared`` beside the checkout.
+    """
+    folder = Path(os.environ.get("EDGE2GIANT_SHARED", ROOT.parent / "shared"))
+    path = folder / relative
+    if not path.exists():
+        pytest.skip(f"shared sample {relative} is not on this machine (set EDGE2GIANT_SHARED)")
+    return path

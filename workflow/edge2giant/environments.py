@@ -1,0 +1,99 @@
+"""Environments without conda: the pins of `envs/<stack>/<name>.yaml` installed as the virtual environment `.venvs/<stack>/<name>`.
+
+Reads the YAML that conda reads too, so there is one source of pins. A script `<name>.post-deploy.sh` beside it is run inside the
+finished environment, as Snakemake does for conda. Writes `.venvs` alone.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from edge2giant import errors, grid
+from edge2giant.errors import UserError
+
+
+def requirements(path: Path) -> list[str]:
+    """The pip pins of a conda environment file.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or holds no list of pip pins.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return next(part["pip"] for part in document["dependencies"] if isinstance(part, dict))
+    except FileNotFoundError:
+        known = sorted(p.relative_to(grid.ROOT / "envs").with_suffix("").as_posix() for p in (grid.ROOT / "envs").rglob("*.yaml"))
+        raise UserError("is missing", path, f"environments: {', '.join(known)}") from None
+    except (yaml.YAMLError, KeyError, TypeError, StopIteration):
+        raise UserError("is no conda environment with a pip section", path, "see envs/cpu/main.yaml") from None
+
+
+def make(name: str, root: Path = grid.ROOT) -> None:
+    """Make `.venvs/<name>` anew from `envs/<name>.yaml`; a half-made one never takes its place.
+
+    Raises
+    ------
+    UserError
+        If a pin cannot be installed.
+    """
+    recipe, target = root / "envs" / f"{name}.yaml", root / ".venvs" / name
+    pins = requirements(recipe)
+    uv = shutil.which("uv") or "uv"
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    python = target / "bin/python"
+    try:
+        run(uv, "venv", "-q", "--python", sys.executable, str(target))
+        run(
+            uv,
+            "pip",
+            "install",
+            "-q",
+            "--compile-bytecode",
+            "--python",
+            str(python),
+            "-r",
+            "/dev/stdin",
+            text="\n".join(pins),
+        )
+        script = recipe.with_suffix(".post-deploy.sh")
+        if script.exists():
+            run(
+                "bash",
+                str(script),
+                env={"CONDA_PREFIX": str(target), "PATH": f"{target}/bin:{os.environ['PATH']}"},
+            )
+    except subprocess.CalledProcessError as error:
+        shutil.rmtree(target, ignore_errors=True)
+        raise UserError(f"could not be installed: {error.stderr.strip()[-600:]}", recipe, "mend the pin it names") from None
+
+
+def run(*command: str, text: str = "", env: dict | None = None) -> None:
+    subprocess.run(
+        command,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | (env or {}) | {"UV_LINK_MODE": "hardlink"},
+    )
+
+
+def main() -> None:
+    top = argparse.ArgumentParser(prog="python -m edge2giant.environments", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+    making = commands.add_parser("make", help="install environments")
+    making.add_argument("names", nargs="+", metavar="STACK/NAME")
+    for name in top.parse_args().names:
+        make(name)
+
+
+if __name__ == "__main__":
+    sys.exit(errors.run(main))

@@ -1,0 +1,40 @@
+"""Why a row did not finish: one record each, kept outside Snakemake's outputs, gone once the row succeeds."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge2giant import grid, provenance, records
+from edge2giant.errors import UserError
+
+
+def path(journal: str | Path, study: str, row: grid.Row, phase: str) -> Path:
+    """Where the record of a row's failure in a phase lies."""
+    return Path(journal) / "failures" / study / row.path / f"{phase}.json"
+
+
+@contextlib.contextmanager
+def recorded(journal: str | Path, study: str, row: grid.Row, phase: str) -> Iterator[None]:
+    """Write a failure record if the block raises, remove an older one if it succeeds."""
+    target = path(journal, study, row, phase)
+    try:
+        yield
+    except Exception as error:
+        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        record = {
+            "schema": 1,
+            "study": study,
+            "model": row.model,
+            "method": row.method,
+            "bits": row.bits,
+            "benchmark": None,
+            "phase": phase,
+            "reason": " ".join(reason.split())[:2000] or type(error).__name__,
+            "log": os.environ.get("EDGE2GIANT_LOG"),
+            "time": provenance.now(),
+        }
+        with contextlib.suppress(UserError):
+            records.write_json(target, record, "failure")
+        raise
+    target.unlink(missing_ok=True)

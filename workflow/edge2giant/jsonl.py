@@ -1,0 +1,72 @@
+"""Files of one JSON object a line: read with the place of each row for messages, written whole or not."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from edge2giant import records
+from edge2giant.errors import UserError
+
+
+def read(
+    path: str | Path, schema: str | None = None, cure: str = "delete it and make it again"
+) -> Iterator[dict]:
+    """Yield the rows of a JSONL file; blank lines are skipped.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, UTF-8.
+    schema : str, optional
+        Schema that each row must fit (`workflow/schemas/<schema>.schema.json`).
+    cure : str
+        What the user is told to do about a bad file.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or a line is no JSON object or does not fit; the message names file and
+        line.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError("is missing", path, cure) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot be read ({error})", path, cure) from None
+    # not splitlines(): model output may hold U+2028 and its like inside a JSON string
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield parse(line, f"{path}:{number}", schema, cure)
+
+
+def parse(line: str, place: str, schema: str | None = None, cure: str | None = None) -> dict:
+    """Return the object of one line, or say in a `UserError` at which place it is wrong."""
+    try:
+        row = json.loads(line)
+        if "\\ud" in line.lower():
+            # half of a surrogate pair, as cut-off text may hold, could not be written as UTF-8 again
+            row = json.loads(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
+    except ValueError as error:
+        raise UserError(f"is no JSON ({error})", place, cure) from None
+    if not isinstance(row, dict):
+        raise UserError("is no JSON object", place, cure)
+    if schema and (wrong := records.problem(row, schema)):
+        raise UserError(f"does not fit schema {schema}: {wrong}", place, cure)
+    return row
+
+
+def line(row: dict) -> str:
+    """Return a row's one line, keys sorted, with its newline."""
+    return json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write(path: str | Path, rows: Iterable[dict], schema: str | None = None) -> None:
+    """Write rows atomically; a row that does not fit its schema stops all of them with a `UserError`."""
+    rows = list(rows)
+    for number, row in enumerate(rows, 1):
+        if schema and (wrong := records.problem(row, schema)):
+            raise UserError(f"not written, for row {number} does not fit schema {schema}: {wrong}", path)
+    with records.atomic(path) as stream:
+        stream.writelines(map(line, rows))
