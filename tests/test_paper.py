@@ -1,0 +1,445 @@
+"""The tables: printed digits, arrows, missing cells, escaping, and the command line."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from decimal import Decimal
+from html.parser import HTMLParser
+from pathlib import Path
+
+import factories
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pd = pytest.importorskip("pandas", reason="the paper room needs the workflow environment")
+pytest.importorskip("matplotlib", reason="the paper room needs the workflow environment")
+
+from edge2giant import records  # noqa: E402
+from edge2giant.errors import UserError  # noqa: E402
+from edge2giant.paper import frames, inputs, labels, numerals, render, tables  # noqa: E402
+from shared import ROOT  # noqa: E402
+
+CONFIG = ROOT / "config"
+HOSTILE = '<script>alert(1)</script> & "q" $x_1^2$ \\input{/etc/passwd} | `a` **b** %'
+METHODS = {
+    "fp16": ("FP16", None),
+    "fp8": ("FP8", "llmcompressor"),
+    "gptq-autogptq": ("GPTQ*", "AutoGPTQ"),
+    "gptq-llmcompressor": ("GPTQ**", "llmcompressor"),
+    "gptq-autoround": ("GPTQ***", "AutoRound"),
+    "smoothquant": ("SmoothQuant", "llmcompressor"),
+    "awq": ("AWQ", "AutoAWQ"),
+}
+MINIATURE = [
+    ("mini-2m", "fp16", "w16a16"),
+    ("mini-2m", "gptq-llmcompressor", "w4a16"),
+    ("mini-2m", "awq", "w4a16"),
+]
+
+
+@pytest.fixture
+def config(tmp_path) -> Path:
+    """A config folder with the real printed values and names of this test's own."""
+    folder = tmp_path / "config"
+    shutil.copytree(CONFIG / "published", folder / "published")
+    methods = {slug: {"label": label, "toolkit": toolkit} for slug, (label, toolkit) in METHODS.items()}
+    (folder / "recipes.yaml").write_text(json.dumps({"methods": methods}))
+    (folder / "models.yaml").write_text(json.dumps({"mini-2m": {"name": "Mini-2M"}, "hostile": {"name": HOSTILE}}))
+    (folder / "benchmarks.yaml").write_text(json.dumps({"arc_challenge": {"label": "ARC-c"}}))
+    return folder
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess:
+    """Run the room's command line as the workflow does."""
+    return subprocess.run(
+        [sys.executable, "-m", "edge2giant.paper", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(ROOT / "workflow"), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
+    )
+
+
+def arguments(config: Path, **changes):
+    """Arguments of the table command."""
+    values = {"source": "published", "config": config, "cells": [], "failures": [], "expected": None}
+    values |= {"beside_published": False, "models": "paper", "intervals": False} | changes
+    return type("Arguments", (), values)()
+
+
+def build(number: int, config: Path, **changes) -> tables.Table:
+    spec = tables.SPECS[number]
+    names, source = inputs.table_source(spec, arguments(config, **changes))
+    return tables.build(spec, source, tables.columns(spec, config, names), names)
+
+
+def regenerated(tmp_path: Path, config: Path, cells, number=1, failures=(), expected=None, **changes) -> tables.Table:
+    paths = factories.write_records(tmp_path / "cells", list(cells))
+    failed = factories.write_records(tmp_path / "failures", list(failures))
+    if expected is not None:
+        changes["expected"] = tmp_path / "expected.json"
+        changes["expected"].write_text(json.dumps(expected))
+    return build(number, config, source="cells", cells=paths, failures=failed, **changes)
+
+
+def expected_rows(rows=MINIATURE, **extra) -> list[dict]:
+    return [{"model": m, "method": s, "bits": b, "storage_gb": 0.004} | extra for m, s, b in rows]
+
+
+def test_factories_make_valid_records():
+    cells = factories.study_cells(MINIATURE)
+    assert [records.problem(cell, "cell") for cell in cells] == [None] * 39
+    assert records.problem(factories.make_failure(), "failure") is None
+
+
+def test_published_frames_hold_every_printed_row():
+    scores, ratings = frames.published_scores(CONFIG), frames.published_mt_bench(CONFIG)
+    assert scores.shape == (700, len(frames.SCORE_COLUMNS)) and list(scores.columns) == frames.SCORE_COLUMNS
+    assert ratings.shape == (432, len(frames.MT_BENCH_COLUMNS))
+    assert scores.drop_duplicates(frames.ROW).shape[0] == 50
+    assert ratings.drop_duplicates(frames.ROW).shape[0] == 36
+    assert ratings["method"].notna().all() and not (ratings["method"] == "gptq").any()
+    assert set(ratings["category"]) == {*labels.CATEGORIES, "turn 1", "turn 2", "average"}
+    first = scores.iloc[7]
+    assert (first["method"], first["bits"], first["printed"], first["printed_delta"]) == (
+        "gptq-autogptq",
+        "w4a16",
+        "51.28",
+        "-1.88",
+    )
+
+
+@pytest.mark.parametrize("number", [1, 2, 4, 5])
+def test_every_printed_value_stands_in_the_csv_with_its_digits(number, config):
+    """Golden: the CSV has exactly the digits and signed differences of the transcription."""
+    found = tables.tidy(build(number, config))
+    with (CONFIG / "published" / "scores.csv").open() as stream:
+        printed = [row for row in csv.DictReader(stream) if int(row["table"]) == number]
+    values = [found.loc[place // 7, row["benchmark"]] for place, row in enumerate(printed)]
+    deltas = [found.loc[place // 7, f"{row['benchmark']}_difference"] for place, row in enumerate(printed)]
+    assert values == [row["value"] for row in printed]
+    assert deltas == [row["printed_delta"] for row in printed]
+    assert list(found["storage_gb"]) == [row["storage_gb"] for row in printed if row["benchmark"] == "average"]
+
+
+@pytest.mark.parametrize("number", [6, 7])
+def test_printed_mt_bench_tables_keep_their_digits(number, config):
+    found = tables.tidy(build(number, config))
+    printed = frames.keep(frames.published_mt_bench(config), table=number)
+    columns = list(dict.fromkeys(printed["category"].str.replace(" ", "_")))
+    shown = [value for row in found[columns].itertuples(index=False) for value in row]
+    assert shown == list(printed["printed"])
+    assert len(found) == 36
+
+
+def test_table_1_has_the_paper_form(config):
+    table = build(1, config)
+    assert [group[0].model for group in table.groups][:2] == ["llama-2-7b-chat", "llama-2-13b-chat"]
+    assert len(table.rows) == 41 and len(table.groups) == 9
+    assert [row.method_label for row in table.groups[3]] == [
+        "FP16",
+        "FP8",
+        "GPTQ*",
+        "GPTQ**",
+        "GPTQ**",
+        "SmoothQuant",
+        "AWQ",
+    ]
+    assert [row.bits_label for row in table.groups[3]] == [
+        "16/16",
+        "8/8",
+        "4/16",
+        "4/16",
+        "8/16",
+        "8/8",
+        "4/16",
+    ]
+    assert not any(entry.score.arrow for row in table.rows if row.method == "fp16" for entry in row.entries)
+    assert all(entry.score.arrow for row in table.rows if row.method != "fp16" for entry in row.entries)
+    assert any(note == "Toolkits: GPTQ*: AutoGPTQ; GPTQ**: llmcompressor; GPTQ***: AutoRound." for note in table.notes)
+
+
+def test_off_grid_ratings_of_table_6_are_flagged(config):
+    """16 of the 96 printed FP16 ratings are no mean of 20 whole ratings (7.83), the others are (8.10)."""
+    table = build(6, config)
+    fp16 = [row for row in table.rows if row.method == "fp16"]
+    marked = [entry.score.text for row in fp16 for entry in row.entries[:8] if entry.marks]
+    assert len(marked) == 16 and "7.83" in marked and "8.10" not in marked
+    assert not any(row.mark for row in fp16)
+    assert all(row.mark == tables.COMPUTED for row in table.rows if row.method != "fp16")
+    assert any(note.startswith(tables.OFF_GRID) for note in table.notes)
+
+
+def test_printed_differences_that_do_not_add_up_are_flagged(config):
+    """13 of the 532 printed differences of Tables 1, 2, 4 and 5 are not score minus FP16."""
+    marked = [
+        (row.model, row.method, table.columns[place][0])
+        for table in (build(number, config) for number in (1, 2, 4, 5))
+        for row in table.rows
+        for place, entry in enumerate(row.entries)
+        if tables.WRONG_DELTA in entry.marks
+    ]
+    assert len(marked) == 13 and ("llama-3.2-3b-it", "fp8", "truthfulqa") in marked
+    state = tables.tidy(build(1, config)).set_index(["model", "method"])["truthfulqa_state"]
+    assert state["llama-3.2-3b-it", "FP8"] == "difference does not add up"
+
+
+@pytest.mark.parametrize(
+    ("value", "n", "wrong"),
+    [
+        ("8.10", 20, False),
+        ("8.1", 20, False),
+        ("7.83", 20, True),
+        ("6.67", 20, True),
+        ("10.00", 20, False),
+        ("6.69", 80, False),
+        ("0.33", 3, False),
+        ("0.34", 3, True),
+        ("0.66", 3, False),
+        ("0.67", 3, False),
+    ],
+)
+def test_off_grid(value, n, wrong):
+    assert numerals.off_grid(value, n) is wrong
+
+
+@given(st.integers(0, 10000), st.integers(0, 10000))
+def test_arrow_shows_the_sign_and_the_exact_size(value, base):
+    score, fp16 = f"{Decimal(value) / 100:.2f}", f"{Decimal(base) / 100:.2f}"
+    delta = numerals.difference(score, fp16)
+    text, direction = numerals.arrow(delta)
+    size = Decimal(text.strip(numerals.UP + numerals.DOWN))
+    assert size >= 0 and "-" not in text and "+" not in text
+    signed = {"up": size, "down": -size, "same": Decimal(0)}[direction]
+    assert signed == Decimal(score) - Decimal(fp16)
+    assert text[0] == {"up": numerals.UP, "down": numerals.DOWN, "same": "0"}[direction]
+    assert len(text.partition(".")[2]) == 2
+
+
+@given(st.floats(-1000, 1000, allow_nan=False))
+def test_fixed_never_strays_by_more_than_half_a_digit(value):
+    text = numerals.fixed(value)
+    assert abs(Decimal(text) - Decimal(repr(value))) <= Decimal("0.005")
+    assert text != "-0.00"
+
+
+@given(st.floats(1e-7, 1e5))
+def test_gigabytes_keep_three_significant_digits(size):
+    assert float(numerals.gigabytes(size)) == pytest.approx(size, rel=6e-3, abs=6e-8)
+
+
+def test_averages_and_differences_of_regenerated_tables(tmp_path, config):
+    table = regenerated(tmp_path, config, factories.study_cells(MINIATURE), expected=expected_rows())
+    fp16, gptq, _ = table.rows
+    assert [entry.score.text for entry in fp16.entries] == [
+        "50.00",
+        "51.00",
+        "52.00",
+        "53.00",
+        "54.00",
+        "55.00",
+        "52.50",
+    ]
+    assert gptq.entries[-1].score.text == "52.25" and gptq.entries[-1].score.arrow == numerals.DOWN + "0.25"
+    assert fp16.storage == "0.004" and fp16.model_label == "Mini-2M"
+
+
+def test_a_table_adds_up_to_what_it_shows(tmp_path, config):
+    """Rounding comes first: 50.004 and 49.996 both show 50.00, so that the difference is 0.00."""
+    made = [factories.make_cell(model="mini-2m", score=50.004)]
+    made += [factories.make_cell(model="mini-2m", method="awq", bits="w4a16", score=49.996)]
+    entry = regenerated(tmp_path, config, made).rows[1].entries[0]
+    assert (entry.score.text, entry.score.delta, entry.score.direction) == ("50.00", "0.00", "same")
+
+
+@pytest.mark.parametrize("kind", ["csv", "html", "md", "tex"])
+def test_failed_and_missing_cells_are_visible(kind, tmp_path, config):
+    """awq failed at gsm8k, nothing else of it ran; gptq lacks mmlu: nobody can take that for a score."""
+    cells = [c for c in factories.study_cells(MINIATURE[:2]) if c["cell"]["benchmark"] != "mmlu"]
+    failure = factories.make_failure(benchmark="gsm8k", phase="evaluate", reason="out of\nmemory at 78 GB")
+    table = regenerated(tmp_path, config, cells, failures=[failure], expected=expected_rows())
+    states = [entry.state for entry in table.rows[2].entries]
+    assert states == ["not run", "failed", "not run", "not run", "not run", "not run", "incomplete"]
+    assert table.rows[1].entries[3].state == "not run" and table.rows[1].entries[-1].state == "incomplete"
+    text = render.text(table, kind)
+    assert "failed" in text and "not run" in text
+    assert "out of memory at 78 GB" in text
+
+
+def test_failure_without_a_benchmark_stands_for_its_row(tmp_path, config):
+    table = regenerated(
+        tmp_path,
+        config,
+        factories.study_cells(MINIATURE[:2]),
+        failures=[factories.make_failure()],
+        expected=expected_rows(),
+    )
+    assert {entry.state for entry in table.rows[2].entries[:-1]} == {"failed"}
+    assert {entry.reason for entry in table.rows[2].entries[:-1]} == {"quantize: out of memory"}
+
+
+def test_benchmarks_outside_the_study_are_not_called_missing(tmp_path, config):
+    rows = expected_rows(MINIATURE[:1], benchmarks=["arc_challenge"])
+    table = regenerated(tmp_path, config, [factories.make_cell(model="mini-2m")], expected=rows)
+    assert [entry.state for entry in table.rows[0].entries] == ["ok", *["not planned"] * 5, "incomplete"]
+
+
+def test_rows_of_the_appendix_leave_the_main_table(tmp_path, config):
+    """Gemma-2B is printed in Table 4, Llama-2-7B in Table 1; a model unknown to the paper goes to Table 1."""
+    rows = expected_rows([(m, "fp16", "w16a16") for m in ("gemma-2b-it", "llama-2-7b-chat", "mini-2m")])
+    shown = {number: [row.model for row in regenerated(tmp_path, config, [], number, expected=rows).rows] for number in (1, 4)}
+    assert shown == {1: ["llama-2-7b-chat", "mini-2m"], 4: ["gemma-2b-it"]}
+
+
+def test_printed_values_stand_beside(tmp_path, config):
+    cell = factories.make_cell(model="llama-2-7b-chat", method="awq", bits="w4a16", study="paper", score=52.0)
+    base = factories.make_cell(model="llama-2-7b-chat", study="paper", score=53.5)
+    table = regenerated(tmp_path, config, [cell, base], beside_published=True)
+    assert [row.method for row in table.rows] == ["fp16", "awq"]
+    entry = table.rows[1].entries[0]
+    assert (entry.score.text, entry.score.delta) == ("52.00", "-1.50")
+    assert (entry.published.text, entry.published.delta) == ("52.47", "-0.69")
+    assert "52.47" in render.text(table, "html") and "52.47" in render.text(table, "tex")
+    assert tables.tidy(table).loc[1, "arc_challenge_published_difference"] == "-0.69"
+
+
+class Tags(HTMLParser):
+    """Counts tags and attributes of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.attributes = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+
+
+def test_hostile_labels_stay_text(tmp_path, config):
+    rows = [("hostile", "fp16", "w16a16"), ("hostile", "awq<b>", "w4a16")]
+    failure = factories.make_failure(model="hostile", method="awq<b>", reason=HOSTILE)
+    table = regenerated(tmp_path, config, factories.study_cells(rows[:1]), failures=[failure], expected=expected_rows(rows))
+    page = Tags()
+    page.feed(render.text(table, "html"))
+    assert "script" not in page.tags and "b" not in page.tags
+    assert not [name for name in page.attributes if name.startswith("on")]
+    markdown = render.text(table, "md")
+    assert "<script" not in markdown and "**b**" not in markdown
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in lines} == {12}
+    tex = render.text(table, "tex")
+    assert "\\input{" not in tex and "\\textbackslash{}input" in tex
+
+
+def test_html_is_accessible_and_whole(config):
+    text = render.text(build(1, config), "html")
+    page = Tags()
+    page.feed(text)
+    assert page.tags.count("caption") == 1 and page.tags.count("tbody") == 9
+    assert text.count('scope="col"') == 11 and text.count('scope="row"') == 41 and text.count('scope="rowgroup"') == 9
+    assert not {"link", "img", "iframe"} & set(page.tags) and "http" not in text
+    assert "prefers-color-scheme: dark" in text
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not on this machine")
+@pytest.mark.slow
+def test_tex_compiles(tmp_path, config):
+    rows = [("hostile", "fp16", "w16a16"), ("hostile", "awq", "w4a16")]
+    failure = factories.make_failure(model="hostile", reason=HOSTILE)
+    table = regenerated(tmp_path, config, factories.study_cells(rows[:1]), failures=[failure], expected=expected_rows(rows))
+    render.write(table, tmp_path / "table1")
+    packages = r"\usepackage{booktabs}\usepackage{graphicx}"
+    page = r"\documentclass{article}" + packages + r"\begin{document}\input{table1}\end{document}"
+    (tmp_path / "page.tex").write_text(page)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_two_runs_write_the_same_bytes(tmp_path, config):
+    for folder in ("a", "b"):
+        render.write(build(2, config), tmp_path / folder / "table2")
+    for kind in ("csv", "html", "md", "tex"):
+        assert (tmp_path / f"a/table2.{kind}").read_bytes() == (tmp_path / f"b/table2.{kind}").read_bytes()
+
+
+def test_same_cell_twice_is_refused(tmp_path):
+    paths = factories.write_records(tmp_path, [factories.make_cell(), factories.make_cell()])
+    with pytest.raises(UserError, match="same cell"):
+        frames.cell_scores(paths)
+
+
+def test_cells_of_two_studies_are_refused(tmp_path, config):
+    with pytest.raises(UserError, match="several studies"):
+        regenerated(tmp_path, config, [factories.make_cell(), factories.make_cell(study="smoke")])
+
+
+def test_mt_bench_parts_become_categories(tmp_path):
+    cell = factories.make_cell(benchmark="mt_bench", score=6.5, ratings={"stem": 7.25, "turn 2": 6.0})
+    frame = frames.cell_mt_bench(factories.write_records(tmp_path, [cell]))
+    found = frame.set_index(["table", "category"])["value"]
+    assert found[6, "stem"] == 7.25 and found[7, "turn 2"] == 6.0 and found[6, "average"] == found[7, "average"] == 6.5
+    assert len(frame) == 12
+
+
+def test_command_writes_all_formats(tmp_path):
+    done = run("table", "--number", 1, "--source", "published", "--config", CONFIG, "--out-prefix", tmp_path / "t1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(tmp_path / f"t1.{kind}") for kind in ("csv", "tex", "html", "md")]
+    frame = pd.read_csv(tmp_path / "t1.csv")
+    assert frame.shape[0] == 41 and frame["average"].max() == 82.20
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "cannot be read as JSON"), ('{"schema": 1}', "does not fit schema cell")],
+)
+def test_a_bad_cell_is_one_line(tmp_path, text, message):
+    bad = tmp_path / "bad.json"
+    bad.write_text(text)
+    done = run(
+        "table",
+        "--number",
+        1,
+        "--source",
+        "cells",
+        "--cells",
+        bad,
+        "--config",
+        CONFIG,
+        "--out-prefix",
+        tmp_path,
+    )
+    assert done.returncode == 2 and message in done.stderr and str(bad) in done.stderr
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_a_bad_row_list_is_one_line(tmp_path):
+    rows = tmp_path / "rows.json"
+    rows.write_text('[{"model": "a"}]')
+    done = run(
+        "table",
+        "--number",
+        1,
+        "--source",
+        "cells",
+        "--expected",
+        rows,
+        "--config",
+        CONFIG,
+        "--out-prefix",
+        tmp_path / "t",
+    )
+    assert done.returncode == 2 and "entry 0" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_storage_says_whether_it_is_nominal_or_measured(tmp_path, config):
+    made = [factories.make_cell(model="mini-2m", checkpoint={"bytes": 4_250_000})]
+    nominal = regenerated(tmp_path, config, made, expected=expected_rows(MINIATURE[:1]))
+    measured = regenerated(tmp_path, config, made)
+    assert (nominal.rows[0].storage, measured.rows[0].storage) == ("0.004", "0.00425")
+    assert list(tables.tidy(nominal)["storage_measured_gb"]) == ["0.00425"]
+    assert any("nominal" in note for note in nominal.notes) and any("measured" in note for note in measured.notes)

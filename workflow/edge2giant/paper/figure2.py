@@ -1,0 +1,173 @@
+"""Figure 2: MT-Bench by the eight categories for FP16, GPTQ and AWQ, one panel a model.
+
+The paper's text names the models and what is compared, not the axes; the radar is the usual form of
+MT-Bench. A second form has points with intervals, since lines of a radar cannot carry an error.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from edge2giant import records
+from edge2giant.paper import labels, plotting
+
+Z95 = 1.959963984540054
+COLUMNS = ["source", "model", "method", "bits", "category", "value", "stderr", "value_source"]
+
+
+@dataclass(frozen=True)
+class Panels:
+    """What Figure 2 shows.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        MT-Bench frame (see `frames`), categories only.
+    models : tuple of str
+        One column of panels each.
+    sources : tuple of (source, title)
+        One row of panels each.
+    """
+
+    frame: pd.DataFrame
+    models: tuple[str, ...]
+    sources: tuple[tuple[str, str], ...]
+
+    def schemes(self, source: str, model: str) -> list[tuple[str, str, pd.DataFrame]]:
+        """Method, bits and the eight ratings (index: category) of one panel; FP16 first."""
+        chosen = self.frame[(self.frame["source"] == source) & (self.frame["model"] == model)]
+        groups = [
+            (method, bits, group.set_index("category").reindex(labels.CATEGORIES))
+            for (method, bits), group in chosen.groupby(["method", "bits"], sort=False)
+        ]
+        return sorted(groups, key=lambda group: group[0] != "fp16")
+
+
+def _angles() -> np.ndarray:
+    return np.linspace(0, 2 * np.pi, len(labels.CATEGORIES), endpoint=False)
+
+
+def _radar_axes(axes) -> None:
+    axes.set_theta_offset(math.pi / 2)
+    axes.set_theta_direction(-1)
+    axes.set_ylim(0, 10)
+    axes.set_yticks([2, 4, 6, 8, 10])
+    axes.set_yticklabels(["2", "4", "6", "8", "10"], color=plotting.GREY, fontsize=7)
+    axes.set_rlabel_position(22.5)
+    axes.set_xticks(_angles())
+    axes.set_xticklabels([labels.category(name) for name in labels.CATEGORIES])
+    axes.tick_params(axis="x", pad=-2)
+    for text, angle in zip(axes.get_xticklabels(), _angles(), strict=True):
+        side = math.sin(angle)
+        text.set_horizontalalignment("center" if abs(side) < 0.1 else "left" if side > 0 else "right")
+
+
+def _radar(axes, schemes, names: labels.Labels) -> None:
+    """Draw one panel; a category without a rating leaves a gap."""
+    _radar_axes(axes)
+    angles = np.append(_angles(), 2 * np.pi)
+    for method, bits, ratings in schemes:
+        colour, marker, line = plotting.style(method)
+        values = np.append(ratings["value"].to_numpy(), ratings["value"].iloc[0])
+        axes.plot(
+            angles,
+            values,
+            color=colour,
+            linestyle=line,
+            marker=marker,
+            markersize=3.8,
+            linewidth=1.4,
+            label=_name(names, method, bits),
+            clip_on=False,
+        )
+        if method == "fp16":
+            axes.fill(angles, values, color=colour, alpha=0.07, linewidth=0)
+
+
+def _points(axes, schemes, names: labels.Labels) -> None:
+    """Draw one panel of points, with 95% intervals where a standard error is known."""
+    places = np.arange(len(labels.CATEGORIES))
+    for number, (method, bits, ratings) in enumerate(schemes):
+        colour, marker, _ = plotting.style(method)
+        shift = 0.24 * (number - (len(schemes) - 1) / 2)
+        low, high = _interval(ratings)
+        axes.errorbar(
+            ratings["value"],
+            places + shift,
+            xerr=[low, high],
+            fmt=marker,
+            color=colour,
+            markersize=4.2,
+            elinewidth=1.1,
+            capsize=1.8,
+            label=_name(names, method, bits),
+        )
+    axes.set_yticks(places)
+    first = axes.get_subplotspec().is_first_col()
+    axes.set_yticklabels([labels.category(name) if first else "" for name in labels.CATEGORIES])
+    axes.set_ylim(len(places) - 0.5, -0.5)
+    axes.set_xlim(0.8, 10.2)
+    axes.set_xticks([1, 2, 4, 6, 8, 10])
+    axes.set_xlabel("Mean rating (1 to 10)")
+
+
+def _interval(ratings: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths of the 95% interval below and above each mean, kept inside the scale of ratings."""
+    width = Z95 * ratings["stderr"].fillna(0).to_numpy(float)
+    values = ratings["value"].fillna(1).to_numpy(float)
+    return np.minimum(width, values - 1).clip(0), np.minimum(width, 10 - values).clip(0)
+
+
+def _name(names: labels.Labels, method: str, bits: str) -> str:
+    return labels.scheme(names, method, bits)
+
+
+def draw(panels: Panels, names: labels.Labels, intervals: bool) -> Figure:
+    """Draw every panel.
+
+    Parameters
+    ----------
+    panels : Panels
+        What to show.
+    names : Labels
+        Names of models and methods.
+    intervals : bool
+        Points with 95% intervals (1.96 standard errors) instead of a radar.
+    """
+    plotting.use_style()
+    cases = [(source, title, model) for source, title in panels.sources for model in panels.models]
+    across = len(panels.models) if len(panels.models) <= 4 or len(panels.sources) > 1 else 4
+    down = math.ceil(len(cases) / across)
+    figure, grid = plt.subplots(
+        down,
+        across,
+        figsize=(3.45 * across, (3.2 if intervals else 3.15) * down + 0.4),
+        subplot_kw={} if intervals else {"projection": "polar"},
+        squeeze=False,
+        layout="constrained",
+    )
+    axes = list(grid.flat)
+    for panel, (source, title, model) in zip(axes, cases, strict=False):
+        schemes = panels.schemes(source, model)
+        (_points if intervals else _radar)(panel, schemes, names)
+        panel.set_title(names.model(model) + (f"\n{title}" if len(panels.sources) > 1 else ""), pad=8)
+        if not schemes:
+            plotting.empty(panel, "no score")
+    for panel in axes[len(cases) :]:
+        panel.set_axis_off()
+    plotting.shared_legend(figure, axes, [names.method(method) for method in plotting.STYLES])
+    return figure
+
+
+def write(panels: Panels, names: labels.Labels, intervals: bool, prefix: str | Path) -> list[Path]:
+    """Write `<prefix>.pdf`, `.svg`, `.png`, and `.csv` with the numbers drawn."""
+    paths = plotting.save(draw(panels, names, intervals), prefix, ("pdf", "svg", "png"))
+    shown = panels.frame[panels.frame["model"].isin(panels.models)]
+    with records.atomic(f"{prefix}.csv") as stream:
+        shown[COLUMNS].to_csv(stream, index=False, lineterminator="\n")
+    return [*paths, Path(f"{prefix}.csv")]

@@ -1,0 +1,72 @@
+"""Digits and arrows as the paper prints them; exact decimal arithmetic, so no digit is made up."""
+
+import math
+from decimal import ROUND_HALF_UP, Decimal
+
+UP, DOWN = "\N{UPWARDS ARROW}", "\N{DOWNWARDS ARROW}"
+
+
+def fixed(value: float, digits: int = 2) -> str:
+    """Round a score half up to a fixed number of digits, by its shortest decimal text."""
+    text = str(Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
+    return text.removeprefix("-") if Decimal(text) == 0 else text
+
+
+def gigabytes(value: float | None) -> str:
+    """Print a storage size without trailing zeros; an unknown size is a dash."""
+    if value is None or math.isnan(value):
+        return "\N{EN DASH}"
+    digits = max(0, 3 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:.{min(digits, 7)}f}".rstrip("0").rstrip(".") if digits else f"{value:.0f}"
+
+
+def difference(value: str, baseline: str) -> str:
+    """Signed difference of two printed numbers, so that a table always adds up to what it shows."""
+    delta = Decimal(value) - Decimal(baseline)
+    return f"{delta:+}" if delta else str(abs(delta))
+
+
+def equal(one: str, other: str) -> bool:
+    """Whether two decimal texts are the same number, whatever digits they are written with."""
+    return Decimal(one) == Decimal(other)
+
+
+def arrow(delta: str) -> tuple[str, str]:
+    """Turn a signed difference into the paper's arrow form.
+
+    Parameters
+    ----------
+    delta : str
+        Such as `+0.47`, `-8.04` or `0.00`.
+
+    Returns
+    -------
+    text : str
+        Arrow and digits without sign; no arrow for zero.
+    direction : str
+        `up`, `down` or `same`.
+    """
+    size = delta.lstrip("+-")
+    number = Decimal(delta)
+    if number > 0:
+        return UP + size, "up"
+    if number < 0:
+        return DOWN + size, "down"
+    return size, "same"
+
+
+def off_grid(value: str, n: int) -> bool:
+    """Whether a printed mean of `n` whole ratings is impossible, however it was cut or rounded.
+
+    Parameters
+    ----------
+    value : str
+        The printed mean.
+    n : int
+        Number of ratings behind it.
+    """
+    printed = Decimal(value)
+    unit = Decimal(1).scaleb(printed.as_tuple().exponent)
+    total = int(printed * n)
+    candidates = (Decimal(k) / n for k in (total - 1, total, total + 1, total + 2))
+    return not any(abs(candidate - printed) <= unit / 2 or 0 <= candidate - printed < unit for candidate in candidates)

@@ -1,0 +1,86 @@
+"""Write a table as CSV, TeX, HTML and Markdown through the templates beside this module."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from edge2giant import records
+from edge2giant.paper import numerals, tables
+
+TEMPLATES = Path(__file__).parent / "templates"
+TEX = {
+    "\\": r"\textbackslash{}",
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "[": "{[}",
+    "]": "{]}",
+    numerals.UP: r"$\uparrow$",
+    numerals.DOWN: r"$\downarrow$",
+    tables.OFF_GRID: r"$^\dagger$",
+    tables.COMPUTED: r"$^\ddagger$",
+    tables.WRONG_DELTA: r"$^{\S}$",
+    "\N{EN DASH}": "--",
+    "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
+}
+
+
+def tex_text(value: object) -> str:
+    """Make a text harmless in TeX: every special character is printed, none is obeyed; one line."""
+    text = "".join(TEX.get(char, char if char.isprintable() else " ") for char in str(value))
+    return " ".join(text.split())
+
+
+def markdown_text(value: object) -> str:
+    """Make a text harmless in a Markdown table: no markup, no HTML, no column break; one line."""
+    text = str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return " ".join(re.sub(r"([\\`*_{}\[\]|~])", r"\\\1", text).split())
+
+
+@cache
+def _environment(kind: str) -> jinja2.Environment:
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    common = {
+        "loader": loader,
+        "trim_blocks": True,
+        "lstrip_blocks": True,
+        "keep_trailing_newline": True,
+        "undefined": jinja2.StrictUndefined,
+    }
+    if kind == "html":
+        return jinja2.Environment(autoescape=True, **common)
+    if kind == "md":
+        return jinja2.Environment(finalize=markdown_text, **common)
+    delimiters = {"block_start_string": "<%", "block_end_string": "%>", "variable_start_string": "<<"}
+    delimiters |= {"variable_end_string": ">>", "comment_start_string": "<#", "comment_end_string": "#>"}
+    return jinja2.Environment(finalize=tex_text, **delimiters, **common)
+
+
+def text(table: tables.Table, kind: str) -> str:
+    """Render a table.
+
+    Parameters
+    ----------
+    table : Table
+        See `tables.build`.
+    kind : {'csv', 'tex', 'html', 'md'}
+        Format.
+    """
+    if kind == "csv":
+        return tables.tidy(table).to_csv(index=False, lineterminator="\n")
+    return _environment(kind).get_template(f"table.{kind}.j2").render(table=table)
+
+
+def write(table: tables.Table, prefix: str | Path) -> list[Path]:
+    """Write `<prefix>.csv`, `.tex`, `.html` and `.md`, each whole or not at all."""
+    paths = []
+    for kind in ("csv", "tex", "html", "md"):
+        path = Path(f"{prefix}.{kind}")
+        with records.atomic(path) as stream:
+            stream.write(text(table, kind))
+        paths.append(path)
+    return paths
