@@ -1,0 +1,128 @@
+"""The audit of the paper's tables, and what it says about tables that were tampered with."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+from edge2giant.audit import __main__ as command
+from edge2giant.audit import findings
+from edge2giant.errors import UserError
+
+CONFIG = Path(__file__).resolve().parent.parent / "config"
+
+
+@pytest.fixture(scope="module")
+def audit():
+    return findings.run(CONFIG, [])
+
+
+@pytest.fixture
+def copy(tmp_path):
+    shutil.copytree(CONFIG, tmp_path / "config")
+    return tmp_path / "config"
+
+
+def edit(config, name, **change):
+    """Change one printed cell: find by all columns but `to`, set its column to `to`."""
+    path, (column, new) = config / "published" / name, change.pop("to")
+    with path.open(newline="") as handle:
+        lines = list(csv.DictReader(handle))
+    hits = [line for line in lines if all(line[key] == value for key, value in change.items())]
+    assert len(hits) == 1
+    hits[0][column] = new
+    with path.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def by_id(audit):
+    return {finding.id: finding for finding in audit.findings}
+
+
+def test_known_misprints_and_their_corrections(audit):
+    found = by_id(audit)
+    fp16 = found["average/T1/llama-3.2-3b-it/fp16/w16a16/average"]
+    assert "truthfulqa: 47.79 to 49.79 (one digit)" in fp16.correction
+    gpqa = found["grid/T2/llama-3.1-405b-it/fp8/w8a8/gpqa"]
+    assert "27.37 to 27.47" in gpqa.correction
+    arrow = found["difference/T5/gemma-2b-it/gptq-autogptq/w4a16/average"]
+    assert arrow.correction.endswith("-0.05 to +0.05 (one arrow)")
+    assert {finding.severity for finding in (fp16, gpqa, arrow)} == {findings.ERROR}
+
+
+def test_counts_that_the_documentation_states(audit):
+    assert audit.counts() == {"error": 20, "doubtful": 6, "note": 51}
+    assert len(audit.changes()) == 8
+
+
+def test_which_sets_fit(audit):
+    verdicts = {(one.column, one.grid.name): one.verdict for one in audit.evidence}
+    assert verdicts["gpqa", "extended"] == "fits"
+    assert {verdicts["gpqa", name] for name in ("main", "diamond", "all")} == {"rejected"}
+    assert verdicts["winogrande", "validation"] == "fits"
+    assert verdicts["winogrande", "test"] == "rejected"
+    assert verdicts["math_lvl5", "micro"] == "rejected"
+    assert verdicts["mmlu", "test"] == "no power"
+    assert {"hellaswag", "mmlu", "truthfulqa", "bbh", "ifeval", "musr"} <= set(audit.ungridded)
+
+
+def test_ids_are_unique(audit):
+    assert len(by_id(audit)) == len(audit.findings)
+
+
+def test_a_changed_cell_is_found_with_its_correction(copy):
+    where = {"table": "1", "model": "llama-2-7b-chat", "method": "awq", "benchmark": "gsm8k"}
+    edit(copy, "scores.csv", **where, to=("value", "19.93"))
+    found = by_id(findings.run(copy, []))["difference/T1/llama-2-7b-chat/awq/w4a16/gsm8k"]
+    assert found.correction.endswith("gsm8k: 19.93 to 19.63 (one digit)")
+
+
+def test_a_mended_cell_is_no_longer_found(copy):
+    where = {"table": "1", "model": "llama-3.2-3b-it", "method": "fp16", "benchmark": "truthfulqa"}
+    edit(copy, "scores.csv", **where, to=("value", "49.79"))
+    found = by_id(findings.run(copy, []))
+    assert not [name for name in found if "llama-3.2-3b-it" in name and "truthfulqa" in name]
+    assert "average/T1/llama-3.2-3b-it/fp16/w16a16/average" not in found
+
+
+def test_measured_bytes_are_compared(tmp_path):
+    record = '{"model": "llama-3.2-1b-it", "method": "fp8", "bits": "w8a8", "bytes": 2020000000}'
+    path = tmp_path / "checkpoint.json"
+    path.write_text(record)
+    found = by_id(findings.run(CONFIG, [path]))
+    assert found["measured/T1/llama-3.2-1b-it/fp8/w8a8"].recomputed == "2.02"
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "other.json"
+    path.write_text("{}")
+    with pytest.raises(UserError, match="neither a checkpoint nor a cell"):
+        findings.run(CONFIG, [path])
+
+
+def test_a_bad_grid_file_is_refused(copy):
+    path = copy / "published" / "grids.yaml"
+    path.write_text("gpqa: {sets: {main: {label: main, parts: [[0, 0]]}}}\n")
+    with pytest.raises(UserError, match="gpqa"):
+        findings.run(copy, [])
+
+
+def test_the_command_writes_the_same_bytes_twice(tmp_path, capsys):
+    for name in ("one", "two"):
+        command.main(["--config", str(CONFIG), "--out-prefix", str(tmp_path / name / "audit")])
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert files == sorted(["audit.html", *(f"audit{s}.csv" for s in ("", "_grids", "_storage", "_rounding", "_checks"))])
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert "20 error, 6 doubtful, 51 note" in capsys.readouterr().out
+
+
+def test_the_page_escapes_what_it_prints(tmp_path, copy):
+    path = copy / "published" / "grids.yaml"
+    path.write_text(path.read_text().replace("label: GPQA main", "label: <script>alert(1)</script>"))
+    command.main(["--config", str(copy), "--out-prefix", str(tmp_path / "audit")])
+    text = (tmp_path / "audit.html").read_text()
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text

@@ -1,0 +1,52 @@
+"""``python -m edge2giant.audit``: audit the printed tables.
+
+Reads ``<config>/published``, ``<config>/models.yaml`` and, when given, checkpoint or cell records.
+Writes ``<out-prefix>.csv``, ``.html`` and four more CSVs. Never changes a printed number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge2giant import errors
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(prog="python -m edge2giant.audit", description="Audit the printed tables.")
+    parser.add_argument("--config", type=Path, default=Path("config"), help="folder with published/ (config)")
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="checkpoint.json or cell records with measured bytes",
+    )
+    parser.add_argument(
+        "--out-prefix",
+        type=Path,
+        required=True,
+        help="such as paper_figures/published/audit: folder and start of the names",
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the audit and print what was found."""
+    options = arguments(argv)
+    from edge2giant.audit import findings, report
+
+    audit = findings.run(options.config, options.checkpoints)
+    paths = report.write(audit, options.out_prefix)
+    counts = ", ".join(f"{number} {severity}" for severity, number in audit.counts().items())
+    rules = sum(row["rules"] for row in report.check_rows(audit))
+    settled = sum(bool(finding.correction) for finding in audit.findings)
+    changes = f"{len(audit.changes())} changes of one number would settle {settled}"
+    print(f"{rules} rules checked: {counts}; {changes}")
+    print("\n".join(str(path) for path in paths))
+
+
+if __name__ == "__main__":
+    sys.exit(errors.run(main))

@@ -1,0 +1,230 @@
+"""What printed numbers owe each other: averages, differences, turns, grids.
+
+Every rule is a `Constraint`: the printed numbers that it ties together and a function that recomputes one of
+them from the others. Keeping the rules as data lets `corrections` ask what a changed digit would do to all
+other rules that the same number stands in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from edge2giant.audit.exact import EXACT, OFF, ROUNDING, agreement, number, show, unit
+from edge2giant.audit.grids import Grid
+from edge2giant.audit.printed import Row, baseline
+
+Key = tuple[str, str, str]
+Texts = Mapping[Key, str]
+
+CATEGORIES_TABLE, TURNS_TABLE = 6, 7
+TURNS = ("turn 1", "turn 2")
+AVERAGE = "average"
+RATING = (Fraction(1), Fraction(10))
+ANSWERS_PER_TURN = 80
+#: Where a category mean can come from, and the steps per point that it then has; the most ordinary first.
+RATING_SOURCES = (
+    ("20 whole ratings", 20),
+    ("20 ratings, one with a half point", 40),
+    ("19 whole ratings", 19),
+    ("18 whole ratings", 18),
+    ("20 ratings, one with a tenth of a point", 200),
+    ("17 whole ratings", 17),
+    ("16 whole ratings", 16),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Result of one rule: the printed text, the recomputed one, and how well they agree."""
+
+    printed: str
+    recomputed: str
+    level: str
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """One rule over printed numbers.
+
+    Attributes
+    ----------
+    kind : str
+        ``average``, ``difference``, ``grid``, ``turns``, ``tables`` or ``ratings``.
+    subject : Key
+        The number that the rule recomputes, as (row name, column, value or delta).
+    keys : tuple of Key
+        All numbers that the rule reads, the subject among them.
+    check : callable
+        From the texts of all printed numbers to an `Outcome`.
+    """
+
+    kind: str
+    subject: Key
+    keys: tuple[Key, ...]
+    check: Callable[[Texts], Outcome]
+
+    @property
+    def name(self) -> str:
+        """Identity of the rule, stable between runs."""
+        row, column, _ = self.subject
+        return f"{self.kind}/{row}/{column}".replace(" ", "-")
+
+
+def texts_of(rows: list[Row]) -> dict[Key, str]:
+    """Return every printed number by its key."""
+    texts = {}
+    for row in rows:
+        texts |= {row.key(column): text for column, text in row.values.items()}
+        texts |= {row.key(column, "delta"): text for column, text in row.deltas.items()}
+    return texts
+
+
+def _mean(texts: Texts, keys: tuple[Key, ...]) -> tuple[Fraction, Fraction]:
+    """Return the mean of printed numbers and the most by which unprinted digits can shift it."""
+    values = [number(texts[key]) for key in keys]
+    return sum(values) / len(keys), sum(unit(texts[key]) for key in keys) / len(keys)
+
+
+def _mean_rule(kind: str, subject: Key, members: tuple[Key, ...], signed: bool = False) -> Constraint:
+    def check(texts: Texts) -> Outcome:
+        mean, slack = _mean(texts, members)
+        return Outcome(texts[subject], show(mean, signed=signed), agreement(mean, texts[subject], slack))
+
+    return Constraint(kind, subject, (*members, subject), check)
+
+
+def average(row: Row) -> Constraint:
+    """The printed average is the mean of the printed cells of its row."""
+    members = tuple(row.key(column) for column in row.values if column != AVERAGE)
+    return _mean_rule("average", row.key(AVERAGE), members)
+
+
+def average_delta(row: Row) -> Constraint:
+    """The printed average difference is the mean of the printed differences of its row (Table 6)."""
+    members = tuple(row.key(column, "delta") for column in row.deltas if column != AVERAGE)
+    return _mean_rule("average", row.key(AVERAGE, "delta"), members, signed=True)
+
+
+def difference(row: Row, base: Row, column: str) -> Constraint:
+    """The printed difference is the value less the FP16 value of the same model and table."""
+    delta, value, reference = row.key(column, "delta"), row.key(column), base.key(column)
+
+    def check(texts: Texts) -> Outcome:
+        true = number(texts[value]) - number(texts[reference])
+        slack = unit(texts[value]) / 2 + unit(texts[reference]) / 2
+        places = max(len(texts[key].partition(".")[2]) for key in (value, reference))
+        return Outcome(texts[delta], show(true, places, signed=True), agreement(true, texts[delta], slack))
+
+    return Constraint("difference", delta, (delta, value, reference), check)
+
+
+def on_grid(row: Row, column: str, grid: Grid) -> Constraint:
+    """The printed score is one that the benchmark's questions can give."""
+    key = row.key(column)
+
+    def check(texts: Texts) -> Outcome:
+        text = texts[key]
+        nearest = sorted(grid.neighbours(text), key=lambda pair: abs(pair[1] - number(text)))[:2]
+        options = " or ".join(f"{show(score)} ({k} of {grid.questions})" for k, score in sorted(nearest))
+        return Outcome(text, options, grid.holds(text))
+
+    return Constraint("grid", key, (key,), check)
+
+
+def turns(row: Row) -> Constraint:
+    """The printed MT-Bench average is the mean of both turns, which have 80 answers each (Table 7)."""
+    return _mean_rule("turns", row.key(AVERAGE), tuple(row.key(turn) for turn in TURNS))
+
+
+def tables_agree(row: Row, categories: Row, base: Row) -> Constraint:
+    """Tables 6 and 7 print the same MT-Bench average; Table 6 gives it as FP16 plus a difference."""
+    subject, reference, delta = row.key(AVERAGE), base.key(AVERAGE), categories.key(AVERAGE, "delta")
+    members = (reference,) if categories is base else (reference, delta)
+
+    def check(texts: Texts) -> Outcome:
+        total = sum(number(texts[key]) for key in members)
+        slack = sum(unit(texts[key]) / 2 for key in members) if len(members) > 1 else Fraction(0)
+        return Outcome(texts[subject], show(total), agreement(total, texts[subject], slack))
+
+    return Constraint("tables", subject, (*members, subject), check)
+
+
+def ratings(row: Row, base: Row, column: str) -> Constraint:
+    """A category's score is the mean of 20 whole ratings from 1 to 10, so a multiple of 0.05.
+
+    Other sources are named where they explain the digits: half-point ratings, or a rating not read.
+    """
+    delta, reference = row.key(column, "delta"), base.key(column)
+    members = (reference,) if row is base else (reference, delta)
+
+    def check(texts: Texts) -> Outcome:
+        total = sum(number(texts[key]) for key in members)
+        slack = sum(unit(texts[key]) / 2 for key in members)
+        shown = texts[reference] if row is base else f"{texts[reference]} {texts[delta]} = {show(total)}"
+        source = rating_source(total, slack)
+        return Outcome(shown, source or "no ratings", _rating_level(source))
+
+    return Constraint("ratings", members[-1], members, check)
+
+
+def _rating_level(source: str | None) -> str:
+    if source is None:
+        return OFF
+    return EXACT if source == RATING_SOURCES[0][0] else ROUNDING
+
+
+def rating_source(total: Fraction, slack: Fraction) -> str | None:
+    """Name the most ordinary set of ratings whose mean prints as `total`; None if there is none.
+
+    `slack` is the rounding of the printed numbers that the mean was put together from.
+    """
+    low, high = RATING
+    if not low - slack <= total <= high + slack:
+        return None
+    for label, steps in RATING_SOURCES:
+        if abs(total - Fraction(round(total * steps), steps)) <= slack:
+            return label
+    return None
+
+
+def missing_ratings(first: str, second: str, average_text: str) -> str | None:
+    """Say how many of the 80 ratings of one turn must be missing for the average to come out as printed."""
+    one, two = number(first), number(second)
+    for missing in range(1, ANSWERS_PER_TURN):
+        for turn, (a, b) in (
+            (1, (ANSWERS_PER_TURN - missing, ANSWERS_PER_TURN)),
+            (2, (ANSWERS_PER_TURN, ANSWERS_PER_TURN - missing)),
+        ):
+            mean = (one * a + two * b) / (a + b)
+            if agreement(mean, average_text, unit(first) / 2) != OFF:
+                return f"it would take {missing} of {ANSWERS_PER_TURN} ratings missing in turn {turn}"
+    return None
+
+
+def score_constraints(rows: list[Row], accepted: Mapping[str, Grid]) -> list[Constraint]:
+    """Return all rules of Tables 1, 2, 4 and 5; `accepted` holds the grid that fits each column."""
+    rules = []
+    for row in rows:
+        base = baseline(rows, row)
+        rules.append(average(row))
+        rules += [difference(row, base, column) for column in row.deltas]
+        rules += [on_grid(row, column, accepted[column]) for column in row.values if column in accepted]
+    return rules
+
+
+def mt_bench_constraints(rows: list[Row]) -> list[Constraint]:
+    """Return all rules of Tables 6 and 7."""
+    by_table = {(row.table, row.model, row.method, row.bits): row for row in rows}
+    rules = []
+    for row in rows:
+        if row.table == TURNS_TABLE:
+            categories = by_table[(CATEGORIES_TABLE, row.model, row.method, row.bits)]
+            rules += [turns(row), tables_agree(row, categories, baseline(rows, categories))]
+            continue
+        base = baseline(rows, row)
+        columns = [column for column in base.values if column != AVERAGE]
+        rules.append(average(row) if row is base else average_delta(row))
+        rules += [ratings(row, base, column) for column in columns]
+    return rules

@@ -1,0 +1,93 @@
+"""The smallest change of a printed number that would settle a broken rule, if there is exactly one.
+
+Tried are one changed digit and one turned arrow, in every number that the rule reads; only where none of
+these helps, two neighbouring digits exchanged. A change counts only if the rule then holds on the printed
+digits and no other rule of that number is worse off. Among those the ones that settle most broken rules win;
+one winner is a correction, several are none.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap, defaultdict
+from dataclasses import dataclass
+
+from edge2giant.audit.constraints import Constraint, Key, Outcome, Texts
+from edge2giant.audit.exact import EXACT, OFF, ORDER, TRUNCATED, arrow_edits, digit_edits, swap_edits
+
+STEPS = ({"one arrow": arrow_edits, "one digit": digit_edits}, {"two digits exchanged": swap_edits})
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A change of one printed number.
+
+    Attributes
+    ----------
+    key : Key
+    before, after : str
+    step : str
+        ``one digit``, ``one arrow`` or ``two digits exchanged``.
+    settles : tuple of str
+        Names of the broken rules that hold after it.
+    """
+
+    key: Key
+    before: str
+    after: str
+    step: str
+    settles: tuple[str, ...]
+
+
+class Book:
+    """All rules and printed numbers, with what each rule says now.
+
+    Parameters
+    ----------
+    rules : list of Constraint
+    texts : mapping of Key to str
+    """
+
+    def __init__(self, rules: list[Constraint], texts: Texts):
+        self.rules, self.texts = rules, texts
+        self.now: dict[str, Outcome] = {rule.name: rule.check(texts) for rule in rules}
+        self.by_key: dict[Key, list[Constraint]] = defaultdict(list)
+        for rule in rules:
+            for key in dict.fromkeys(rule.keys):
+                self.by_key[key].append(rule)
+
+    def broken(self) -> list[Constraint]:
+        """Rules that no rounding or truncation explains."""
+        return [rule for rule in self.rules if self.now[rule.name].level == OFF]
+
+    def candidates(self, rule: Constraint) -> list[Correction]:
+        """Return all one-step changes that settle `rule` without harm, those that settle most first."""
+        for steps in STEPS:
+            found = [
+                change
+                for key in dict.fromkeys(rule.keys)
+                for step, edits in steps.items()
+                for after in edits(self.texts[key])
+                if (change := self._try(rule, key, self.texts[key], after, step))
+            ]
+            if found:
+                return sorted(found, key=lambda c: (-len(c.settles), c.key, c.after))
+        return []
+
+    def correction(self, rule: Constraint) -> tuple[Correction | None, int]:
+        """Return the one best change, or None, and how many changes were equally good."""
+        found = self.candidates(rule)
+        if not found:
+            return None, 0
+        winners = [c for c in found if len(c.settles) == len(found[0].settles)]
+        return (winners[0] if len(winners) == 1 else None), len(winners)
+
+    def _try(self, rule: Constraint, key: Key, before: str, after: str, step: str) -> Correction | None:
+        texts = ChainMap({key: after}, self.texts)
+        settled = []
+        for other in self.by_key[key]:
+            old, new = self.now[other.name].level, other.check(texts).level
+            if ORDER.index(new) > ORDER.index(old) or (other is rule and new not in (EXACT, TRUNCATED)):
+                return None
+            if old == OFF and new != OFF:
+                settled.append(other.name)
+        return Correction(key, before, after, step, tuple(sorted(settled)))

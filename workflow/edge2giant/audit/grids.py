@@ -1,0 +1,226 @@
+"""Grids k/n: which printed digits a benchmark of n questions can produce, and which n fits a column.
+
+A score of n questions of equal weight is 100 k/n, or 100 max(k/n - c, 0) / (1 - c) once the chance level c
+is subtracted. A column of fifty printed values that all lie on the grid of one n, where only few printable
+values do, says which set was run. Where the grid is finer than the print (10,042 questions, or a mean of
+many subtasks), every digit is possible and the test has no power; that is reported, never skipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from math import ceil, floor, lcm
+from pathlib import Path
+
+import yaml
+
+from edge2giant import records
+from edge2giant.audit.exact import EXACT, OFF, TRUNCATED, number, prints, unit
+from edge2giant.errors import UserError
+
+NO_POWER, WEAK = 0.9, 0.5
+FITS = 0.9
+#: Once the first parts of a mean reach this share of the printable values (in the middle half of the range
+#: that they span), the other parts can only fill the rest: every digit is possible.
+SATURATED = 0.99
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The values that one candidate set can give.
+
+    Attributes
+    ----------
+    name, label : str
+    parts : tuple of (int, Fraction)
+        Questions and chance level of each subtask.
+    """
+
+    name: str
+    label: str
+    parts: tuple[tuple[int, Fraction], ...]
+
+    @property
+    def single(self) -> bool:
+        """Whether the score is one k/n, not a mean over subtasks."""
+        return len(self.parts) == 1
+
+    @property
+    def questions(self) -> int:
+        """Number of questions over all parts."""
+        return sum(n for n, _ in self.parts)
+
+    @property
+    def spacing(self) -> Fraction:
+        """Distance of neighbouring values in points; of the coarsest step for a mean of parts."""
+        return max(Fraction(100, n) / (1 - chance) for n, chance in self.parts) / len(self.parts)
+
+    def score(self, correct: int) -> Fraction:
+        """Return the score in points of ``correct`` right answers (one part only)."""
+        ((n, chance),) = self.parts
+        return max(100 * (Fraction(correct, n) - chance) / (1 - chance), Fraction(0))
+
+    def neighbours(self, text: str) -> list[tuple[int, Fraction]]:
+        """Return the counts and scores right below, at and above a printed value (one part only)."""
+        ((n, chance),) = self.parts
+        middle = (number(text) / 100 * (1 - chance) + chance) * n
+        counts = range(max(floor(middle) - 1, 0), min(ceil(middle) + 1, n) + 1)
+        return [(k, self.score(k)) for k in counts]
+
+    def holds(self, text: str) -> str:
+        """Say how a printed value lies on the grid: rounded, truncated or off.
+
+        For a mean of parts the answer is exact as long as the parts can be enumerated; see `reach`.
+        """
+        if self.single:
+            found = {prints(score, text) for _, score in self.neighbours(text)}
+            return next((how for how in (EXACT, TRUNCATED) if how in found), OFF)
+        if unit(text) != Fraction(1, 100):
+            return EXACT
+        step, rounded, truncated = int(number(text) * 100), *self.reach
+        if step >= len(rounded):
+            return OFF
+        return EXACT if rounded[step] else TRUNCATED if truncated[step] else OFF
+
+    @cached_property
+    def reach(self):
+        """Printable values (hundredths of a point, 0..10000) that the set can give, rounded and truncated.
+
+        Returns
+        -------
+        rounded, truncated : ndarray of bool, shape (10001,)
+            For a mean of many parts the walk stops once the first parts reach nearly every printable value
+            in their range (`SATURATED`); then all count as reached.
+        """
+        import numpy as np
+
+        values, scale = np.zeros(1, dtype=np.int64), self._scale
+        rounded = truncated = np.zeros(10001, dtype=bool)
+        width = 0
+        for n, chance in self.parts:
+            values = np.unique(values[:, None] + self._part_values(n, chance, scale)[None, :])
+            width += int(Fraction(10000, len(self.parts)))
+            rounded, truncated = self._prints(values, scale)
+            if len(self.parts) > 1 and rounded[width // 4 : 3 * width // 4].mean() >= SATURATED:
+                return np.ones(10001, dtype=bool), np.ones(10001, dtype=bool)
+        return rounded, truncated
+
+    @property
+    def _scale(self) -> int:
+        """Common denominator of all part scores (an exact integer lattice)."""
+        count, first = len(self.parts), self.parts[:3]
+        steps = [Fraction(100, n) / (1 - chance) / count for n, chance in first]
+        offsets = [100 * chance / (1 - chance) / count for _, chance in first]
+        return lcm(*(value.denominator for value in steps + offsets))
+
+    def _part_values(self, n: int, chance: Fraction, scale: int):
+        import numpy as np
+
+        scores = (100 * max(Fraction(k, n) - chance, Fraction(0)) / (1 - chance) for k in range(n + 1))
+        exact = {score / len(self.parts) * scale for score in scores}
+        if any(value.denominator != 1 for value in exact):
+            raise UserError(f"set {self.name} of three or more unequal parts does not saturate", "grids.yaml")
+        return np.array(sorted(int(value) for value in exact), dtype=np.int64)
+
+    @staticmethod
+    def _prints(values, scale: int):
+        import numpy as np
+
+        rounded, truncated = np.zeros(10001, dtype=bool), np.zeros(10001, dtype=bool)
+        truncated[values * 100 // scale] = True
+        rounded[(values * 200 + scale) // (2 * scale)] = True
+        rounded[-((scale - values * 200) // (2 * scale))] = True
+        return rounded, truncated
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How a printed column fits one candidate set.
+
+    Attributes
+    ----------
+    column : str
+    grid : Grid
+    cells, rounded, truncated : int
+        Printed values; those on the grid when rounded; those on it only when truncated.
+    chance : float
+        Share of the printable values between the column's smallest and largest that lie on the grid
+        (rounded or truncated): what an unrelated number would reach.
+    p_value : float
+        Chance of at least so many on the grid if the numbers were unrelated to it (exact binomial).
+    """
+
+    column: str
+    grid: Grid
+    cells: int
+    rounded: int
+    truncated: int
+    chance: float
+    p_value: float
+
+    @property
+    def share(self) -> float:
+        """Share of the printed values on the grid."""
+        return (self.rounded + self.truncated) / self.cells
+
+    @property
+    def verdict(self) -> str:
+        """``no power``, ``fits``, ``weak support`` or ``rejected``."""
+        if self.chance >= NO_POWER:
+            return "no power"
+        if self.share < FITS:
+            return "rejected"
+        return "weak support" if self.chance >= WEAK else "fits"
+
+
+def read_grids(config: Path) -> dict[str, dict]:
+    """Return the entries of ``published/grids.yaml``, with `Grid` objects under ``sets``.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or does not fit its schema.
+    """
+    path = config / "published" / "grids.yaml"
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError("is missing", path, "restore it from the repository") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"cannot be read as YAML ({error})", path, "mend the file") from None
+    if wrong := records.problem(entries, "grids"):
+        raise UserError(wrong, path, "see workflow/schemas/grids.schema.json")
+    return {column: entry | {"sets": _sets(entry.get("sets", {}))} for column, entry in entries.items()}
+
+
+def _sets(entries: dict) -> list[Grid]:
+    return [
+        Grid(name, entry["label"], tuple((n, Fraction(chance)) for n, chance in entry["parts"]))
+        for name, entry in entries.items()
+    ]
+
+
+def chance_level(grid: Grid, low: Fraction, high: Fraction) -> float:
+    """Return the share of the two-digit values in [low, high] that the grid can print."""
+    rounded, truncated = grid.reach
+    return float((rounded | truncated)[int(low * 100) : int(high * 100) + 1].mean())
+
+
+def weigh(column: str, grid: Grid, texts: list[str]) -> Evidence:
+    """Hold a column of printed values against one candidate set."""
+    from scipy.stats import binomtest
+
+    how = [grid.holds(text) for text in texts]
+    values = [number(text) for text in texts]
+    chance = chance_level(grid, min(values), max(values))
+    rounded, truncated = how.count(EXACT), how.count(TRUNCATED)
+    p_value = float(binomtest(rounded + truncated, len(texts), chance, alternative="greater").pvalue)
+    return Evidence(column, grid, len(texts), rounded, truncated, chance, p_value)
+
+
+def best(evidence: list[Evidence]) -> Evidence | None:
+    """Return the fitting candidate with the strongest evidence, if any has power."""
+    fitting = [found for found in evidence if found.verdict in ("fits", "weak support") and found.grid.single]
+    return min(fitting, key=lambda found: found.p_value, default=None)

@@ -1,0 +1,161 @@
+"""Write verdicts as CSV, Markdown and one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge2giant import records
+from edge2giant.audit import page
+from edge2giant.claims.predicates import Case
+from edge2giant.claims.verdict import FAILS, HOLDS, IN_PART, OPEN, VERDICTS, Part, Verdict
+
+MARKS = {HOLDS: "good", IN_PART: "doubtful", FAILS: "error", OPEN: "note"}
+STATUS = {
+    "strict": "true as stated",
+    "lenient": "true only read leniently",
+    "fails": "not true",
+    "undecided": OPEN,
+}
+LEAD = (
+    "Each sentence of the paper's findings, paraphrased, with the numbers that decide it. A vague "
+    "word is read twice: strictly and leniently. Holds: every part is true read strictly. Fails: no "
+    "part is true in any reading. One missing score leaves a claim undecided."
+)
+COLUMNS = [
+    "id",
+    "place",
+    "statement",
+    "verdict",
+    "part",
+    "status",
+    "strictly",
+    "leniently",
+    "finding",
+    "finding_lenient",
+    "counterexamples",
+    "missing",
+    "note",
+]
+SHOWN = 12
+
+
+def counts(verdicts: list[Verdict]) -> dict[str, int]:
+    """Number of claims by verdict."""
+    return {word: sum(verdict.word == word for verdict in verdicts) for word in VERDICTS}
+
+
+def number(value: object) -> str:
+    """Write a number of a case with two decimals, a count without."""
+    return f"{value:.2f}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def in_words(case: Case) -> str:
+    """Write a case on one line."""
+    against = "" if case.against is None else f" against {number(case.against)}"
+    return f"{case.what}: {number(case.value)}{against}"
+
+
+def against_it(part: Part) -> list[Case]:
+    """Counterexamples to the strict reading of a part, the farthest off first."""
+
+    def distance(case: Case) -> float:
+        numbers = isinstance(case.value, (int, float)) and isinstance(case.against, (int, float))
+        return abs(case.value - case.against) if numbers else 0.0
+
+    return sorted(part.strict.counterexamples, key=distance, reverse=True)
+
+
+def rows(verdicts: list[Verdict]) -> list[dict]:
+    """One record per part of a claim."""
+    found = []
+    for verdict in verdicts:
+        for place, part in enumerate(verdict.parts, 1):
+            examples = [in_words(case) for case in against_it(part)]
+            missing = part.strict.missing + (part.lenient.missing if part.lenient else [])
+            found.append(
+                {
+                    "id": verdict.id,
+                    "place": verdict.place,
+                    "statement": verdict.statement,
+                    "verdict": verdict.word,
+                    "part": part.says or str(place),
+                    "status": part.status,
+                    "strictly": part.strictly,
+                    "leniently": part.leniently,
+                    "finding": part.strict.summary,
+                    "finding_lenient": part.lenient.summary if part.lenient else "",
+                    "counterexamples": "; ".join(examples),
+                    "missing": "; ".join(dict.fromkeys(missing)),
+                    "note": verdict.note,
+                }
+            )
+    return found
+
+
+def _overview(verdicts: list[Verdict]) -> page.Section:
+    lines = [[v.word, v.id, v.place, v.statement, _reasons(v)] for v in verdicts]
+    marks = [MARKS[verdict.word] for verdict in verdicts]
+    return page.Section("All claims", "", ["Verdict", "Claim", "Place", "Statement", "Because"], lines, marks)
+
+
+def _reasons(verdict: Verdict) -> str:
+    return " | ".join(f"{part.says}: {_finding(part)}" if part.says else _finding(part) for part in verdict.parts)
+
+
+def _finding(part: Part) -> str:
+    if part.lenient is None or part.status == "strict":
+        return part.strict.summary
+    return f"{part.strict.summary}; leniently {part.lenient.summary}"
+
+
+def _detail(verdict: Verdict) -> page.Section:
+    lines, marks, text = [], [], [f"{verdict.statement} ({verdict.place})."]
+    for part in verdict.parts:
+        lenient = f" Leniently: {part.leniently}." if part.leniently else ""
+        name = f"{part.says}: " if part.says else ""
+        status = f"{name}{STATUS[part.status]}"
+        text.append(f"{status[0].upper()}{status[1:]}. Strictly: {part.strictly}.{lenient}")
+        for case in part.strict.cases:
+            word = {True: "for", False: "against", None: ""}[case.holds]
+            lines.append([word, part.says, case.what, number(case.value), number(case.against)])
+            marks.append({True: "good", False: "error", None: ""}[case.holds])
+        for missing in dict.fromkeys(part.strict.missing):
+            lines.append(["missing", part.says, missing, "", ""])
+            marks.append("note")
+    text += [verdict.note] if verdict.note else []
+    columns = ["Speaks", "Part", "What", "Number", "Against"]
+    return page.Section(f"{verdict.id}: {verdict.word}", " ".join(text), columns, lines, marks, folded=True)
+
+
+def html(verdicts: list[Verdict], source: str) -> str:
+    """Return the page of all verdicts."""
+    tiles = [(word, number_of, MARKS[word]) for word, number_of in counts(verdicts).items()]
+    sections = [_overview(verdicts), *(_detail(verdict) for verdict in verdicts)]
+    return page.render(f"The paper's claims on {source} numbers", LEAD, tiles, sections)
+
+
+def markdown(verdicts: list[Verdict], source: str) -> str:
+    """Return the verdicts as a Markdown table, with the first counterexamples of each."""
+    total = ", ".join(f"{number_of} {word}" for word, number_of in counts(verdicts).items())
+    lines = [f"# The paper's claims on {source} numbers", "", f"{len(verdicts)} claims: {total}.", ""]
+    lines += ["| id | verdict | statement | because |", "| --- | --- | --- | --- |"]
+    for verdict in verdicts:
+        cells = (verdict.id, verdict.word, verdict.statement, _reasons(verdict).replace(" | ", "<br>"))
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    lines += ["", "## Counterexamples", ""]
+    for verdict in verdicts:
+        examples = [case for part in verdict.parts for case in against_it(part)]
+        if examples and verdict.word != OPEN:
+            lines.append(f"- **{verdict.id}**: " + "; ".join(in_words(case) for case in examples[:SHOWN]))
+            lines[-1] += f"; and {len(examples) - SHOWN} more" if len(examples) > SHOWN else ""
+    return "\n".join(lines) + "\n"
+
+
+def write(verdicts: list[Verdict], source: str, prefix: Path) -> list[Path]:
+    """Write ``<prefix>.csv``, ``.md`` and ``.html``; return their paths."""
+    paths = [prefix.with_name(f"{prefix.name}.{ending}") for ending in ("csv", "md", "html")]
+    page.write_csv(paths[0], COLUMNS, rows(verdicts))
+    for path, text in zip(paths[1:], (markdown(verdicts, source), html(verdicts, source)), strict=True):
+        with records.atomic(path) as stream:
+            stream.write(text)
+    return paths

@@ -1,0 +1,131 @@
+"""The scores that claims are about: one long table, with the difference from FP16 beside each value.
+
+Which rows a claim asks for is decided on the published grid; where the values come from is the source. A
+row that the source lacks stays in the selection with a missing value, so that a claim over twelve models
+is not quietly decided on three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from edge2giant.errors import UserError
+from edge2giant.paper import frames
+
+MT_BENCH, AVERAGE, PUBLISHED = "mt_bench", "average", "published"
+KEYS = ["suite", "benchmark", "model", "method", "bits"]
+FILTERS = [*KEYS, "family", "w_bits"]
+QUANTITIES = ("value", "delta", "size_of_delta", "recovery")
+CATEGORIES_TABLE, TURNS_TABLE = 6, 7
+
+
+def _ratings(mt_bench: pd.DataFrame) -> pd.DataFrame:
+    """MT-Bench as scores: categories from Table 6, turns and average from Table 7 (all printed there)."""
+    categories = (mt_bench["table"] == CATEGORIES_TABLE) & (mt_bench["category"] != AVERAGE)
+    rows = mt_bench[categories | (mt_bench["table"] == TURNS_TABLE)]
+    return rows.rename(columns={"category": "benchmark"}).assign(suite=MT_BENCH)[[*KEYS, "value"]]
+
+
+def _complete(frame: pd.DataFrame) -> pd.DataFrame:
+    frame = frame[[*KEYS, "value"]].reset_index(drop=True)
+    if double := frame[frame.duplicated(KEYS)].values.tolist():
+        raise UserError(f"{' '.join(map(str, double[0][:-1]))} occurs twice", cure="give one source's scores")
+    frame["family"] = frame["method"].str.partition("-")[0]
+    frame["w_bits"] = frame["bits"].str.extract(r"w(\d+)a")[0].astype(int)
+    fp16 = frame[frame["method"] == "fp16"].set_index(["suite", "benchmark", "model"])["value"]
+    base = pd.Series(fp16.reindex(pd.MultiIndex.from_frame(frame[["suite", "benchmark", "model"]])).to_numpy())
+    # Printed digits are decimal: without rounding 61.13 - 47.81 is not 13.32.
+    frame["delta"] = (frame["value"] - base).round(9)
+    frame["size_of_delta"] = frame["delta"].abs()
+    frame["recovery"] = 100 * frame["value"] / base
+    return frame
+
+
+def published(config: Path) -> pd.DataFrame:
+    """Return the printed scores of all tables.
+
+    Returns
+    -------
+    DataFrame
+        Columns `FILTERS` and `QUANTITIES`; averages are rows with benchmark ``average``; MT-Bench
+        categories and turns are benchmarks of suite ``mt_bench``. Points (0..100), for MT-Bench ratings
+        (1..10).
+    """
+    scores = frames.published_scores(config)[[*KEYS, "value"]]
+    return _complete(pd.concat([scores, _ratings(frames.published_mt_bench(config))], ignore_index=True))
+
+
+def regenerated(config: Path, cells: Iterable[Path]) -> pd.DataFrame:
+    """Return the scores of cell records in the same form; averages only where a suite is complete.
+
+    Raises
+    ------
+    UserError
+        If a record is unreadable or the cells come from more than one study.
+    """
+    records = frames.read_cells(cells)
+    studies = sorted({record["cell"]["study"] for record in records})
+    if len(studies) > 1:
+        raise UserError(f"cells of several studies ({', '.join(studies)})", "--cells", "give one study's cells")
+    grid = frames.published_scores(config)
+    columns = grid[grid["benchmark"] != AVERAGE].groupby("suite", sort=False)["benchmark"].unique()
+    members = {suite: list(benchmarks) for suite, benchmarks in columns.items()}
+    scores = frames.with_average(frames.scores_of(records), members)
+    scores = scores[scores["suite"] != MT_BENCH][[*KEYS, "value"]]
+    ratings = _ratings(frames.mt_bench_of(records))
+    parts = [part for part in (scores, ratings) if len(part)]
+    return _complete(pd.concat(parts, ignore_index=True) if parts else scores)
+
+
+class Scores:
+    """Values of one source on the published grid.
+
+    Parameters
+    ----------
+    grid : DataFrame
+        The published scores; its rows are what claims can ask for.
+    values : DataFrame
+        Scores of the source, as from `published` or `regenerated`.
+    sets : mapping of str to list
+        Named lists; ``@name`` in a selection stands for one.
+    facts : mapping of str to mapping
+        Named settings with a value and a source, for claims that are not about scores.
+    source : str
+    """
+
+    def __init__(self, grid, values, sets: Mapping[str, list], facts: Mapping[str, Mapping], source: str):
+        self.sets, self.facts, self.source = sets, facts, source
+        merged = grid[[*FILTERS]].merge(values[[*KEYS, *QUANTITIES]], on=KEYS, how="left")
+        self.table = merged
+
+    def expand(self, value: object) -> list:
+        """Return a filter's values as a list, with a named set put in place of its name."""
+        values = value if isinstance(value, list) else [value]
+        found = []
+        for item in values:
+            if isinstance(item, str) and item.startswith("@"):
+                if item[1:] not in self.sets:
+                    raise UserError(f"no set '{item[1:]}'", "claims.yaml", f"sets are {', '.join(self.sets)}")
+                found += self.sets[item[1:]]
+            else:
+                found.append(item)
+        return found
+
+    def select(self, where: Mapping[str, object]) -> pd.DataFrame:
+        """Return the grid's rows that fit all filters, in printed order; values may be missing."""
+        rows = self.table
+        for column, value in where.items():
+            if column not in FILTERS:
+                raise UserError(f"no column '{column}'", "claims.yaml", f"columns are {', '.join(FILTERS)}")
+            rows = rows[rows[column].isin(self.expand(value))]
+        return rows
+
+
+def label(row) -> str:
+    """Name one row in words: model, scheme and column."""
+    scheme = row.method if row.method == "fp16" else f"{row.method} {row.bits}"
+    suite = {"leaderboard_v1": "v1", "leaderboard_v2": "v2", MT_BENCH: "MT-Bench"}.get(row.suite, row.suite)
+    return f"{row.model} {scheme} {suite} {row.benchmark}"

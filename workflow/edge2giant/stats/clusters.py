@@ -1,0 +1,63 @@
+"""Questions that share a passage: they are not independent, so they are resampled together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from edge2giant.errors import UserError
+
+COLUMNS = ["task", "doc_id", "cluster"]
+
+
+def of_passages(parquet: Path, task: str, column: str) -> pd.DataFrame:
+    """Number the passages of a data set: the same text in `column`, the same cluster.
+
+    Parameters
+    ----------
+    parquet : Path
+        The data set's table; its row number is the question's ``doc_id``.
+    task : str
+        lm-eval task that reads it.
+    column : str
+        Column with the passage (MuSR: ``narrative``).
+    """
+    try:
+        table = pd.read_parquet(parquet)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot be read as Parquet ({error})", parquet, "give the data set's file") from None
+    if column not in table.columns:
+        raise UserError(f"has no column '{column}'", parquet, f"columns are {', '.join(table.columns)}")
+    codes = pd.factorize(table[column])[0]
+    return pd.DataFrame({"task": task, "doc_id": range(len(table)), "cluster": codes})
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a cluster table (CSV with ``task``, ``doc_id``, ``cluster``)."""
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot be read as CSV ({error})", path, "make it with the command 'passages'") from None
+    if list(table.columns) != COLUMNS or table.duplicated(COLUMNS[:2]).any():
+        raise UserError("is no cluster table", path, "make it with the command 'passages'")
+    return table
+
+
+def attach(joined: pd.DataFrame, table: pd.DataFrame | None) -> pd.Series:
+    """Return each row's cluster: its passage where the table has its task, else the document itself.
+
+    Raises
+    ------
+    UserError
+        If the table covers a task only in part.
+    """
+    if table is None or not set(table["task"]) & set(joined["task"]):
+        return joined["doc_id"]
+    found = joined[["task", "doc_id"]].merge(table, on=["task", "doc_id"], how="left")["cluster"]
+    found.index = joined.index
+    gaps = found.isna() & joined["task"].isin(set(table["task"]))
+    if gaps.any():
+        first = joined[gaps].iloc[0]
+        raise UserError(f"names no passage for {first.task} {first.doc_id}", "cluster table", "make it anew")
+    return found.where(found.notna(), joined["doc_id"])

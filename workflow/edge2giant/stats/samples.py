@@ -1,0 +1,116 @@
+"""Per-sample tables of two cells, joined question by question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from edge2giant import records
+from edge2giant.errors import UserError
+
+KEY = ["task", "metric", "doc_id"]
+HASHES = {"doc_hash": "document", "target_hash": "target"}
+COLUMNS = [*KEY, *HASHES, "prompt_hash", "prediction", "correct", "value", "weight"]
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A cell record and where it lies.
+
+    Attributes
+    ----------
+    cell : dict
+    path : Path
+    """
+
+    cell: dict
+    path: Path
+
+    @property
+    def identity(self) -> dict:
+        """Model, method, bits, benchmark and the like."""
+        return self.cell["cell"]
+
+    @property
+    def name(self) -> str:
+        """Short name for messages."""
+        return "/".join(self.identity[key] for key in ("model", "method", "bits", "benchmark"))
+
+    def samples(self) -> pd.DataFrame:
+        """Return the per-sample table, one row per (task, metric, document).
+
+        Raises
+        ------
+        UserError
+            If the table is missing, was changed since the cell was written, or lacks a column.
+        """
+        path = self._table()
+        if records.file_sha256(path) != self.cell["samples"]["sha256"]:
+            raise UserError("is not the table that the cell was made from", path, "make the cell anew")
+        table = pd.read_parquet(path)
+        missing = sorted(set(COLUMNS) - set(table.columns))
+        if missing:
+            raise UserError(f"lacks columns {', '.join(missing)}", path, "make the cell anew")
+        if double := int(table.duplicated(KEY).sum()):
+            raise UserError(f"holds {double} questions twice", path, "make the cell anew")
+        return table[COLUMNS]
+
+    def _table(self) -> Path:
+        named = Path(self.cell["samples"]["path"])
+        for path in (named, self.path.parent / named.name):
+            if path.is_file():
+                return path
+        raise UserError(f"its per-sample table {named} is missing", self.path, "run where it lies, or move it beside")
+
+
+def read(path: Path) -> Evaluation:
+    """Read a cell record."""
+    return Evaluation(records.read_json(path, "cell"), path)
+
+
+def join(a: Evaluation, b: Evaluation) -> pd.DataFrame:
+    """Join two evaluations question by question.
+
+    Returns
+    -------
+    DataFrame
+        `KEY`, ``weight``, and ``value``, ``correct``, ``prediction``, ``prompt_hash`` with suffixes ``_a``
+        and ``_b``.
+
+    Raises
+    ------
+    UserError
+        If the benchmarks or the questions differ, or a document or target hash does.
+    """
+    if a.identity["benchmark"] != b.identity["benchmark"]:
+        raise UserError(f"cannot be paired with {b.name}", a.name, "give two cells of one benchmark")
+    both = a.samples().merge(b.samples(), on=KEY, how="outer", suffixes=("_a", "_b"), indicator=True)
+    alone = both[both["_merge"] != "both"]
+    if len(alone):
+        side = {"left_only": a.name, "right_only": b.name}[alone["_merge"].iloc[0]]
+        raise UserError(
+            f"{len(alone)} questions stand on one side alone: {_some(alone)} only in {side}",
+            _pair(a, b),
+            "evaluate both on the same questions",
+        )
+    for column, what in {**HASHES, "weight": "weight"}.items():
+        differ = both[both[f"{column}_a"] != both[f"{column}_b"]]
+        if len(differ):
+            raise UserError(
+                f"{len(differ)} questions differ in their {what}: {_some(differ)}",
+                _pair(a, b),
+                "pair evaluations of the same data set revision and seeds",
+            )
+    return both.rename(columns={"weight_a": "weight"}).drop(columns=["_merge", "weight_b"])
+
+
+def _pair(a: Evaluation, b: Evaluation) -> str:
+    return f"{a.name} with {b.name}"
+
+
+def _some(rows: pd.DataFrame) -> str:
+    names = [f"{row.task} {row.doc_id}" for row in rows.head(SHOWN).itertuples()]
+    return ", ".join(names) + (", ..." if len(rows) > SHOWN else "")
