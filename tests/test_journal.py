@@ -1,0 +1,83 @@
+"""The journal loses nothing that was finished and admits one writer."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+from edge2giant.errors import UserError
+from edge2giant.evaluate.journal import Journal
+
+FINGERPRINT = "ab" * 32
+
+
+def entry() -> dict:
+    cost = dict(seconds=1.0, gpu_count=0, gpu_name=None, gpu_seconds=0.0, requests=1, tokens_in=1, tokens_out=0)
+    cost |= dict(tokens_cached=0, load_seconds=0.0, peak_gpu_bytes=None)
+    engine = dict(name="hf", version="1", dtype="float32", tensor_parallel_size=1, pipeline_parallel_size=1)
+    engine |= dict(max_model_len=8, kernel="none", settings={}, self_check=None)
+    provenance = dict(git_commit=None, git_dirty=None, environment_sha256="0" * 64, packages={}, task_versions={})
+    provenance |= dict(task_hashes={}, datasets={}, chat_template_sha256=None, seeds={}, host="h", started="t")
+    provenance |= dict(finished="t", fingerprint=FINGERPRINT)
+    return dict(
+        schema=1, benchmark="gsm8k", fingerprint=FINGERPRINT, identity={}, cost=cost, engine=engine,
+        provenance=provenance, warnings=[],
+    )  # fmt: skip
+
+
+def write(folder):
+    (folder / "results.json").write_text("{}")
+    return entry()
+
+
+def test_an_entry_is_found_again(tmp_path):
+    Journal(tmp_path).add(FINGERPRINT, write)
+    assert Journal(tmp_path).entry(FINGERPRINT)["benchmark"] == "gsm8k"
+
+
+def test_nothing_is_found_before(tmp_path):
+    assert Journal(tmp_path).entry(FINGERPRINT) is None
+
+
+@pytest.mark.parametrize("damage", ["results.json", "entry.json"])
+def test_a_damaged_entry_is_no_entry(tmp_path, damage):
+    journal = Journal(tmp_path)
+    journal.add(FINGERPRINT, write)
+    (journal.folder(FINGERPRINT) / damage).write_text("{ half")
+    assert journal.entry(FINGERPRINT) is None
+    journal.add(FINGERPRINT, write)
+    assert journal.entry(FINGERPRINT)
+
+
+def test_a_failure_in_the_work_leaves_no_entry(tmp_path):
+    def fail(folder):
+        (folder / "results.json").write_text("half")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        Journal(tmp_path).add(FINGERPRINT, fail)
+    assert Journal(tmp_path).entry(FINGERPRINT) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def _hold(root, ready):
+    with Journal(root).locked([FINGERPRINT]):
+        ready.set()
+        time.sleep(60)
+
+
+def test_a_second_writer_is_refused_and_a_killed_one_frees_its_lock(tmp_path):
+    ready = multiprocessing.Event()
+    holder = multiprocessing.Process(target=_hold, args=(tmp_path, ready))
+    holder.start()
+    assert ready.wait(20)
+    with (
+        pytest.raises(UserError, match=f"is being written by process {holder.pid} on"),
+        Journal(tmp_path).locked([FINGERPRINT]),
+    ):
+        pass
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
+    with Journal(tmp_path).locked([FINGERPRINT]):
+        pass

@@ -1,0 +1,73 @@
+"""Evaluate one batch of benchmarks on one checkpoint, resuming at the first that the journal does not hold."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from edge2giant import errors, failures, grid, records
+from edge2giant.errors import UserError
+from edge2giant.evaluate.settings import settings_digest
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m edge2giant.evaluate", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+    batch = commands.add_parser("batch", help="evaluate a batch and write its index")
+    for name in ("study", "model", "method", "bits", "batch"):
+        batch.add_argument(f"--{name}", required=True)
+    batch.add_argument("--benchmarks", required=True, nargs="+", help="in the order to run them")
+    batch.add_argument("--settings", required=True, help="digest of their settings, as `snakemake -p` prints it")
+    batch.add_argument("--checkpoint", required=True, type=Path)
+    batch.add_argument("--store", required=True, type=Path, help="results/store/<source>")
+    batch.add_argument("--journal", required=True, type=Path)
+    batch.add_argument("--cache", required=True, type=Path, help="folder for the libraries' caches")
+    batch.add_argument("--parallel", default="1x1", metavar="GPUSxNODES", help="tensor-parallel by pipeline-parallel size, such as 8x2")
+    batch.add_argument("--out", required=True, type=Path, help="index to write, last")
+    batch.set_defaults(run=evaluate)
+    answers = commands.add_parser("answers", help="copy a batch's MT-Bench answers out of the journal")
+    answers.add_argument("--index", required=True, type=Path)
+    answers.add_argument("--journal", required=True, type=Path)
+    answers.add_argument("--out", required=True, type=Path)
+    answers.set_defaults(run=copy_answers)
+    return top
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Run the batch; a failure leaves a record of its reason beside the journal."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("edge2giant").setLevel(logging.INFO)
+    row = grid.Row(args.model, args.method, args.bits)
+    with failures.recorded(args.journal, args.study, row, "evaluate"):
+        house = grid.load()
+        study = house.study(args.study)
+        if args.settings != settings_digest(house, study, row, args.benchmarks):
+            raise UserError("the config has changed since this job was planned", args.out, "run snakemake again")
+        from edge2giant.evaluate import batch
+        from edge2giant.evaluate.journal import Journal
+
+        batch.offline_environment(args.store.resolve(), args.cache.resolve())
+        checkpoint, store, journal = (path.resolve() for path in (args.checkpoint, args.store, args.journal))
+        index = batch.run(batch.Batch(house, study, row, args.benchmarks, checkpoint, store, Journal(journal), args.parallel))
+        records.write_json(args.out, index | {"batch": args.batch}, "index")
+
+
+def copy_answers(args: argparse.Namespace) -> None:
+    """Copy answers in FastChat's format, so that its tools read them."""
+    index = records.read_json(args.index, "index")
+    if "mt_bench" not in index["entries"]:
+        raise UserError("holds no mt_bench", args.index, "name the index of a batch that asks MT-Bench")
+    answers = args.journal / index["entries"]["mt_bench"] / "answers.jsonl"
+    if not answers.is_file():
+        raise UserError("is gone from the journal", answers, f"delete {args.index} and run the same command again")
+    with records.atomic(args.out) as stream:
+        stream.write(answers.read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    args = parser().parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    sys.exit(errors.run(main))

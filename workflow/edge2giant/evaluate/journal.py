@@ -1,0 +1,93 @@
+"""The journal: one folder for each finished benchmark of a checkpoint, under the fingerprint of all that decides its answers.
+
+An entry is made in a hidden folder and renamed when it is whole, so `kill -9` loses at most the benchmark in work. A lock on the
+entry, held by the operating system and gone with its owner, refuses a second writer.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from edge2giant import records
+from edge2giant.errors import UserError
+
+
+class Journal:
+    """Entries below one folder.
+
+    Parameters
+    ----------
+    root : path
+        `results/journal`.
+    """
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+
+    def folder(self, fingerprint: str) -> Path:
+        return self.root / fingerprint
+
+    def entry(self, fingerprint: str) -> dict | None:
+        """Return a finished benchmark's entry, or None. An entry that does not hold its files is no entry."""
+        folder = self.folder(fingerprint)
+        if not (folder / "entry.json").exists():
+            return None
+        with contextlib.suppress(UserError, OSError):
+            entry = records.read_json(folder / "entry.json", "entry")
+            if all(records.file_sha256(folder / name) == sha256 for name, sha256 in entry["files"].items()):
+                return entry
+        return None
+
+    @contextlib.contextmanager
+    def locked(self, fingerprints: Iterable[str]) -> Iterator[None]:
+        """Hold the locks of several entries.
+
+        Raises
+        ------
+        UserError
+            If another process holds one of them; the message says which process and where.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            for fingerprint in sorted(set(fingerprints)):
+                stack.enter_context(self._lock(fingerprint))
+            yield
+
+    @contextlib.contextmanager
+    def _lock(self, fingerprint: str) -> Iterator[None]:
+        path = self.root / f"{fingerprint}.lock"
+        with path.open("a+") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                stream.seek(0)
+                owner = stream.read().strip() or "another process"
+                raise UserError(f"is being written by {owner}", path, "wait for it or end it, then run again") from None
+            stream.truncate(0)
+            stream.write(f"process {os.getpid()} on {socket.gethostname()}")
+            stream.flush()
+            yield
+
+    def add(self, fingerprint: str, write: Callable[[Path], dict]) -> dict:
+        """Make an entry: `write(folder)` puts its files there and returns what goes into `entry.json` with their hashes."""
+        partial = self.root / f".{fingerprint}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            entry = write(partial)
+            entry["files"] = {p.name: records.file_sha256(p) for p in sorted(partial.iterdir())}
+            records.write_json(partial / "entry.json", entry, "entry")
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise UserError(f"cannot be written ({error.strerror})", self.root, "free space, then run again") from error
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        folder = self.folder(fingerprint)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+        return entry

@@ -1,0 +1,282 @@
+"""MT-Bench answers: two turns a question, asked of the language model that an evaluation batch holds loaded.
+
+Reads question.jsonl; writes answers.jsonl in FastChat's answer format (with a `generation` entry more). It
+knows the model only through lm-eval's public interface, so a Hugging Face model and a vLLM engine are asked
+alike. It never judges and never loads a model.
+"""
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge2giant import jsonl, records
+from edge2giant.errors import UserError
+
+RESULT_VERSION = 1
+
+# FastChat 0.2.36, llm_judge/common.py; a category that it does not know is sampled at 0.7.
+FASTCHAT_TEMPERATURES = {
+    "writing": 0.7,
+    "roleplay": 0.7,
+    "extraction": 0.0,
+    "math": 0.0,
+    "coding": 0.0,
+    "reasoning": 0.0,
+    "stem": 0.1,
+    "humanities": 0.1,
+}
+OTHER_TEMPERATURE = 0.7
+# Where a model is too short for a prompt and all the new tokens, its answers are cut in steps of this many
+# tokens, so that # engines which batch by generation settings still get batches.
+STEP = 64
+LEAST_NEW_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How answers are generated.
+
+    Attributes
+    ----------
+    model_id : str
+        Name written into each answer.
+    temperatures : {"fastchat", "greedy"}
+        FastChat's temperature of each category, or no sampling at all.
+    max_new_tokens : int
+        Longest answer, in tokens.
+    seed : int
+        Seed of each question's sampling (FastChat: 0).
+    """
+
+    model_id: str
+    temperatures: str = "fastchat"
+    max_new_tokens: int = 1024
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.temperatures not in ("fastchat", "greedy"):
+            raise UserError(f"temperatures: {self.temperatures!r}", "mt_bench", "choose fastchat or greedy")
+        if self.max_new_tokens < 1:
+            raise UserError(f"max_new_tokens: {self.max_new_tokens}", "mt_bench", "give at least 1")
+
+    def temperature(self, category: str) -> float:
+        """Return the sampling temperature of a category; 0 means greedy."""
+        if self.temperatures == "greedy":
+            return 0.0
+        return FASTCHAT_TEMPERATURES.get(category, OTHER_TEMPERATURE)
+
+
+def load_questions(path: str | Path) -> list[dict]:
+    """Read question.jsonl.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or empty, or a question lacks its id, its category or its two turns.
+    """
+    questions = list(jsonl.read(path, "question", "run the acquire phase again"))
+    if not questions:
+        raise UserError("holds no question", path, "run the acquire phase again")
+    return questions
+
+
+def generate_answers(lm, questions: Sequence[dict], settings: Settings | dict) -> list[dict]:
+    """Ask a language model both turns of every question.
+
+    All first turns go to the engine together, then all second turns, each prompt with the model's own chat
+    template and the answers that it gave before. Sampled answers do not depend on how an engine batches: an
+    engine that takes a seed with each request gets one, any other is asked question by question after
+    seeding the global generators (as FastChat does).
+
+    Parameters
+    ----------
+    lm : lm_eval.api.model.TemplateLM
+        Resident model; its `apply_chat_template`, `generate_until`, `tok_encode` and `max_length` are used.
+        An engine says by an attribute `accepts_request_seed = True` that its generation arguments may hold
+        `seed`; lm-eval's own vLLM model is known to.
+    questions : sequence of dict
+        Rows of question.jsonl, see `load_questions`.
+    settings : Settings or dict
+        How to generate.
+
+    Returns
+    -------
+    list of dict
+        One answer a question, in the order of the questions, in FastChat's format: question_id, answer_id,
+        model_id, choices (one, with two turns), tstamp. `generation` adds category, temperature, seed,
+        stop, and for each turn the tokens of prompt and answer, the limit and whether it was reached.
+
+    Raises
+    ------
+    UserError
+        If the model has no chat template, or templated text would carry two BOS tokens.
+    """
+    settings = settings if isinstance(settings, Settings) else Settings(**settings)
+    stop = turn_end(lm)
+    chats = [[] for _ in questions]
+    notes = [[] for _ in questions]
+    for turn in (0, 1):
+        for chat, question in zip(chats, questions, strict=True):
+            chat.append({"role": "user", "content": question["turns"][turn]})
+        asked = [_request(lm, chat, q, settings, stop) for chat, q in zip(chats, questions, strict=True)]
+        for index, answer in enumerate(_generate(lm, asked, settings.seed)):
+            text = answer.strip()
+            chats[index].append({"role": "assistant", "content": text})
+            notes[index].append(_turn_note(lm, asked[index], text))
+    return [_record(q, chat, note, settings, stop) for q, chat, note in zip(questions, chats, notes, strict=True)]
+
+
+def write_answers(path: str | Path, answers: Iterable[dict]) -> None:
+    """Write answers.jsonl atomically, sorted by question, each line checked against its schema."""
+    jsonl.write(path, sorted(answers, key=lambda a: a["question_id"]), "answer")
+
+
+def turn_end(lm) -> list[str]:
+    """Return the token text that ends an assistant's turn in the chat template, as a list of none or one.
+
+    Engines stop at the tokenizer's EOS, but in some templates (Gemma) a turn ends with another token; a
+    model that does not stop there goes on to write the user's part.
+
+    Raises
+    ------
+    UserError
+        If the model has no chat template.
+    """
+    mark = "edge2giant-mark"
+    chat = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": mark},
+        {"role": "user", "content": "b"},
+    ]
+    after = _templated(lm, chat).partition(mark)[2].lstrip()
+    found = re.match(r"<[^<>\s]+>", after)
+    return [found.group()] if found else []
+
+
+def _templated(lm, chat: list[dict]) -> str:
+    try:
+        return lm.apply_chat_template(chat)
+    except (ValueError, NotImplementedError) as error:
+        raise UserError(
+            f"the model cannot template a chat ({error})",
+            "mt_bench",
+            "give the checkpoint's tokenizer a chat_template",
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Request:
+    prompt: str
+    prompt_tokens: int
+    arguments: dict
+
+
+def _request(lm, chat: list[dict], question: dict, settings: Settings, stop: list[str]) -> _Request:
+    prompt = _templated(lm, chat)
+    tokens = lm.tok_encode(prompt)
+    _refuse_two_bos(lm, tokens)
+    limit = _new_tokens(lm, len(tokens), settings.max_new_tokens)
+    temperature = settings.temperature(question["category"])
+    return _Request(prompt, len(tokens), _arguments(lm, temperature, limit, stop, settings.seed))
+
+
+def _refuse_two_bos(lm, tokens: Sequence[int]) -> None:
+    # a template that writes BOS and a tokenizer that adds one again shift every answer; lm-eval's models
+    # avoid it
+    bos = getattr(getattr(lm, "tokenizer", None), "bos_token_id", None)
+    if bos is not None and list(tokens[:2]) == [bos, bos]:
+        raise UserError("templated prompts start with two BOS tokens", "mt_bench", "load the model without add_bos_token")
+
+
+def _new_tokens(lm, prompt_tokens: int, wanted: int) -> int:
+    """Return how many tokens may follow a prompt without pushing its start out of the model's window."""
+    window = getattr(lm, "max_length", None)
+    if window is None or prompt_tokens + wanted <= window:
+        return wanted
+    room = max(window - prompt_tokens, LEAST_NEW_TOKENS)
+    return min(wanted, room if room < STEP else room // STEP * STEP)
+
+
+def _arguments(lm, temperature: float, limit: int, stop: list[str], seed: int) -> dict:
+    arguments = {
+        "until": list(stop),
+        "max_gen_toks": limit,
+        "temperature": temperature,
+        "do_sample": temperature > 0,
+    }
+    if temperature > 0:
+        # the whole distribution, whatever a checkpoint's generation_config would cut from it
+        arguments["top_p"] = 1.0
+        arguments.update({"seed": seed} if takes_seed(lm) else {"top_k": 0})
+    return arguments
+
+
+def takes_seed(lm) -> bool:
+    """Say whether an engine accepts a seed with each request: it says so, or it is lm-eval's vLLM model."""
+    known = getattr(lm, "accepts_request_seed", None)
+    if known is not None:
+        return bool(known)
+    return any(kind.__module__.endswith("vllm_causallms") for kind in type(lm).__mro__)
+
+
+def _generate(lm, asked: list[_Request], seed: int) -> list[str]:
+    alone = [] if takes_seed(lm) else [i for i, r in enumerate(asked) if r.arguments["do_sample"]]
+    together = sorted(set(range(len(asked))) - set(alone))
+    answers = dict(zip(together, _ask(lm, [asked[i] for i in together]), strict=True)) if together else {}
+    for index in alone:
+        _seed_everything(seed)
+        answers[index] = _ask(lm, [asked[index]])[0]
+    return [answers[i] for i in range(len(asked))]
+
+
+def _ask(lm, asked: list[_Request]) -> list[str]:
+    from lm_eval.api.instance import Instance
+
+    return lm.generate_until(
+        [Instance("generate_until", {}, (r.prompt, r.arguments), index, ("mt_bench", index, 1)) for index, r in enumerate(asked)]
+    )
+
+
+def _seed_everything(seed: int) -> None:
+    import random
+
+    import numpy
+    import torch
+
+    random.seed(seed)
+    numpy.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def _turn_note(lm, request: _Request, answer: str) -> dict:
+    limit = request.arguments["max_gen_toks"]
+    tokens = len(lm.tok_encode(answer, add_special_tokens=False)) if answer else 0
+    window = getattr(lm, "max_length", None)
+    return {
+        "prompt_tokens": request.prompt_tokens,
+        "answer_tokens": tokens,
+        "limit": limit,
+        "limit_reached": tokens >= limit,
+        "prompt_cut": window is not None and request.prompt_tokens + limit > window,
+    }
+
+
+def _record(question: dict, chat: list[dict], notes: list[dict], settings: Settings, stop: list[str]) -> dict:
+    turns = [message["content"] for message in chat if message["role"] == "assistant"]
+    identity = {"model": settings.model_id, "question": question["question_id"], "turns": turns}
+    return {
+        "question_id": question["question_id"],
+        "answer_id": records.digest(identity)[:22],
+        "model_id": settings.model_id,
+        "choices": [{"index": 0, "turns": turns}],
+        "tstamp": time.time(),
+        "generation": {
+            "category": question["category"],
+            "temperature": settings.temperature(question["category"]),
+            "seed": settings.seed,
+            "stop": stop,
+            "turns": notes,
+        },
+    }

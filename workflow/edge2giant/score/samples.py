@@ -1,0 +1,114 @@
+"""Per-sample tables out of lm-eval's raw sample files."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+
+from edge2giant import jsonl
+from edge2giant.errors import UserError
+
+SCHEMA = pyarrow.schema(
+    [
+        ("task", pyarrow.string()),
+        ("metric", pyarrow.string()),
+        ("doc_id", pyarrow.int64()),
+        ("doc_hash", pyarrow.string()),
+        ("target_hash", pyarrow.string()),
+        ("prompt_hash", pyarrow.string()),
+        ("prediction", pyarrow.string()),
+        ("correct", pyarrow.bool_()),
+        ("value", pyarrow.float64()),
+        ("weight", pyarrow.float64()),
+    ]
+)
+LONGEST_PREDICTION = 100
+
+
+def read(folder: Path, tasks: list[str], metrics: list[dict]) -> list[dict]:
+    """Rows of the sample table: one for each (task, metric, document), in the order of the documents.
+
+    Parameters
+    ----------
+    folder : path
+        Journal entry with `samples_<task>.jsonl` as lm-eval writes them.
+    tasks : list of str
+    metrics : list of {"name", "filter"}
+        lm-eval metrics that the benchmark is scored by.
+    """
+    return [
+        _row(task, metric["name"], sample)
+        for task in sorted(tasks)
+        for metric in metrics
+        for sample in _of_filter(folder / f"samples_{task}.jsonl", metric["filter"])
+    ]
+
+
+def _of_filter(path: Path, name: str) -> list[dict]:
+    found = [sample for sample in jsonl.read(path) if sample["filter"] == name]
+    if not found:
+        raise UserError(f"holds no sample of filter '{name}'", path, "mend config/benchmarks.yaml")
+    return sorted(found, key=lambda sample: sample["doc_id"])
+
+
+def _row(task: str, metric: str, sample: dict) -> dict:
+    raw = sample[metric]
+    values = [float(v) for v in raw] if isinstance(raw, list) else [float(raw)]
+    value = sum(values) / len(values)
+    zero_or_one = not isinstance(raw, list) and value in (0.0, 1.0) and not _is_share(sample, metric)
+    return {
+        "task": task,
+        "metric": metric,
+        "doc_id": sample["doc_id"],
+        "doc_hash": sample["doc_hash"],
+        "target_hash": sample["target_hash"],
+        "prompt_hash": sample["prompt_hash"],
+        "prediction": prediction(sample, metric),
+        "correct": bool(value) if zero_or_one else None,
+        "value": value,
+        "weight": float(len(values)),
+    }
+
+
+def _is_share(sample: dict, metric: str) -> bool:
+    """TruthfulQA MC2 is a share of probability, also where it happens to be 0 or 1."""
+    return metric == "acc" and isinstance(sample["doc"], dict) and "mc2_targets" in sample["doc"]
+
+
+def prediction(sample: dict, metric: str) -> str:
+    """What the model answered: index of the chosen option, or the (filtered) text, as a hash where it is long."""
+    responses = sample["filtered_resps"]
+    if isinstance(responses[0], (list, tuple)):
+        return str(chosen_option(sample, normalised=metric == "acc_norm"))
+    text = str(responses[0]).strip()
+    if len(text) <= LONGEST_PREDICTION:
+        return text
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def chosen_option(sample: dict, normalised: bool) -> int:
+    """Index of the option with the largest log-likelihood, per character of the option where normalised.
+
+    As lm-eval's `acc` and `acc_norm`; the option's leading delimiter does not count as a character.
+    """
+    scores = [float(response[0]) for response in sample["filtered_resps"]]
+    if normalised:
+        options = [continuation for _, continuation in sample["arguments"]]
+        scores = [score / max(len(option.removeprefix(" ")), 1) for score, option in zip(scores, options, strict=True)]
+    return max(range(len(scores)), key=scores.__getitem__)
+
+
+def write(path: Path, rows: list[dict]) -> None:
+    """Write the table as Parquet; the same rows give the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, SCHEMA), partial, compression="zstd")
+    partial.replace(path)
+
+
+def lm_eval_mean(folder: Path, task: str, metric: dict) -> float:
+    """The mean that lm-eval itself reports, on the scale 0 to 1."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
+    return float(results[task][f"{metric['name']},{metric['filter']}"])
