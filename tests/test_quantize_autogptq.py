@@ -1,0 +1,77 @@
+"""AutoGPTQ 0.7.1 through its unit, on a CPU by a patch that lives here and nowhere else.
+
+AutoGPTQ refuses to quantize without CUDA. The fixture `cuda_on_paper` makes it believe in a device that is the CPU. This shows
+that the unit's calls, its file names and its reading of the recipe are right; it is no supported way to make a checkpoint.
+"""
+
+import pytest
+from edge2giant.errors import UserError
+from edge2giant.quantize import core, preflight
+from quantize_model import calibration_set, scheme, write_model, write_text, write_tokenizer
+
+pytestmark = pytest.mark.toolkit("autogptq")
+RECIPE = {
+    "bits": 4, "group_size": 128, "desc_act": True, "sym": True, "damp_percent": 0.1, "true_sequential": True,
+    "static_groups": False,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    root = tmp_path_factory.mktemp("autogptq")
+    write_tokenizer(write_model(root / "model"))
+    write_text(root / "calibration", 1)
+    write_text(root / "heldout", 2, letters="0123456789,.-ABCDEF")
+    return root
+
+
+@pytest.fixture
+def cuda_on_paper(monkeypatch):
+    """Tell AutoGPTQ that the CPU is its first CUDA device, and let it compute in float32."""
+    import torch
+    from auto_gptq.modeling import _base, _const, _utils
+
+    for module in (_base, _const, _utils):
+        monkeypatch.setattr(module, "CUDA_0", torch.device("cpu"))
+    original = _base.BaseGPTQForCausalLM.from_pretrained.__func__
+
+    def from_pretrained(cls, *arguments, **options):
+        with monkeypatch.context() as inside:
+            inside.setattr(torch.cuda, "is_available", lambda: True)
+            inside.setattr(torch.cuda, "init", lambda: None)
+            inside.setattr(_base.accelerate, "infer_auto_device_map", lambda *a, **k: {"": "cpu"}, raising=False)
+            return original(cls, *arguments, torch_dtype=torch.float32, **options)
+
+    monkeypatch.setattr(_base.BaseGPTQForCausalLM, "from_pretrained", classmethod(from_pretrained))
+    for name in ("synchronize", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda *a, **k: None)
+
+
+def job(place, out, recipe, **calibration):
+    given = scheme("autogptq", recipe, calibration=calibration_set(**calibration))
+    return core.Job(place / "model", out, place / "heldout", given, place / "calibration")
+
+
+@pytest.mark.parametrize("change", [{}, {"desc_act": False}, {"bits": 8}], ids=["figure-3", "no-desc-act", "8-bit"])
+def test_scheme_is_made_and_proven(place, tmp_path, cuda_on_paper, change):
+    record = core.run(job(place, tmp_path / "out", RECIPE | change))
+    assert record["proof"]["engine"]["name"] == "toolkit"
+    assert record["proof"]["tensors"]["layers"] == 14
+    traits = preflight.read_traits(tmp_path / "out")
+    assert (traits["form"], traits["desc_act"]) == ("gptq", change.get("desc_act", True))
+
+
+def test_without_the_patch_it_says_what_it_needs(place, tmp_path):
+    with pytest.raises(UserError, match=r"refuses to quantize without CUDA.*gptq-gptqmodel"):
+        core.run(job(place, tmp_path / "out", RECIPE))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_singular_hessian_is_retried_only_as_the_recipe_allows(place, tmp_path, cuda_on_paper):
+    weak = RECIPE | {"damp_percent": 1e-12}
+    few = {"samples": 1, "length": 8}
+    with pytest.raises(UserError, match="not positive definite"):
+        core.run(job(place, tmp_path / "out", weak, **few))
+    record = core.run(job(place, tmp_path / "out", weak | {"fallback_dampening": [0.1]}, **few))
+    (tried,) = record["recipe"]["executed"]["fallbacks"]
+    assert tried["dampening_frac"] == 1e-12 and record["recipe"]["executed"]["parameters"]["damp_percent"] == 0.1

@@ -1,0 +1,241 @@
+"""The independent reader against packers written here by the formats' descriptions, and the proof of tensors against damage."""
+
+import json
+
+import numpy as np
+import pytest
+from edge2giant.errors import UserError
+from edge2giant.quantize import dequantize, preflight, proof, sizes, tensors, toolkits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from quantize_model import weights, write_model
+
+ROWS, COLUMNS, GROUP = 16, 64, 32
+
+
+def words(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Pack unsigned codes along the last axis, lowest bits first, in plain Python."""
+    per_word = 32 // bits
+    flat = codes.reshape(-1, codes.shape[-1])
+    rows = []
+    for row in flat:
+        packed = []
+        for start in range(0, len(row), per_word):
+            packed.append(sum(int(code) << (bits * place) for place, code in enumerate(row[start : start + per_word])))
+        rows.append(packed)
+    return np.array(rows, np.uint64).astype(np.uint32).view(np.int32).reshape(*codes.shape[:-1], -1)
+
+
+def drawn(bits: int, seed: int):
+    generator = np.random.default_rng(seed)
+    codes = generator.integers(0, 2**bits, (ROWS, COLUMNS))
+    scale = (0.01 + generator.random((ROWS, COLUMNS // GROUP))).astype(np.float16)
+    zero = generator.integers(1, 2**bits, (ROWS, COLUMNS // GROUP))
+    expected = (codes - np.repeat(zero, GROUP, 1)) * np.repeat(scale.astype(np.float32), GROUP, 1)
+    return codes, scale, zero, expected
+
+
+def read_back(tmp_path, stored, **arguments):
+    tensors.write(tmp_path / "model.safetensors", stored)
+    return dequantize.read(tensors.Tensors(tmp_path), "layer", **arguments)
+
+
+@given(bits=st.sampled_from([4, 8]), seed=st.integers(0, 999))
+@settings(max_examples=20, deadline=None)
+def test_pack_quantized_reads_back(tmp_path_factory, bits, seed):
+    codes, scale, zero, expected = drawn(bits, seed)
+    layer = read_back(
+        tmp_path_factory.mktemp("ct"),
+        {
+            "layer.weight_packed": ("I32", words(codes, bits)),
+            "layer.weight_scale": ("F16", scale),
+            "layer.weight_zero_point": ("I32", words(zero.T, bits).T),
+            "layer.weight_shape": ("I64", np.array([ROWS, COLUMNS])),
+        },
+    )
+    assert (layer.bits, layer.group_size) == (bits, GROUP)
+    np.testing.assert_allclose(layer.weight, expected, rtol=1e-6)
+
+
+@given(bits=st.sampled_from([2, 4, 8]), seed=st.integers(0, 999), version=st.sampled_from([1, 2]))
+@settings(max_examples=20, deadline=None)
+def test_gptq_reads_back_in_both_versions_and_any_order(tmp_path_factory, bits, seed, version):
+    codes, scale, zero, _ = drawn(bits, seed)
+    order = np.random.default_rng(seed).permutation(np.repeat(np.arange(COLUMNS // GROUP), GROUP))
+    expected = (codes - zero[:, order]) * scale.astype(np.float32)[:, order]
+    stored_zero = zero - 1 if version == 1 else zero
+    layer = read_back(
+        tmp_path_factory.mktemp("gptq"),
+        {
+            "layer.qweight": ("I32", words(codes, bits).T),
+            "layer.qzeros": ("I32", words(stored_zero.T, bits)),
+            "layer.scales": ("F16", scale.T),
+            "layer.g_idx": ("I32", order),
+        },
+        zero_offset=2 - version,
+    )
+    assert (layer.form, layer.bits) == ("gptq", bits)
+    np.testing.assert_allclose(layer.weight, expected, rtol=1e-6)
+
+
+def test_awq_reads_back(tmp_path):
+    codes, scale, zero, expected = drawn(4, 3)
+
+    def interleave(values):  # (n, out) -> out channels in the order 0 2 4 6 1 3 5 7 of each eight
+        blocks = values.reshape(values.shape[0], -1, 8)
+        return words(blocks[:, :, [0, 2, 4, 6, 1, 3, 5, 7]].reshape(values.shape), 4)
+
+    layer = read_back(
+        tmp_path,
+        {
+            "layer.qweight": ("I32", interleave(codes.T)),
+            "layer.qzeros": ("I32", interleave(zero.T)),
+            "layer.scales": ("F16", scale.T),
+        },
+    )
+    assert layer.form == "awq"
+    np.testing.assert_allclose(layer.weight, expected, rtol=1e-6)
+
+
+def test_float8_table_is_that_of_the_paper():
+    table = tensors.float8_e4m3()
+    assert table[0x7E] == 448 and table[0x08] == 2.0**-6 and table[0x01] == 2.0**-9 and table[0x38] == 1.0
+    assert np.isnan(table[[0x7F, 0xFF]]).all() and table[0x80] == 0 and table[0xFE] == -448
+
+
+@given(st.lists(st.floats(-(2.0**120), 2.0**120, width=32), min_size=1, max_size=50))
+def test_bfloat16_rounds_to_nearest(values):
+    wide = np.array(values, np.float32)
+    back = tensors.widened(tensors.narrowed(wide, "BF16"), "BF16")
+    finite = np.isfinite(back)
+    assert (np.abs(back[finite] - wide[finite]) <= np.abs(wide[finite]) * 2.0**-8 + 1e-40).all()
+
+
+@pytest.mark.parametrize(("bits", "group"), [(4, 128), (4, 64), (8, -1)])
+def test_rtn_is_proven_and_its_traits_are_read_back(tmp_path, bits, group):
+    model, out, executed, traits = rtn(tmp_path, bits, group)
+    checks, summary = proof.prove_tensors(model, out, traits, executed)
+    proof.demand(checks, "test")
+    assert summary["layers"] == 14
+    assert summary["weight_error_mean"] == pytest.approx({4: 0.11, 8: 0.008}[bits], rel=0.35)
+    read = preflight.read_traits(out)
+    assert {key: read[key] for key in traits} == traits
+
+
+def rtn(tmp_path, bits=4, group=128):
+    model, out = write_model(tmp_path / "model"), tmp_path / "out"
+    out.mkdir()
+    recipe = {"bits": bits, "group_size": group, "ignore": ["lm_head"]}
+    unit = toolkits.unit("rtn")
+    return model, out, unit.quantize(model, recipe, None, out), unit.traits(recipe, f"w{bits}a16")
+
+
+def damaged(out, change):
+    """Rewrite a checkpoint's tensors after `change` had its way with them."""
+    made = tensors.Tensors(out)
+    stored = {name: (made.dtype(name), np.array(made.raw(name))) for name in made.names}
+    change(stored)
+    tensors.write(out / "beside", stored)
+    (out / "beside").replace(out / "model.safetensors")
+
+
+LAYER = "model.layers.0.mlp.up_proj"
+
+
+def zero_scale(stored):
+    stored[f"{LAYER}.weight_scale"][1][0, 0] = 0
+
+
+def nan_scale(stored):
+    stored[f"{LAYER}.weight_scale"][1][0, 0] = np.nan
+
+
+def swapped(stored):
+    q, k = (f"model.layers.0.self_attn.{name}_proj.weight_packed" for name in "qk")
+    stored[q], stored[k] = stored[k], stored[q]
+
+
+def no_codes(stored):
+    stored[f"{LAYER}.weight_packed"][1][:] = 0
+
+
+def lost_norm(stored):
+    del stored["model.norm.weight"]
+
+
+def other_head(stored):
+    stored["lm_head.weight"][1][0, 0] += 1
+
+
+def unquantized(stored):
+    for end in ("weight_packed", "weight_scale", "weight_shape"):
+        del stored[f"{LAYER}.{end}"]
+    stored[f"{LAYER}.weight"] = ("F16", weights()[f"{LAYER}.weight"])
+
+
+@pytest.mark.parametrize(
+    "change", [zero_scale, nan_scale, swapped, no_codes, lost_norm, other_head, unquantized], ids=lambda f: f.__name__
+)
+def test_a_damaged_checkpoint_is_refused(tmp_path, change):
+    model, out, executed, traits = rtn(tmp_path)
+    damaged(out, change)
+    checks, _ = proof.prove_tensors(model, out, traits, executed)
+    with pytest.raises(UserError, match="not proven"):
+        proof.demand(checks, "test")
+
+
+def test_moved_scales_are_taken_back(tmp_path):
+    """Weights whose scales were moved between layers, as SmoothQuant and AWQ do, compare equal to the source."""
+    model, _, executed, traits = rtn(tmp_path)
+    generator = np.random.default_rng(1)
+    moved = {name: values.astype(np.float32) for name, values in weights().items()}
+    for layer in ("model.layers.0", "model.layers.1"):
+        for norm, names in (
+            ("input_layernorm", ("self_attn.q", "self_attn.k", "self_attn.v")),
+            ("post_attention_layernorm", ("mlp.gate", "mlp.up")),
+        ):
+            factor = np.exp(generator.standard_normal(128) * 0.5).astype(np.float32)
+            moved[f"{layer}.{norm}.weight"] /= factor
+            for name in names:
+                moved[f"{layer}.{name}_proj.weight"] *= factor[None, :]
+        factor = np.exp(generator.standard_normal(256) * 0.5).astype(np.float32)
+        moved[f"{layer}.mlp.up_proj.weight"] /= factor[:, None]
+        moved[f"{layer}.mlp.down_proj.weight"] *= factor[None, :]
+    half = {name: values.astype(np.float16) for name, values in moved.items()}
+    smoothed = write_model(tmp_path / "smoothed", half)
+    again = tmp_path / "again"
+    again.mkdir()
+    toolkits.unit("rtn").quantize(smoothed, {"bits": 8, "group_size": -1, "ignore": ["lm_head"]}, None, again)
+    traits = traits | {"weight_bits": 8, "group_size": -1}
+    checks, summary = proof.prove_tensors(model, again, traits, executed | {"transform": "smoothing"})
+    proof.demand(checks, "test")
+    assert summary["weight_error_largest"] < 0.03
+    checks, _ = proof.prove_tensors(model, again, traits, executed)
+    assert not all(check["passed"] for check in checks)
+
+
+def test_sizes_agree_with_what_is_written(tmp_path):
+    model, out, _, _ = rtn(tmp_path)
+    source = tensors.Tensors(model)
+    linear = 2 * (4 * 128 * 128 + 3 * 128 * 256)
+    rest = 2 * (2 * 300 * 128 + 5 * 128)
+    assert sizes.nominal_bytes(source, 4) == linear // 2 + rest
+    assert sizes.nominal_bytes(source, 16) == 2 * linear + rest
+    assert sizes.nominal_bytes(source, 4) < sizes.weight_bytes(out) < 1.2 * sizes.nominal_bytes(source, 4)
+    shape = json.loads((model / "config.json").read_text())
+    planned = sizes.planned_bytes(shape, 4)
+    assert planned["rest"] == rest and planned["weights"] == linear // 2 + linear // 128 * 20 // 8
+
+
+@pytest.mark.parametrize("cut", [4, 200, -1])
+def test_a_cut_file_is_named(tmp_path, cut):
+    model = write_model(tmp_path / "model")
+    path = model / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(UserError, match=r"model\.safetensors: is (no whole|cut short)"):
+        tensors.Tensors(model).names  # noqa: B018
+
+
+def test_no_weights_at_all(tmp_path):
+    with pytest.raises(UserError, match="no safetensors file"):
+        tensors.Tensors(tmp_path)

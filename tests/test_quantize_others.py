@@ -1,0 +1,63 @@
+"""AutoRound, AutoAWQ and GPTQModel for real on a tiny model, each in its own environment."""
+
+import pytest
+from edge2giant.errors import UserError
+from edge2giant.quantize import core, preflight, toolkits
+from quantize_model import calibration_set, scheme, write_model, write_text, write_tokenizer
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    root = tmp_path_factory.mktemp("others")
+    write_tokenizer(write_model(root / "model"))
+    write_text(root / "calibration", 1)
+    write_text(root / "heldout", 2, letters="0123456789,.-ABCDEF")
+    return root
+
+
+def made(place, out, toolkit, recipe, bits="w4a16", **calibration):
+    given = scheme(toolkit, recipe, bits, calibration_set(**calibration))
+    job = core.Job(place / "model", out, place / "heldout", given, place / "calibration")
+    record = core.run(job)
+    traits, promised = preflight.read_traits(out), toolkits.unit(toolkit).traits(recipe, bits)
+    assert {key: traits[key] for key in traits if key in promised} == {key: promised[key] for key in traits if key in promised}
+    assert record["proof"]["damage"]["logprob_difference_largest"] > 0.01
+    return record["proof"]["engine"]
+
+
+AUTOROUND = {"bits": 4, "group_size": 128, "sym": True, "iters": 2, "batch_size": 4, "seed": 42, "export": "auto_gptq"}
+
+
+@pytest.mark.toolkit("main")
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [{"export": "auto_awq", "sym": False}, {"export": "auto_round"}], ids=["awq", "native"])
+def test_autoround_other_exports(place, tmp_path, change):
+    engine = made(place, tmp_path / "out", "autoround", AUTOROUND | change)
+    assert (engine is None) == (change["export"] == "auto_awq"), "AutoRound has no CPU layers for the format of AWQ"
+
+
+@pytest.mark.toolkit("main")
+def test_autoround_in_the_format_of_gptq(place, tmp_path):
+    made(place, tmp_path / "out", "autoround", AUTOROUND)
+
+
+@pytest.mark.toolkit("main")
+def test_autoround_refuses_samples_that_it_would_drop(place, tmp_path):
+    with pytest.raises(UserError, match="takes samples of one length, these have"):
+        made(place, tmp_path / "out", "autoround", AUTOROUND, packing="truncate", length=400, samples=9)
+
+
+@pytest.mark.toolkit("autoawq")
+@pytest.mark.parametrize("group", [128, 64])
+def test_autoawq(place, tmp_path, group):
+    recipe = {
+        "w_bit": 4, "q_group_size": group, "zero_point": True, "version": "GEMM", "apply_clip": True, "duo_scaling": True,
+    }  # fmt: skip
+    made(place, tmp_path / "out", "autoawq", recipe)
+
+
+@pytest.mark.toolkit("gptqmodel")
+@pytest.mark.parametrize(("bits", "desc_act"), [(4, False), (4, True), (8, False)])
+def test_gptqmodel(place, tmp_path, bits, desc_act):
+    recipe = {"bits": bits, "group_size": 128, "desc_act": desc_act, "sym": True, "damp_percent": 0.1}
+    made(place, tmp_path / "out", "gptqmodel", recipe, f"w{bits}a16")

@@ -1,0 +1,90 @@
+"""Preflight: each known limit is found, and nothing is found against what loads."""
+
+import json
+
+import pytest
+import yaml
+from edge2giant.errors import UserError
+from edge2giant.quantize import preflight, recipe
+from shared import ROOT
+
+RECIPES = yaml.safe_load((ROOT / "config/recipes.yaml").read_text(encoding="utf-8"))
+SETS = yaml.safe_load((ROOT / "config/calibration.yaml").read_text(encoding="utf-8"))
+
+
+def verdicts(method, bits, engine, version, device, settings=None):
+    scheme = recipe.resolve(RECIPES, SETS, "llama-3.1-8b-it", method, bits, settings=settings)
+    return [(v.level, v.rule) for v in preflight.check(scheme, engine, version, device)]
+
+
+CASES = [
+    ("fp16", "w16a16", "vllm", "0.33.0", "cuda:7.0", []),
+    ("gptq-autogptq", "w4a16", "vllm", "0.33.0", "cuda:9.0", [("refused", "gptq-desc-act-group")]),
+    ("gptq-autogptq", "w4a16", "vllm-stock", "0.6.6.post1", "cuda:9.0", []),
+    ("gptq-autogptq", "w4a16", "hf", "5.17.0", "cuda:9.0", [("needs", "hf-gptq")]),
+    ("gptq-autoround", "w4a16", "vllm", "0.33", "cuda:8.0", []),
+    ("gptq-llmcompressor", "w4a16", "vllm", "0.33", "cpu", []),
+    ("gptq-llmcompressor", "w8a16", "vllm", "0.33", "cpu", [("refused", "cpu-w8a16")]),
+    ("gptq-llmcompressor", "w8a16", "vllm", "0.33", "cuda:8.0", []),
+    ("gptq-llmcompressor", "w8a16", "hf", "5.17", "cpu", []),
+    ("gptq-gptqmodel", "w8a16", "vllm", "0.32", "cpu", [("refused", "cpu-gptq-8")]),
+    ("fp8", "w8a8", "vllm", "0.33", "cpu", [("refused", "cpu-fp8-static")]),
+    ("fp8", "w8a8", "vllm", "0.33", "cuda:8.0", [("degraded", "fp8-weight-only")]),
+    ("fp8", "w8a8", "vllm", "0.33", "cuda:8.9", []),
+    ("fp8", "w8a8", "hf", "5.17", "cpu", []),
+    ("smoothquant", "w8a8", "vllm", "0.33", "cpu", []),
+    ("smoothquant", "w8a8", "vllm", "0.33", "cuda:7.0", [("refused", "capability")]),
+    ("awq", "w4a16", "vllm", "0.33", "cpu", []),
+    ("awq", "w4a16", "vllm", "0.33", "cuda:10.0", []),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(c[:5]))
+def test_rule_table(case):
+    assert verdicts(*case[:5]) == case[5]
+
+
+def test_what_a_study_changes_counts():
+    assert verdicts("gptq-autogptq", "w4a16", "vllm", "0.33", "cuda:9.0", {"desc_act": False}) == []
+    assert verdicts("gptq-gptqmodel", "w4a16", "vllm", "0.33", "cuda:9.0", {"sym": False}) == [("refused", "gptq-asymmetric")]
+
+
+def test_every_verdict_has_reason_and_cure():
+    for rule in preflight.RULES:
+        assert rule.reason and rule.cure and rule.learnt in ("run", "source") and preflight.release_of(rule.since)
+    assert len({rule.name for rule in preflight.RULES}) == len(preflight.RULES)
+
+
+def test_autogptq_cannot_be_made_on_a_cpu():
+    scheme = recipe.resolve(RECIPES, SETS, "llama-2-7b-chat", "gptq-autogptq", "w4a16")
+    assert [v.level for v in preflight.check_making(scheme, "cpu")] == ["refused"]
+    assert preflight.check_making(scheme, "cuda:9.0") == []
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda", "cuda:9", "cuda:x.y"])
+def test_a_device_is_spelt_out(device):
+    with pytest.raises(UserError, match="unknown device"):
+        preflight.Device.parse(device)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, ("none", 16, 0)),
+        ({"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": True, "sym": True}, ("gptq", 4, 128)),
+        ({"quant_method": "awq", "bits": 4, "group_size": 64, "zero_point": True}, ("awq", 4, 64)),
+        ({"quant_method": "auto-round", "bits": 4, "group_size": 128, "packing_format": "auto_round:auto_awq"}, ("awq", 4, 128)),
+        ({"quant_method": "intel/auto-round", "bits": 4, "group_size": 128}, ("auto-round-old", 4, 128)),
+    ],
+)
+def test_a_checkpoint_is_read_by_its_config(tmp_path, config, expected):
+    content = {"quantization_config": config} if config else {}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    traits = preflight.read_traits(tmp_path)
+    assert (traits["form"], traits["weight_bits"], traits["group_size"]) == expected
+
+
+def test_an_unknown_method_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "magic"}}')
+    with pytest.raises(UserError, match="'magic' is unknown here; known: compressed-tensors"):
+        preflight.read_traits(tmp_path)

@@ -1,0 +1,15 @@
+"""Quantize: from a model and a scheme to a checkpoint that has been proven.
+
+Reads a model folder, a resolved scheme (what `config/recipes.yaml` says for one model, method and bits), a folder of calibration
+text and a folder of held-out text. Writes one checkpoint folder (safetensors, tokenizer, config, model card, `proof.json`,
+`checkpoint.json`), whole or not at all. Never touches the network, the model folder or any other checkpoint.
+
+`recipe`, `preflight` and `sizes` are pure and need the standard library alone; `tensors`, `dequantize` and `calibration` add
+numpy; torch and the toolkits are imported only by the step that runs them.
+"""
+
+RESULT_VERSION = 1
+"""Raise by hand when a change of this phase changes weights; it is part of every recipe digest."""
+
+RESULT_VERSION = 1
+"""Raised by hand when a change in this package changes the weights that a scheme gives; part of a checkpoint's identity."""

@@ -1,0 +1,230 @@
+"""Calibration text as token ids: drawn and cut the way the set says, once per checkpoint, hashed.
+
+A set (an entry of `config/calibration.yaml`) says how its documents become samples:
+
+=============  ======================================================================================================
+packing        meaning
+=============  ======================================================================================================
+truncate       documents in shuffled order, each cut to `length` tokens (llmcompressor's examples)
+full           documents in shuffled order with at least `length` tokens, cut to `length` (AutoRound)
+blocks         shuffled documents of at most `length` tokens laid end to end and cut into blocks of `length` (AutoAWQ)
+windows        all documents joined by blank lines; windows of `length` tokens at random places (AutoGPTQ's example)
+random_tokens  token ids drawn uniformly from the vocabulary; no text is read
+=============  ======================================================================================================
+
+Shuffling is that of `datasets.Dataset.shuffle(seed)`: the permutation of numpy's default generator.
+"""
+
+import hashlib
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge2giant.errors import UserError
+
+SPECIAL = "special_tokens"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Token ids to calibrate with.
+
+    Attributes
+    ----------
+    spec : dict
+        The set as the scheme names it.
+    token_ids : list of list of int
+    text_sha256 : str or None
+        SHA-256 of the text file; None for random tokens.
+    """
+
+    spec: dict
+    token_ids: list[list[int]]
+    text_sha256: str | None
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the token ids as JSON: two tokenisations are the same set when this is the same."""
+        return hashlib.sha256(json.dumps(self.token_ids, separators=(",", ":")).encode()).hexdigest()
+
+    @property
+    def longest(self) -> int:
+        return max(map(len, self.token_ids))
+
+    def record(self) -> dict:
+        """What `checkpoint.json` says of the set."""
+        return {
+            "id": self.spec["id"],
+            "repo": self.spec.get("repo"),
+            "packing": self.spec["packing"],
+            "seed": self.spec["seed"],
+            "samples": len(self.token_ids),
+            "length": self.spec["length"],
+            "tokens": sum(map(len, self.token_ids)),
+            "sha256": self.sha256,
+            "text_sha256": self.text_sha256,
+        }
+
+
+def load(spec: dict, folder: str | Path | None, model_dir: str | Path) -> Calibration:
+    """Draw and tokenise a calibration set with a model's tokenizer.
+
+    Raises
+    ------
+    UserError
+        If the text is missing or too short for the set.
+    """
+    tokenizer = model_tokenizer(model_dir)
+    if spec["packing"] == "random_tokens":
+        vocabulary = json.loads((Path(model_dir) / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+        return Calibration(spec, random_tokens(spec, min(vocabulary, len(tokenizer))), None)
+    if folder is None:
+        raise UserError(f"set '{spec['id']}' needs its text", "--calibration", "name the folder that holds text.jsonl")
+    path = Path(folder) / "text.jsonl"
+    return Calibration(spec, pack(read_documents(path), spec, tokenizer, path), file_sha256(path))
+
+
+def model_tokenizer(model_dir: str | Path):
+    """Load the tokenizer of a model folder."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(model_dir))
+
+
+def read_documents(path: Path) -> list[dict]:
+    """Read the rows of a text.jsonl: `text`, or `messages` for conversations.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or a line is no such row.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        raise UserError("is missing", path, "acquire the calibration set") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or not row.keys() & {"text", "messages"}:
+            raise UserError(f"line {number} is no object with `text` or `messages`", path, "acquire the set again")
+        rows.append(row)
+    return rows
+
+
+def tokenise(row: dict, tokenizer, special_tokens: bool = True) -> list[int]:
+    """Token ids of one document; a conversation goes through the tokenizer's chat template."""
+    if "messages" in row:
+        text = tokenizer.apply_chat_template(row["messages"], tokenize=False)
+        return tokenizer(text, add_special_tokens=False)["input_ids"]
+    return tokenizer(row["text"], add_special_tokens=special_tokens)["input_ids"]
+
+
+def pack(rows: list[dict], spec: dict, tokenizer, where: object = None) -> list[list[int]]:
+    """Turn documents into samples as the set's packing says.
+
+    Raises
+    ------
+    UserError
+        If the documents do not suffice for the number of samples.
+    """
+    packings = {"truncate": _truncate, "full": _full, "blocks": _blocks, "windows": _windows}
+    samples = packings[spec["packing"]](rows, spec, tokenizer)
+    if not samples or (spec["packing"] in ("truncate", "full") and len(samples) < spec["samples"]):
+        raise UserError(
+            f"gives {len(samples)} samples where set '{spec['id']}' wants {spec['samples']} of {spec['length']} tokens",
+            where,
+            "acquire more text, or lower `samples` or `length` of the set",
+        )
+    return samples
+
+
+def refuse_overlap(calibration_text: Path, heldout_text: Path) -> None:
+    """Refuse held-out text that the calibration set contains.
+
+    Raises
+    ------
+    UserError
+        If a document stands in both.
+    """
+    documents = ({json.dumps(row, sort_keys=True) for row in read_documents(path)} for path in (calibration_text, heldout_text))
+    shared = set.intersection(*documents)
+    if shared:
+        raise UserError(
+            f"{len(shared)} held-out documents are calibration text as well",
+            heldout_text,
+            "hold out other text",
+        )
+
+
+def shuffled(count: int, seed: int) -> list[int]:
+    """Order in which `datasets.Dataset.shuffle(seed)` puts `count` rows."""
+    import numpy as np
+
+    return np.random.default_rng(seed).permutation(count).tolist()
+
+
+def random_tokens(spec: dict, vocabulary: int) -> list[list[int]]:
+    """Draw token ids uniformly from the vocabulary."""
+    import numpy as np
+
+    generator = np.random.default_rng(spec["seed"])
+    return generator.integers(0, vocabulary, (spec["samples"], spec["length"])).tolist()
+
+
+def file_sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _documents(rows, spec, tokenizer):
+    for index in shuffled(len(rows), spec["seed"]):
+        ids = tokenise(rows[index], tokenizer, spec.get(SPECIAL, True))
+        if ids:
+            yield ids
+
+
+def _truncate(rows, spec, tokenizer):
+    samples = []
+    for ids in _documents(rows, spec, tokenizer):
+        samples.append(ids[: spec["length"]])
+        if len(samples) == spec["samples"]:
+            break
+    return samples
+
+
+def _full(rows, spec, tokenizer):
+    samples = []
+    for ids in _documents(rows, spec, tokenizer):
+        if len(ids) >= spec["length"]:
+            samples.append(ids[: spec["length"]])
+        if len(samples) == spec["samples"]:
+            break
+    return samples
+
+
+def _blocks(rows, spec, tokenizer):
+    kept, stream = 0, []
+    bare = [row | {"text": row["text"].strip()} if "text" in row else row for row in rows]
+    for ids in _documents(bare, spec, tokenizer):
+        if len(ids) <= spec["length"]:
+            stream += ids
+            kept += 1
+        if kept == spec["samples"]:
+            break
+    length = spec["length"]
+    return [stream[at * length : (at + 1) * length] for at in range(len(stream) // length)]
+
+
+def _windows(rows, spec, tokenizer):
+    text = "\n\n".join(row["text"] for row in rows)
+    stream = tokenizer(text, add_special_tokens=spec.get(SPECIAL, True))["input_ids"]
+    last = len(stream) - spec["length"] - 1
+    if last < 0:
+        return []
+    draw = random.Random(spec["seed"])
+    starts = [draw.randint(0, last) for _ in range(spec["samples"])]
+    return [stream[start : start + spec["length"]] for start in starts]

@@ -1,0 +1,80 @@
+"""The model card of a checkpoint: what it is, how it was made, what was checked, whose licence holds."""
+
+import json
+
+
+def text(record: dict) -> str:
+    """Return the README.md of a checkpoint.
+
+    Parameters
+    ----------
+    record : dict
+        As `core.describe` makes it (`checkpoint.json`).
+    """
+    scheme, model = record["scheme"], record["model"]
+    licence = model["licence"]
+    front = ["---", f"base_model: {model['id'][0]}", f"license: {licence if licence else 'unknown'}"]
+    front += ["base_model_relation: quantized", "---", ""]
+    body = [
+        f"# {scheme['model']}, {scheme['method']} at {scheme['bits']}",
+        "",
+        f"Made by edge2giant from `{model['id'][0]}` at revision `{model['revision'] or 'not recorded'}`"
+        f" with toolkit `{scheme['toolkit']}`.",
+        f"The licence of the base model ({licence or 'not recorded'}) holds for these weights as well.",
+        "",
+        "## Recipe as executed",
+        "",
+        "```json",
+        json.dumps(record["recipe"]["executed"], indent=1, sort_keys=True),
+        "```",
+        "",
+        "## Calibration",
+        "",
+        calibration(record["calibration"]),
+        "",
+        "## Software",
+        "",
+        *[f"- {name} {version}" for name, version in sorted(record["toolkit"]["packages"].items())],
+        f"- Python {record['environment']['python']}, {record['environment']['platform']}",
+        "",
+        "## Size",
+        "",
+        *sizes(record["size"]),
+        "",
+        "## Proof",
+        "",
+        *proof(record["proof"]),
+        "",
+    ]
+    return "\n".join(front + body)
+
+
+def calibration(spec: dict | None) -> str:
+    """One sentence on the calibration set."""
+    if spec is None:
+        return "None: this scheme reads no calibration text."
+    origin = f" of `{spec['repo']}`" if spec["repo"] else ""
+    return (
+        f"Set `{spec['id']}`{origin}: {spec['samples']} samples, {spec['tokens']} tokens, at most {spec['length']} each,"
+        f" packing `{spec['packing']}`, seed {spec['seed']}; SHA-256 of the token ids `{spec['sha256']}`."
+    )
+
+
+def sizes(size: dict) -> list[str]:
+    """Measured and nominal bytes."""
+    lines = [
+        f"- weights measured: {size['weights_bytes']:,} bytes",
+        f"- nominal (quantized layers at their bits, the rest at 16): {size['nominal_bytes']:,} bytes",
+    ]
+    if size["paper_bytes"] is not None:
+        lines.append(f"- as the paper counts (parameters times bits / 8): {size['paper_bytes']:,} bytes")
+    return lines
+
+
+def proof(found: dict) -> list[str]:
+    """The checks with value and limit."""
+    lines = [f"- {check['check']}: {check['value']} (limit {check['limit']})" for check in found["checks"]]
+    if found["damage"]:
+        mean = found["damage"]["logprob_difference_mean"]
+        lines.append(f"- mean difference of log-probability from the unquantized model on held-out text: {mean}")
+    return lines or ["The unquantized model; nothing to compare."]

@@ -1,0 +1,135 @@
+"""Differences between generations of transformers and of their files that toolkits of different age must bridge.
+
+Standard library alone, but for the functions that rewrite tensors (numpy) and those that ask for the installed transformers.
+"""
+
+import contextlib
+import json
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+STORED = {"float16": "F16", "bfloat16": "BF16"}
+
+
+def read_config(folder: Path) -> dict:
+    """Read a model folder's config.json."""
+    return json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+
+
+def write_config(folder: Path, config: dict) -> None:
+    """Write a model folder's config.json."""
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    (Path(folder) / "config.json").write_text(text, encoding="utf-8")
+
+
+def dtype(folder: Path) -> str | None:
+    """The type a model says its weights have (`dtype` since transformers 5, `torch_dtype` before)."""
+    config = read_config(folder)
+    return config.get("dtype", config.get("torch_dtype"))
+
+
+def transformers_major() -> int:
+    """Generation of the installed transformers."""
+    return int(metadata.version("transformers").split(".")[0])
+
+
+def dtype_argument(name: str) -> dict[str, str]:
+    """The keyword argument of `from_pretrained` that asks for a type of weights."""
+    return {"dtype" if transformers_major() >= 5 else "torch_dtype": name}
+
+
+def adopt_config(model_dir: Path, out_dir: Path) -> None:
+    """Give a checkpoint its source model's config, with the description of the quantization that the toolkit wrote.
+
+    An old toolkit writes an old config, and some leave traces of their own run (another dtype, `use_cache` off).
+    """
+    written = read_config(out_dir)
+    config = read_config(model_dir)
+    config["quantization_config"] = written["quantization_config"]
+    write_config(out_dir, config)
+
+
+def restore_unquantized(model_dir: Path, out_dir: Path) -> list[str]:
+    """Put the source's own values back where a toolkit stored an unquantized tensor in another type.
+
+    AutoRound and GPTQModel store such tensors as BF16, which drops three bits of a model in F16; on a machine without accelerator
+    llmcompressor calibrates in F32. Tensors that a method rescaled (F32 here) are rounded, all others copied.
+
+    Returns
+    -------
+    list of str
+        Names of the tensors that were not stored in the source's type.
+    """
+    from edge2giant.quantize.tensors import Tensors, narrowed, write
+
+    source, changed = Tensors(model_dir), []
+    own = STORED.get(dtype(model_dir), "F32")
+    for path in sorted(Path(out_dir).glob("*.safetensors")):
+        made, stored = Tensors(out_dir), {}
+        for name in (name for name in made.names if made.entries[name][0] == path):
+            kind, values = made.dtype(name), made.raw(name)
+            if kind == "F32" and own != "F32":
+                changed.append(name)
+                kind, values = own, narrowed(values, own)
+            elif name in source and kind in ("F16", "BF16") and kind != source.dtype(name):
+                changed.append(name)
+                kind, values = source.dtype(name), source.raw(name)
+            stored[name] = (kind, values)
+        if changed:
+            beside = path.with_suffix(".restored")
+            write(beside, stored)
+            beside.replace(path)
+    return changed
+
+
+@contextlib.contextmanager
+def readable(folder: Path):
+    """Give a folder that the installed transformers reads: the same one, or links beside rewritten JSON files.
+
+    transformers 4 takes a config of transformers 5 without complaint and overlooks what it does not know, such as the rotary base
+    in `rope_parameters`; so the keys are written the old way for it.
+    """
+    if transformers_major() >= 5 or not written_by_transformers5(folder):
+        yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        view = Path(name)
+        for path in Path(folder).iterdir():
+            (view / path.name).symlink_to(path.resolve())
+        replace_json(view / "config.json", old_config(read_config(folder)))
+        tokenizer = view / "tokenizer_config.json"
+        if tokenizer.exists():
+            replace_json(tokenizer, old_tokenizer(json.loads(tokenizer.read_text(encoding="utf-8"))))
+        yield view
+
+
+def written_by_transformers5(folder: Path) -> bool:
+    """Say whether a config has keys that only transformers 5 knows."""
+    return bool({"rope_parameters", "dtype"} & read_config(folder).keys())
+
+
+def replace_json(path: Path, content: dict) -> None:
+    """Put a file in place of a link."""
+    path.unlink()
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def old_config(config: dict) -> dict:
+    """Write a config's keys the way transformers 4 reads them."""
+    old = dict(config)
+    if "dtype" in old:
+        old["torch_dtype"] = old.pop("dtype")
+    rope = dict(old.pop("rope_parameters", None) or {})
+    if rope:
+        old["rope_theta"] = rope.pop("rope_theta", 10000.0)
+        old["rope_scaling"] = None if rope.get("rope_type", "default") == "default" else rope
+    return old
+
+
+def old_tokenizer(config: dict) -> dict:
+    """Write a tokenizer's config the way transformers 4 reads it."""
+    old = {key: value for key, value in config.items() if key not in ("backend", "is_local")}
+    if old.get("tokenizer_class") == "TokenizersBackend":
+        old["tokenizer_class"] = "PreTrainedTokenizerFast"
+    return old

@@ -1,0 +1,61 @@
+"""What can go wrong inside a toolkit, said with the layer or the amount and the cure."""
+
+from edge2giant.errors import UserError
+
+GIB = 2**30
+
+
+def not_finite(layer: str) -> UserError:
+    """A Hessian with NaN or infinity: the activations overflowed, which no dampening mends."""
+    return UserError(
+        "the Hessian has NaN or infinite values, so the inputs of this layer overflowed or the calibration text is broken",
+        layer,
+        "quantize the model in bfloat16 or float32 (dtype in its config.json), or look at the calibration set",
+    )
+
+
+def singular(tried: list[dict], allowed: list[float]) -> UserError:
+    """A Hessian that stayed without Cholesky factors at every dampening tried."""
+    layers = sorted({layer for attempt in tried for layer in attempt["layers"]})
+    shown = ", ".join(layers[:5]) + (f" and {len(layers) - 5} more" if len(layers) > 5 else "")
+    values = ", ".join(str(attempt["dampening_frac"]) for attempt in tried)
+    cure = "take more calibration samples or a larger dampening_frac"
+    if not allowed:
+        cure += ", or allow the recipe a list `fallback_dampening`"
+    return UserError(f"the Hessian is not positive definite (dampening tried: {values})", shown, cure)
+
+
+def out_of_memory(error: BaseException, weights: int, gpu: int | None) -> UserError | None:
+    """Translate an exception that means lack of memory; None for any other.
+
+    Parameters
+    ----------
+    error : BaseException
+    weights : int
+        Bytes of the model's weights.
+    gpu : int or None
+        Memory in bytes of the GPU that was used, if one was.
+    """
+    text = str(error).lower()
+    device = type(error).__name__ == "OutOfMemoryError" or "cuda out of memory" in text
+    host = isinstance(error, MemoryError) or "can't allocate memory" in text or "cannot allocate memory" in text
+    if not device and not host:
+        return None
+    if device:
+        had = f" (this one has {gpu / GIB:.0f} GiB)" if gpu else ""
+        return UserError(
+            f"out of GPU memory{had}",
+            "quantize",
+            "give it a GPU with more memory, or a calibration set with shorter `length` or fewer `samples`",
+        )
+    return UserError(
+        "out of memory",
+        "quantize",
+        f"give it at least {host_need(weights) / GIB:.1f} GiB (Snakemake: --set-resources quantize:mem_mb="
+        f"{host_need(weights) // 2**20}), or a calibration set with shorter `length` or fewer `samples`",
+    )
+
+
+def host_need(weights: int) -> int:
+    """Host memory in bytes that a quantization asks for: two copies of the weights beside 4 GiB of programs and activations."""
+    return 2 * weights + 4 * GIB

@@ -1,0 +1,156 @@
+"""Log-probabilities of held-out text: by independently dequantized weights, and by an engine that loads the checkpoint itself.
+
+The reference is the plain Hugging Face architecture in float32 whose weights are those that `dequantize` reads. For schemes that
+quantize activations as well there is a second reference that rounds the inputs of every quantized layer the way the scheme says,
+for engines that do so (vLLM does, transformers does not).
+
+A model too large for this machine is compared on its first decoder layers (`depth`): both sides run the same truncated model.
+"""
+
+import json
+from pathlib import Path
+
+from edge2giant.quantize import compat, dequantize
+from edge2giant.quantize.tensors import Tensors
+
+SAMPLES, LENGTH = 16, 128
+
+
+def heldout_tokens(folder: Path, tokenizer) -> list[list[int]]:
+    """Token ids of the first held-out documents, each cut to LENGTH and at least two tokens long."""
+    from edge2giant.quantize import calibration
+
+    rows = calibration.read_documents(Path(folder) / "text.jsonl")
+    samples = [calibration.tokenise(row, tokenizer)[:LENGTH] for row in rows]
+    return [ids for ids in samples if len(ids) > 1][:SAMPLES]
+
+
+def reference(model_dir: Path, checkpoint_dir: Path, depth: int | None = None):
+    """Build the model from a checkpoint's own codes, without the toolkit.
+
+    Returns
+    -------
+    model : transformers.PreTrainedModel, float32
+    quantized : list of str
+        Names of the layers that are stored quantized.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(str(model_dir))
+    if depth:
+        config.num_hidden_layers = depth
+    kind = AutoModelForCausalLM._model_mapping[type(config)]
+    stored = Tensors(checkpoint_dir)
+    quantized = [name for name in dequantize.quantized_layers(stored) if within(name, depth)]
+    state = state_dict(stored, quantized, depth, checkpoint_dir)
+    if config.tie_word_embeddings:
+        state.pop("lm_head.weight", None)
+    model = kind.from_pretrained(None, config=config, state_dict=state, **compat.dtype_argument("float32"))
+    return model.eval(), quantized
+
+
+def state_dict(stored: Tensors, quantized: list[str], depth: int | None, checkpoint_dir: Path) -> dict:
+    """All weights of a checkpoint as float32 torch tensors under the architecture's names."""
+    import numpy as np
+    import torch
+
+    config = json.loads((Path(checkpoint_dir) / "config.json").read_text(encoding="utf-8"))
+    offset = dequantize.zero_offset(config.get("quantization_config", {}))
+    state = {}
+    for name in quantized:
+        state[f"{name}.weight"] = torch.from_numpy(dequantize.read(stored, name, offset).weight)
+    for name in stored.names:
+        layer, _, last = name.rpartition(".")
+        if within(name, depth) and (layer not in quantized or last == "bias"):
+            state[name] = torch.from_numpy(np.array(stored.float32(name)))
+    return state
+
+
+def within(name: str, depth: int | None) -> bool:
+    """Say whether a tensor belongs to the first `depth` decoder layers or to none."""
+    parts = name.split(".")
+    if depth is None or "layers" not in parts:
+        return True
+    return int(parts[parts.index("layers") + 1]) < depth
+
+
+def served(checkpoint_dir: Path, dtype: str, depth: int | None = None):
+    """Load a checkpoint the way the Hugging Face engine does."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(str(checkpoint_dir))
+    if depth:
+        config.num_hidden_layers = depth
+    arguments = {"config": config} | compat.dtype_argument(dtype)
+    return AutoModelForCausalLM.from_pretrained(str(checkpoint_dir), **arguments).eval()
+
+
+def log_probabilities(model, samples: list[list[int]]) -> list[list[float]]:
+    """Natural-log probability of every token but the first, given those before it."""
+    import torch
+
+    device = next(model.parameters()).device
+    values = []
+    with torch.no_grad():
+        for ids in samples:
+            tokens = torch.tensor([ids], device=device)
+            logits = model(input_ids=tokens, use_cache=False).logits[0, :-1].float()
+            chosen = torch.log_softmax(logits, -1).gather(1, tokens[0, 1:, None])
+            values.append(chosen[:, 0].cpu().tolist())
+    return values
+
+
+def difference(a: list[list[float]], b: list[list[float]]) -> tuple[float, float]:
+    """Mean and largest absolute difference of two sets of log-probabilities."""
+    import numpy as np
+
+    gaps = np.abs(np.concatenate([np.subtract(x, y) for x, y in zip(a, b, strict=True)]))
+    return float(gaps.mean()), float(gaps.max())
+
+
+class RoundedInputs:
+    """Round the inputs of quantized layers the way the scheme says, while the block runs.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    stored : Tensors
+        Holds `input_scale` for static schemes.
+    quantized : list of str
+    activations : dict
+        bits, dynamic, type ('int' or 'float').
+    """
+
+    def __init__(self, model, stored: Tensors, quantized: list[str], activations: dict):
+        self.model, self.stored, self.quantized, self.activations = model, stored, quantized, activations
+        self.hooks: list = []
+
+    def __enter__(self):
+        modules = dict(self.model.named_modules())
+        for name in self.quantized:
+            self.hooks.append(modules[name].register_forward_pre_hook(self.rounder(name)))
+        return self
+
+    def __exit__(self, *error):
+        for hook in self.hooks:
+            hook.remove()
+
+    def rounder(self, name: str):
+        import torch
+
+        static = f"{name}.input_scale"
+        fixed = torch.from_numpy(self.stored.float32(static).copy()).reshape(-1) if static in self.stored else None
+        floating = self.activations["type"] == "float"
+
+        def hook(module, inputs):
+            values = inputs[0]
+            top = 448.0 if floating else 2.0 ** (self.activations["bits"] - 1) - 0.5
+            scale = fixed if fixed is not None else values.abs().amax(-1, keepdim=True).clamp_min(1e-10) / top
+            steps = values / scale
+            if floating:
+                steps = steps.clamp(-448, 448).to(torch.float8_e4m3fn).to(values.dtype)
+            else:
+                steps = steps.round().clamp(-top - 0.5, top - 0.5)
+            return (steps * scale, *inputs[1:])
+
+        return hook

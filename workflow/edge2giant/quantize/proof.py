@@ -1,0 +1,228 @@
+"""Prove a checkpoint: are these really the model's weights, quantized the way the scheme says, and does the engine read them so?
+
+Reads the source model, the checkpoint and held-out text; writes nothing. Every check has a value and a limit and is kept in
+`checkpoint.json`; one failure and the checkpoint is not an output. Checks:
+
+- every linear layer of the source is stored quantized, with the scheme's bits and group size, and nothing else is;
+- codes within their grid and using it, scales finite and positive, weights finite, zero points in range;
+- relative weight error of every layer by the independent reader of `dequantize`, above zero and below `WEIGHT_ERROR`;
+- all other tensors present and equal to the source (where a method moves scales between layers: equal after moving them back);
+- log-probabilities of held-out text, unlike the calibration text, by the independent weights and by an engine (see `likelihood`).
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from edge2giant.errors import UserError
+from edge2giant.quantize import dequantize, sizes
+from edge2giant.quantize.tensors import Tensors
+
+WEIGHT_ERROR = {("int", 4): 0.5, ("int", 8): 0.05, ("float", 8): 0.1}
+LEAST_WEIGHT_ERROR = 1e-4
+COPY_ERROR = {"same": 0.0, "F16": 1e-3, "BF16": 8e-3, "F32": 1e-6}
+LOGPROB_ERROR = {"float32": 1e-3, "float16": 1e-2, "bfloat16": 1e-1}
+SMOOTHED = (
+    (("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), "input_layernorm"),
+    (("mlp.gate_proj", "mlp.up_proj"), "post_attention_layernorm"),
+)
+PAIRED = (("mlp.up_proj", "mlp.down_proj"), ("self_attn.v_proj", "self_attn.o_proj"))
+
+
+class Checks(list):
+    """The checks done so far: name, value, limit and whether it passed."""
+
+    def add(self, name: str, value, limit, passed: bool) -> None:
+        self.append({"check": name, "value": value, "limit": limit, "passed": bool(passed)})
+
+    def below(self, name: str, value: float, limit: float) -> None:
+        self.add(name, rounded(value), limit, np.isfinite(value) and value <= limit)
+
+
+def rounded(value: float) -> float | None:
+    """Six significant digits, or None for what JSON cannot say."""
+    return float(f"{value:.6g}") if np.isfinite(value) else None
+
+
+def demand(checks: Checks, where: object) -> None:
+    """Raise if a check failed.
+
+    Raises
+    ------
+    UserError
+        Naming the failed checks with value and limit.
+    """
+    failed = [f"{c['check']} is {c['value']} (limit {c['limit']})" for c in checks if not c["passed"]]
+    if failed:
+        raise UserError(
+            f"checkpoint not proven, so not written: {'; '.join(failed[:4])}",
+            where,
+            "look at the toolkit's log; the recipe, the calibration set or the toolkit's version is at fault",
+        )
+
+
+def prove_tensors(model_dir: Path, checkpoint_dir: Path, traits: dict, executed: dict) -> tuple[Checks, dict]:
+    """Hold a quantized checkpoint's tensors against the source model's.
+
+    Parameters
+    ----------
+    traits : dict
+        What the scheme promises (`toolkits.<toolkit>.traits`).
+    executed : dict
+        What the toolkit did: `ignore` and `transform`.
+
+    Returns
+    -------
+    checks : Checks
+    summary : dict
+        layers, levels per group (fewest, mean), relative weight error (mean, largest and where).
+    """
+    source, stored, checks = Tensors(model_dir), Tensors(checkpoint_dir), Checks()
+    config = json.loads((Path(checkpoint_dir) / "config.json").read_text(encoding="utf-8"))
+    offset = dequantize.zero_offset(config.get("quantization_config", {}))
+    wanted = set(sizes.linear_layers(source, tuple(executed["ignore"])))
+    found = set(dequantize.quantized_layers(stored))
+    checks.add("linear layers not quantized", len(wanted - found), 0, not wanted - found)
+    checks.add("layers quantized against the scheme", len(found - wanted), 0, not found - wanted)
+    scales = Scales(source, stored, executed["transform"] == "smoothing", config.get("model_type", ""))
+    summary = prove_layers(source, stored, sorted(wanted & found), traits, offset, scales, checks)
+    prove_others(source, stored, wanted, scales, config, checks)
+    return checks, summary
+
+
+class Scales:
+    """Undo the scales that SmoothQuant and AWQ move from activations into weights, to compare with the source.
+
+    A norm's weight divided by s makes the following layers' input channels s times larger; an output channel of `up_proj` or
+    `v_proj`
+    divided by s makes the input channels of the layer after it s times larger. The first s is read from the norms, the
+    second is the
+    least-squares ratio of the rows; a method that moved nothing gives s = 1 up to rounding, which then is left alone.
+    """
+
+    def __init__(self, source: Tensors, stored: Tensors, moved: bool, model_type: str):
+        self.source, self.stored, self.moved = source, stored, moved
+        self.offset = 1.0 if model_type.startswith("gemma") else 0.0
+        self.rows: dict[str, np.ndarray] = {}
+
+    def norm(self, name: str) -> np.ndarray:
+        """Ratio of a norm's weights, checkpoint over source."""
+        return (self.stored.float32(name) + self.offset) / (self.source.float32(name) + self.offset)
+
+    def back(self, layer: str, weight: np.ndarray) -> np.ndarray:
+        """Return a layer's weight with the moved scales taken out."""
+        if not self.moved:
+            return weight
+        for layers, norm in SMOOTHED:
+            block = next((layer.removesuffix(name) for name in layers if layer.endswith(name)), None)
+            if block is not None:
+                weight = weight * self.norm(f"{block}{norm}.weight")[None, :]
+        for first, second in PAIRED:
+            if layer.endswith(second):
+                ratio = self.rows.get(layer.removesuffix(second) + first)
+                weight = weight if ratio is None or ratio.size != weight.shape[1] else weight * ratio[None, :]
+            if layer.endswith(first):
+                weight = self.out(layer, weight)
+        return weight
+
+    def out(self, layer: str, weight: np.ndarray) -> np.ndarray:
+        """Take a moved scale out of the output channels and remember it for the layer that follows."""
+        original = self.source.float32(f"{layer}.weight")
+        ratio = (weight * original).sum(1) / np.maximum((original**2).sum(1), 1e-30)
+        if np.abs(np.log(np.abs(ratio) + 1e-30)).mean() < 0.03:
+            return weight
+        self.rows[layer] = ratio
+        return weight / ratio[:, None]
+
+
+def order(layer: str) -> tuple:
+    """Sort key: layers that give scales before the layers that take them."""
+    return (not layer.endswith(tuple(first for first, _ in PAIRED)), layer)
+
+
+def prove_layers(source, stored, layers, traits, offset, scales, checks) -> dict:
+    """Check every quantized layer; the worst value of each kind becomes one check."""
+    kind = (traits.get("weight_type", "int"), traits["weight_bits"])
+    errors, levels, wrong = {}, [], []
+    for name in sorted(layers, key=order):
+        layer = dequantize.read(stored, name, offset)
+        original = source.float32(f"{name}.weight")
+        fault = flaw(layer, original.shape, traits)
+        if fault:
+            wrong.append(f"{name}: {fault}")
+            continue
+        levels.append(distinct_levels(layer))
+        weight = scales.back(name, layer.weight)
+        errors[name] = float(np.linalg.norm(weight - original) / max(np.linalg.norm(original), 1e-30))
+    checks.add("layers with wrong codes, scales or shapes", wrong[:3] or 0, 0, not wrong)
+    worst = max(errors, key=errors.get, default="")
+    largest = errors.get(worst, float("nan"))
+    checks.below("largest relative weight error", largest, WEIGHT_ERROR[kind])
+    mean = float(np.mean(list(errors.values()))) if errors else float("nan")
+    checks.add("mean relative weight error, at least", rounded(mean), LEAST_WEIGHT_ERROR, mean >= LEAST_WEIGHT_ERROR)
+    used = float(np.mean([mean_levels for _, mean_levels in levels])) if levels else 0.0
+    floor = min(2 ** (kind[1] - 2), 8) if kind[0] == "int" else 8
+    checks.add("mean number of distinct levels in a group, at least", rounded(used), floor, used >= floor)
+    return {
+        "layers": len(layers),
+        "levels_mean": rounded(used),
+        "levels_fewest": min((fewest for fewest, _ in levels), default=0),
+        "weight_error_mean": rounded(mean),
+        "weight_error_largest": rounded(largest),
+        "weight_error_where": worst,
+    }
+
+
+def flaw(layer: dequantize.Layer, shape: tuple[int, ...], traits: dict) -> str | None:
+    """Say what is wrong with a stored layer, or None."""
+    size = traits["group_size"]
+    columns = shape[1]
+    expected = size if size > 0 else columns
+    if layer.codes.shape != tuple(shape):
+        return f"shape {layer.codes.shape}, source {tuple(shape)}"
+    if layer.bits != traits["weight_bits"]:
+        return f"{layer.bits} bits, scheme {traits['weight_bits']}"
+    if layer.group_size != expected:
+        return f"group size {layer.group_size}, scheme {expected}"
+    scale = np.abs(layer.scale) if traits.get("signed_scales") else layer.scale
+    if not np.isfinite(scale).all() or (scale <= 0).any():
+        return "a scale is not finite and positive"
+    if traits["symmetric"] and layer.form in ("gptq", "awq") and (layer.zero != 2 ** (layer.bits - 1)).any():
+        return "a symmetric scheme with zero points off the middle"
+    if layer.form == "float-quantized":
+        return None if np.isfinite(layer.codes).all() else "a code is NaN"
+    low = -(2 ** (layer.bits - 1)) if layer.form in ("pack-quantized", "int-quantized") else 0
+    inside = (layer.zero >= low) & (layer.zero <= low + 2**layer.bits)
+    return None if inside.all() else "a zero point lies outside the grid"
+
+
+def distinct_levels(layer: dequantize.Layer, rows: int = 64) -> tuple[int, float]:
+    """Distinct codes in the groups of up to `rows` output channels: (fewest, mean)."""
+    step = max(1, layer.codes.shape[0] // rows)
+    codes = layer.codes[::step][:, np.argsort(layer.group, kind="stable")]
+    grouped = np.sort(codes.reshape(codes.shape[0], layer.scale.shape[1], -1), axis=2)
+    levels = 1 + (np.diff(grouped, axis=2) != 0).sum(axis=2)
+    return int(levels.min()), float(levels.mean())
+
+
+def prove_others(source, stored, layers, scales, config, checks) -> None:
+    """Check the tensors that a scheme leaves in 16 bits."""
+    names = [name for name in source.names if name.removesuffix(".weight") not in layers]
+    tied = config.get("tie_word_embeddings", False)
+    missing = [name for name in names if name not in stored and not (tied and name == "lm_head.weight")]
+    checks.add("tensors missing", missing[:3] or 0, 0, not missing)
+    worst, limit = 0.0, COPY_ERROR["same"]
+    for name in (name for name in names if name in stored):
+        original, kept = source.float32(name), stored.float32(name)
+        if original.shape != kept.shape:
+            checks.add(f"shape of {name}", list(kept.shape), list(original.shape), False)
+            continue
+        if not np.isfinite(kept).all():
+            checks.add(f"values of {name}", "not finite", "finite", False)
+        if scales.moved and name.endswith("norm.weight"):
+            continue
+        if stored.dtype(name) != source.dtype(name):
+            limit = max(limit, COPY_ERROR.get(stored.dtype(name), 0.0))
+        worst = max(worst, float(np.linalg.norm(kept - original) / max(np.linalg.norm(original), 1e-30)))
+    checks.below("largest relative change of an unquantized tensor", worst, limit)

@@ -1,0 +1,72 @@
+"""One unit per toolkit: `<toolkit>.py` and `<toolkit>.schema.json`. Adding a toolkit adds these two files (and an environment).
+
+A unit imports its packages only inside functions and offers
+
+- `PACKAGES`: the distributions whose versions decide its result, the toolkit's own first;
+- `CITATION`: what to cite for it;
+- `traits(recipe, bits) -> dict`: what an engine must be able to load (form, weight_bits, weight_type, group_size,
+  symmetric, desc_act, activations); pure. group_size is -1 per channel, 0 per tensor;
+- `quantize(model_dir, recipe, calibration, out_dir) -> dict`: write the checkpoint's weights and config to `out_dir` and
+  return the recipe as executed. `calibration` is a `calibration.Calibration`, or None for a scheme without one;
+- `proof_engine(recipe)` (optional, else 'hf'): who loads the checkpoint to be proven;
+- `load(checkpoint_dir)` (optional): the model as the toolkit's own loader runs it, for toolkits that transformers cannot
+  load here.
+"""
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+
+from edge2giant.errors import UserError
+
+HERE = Path(__file__).resolve().parent
+
+
+def names() -> list[str]:
+    """Names of the toolkits, found by their files."""
+    return sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
+
+
+def unit(name: str) -> ModuleType:
+    """Import a toolkit's unit (not the toolkit itself).
+
+    Raises
+    ------
+    UserError
+        If there is no such unit.
+    """
+    if name not in names():
+        raise UserError(f"unknown toolkit '{name}'", cure=f"allowed: {', '.join(names())}")
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def proof_engine(name: str, recipe: dict) -> str:
+    """Who loads a toolkit's checkpoint to be compared with the independent weights.
+
+    'hf', 'toolkit', or 'none' where nobody can here.
+    """
+    module = unit(name)
+    return module.proof_engine(recipe) if hasattr(module, "proof_engine") else "hf"
+
+
+def schema(name: str) -> dict:
+    """JSON Schema of a toolkit's recipe."""
+    unit(name)
+    return json.loads((HERE / f"{name}.schema.json").read_text(encoding="utf-8"))
+
+
+def check(name: str, recipe: dict, where: object = "recipe") -> None:
+    """Hold a recipe against its toolkit's schema.
+
+    Raises
+    ------
+    UserError
+        With the place in the recipe and what is wrong there.
+    """
+    import jsonschema
+
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema(name)).iter_errors(recipe))
+    if error is not None:
+        place = ".".join(map(str, error.absolute_path)) or "top level"
+        raise UserError(f"{place}: {error.message[:300]}", where, f"see {name}.schema.json")

@@ -1,0 +1,94 @@
+"""AutoAWQ: activation-aware weight quantization by the toolkit of the paper, release 0.2.9, the last one.
+
+J. Lin et al., AWQ, MLSys 2024, arXiv 2306.00978. It needs transformers <= 4.56. Reads a model folder and token ids; AutoAWQ lays
+the samples end to end and cuts them into blocks of the longest one's length, as it does with its own set.
+"""
+
+import contextlib
+from pathlib import Path
+
+from edge2giant.quantize import compat
+
+PACKAGES = ("autoawq", "transformers", "torch")
+CITATION = "J. Lin et al., AWQ, MLSys 2024, arXiv 2306.00978; AutoAWQ, https://github.com/casper-hansen/AutoAWQ"
+FORMAT = ("w_bit", "q_group_size", "zero_point", "version")
+
+
+def traits(recipe: dict, bits: str) -> dict:
+    """Describe the checkpoint: AWQ format."""
+    return {
+        "form": "awq",
+        "weight_bits": recipe["w_bit"],
+        "weight_type": "int",
+        "group_size": recipe["q_group_size"],
+        "symmetric": not recipe["zero_point"],
+        "desc_act": False,
+        "activations": None,
+    }
+
+
+def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
+    """Search scales and clipping, quantize every linear layer but the head, and save."""
+    import torch
+    from awq import AutoAWQForCausalLM
+    from transformers import AutoTokenizer
+
+    on_cpu = not torch.cuda.is_available()
+    own = compat.dtype(model_dir)
+    model = AutoAWQForCausalLM.from_pretrained(
+        str(model_dir),
+        torch_dtype=torch.float32 if on_cpu else getattr(torch, own or "float16"),
+        device_map="cpu" if on_cpu else "auto",
+        trust_remote_code=False,
+    )
+    model.quantize(
+        AutoTokenizer.from_pretrained(str(model_dir)),
+        quant_config={key: recipe[key] for key in FORMAT},
+        calib_data=calibration.token_ids,
+        max_calib_samples=len(calibration.token_ids),
+        max_calib_seq_len=calibration.longest,
+        apply_clip=recipe["apply_clip"],
+        duo_scaling=recipe["duo_scaling"],
+    )
+    model.save_quantized(str(out_dir))
+    return {
+        "transform": "smoothing",
+        "ignore": ["lm_head"],
+        "parameters": recipe | {"calibrated_in": "float32" if on_cpu else own},
+        "fallbacks": [],
+    }
+
+
+def proof_engine(recipe: dict) -> str:
+    """The toolkit's own layers: transformers alone cannot load this format."""
+    return "toolkit"
+
+
+def load(checkpoint_dir: Path):
+    """Load a checkpoint with AutoAWQ's own layers; without a GPU by its plain torch path."""
+    import torch
+    from awq import AutoAWQForCausalLM
+
+    on_cpu = not torch.cuda.is_available()
+    with plain_torch() if on_cpu else contextlib.nullcontext():
+        model = AutoAWQForCausalLM.from_quantized(
+            str(checkpoint_dir),
+            fuse_layers=False,
+            trust_remote_code=False,
+            device_map={"": "cpu"} if on_cpu else "auto",
+        )
+    return model.model.eval()
+
+
+@contextlib.contextmanager
+def plain_torch():
+    """Keep AutoAWQ from the two things it prefers without a GPU and that are not there: IPEX layers, and Triton kernels."""
+    from awq.models import base
+    from awq.modules.linear import gemm
+
+    original, gemm.TRITON_AVAILABLE = base.get_best_device, False
+    base.get_best_device = lambda: "cpu:0"
+    try:
+        yield
+    finally:
+        base.get_best_device = original

@@ -1,0 +1,127 @@
+"""AutoGPTQ: GPTQ by the toolkit of the paper's `GPTQ*` rows, release 0.7.1, the last one.
+
+E. Frantar et al., GPTQ, ICLR 2023, arXiv 2210.17323. It needs Python 3.11 or older and refuses to quantize without CUDA. The
+tests run this unit on a CPU through a patch of theirs, which is no supported path and not part of this package.
+
+Llama 3.1 and later need transformers >= 4.43, which computes the rotary embedding once for the model; 0.7.1 does not know of
+it and leaves it on the host while layers run on the GPU (AutoGPTQ issue 729). `rotary_on` moves it.
+"""
+
+import logging
+from pathlib import Path
+
+from edge2giant.errors import UserError
+from edge2giant.quantize import faults
+
+PACKAGES = ("auto-gptq", "transformers", "torch")
+CITATION = "AutoGPTQ, https://github.com/AutoGPTQ/AutoGPTQ"
+NOT_DEFINITE = ("not positive-definite", "not positive definite", "linalg.cholesky")
+
+
+def traits(recipe: dict, bits: str) -> dict:
+    """Describe the checkpoint: GPTQ format."""
+    return {
+        "form": "gptq",
+        "weight_bits": recipe["bits"],
+        "weight_type": "int",
+        "group_size": recipe["group_size"],
+        "symmetric": recipe["sym"],
+        "desc_act": recipe["desc_act"],
+        "activations": None,
+    }
+
+
+def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
+    """Run GPTQ over every linear layer but the head, again with each fallback damping that the recipe allows."""
+    tried = []
+    for damping in [recipe["damp_percent"], *recipe.get("fallback_dampening", [])]:
+        model, layer = compress(model_dir, recipe | {"damp_percent": damping}, calibration)
+        if layer is None:
+            return store(model, recipe | {"damp_percent": damping}, tried, out_dir)
+        tried.append({"layers": [layer], "dampening_frac": damping, "cause": "Hessian not positive definite"})
+    raise faults.singular(tried, allowed=recipe.get("fallback_dampening", []))
+
+
+def compress(model_dir: Path, recipe: dict, calibration):
+    """Quantize in memory; return the model and None, or None and the layer whose Hessian could not be factorised."""
+    import torch
+    from auto_gptq import AutoGPTQForCausalLM, BaseQuantizeConfig
+
+    settings = {key: value for key, value in recipe.items() if key not in ("fallback_dampening", "batch_size")}
+    try:
+        model = AutoGPTQForCausalLM.from_pretrained(str(model_dir), BaseQuantizeConfig(**settings))
+    except OSError as error:
+        if "CUDA" not in str(error):
+            raise
+        raise UserError(
+            "AutoGPTQ 0.7.1 refuses to quantize without CUDA",
+            "toolkit autogptq",
+            "use a GPU, or method gptq-gptqmodel",
+        ) from error
+    rotary_on(model.model, "cuda:0" if torch.cuda.is_available() else "cpu")
+    examples = [{"input_ids": torch.tensor([row]), "attention_mask": torch.ones(1, len(row))} for row in calibration.token_ids]
+    progress = Progress()
+    logging.getLogger("auto_gptq.modeling._base").addHandler(progress)
+    try:
+        model.quantize(examples, batch_size=recipe.get("batch_size", 1), cache_examples_on_gpu=False)
+    except torch._C._LinAlgError as error:
+        if not any(word in str(error) for word in NOT_DEFINITE):
+            raise
+        return None, progress.layer or "unknown layer"
+    finally:
+        logging.getLogger("auto_gptq.modeling._base").removeHandler(progress)
+    return model, None
+
+
+def store(model, recipe: dict, tried: list[dict], out_dir: Path) -> dict:
+    """Write the checkpoint under the names that loaders look for."""
+    model.save_quantized(str(out_dir), use_safetensors=True)
+    weights = sorted(out_dir.glob("*.safetensors"))
+    if len(weights) == 1:
+        weights[0].rename(out_dir / "model.safetensors")
+    return {
+        "transform": "none",
+        "ignore": ["lm_head"],
+        "parameters": recipe,
+        "fallbacks": tried,
+    }
+
+
+class Progress(logging.Handler):
+    """Remembers which layer AutoGPTQ says it is at."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text.startswith(("Start quantizing layer", "Quantizing ")):
+            self.layer = text.removeprefix("Start quantizing ").removeprefix("Quantizing ")
+
+
+def rotary_on(model, device: str) -> None:
+    """Move the model's own rotary embedding to a device, where it has one."""
+    rotary = getattr(getattr(model, "model", None), "rotary_emb", None)
+    if rotary is not None:
+        rotary.to(device)
+
+
+def proof_engine(recipe: dict) -> str:
+    """The toolkit's own layers: transformers alone cannot load this format."""
+    return "toolkit"
+
+
+def load(checkpoint_dir: Path):
+    """Load a checkpoint with AutoGPTQ's own layers in torch."""
+    from auto_gptq import AutoGPTQForCausalLM
+
+    model = AutoGPTQForCausalLM.from_quantized(
+        str(checkpoint_dir),
+        device="cpu",
+        use_safetensors=True,
+        disable_exllama=True,
+        disable_exllamav2=True,
+        use_triton=False,
+    )
+    return model.model.eval()

@@ -1,0 +1,108 @@
+"""AutoRound: rounding found by sign gradient descent, exported in the format of GPTQ, of AWQ, or its own.
+
+W. Cheng et al., Optimize weight rounding via signed gradient descent for the quantization of LLMs, arXiv 2309.05516. The paper's
+`GPTQ***`. Written for auto-round 0.15. Reads a model folder and token ids; the samples must have one length, which is its
+`seqlen`.
+"""
+
+import shutil
+from pathlib import Path
+
+from edge2giant.errors import UserError
+from edge2giant.quantize import compat
+
+PACKAGES = ("auto-round", "transformers", "torch")
+CITATION = "W. Cheng et al., arXiv 2309.05516"
+FORMS = {"auto_gptq": "gptq", "auto_awq": "awq", "auto_round": "auto-round"}
+
+
+def traits(recipe: dict, bits: str) -> dict:
+    """Describe the checkpoint by its export format; a symmetric group's scale is negative where its largest weight is."""
+    return {
+        "form": FORMS[recipe["export"]],
+        "weight_bits": recipe["bits"],
+        "weight_type": "int",
+        "group_size": recipe["group_size"],
+        "symmetric": recipe["sym"],
+        "desc_act": False,
+        "activations": None,
+        "signed_scales": True,
+    }
+
+
+def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
+    """Tune the rounding of every linear layer but the head, and export."""
+    import torch
+    from auto_round import AutoRound
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    length = equal_length(calibration)
+    on_cpu = not torch.accelerator.is_available()
+    wanted = "float32" if on_cpu else "auto"
+    model = AutoModelForCausalLM.from_pretrained(str(model_dir), **compat.dtype_argument(wanted))
+    tuner = AutoRound(
+        model,
+        AutoTokenizer.from_pretrained(str(model_dir)),
+        bits=recipe["bits"],
+        group_size=recipe["group_size"],
+        sym=recipe["sym"],
+        iters=recipe["iters"],
+        batch_size=recipe["batch_size"],
+        seed=recipe["seed"],
+        nsamples=len(calibration.token_ids),
+        seqlen=length,
+        dataset=[torch.tensor([row]) for row in calibration.token_ids],
+        device_map="cpu" if on_cpu else "auto",
+        enable_torch_compile=False,
+    )
+    written = out_dir / "export"
+    tuner.quantize_and_save(str(written), format=recipe["export"])
+    lift(written, out_dir)
+    return {
+        "transform": "none",
+        "ignore": ["lm_head"],
+        "parameters": recipe | {"nsamples": len(calibration.token_ids), "seqlen": length},
+        "fallbacks": [],
+    }
+
+
+def equal_length(calibration) -> int:
+    """Length of the samples.
+
+    Raises
+    ------
+    UserError
+        If they differ: AutoRound drops the shorter ones without a word.
+    """
+    lengths = {len(row) for row in calibration.token_ids}
+    if len(lengths) > 1:
+        raise UserError(
+            f"AutoRound takes samples of one length, these have {min(lengths)} to {max(lengths)} tokens",
+            f"calibration set {calibration.spec['id']}",
+            "use packing `full`, `blocks` or `windows`",
+        )
+    return lengths.pop()
+
+
+def lift(written: Path, out_dir: Path) -> None:
+    """Move the exported files, which AutoRound puts into a folder named after model and bits, up to the checkpoint."""
+    weights = next(written.rglob("*.safetensors")).parent
+    for path in weights.iterdir():
+        path.rename(out_dir / path.name)
+    shutil.rmtree(written)
+
+
+def proof_engine(recipe: dict) -> str:
+    """AutoRound's own layers; on a CPU it has none in plain torch for the format of AWQ, which is left to the serving engine."""
+    return "none" if recipe["export"] == "auto_awq" else "toolkit"
+
+
+def load(checkpoint_dir: Path):
+    """Load a checkpoint with AutoRound's own layers in torch (half precision on a CPU as well)."""
+    import auto_round  # noqa: F401 (registers its loader with transformers)
+    from transformers import AutoModelForCausalLM, AutoRoundConfig
+
+    config = AutoRoundConfig(backend="torch")
+    return AutoModelForCausalLM.from_pretrained(
+        str(checkpoint_dir), device_map="cpu", quantization_config=config, **compat.dtype_argument("float16")
+    ).eval()

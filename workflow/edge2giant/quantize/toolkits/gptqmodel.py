@@ -1,0 +1,69 @@
+"""GPTQModel: GPTQ by AutoGPTQ's living successor, in AutoGPTQ's format.
+
+E. Frantar et al., GPTQ, ICLR 2023, arXiv 2210.17323. Written for gptqmodel 7.6. On two cores it asks its own thread pool for more
+workers than the pool has and stops, so its own variable GPTQMODEL_CPU_WORKERS is set there.
+"""
+
+import os
+from pathlib import Path
+
+PACKAGES = ("gptqmodel", "transformers", "torch")
+CITATION = "ModelCloud, GPTQModel, https://github.com/ModelCloud/GPTQModel"
+LEAST_WORKERS = 2
+
+
+def traits(recipe: dict, bits: str) -> dict:
+    """Describe the checkpoint: GPTQ format."""
+    return {
+        "form": "gptq",
+        "weight_bits": recipe["bits"],
+        "weight_type": "int",
+        "group_size": recipe["group_size"],
+        "symmetric": recipe["sym"],
+        "desc_act": recipe["desc_act"],
+        "activations": None,
+    }
+
+
+def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
+    """Run GPTQ over every linear layer but the head."""
+    enough_workers()
+    from gptqmodel import GPTQModel, QuantizeConfig
+
+    model = GPTQModel.load(str(model_dir), QuantizeConfig(**settings(recipe)))
+    examples = [{"input_ids": row, "attention_mask": [1] * len(row)} for row in calibration.token_ids]
+    shortest = min(map(len, calibration.token_ids))
+    model.quantize(examples, batch_size=recipe.get("batch_size", 1), calibration_data_min_length=min(10, shortest))
+    model.save(str(out_dir))
+    return {
+        "transform": "none",
+        "ignore": ["lm_head"],
+        "parameters": recipe,
+        "fallbacks": [],
+    }
+
+
+def settings(recipe: dict) -> dict:
+    """Arguments of QuantizeConfig; group-aware ordering is off, since AutoGPTQ has none."""
+    kept = {key: value for key, value in recipe.items() if key != "batch_size"}
+    return kept | {"act_group_aware": False}
+
+
+def enough_workers() -> None:
+    """Give GPTQModel's thread pool at least LEAST_WORKERS workers; a larger machine or the user's own setting is left alone."""
+    if (os.cpu_count() or 1) < 2 * LEAST_WORKERS:
+        os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(LEAST_WORKERS))
+
+
+def proof_engine(recipe: dict) -> str:
+    """The toolkit's own layers: transformers alone cannot load this format."""
+    return "toolkit"
+
+
+def load(checkpoint_dir: Path):
+    """Load a checkpoint with GPTQModel's own layers."""
+    enough_workers()
+    import torch
+    from gptqmodel import BACKEND, GPTQModel
+
+    return GPTQModel.load(str(checkpoint_dir), backend=BACKEND.TORCH, device="cpu", dtype=torch.float16).model.eval()

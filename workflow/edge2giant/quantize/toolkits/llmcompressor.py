@@ -1,0 +1,247 @@
+"""llmcompressor: GPTQ, SmoothQuant, FP8 and AWQ through `oneshot`. Written for release 0.14.
+
+The recipe is llmcompressor's own: a list of modifiers with their arguments, so that what the paper's Figures 5-7 print can be
+compared line by line. Reads a model folder and token ids, writes a compressed-tensors checkpoint.
+
+Facts that this unit takes care of:
+
+- GPTQ in 0.14 answers a Hessian that it cannot factorise by rounding that layer to nearest, with a warning. Here that is a
+  failure,
+  named by layer; it is tried again with the dampening fractions of `fallback_dampening` only where the recipe lists them, and the
+  layers and the dampening that worked are recorded.
+- AWQ in 0.14 pins host memory without asking whether there is a device to copy to, which fails on a machine without
+  accelerator. `unpinned` makes that one call do nothing, there and only there; no number changes, pinning only speeds copies.
+- CPUs multiply 16-bit floats some ten times slower than 32-bit ones, so without an accelerator the model is calibrated in
+  float32 and stored in its own 16-bit type again. The record says which type was used (`calibrated_in`).
+"""
+
+import contextlib
+import copy
+from importlib import metadata
+from pathlib import Path
+
+from edge2giant.errors import UserError
+from edge2giant.quantize import faults
+
+PACKAGES = ("llmcompressor", "compressed-tensors", "transformers", "torch")
+CITATION = "Red Hat AI and vLLM Project, LLM Compressor, https://github.com/vllm-project/llm-compressor"
+LEAST_RELEASE = (0, 14)
+SMOOTHING = ("SmoothQuantModifier", "AWQModifier")
+
+
+def traits(recipe: dict, bits: str) -> dict:
+    """Describe the checkpoint by the scheme of its quantizing modifier."""
+    group = quantizing(recipe)["config_groups"]["group_0"]
+    weights, activations = group["weights"], group.get("input_activations")
+    return {
+        "form": "compressed-tensors",
+        "weight_bits": weights["num_bits"],
+        "weight_type": weights["type"],
+        "group_size": weights.get("group_size", -1 if weights["strategy"] == "channel" else 0),
+        "symmetric": weights["symmetric"],
+        "desc_act": quantizing(recipe).get("actorder") == "group",
+        "activations": activations
+        and {"bits": activations["num_bits"], "type": activations["type"], "dynamic": activations["dynamic"]},
+    }
+
+
+def quantizing(recipe: dict) -> dict:
+    """Arguments of the modifier that quantizes."""
+    for modifier in recipe["modifiers"]:
+        ((name, arguments),) = modifier.items()
+        if name not in SMOOTHING:
+            return arguments
+    raise KeyError("no quantizing modifier")
+
+
+def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
+    """Run the recipe, and again with each fallback dampening that it allows, until every layer was really quantized by GPTQ."""
+    tried = []
+    for dampening in [None, *recipe.get("fallback_dampening", [])]:
+        attempt = with_dampening(recipe, dampening)
+        model, failed = compress(model_dir, attempt, calibration)
+        if not failed:
+            save(model, out_dir)
+            return executed(attempt, tried, str(model.dtype).removeprefix("torch."))
+        tried.append(
+            {
+                "layers": failed,
+                "dampening_frac": dampening_of(attempt),
+                "cause": "Hessian not positive definite",
+            }
+        )
+        del model
+    raise faults.singular(tried, allowed=recipe.get("fallback_dampening", []))
+
+
+def with_dampening(recipe: dict, dampening: float | None) -> dict:
+    """Return the recipe with another dampening fraction of its GPTQ modifier."""
+    attempt = copy.deepcopy(recipe)
+    if dampening is not None:
+        quantizing(attempt)["dampening_frac"] = dampening
+    return attempt
+
+
+def dampening_of(recipe: dict) -> float | None:
+    return quantizing(recipe).get("dampening_frac")
+
+
+def executed(recipe: dict, tried: list[dict], dtype: str) -> dict:
+    """What `checkpoint.json` records of the run."""
+    names = [name for modifier in recipe["modifiers"] for name in modifier]
+    return {
+        "transform": "smoothing" if set(names) & set(SMOOTHING) else "none",
+        "ignore": quantizing(recipe).get("ignore", []),
+        "parameters": {
+            "modifiers": recipe["modifiers"],
+            "batch_size": recipe.get("batch_size", 1),
+            "calibrated_in": dtype,
+        },
+        "fallbacks": tried,
+    }
+
+
+def compress(model_dir: Path, recipe: dict, calibration):
+    """Quantize in memory.
+
+    Returns
+    -------
+    model : transformers.PreTrainedModel
+    failed : list of str
+        Layers whose Hessian could not be factorised.
+    """
+    refuse_old_release()
+    import torch
+    from llmcompressor import oneshot
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    dtype = "auto" if torch.accelerator.is_available() else "float32"
+    model = AutoModelForCausalLM.from_pretrained(str(model_dir), dtype=dtype)
+    modifiers, watch = build(recipe["modifiers"])
+    arguments = {}
+    if calibration is not None:
+        arguments = {
+            "dataset": dataset(calibration),
+            "num_calibration_samples": len(calibration.token_ids),
+            "max_seq_length": calibration.longest,
+            "shuffle_calibration_samples": False,
+            "batch_size": batch_size(recipe, calibration),
+        }
+    with unpinned():
+        oneshot(
+            model=model,
+            tokenizer=AutoTokenizer.from_pretrained(str(model_dir)),
+            recipe=modifiers,
+            **arguments,
+        )
+    return model, watch.failed
+
+
+def refuse_old_release() -> None:
+    """Stop before another interface than this unit's gives an error that nobody understands.
+
+    Raises
+    ------
+    UserError
+        If the installed llmcompressor is older than 0.14.
+    """
+    release = metadata.version("llmcompressor")
+    if tuple(map(int, release.split(".")[:2])) < LEAST_RELEASE:
+        raise UserError(
+            f"this unit speaks the interface of llmcompressor 0.14, {release} is installed",
+            "toolkit llmcompressor",
+            "quantize on the stack `current`, or take the published checkpoint",
+        )
+
+
+def batch_size(recipe: dict, calibration) -> int:
+    """Samples per forward pass; more than one only of equal length, since shorter ones would be padded or longer ones cut.
+
+    Raises
+    ------
+    UserError
+        If the recipe asks for batches of samples of unequal length.
+    """
+    size = recipe.get("batch_size", 1)
+    if size > 1 and len({len(row) for row in calibration.token_ids}) > 1:
+        raise UserError(
+            f"batch_size {size} with samples of unequal length", f"calibration set {calibration.spec['id']}",
+            "use packing `full`, `blocks`, `windows` or `random_tokens`, or batch_size 1",
+        )  # fmt: skip
+    return size
+
+
+def save(model, out_dir: Path) -> None:
+    """Write the compressed checkpoint."""
+    model.save_pretrained(str(out_dir), save_compressed=True)
+
+
+def dataset(calibration):
+    """Token ids as the `datasets.Dataset` that `oneshot` takes."""
+    from datasets import Dataset
+
+    ids = calibration.token_ids
+    return Dataset.from_dict({"input_ids": ids, "attention_mask": [[1] * len(row) for row in ids]})
+
+
+class Watch:
+    """Collects the layers that GPTQ could not treat."""
+
+    def __init__(self):
+        self.failed: list[str] = []
+
+
+def build(modifiers: list[dict]):
+    """Make llmcompressor's modifier objects from the recipe's list."""
+    watch = Watch()
+    return [make(name, arguments, watch) for modifier in modifiers for name, arguments in modifier.items()], watch
+
+
+def make(name: str, arguments: dict, watch: Watch):
+    """Make one modifier."""
+    from llmcompressor.modifiers.quantization import QuantizationModifier
+    from llmcompressor.modifiers.transform.awq import AWQModifier
+    from llmcompressor.modifiers.transform.smoothquant import SmoothQuantModifier
+
+    classes = {
+        "QuantizationModifier": QuantizationModifier,
+        "AWQModifier": AWQModifier,
+        "SmoothQuantModifier": SmoothQuantModifier,
+    }
+    kind = watched_gptq(watch) if name == "GPTQModifier" else classes[name]
+    return kind(**copy.deepcopy(arguments))
+
+
+def watched_gptq(watch: Watch):
+    """GPTQModifier that reports what the original only warns of (same name, since it is written into the checkpoint)."""
+    from llmcompressor.modifiers.gptq import GPTQModifier as Original
+
+    class GPTQModifier(Original):
+        def compress_module_list(self, module_list):
+            for module in module_list:
+                if not self._hessians[module].isfinite().all():
+                    raise faults.not_finite(self._module_names[module])
+            super().compress_module_list(module_list)
+
+        def on_finalize(self, state, **kwargs):
+            watch.failed += self._rtn_fallback_module_names
+            return super().on_finalize(state, **kwargs)
+
+    return GPTQModifier
+
+
+@contextlib.contextmanager
+def unpinned():
+    """Let llmcompressor's activation cache leave memory unpinned where no accelerator exists."""
+    import torch
+    from llmcompressor.pipelines.cache import IntermediatesCache
+
+    if torch.accelerator.is_available():
+        yield
+        return
+    original = IntermediatesCache.pin_memory
+    IntermediatesCache.pin_memory = lambda self, *args, **kwargs: None
+    try:
+        yield
+    finally:
+        IntermediatesCache.pin_memory = original
