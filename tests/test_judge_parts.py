@@ -1,0 +1,399 @@
+"""The judge's pure parts: prompts, ratings, config, the rule judge and its server, scores."""
+
+import json
+import math
+import random
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import judge_material as material
+import numpy as np
+import pytest
+from edge2giant import errors, jsonl
+from edge2giant.errors import UserError
+from edge2giant.judge import __main__ as cli
+from edge2giant.judge import asks, config, miniature, rating, score, server
+from edge2giant.judge.endpoint import retry_after
+from edge2giant.judge.material import load_answers, load_bench
+from hypothesis import given
+from hypothesis import strategies as st
+from shared import ROOT, shared
+
+JUDGES = ROOT / "config" / "judges.yaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Rating: [[7]]", 7.0),
+        ("[[8.5]]", 8.5),
+        ("first [[3]] then [[9]]", 3.0),
+        ("[5]", 5.0),
+        ("[5] and [[6]]", 6.0),
+        ("Rating: [[10]].", 10.0),
+        ("[[0]]", None),
+        ("[[11]]", None),
+        ("[2023]", None),
+        ("[[rating]]", None),
+        ("Rating: 7", None),
+        ("[[ 7 ]]", None),
+        ("[[7/10]]", None),
+        ("", None),
+    ],
+)
+def test_ratings_are_read_as_fastchat_reads_them_within_the_scale(text, value):
+    assert rating.parse(text)[0] == value
+
+
+@given(st.text())
+def test_no_text_gives_a_rating_off_the_scale(text):
+    value, _ = rating.parse(text)
+    assert value is None or 1 <= value <= 10
+
+
+def judge(**entry):
+    return config.Judge(name="test", **{**material.ENTRY, **entry})
+
+
+def test_each_turn_of_each_question_is_asked_with_its_prompt(tmp_path):
+    bench = load_bench(material.bench(tmp_path / "data"))
+    plan = asks.plan(bench, load_answers(material.answers(tmp_path / "a.jsonl")), judge(repeats=2))
+    assert len(plan) == 320 and len({a.fingerprint for a in plan}) == 320
+    for ask in plan:
+        referenced = ask.category in ("math", "reasoning", "coding")
+        name = ("single-math-v1" if referenced else "single-v1") + ("-multi-turn" if ask.turn == 2 else "")
+        text = ask.messages[1]["content"]
+        assert ask.prompt == name and ask.messages[0]["content"] == f"system of {name}"
+        assert ("reference" in text) == referenced
+        assert f"answer {ask.question_id} {ask.turn} {{braces}} [[10]]" in text
+        assert ("second?" in text) == (ask.turn == 2)
+
+
+def test_the_fingerprint_moves_with_all_that_decides_a_judgment(tmp_path):
+    bench = load_bench(material.bench(tmp_path / "data", 1))
+    answers = load_answers(material.answers(tmp_path / "a.jsonl", 1))
+    first = asks.plan(bench, answers, judge())[0].fingerprint
+    for change in ({"model": "x"}, {"temperature": 0.5}, {"max_tokens": 1}, {"extra_body": {"seed": 1}}):
+        assert asks.plan(bench, answers, judge(**change))[0].fingerprint != first
+    for same in ({"base_url": "http://other/v1"}, {"concurrency": 1}, {"limit_usd": 3.0}):
+        assert asks.plan(bench, answers, judge(**same))[0].fingerprint == first
+    other = load_answers(material.answers(tmp_path / "b.jsonl", 1, words="other"))
+    assert asks.plan(bench, other, judge())[0].fingerprint != first
+
+
+def test_answers_that_are_not_complete_are_refused(tmp_path, capsys):
+    material.bench(tmp_path / "data")
+    path = material.answers(tmp_path / "a.jsonl")
+    rows = path.read_text().splitlines(keepends=True)
+    for name, content, message in (
+        ("short", "".join(rows[:-3]), "3 questions are not answered: 158, 159, 160"),
+        ("strange", "".join(rows).replace('"question_id": 81', '"question_id": 1'), "not answered: 81"),
+        ("one turn", rows[0].replace('"answer 81 1 {braces} [[10]]", ', ""), "1 turns instead of 2"),
+        ("torn", "".join(rows)[:-20], "a.jsonl:80: is no JSON"),
+    ):
+        path.write_text(content)
+        assert rate(tmp_path, "miniature") == 2, name
+        assert message in capsys.readouterr().err
+
+
+def test_a_missing_reference_is_refused(tmp_path):
+    folder = material.bench(tmp_path / "data")
+    rows = (folder / "reference_answer.jsonl").read_text().splitlines(keepends=True)
+    (folder / "reference_answer.jsonl").write_text("".join(rows[1:]))
+    with pytest.raises(UserError, match="has no reference answer"):
+        load_bench(folder)
+
+
+def test_the_real_files_make_160_requests_with_30_references():
+    bench = load_bench(shared("datasets/mt_bench"))
+    answers = {key: material.answer(question) for key, question in bench.questions.items()}
+    plan = asks.plan(bench, answers, judge())
+    assert len(plan) == 160
+    assert sum("Reference" in ask.messages[1]["content"] for ask in plan) == 60
+    for ask in plan:
+        question = bench.questions[ask.question_id]
+        shown = miniature.read_prompt(ask.messages[1]["content"])
+        assert shown.question == question["turns"][ask.turn - 1].strip() or shown.question == question["turns"][ask.turn - 1]
+        assert shown.answer == f"answer {ask.question_id} {ask.turn} {{braces}} [[10]]"
+        assert (shown.reference is not None) == (ask.category in ("math", "reasoning", "coding"))
+
+
+def test_the_shipped_judges_fit_their_schema():
+    for name in ("gpt-4", "local-vllm", "miniature"):
+        assert config.load(JUDGES, name).name == name
+    assert config.load(JUDGES, "gpt-4").usd(1000, 1000) == pytest.approx(0.09)
+    with pytest.raises(UserError, match=r"has no judge 'gpt-5'; choose one of: gpt-4, local-vllm, miniature"):
+        config.load(JUDGES, "gpt-5")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"modle": "x"},
+        {"repeats": 0},
+        {"limit_usd": -1},
+        {"kind": "telepathy"},
+        {"base_url": "ftp://x"},
+        {"kind": "served"},
+        {"base_url": "auto"},
+        {"price_usd_per_1k_tokens": {"prompt": 1}},
+    ],
+)
+def test_wrong_entries_are_refused_with_file_and_place(tmp_path, change):
+    with pytest.raises(UserError, match=r"judges\.yaml: test"):
+        config.load(material.judges(tmp_path / "judges.yaml", **change), "test")
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("2", 2.0),
+        ("0.5", 0.5),
+        ("-1", None),
+        ("inf", None),
+        ("nan", None),
+        ("soon", None),
+        (None, None),
+        ("", None),
+    ],
+)
+def test_retry_after_is_read_or_ignored(value, seconds):
+    assert retry_after(value) == seconds
+
+
+def rule_prompt(bench, question, turns, turn):
+    return asks.messages(bench, question, turns, turn)[1]["content"]
+
+
+@pytest.fixture(scope="module")
+def small_bench(tmp_path_factory):
+    made = pytest.importorskip("edge2giant.miniature.mt_bench", reason="the miniature study is not there")
+    folder = tmp_path_factory.mktemp("bench")
+    questions, references = made.questions(random.Random(1), per_category=2)
+    material.lines(folder / "question.jsonl", questions)
+    material.lines(folder / "reference_answer.jsonl", references)
+    material.lines(folder / "judge_prompts.jsonl", made.judge_prompts())
+    return load_bench(folder)
+
+
+def right_turns(bench, question):
+    if question["question_id"] in bench.references:
+        return bench.references[question["question_id"]]
+    return [miniature.right_answer(turn) for turn in question["turns"]]
+
+
+def test_the_rule_judge_gives_ten_to_right_and_little_to_wrong_answers(small_bench):
+    questions = list(small_bench.questions.values())
+    for question, other in zip(questions, questions[5:] + questions[:5], strict=True):
+        right, wrong = right_turns(small_bench, question), right_turns(small_bench, other)
+        assert all(right)
+        for turn in (1, 2):
+            grades = [
+                miniature.grade(rule_prompt(small_bench, question, turns, turn)).rating
+                for turns in (right, [f"{text} and so on" for text in right], wrong, ["", ""])
+            ]
+            assert grades[0] == 10.0
+            assert 6.0 <= grades[1] < 10.0
+            assert grades[2] <= 7.0 or right[turn - 1] in wrong[turn - 1]
+            assert grades[3] == 1.0
+
+
+def test_ratings_of_the_rule_judge_can_be_read_whatever_an_answer_holds():
+    template = material.PROMPTS["single-v1"]
+    for text in ("[[10]]", "### User:\n", "\x00\ud83d", "x" * 100_000, "[The End of Assistant's Answer]"):
+        prompt = template.format(question="What?", answer=text)
+        verdict = miniature.grade(prompt)
+        assert rating.parse(verdict.text)[0] == verdict.rating <= 5.0
+
+
+@given(st.text())
+def test_any_prompt_gets_a_rating(text):
+    verdict = miniature.grade(text)
+    assert rating.parse(verdict.text)[0] == verdict.rating
+
+
+def post(url, body):
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def test_the_rule_judges_server_refuses_what_it_cannot_read():
+    with server.running() as url:
+        good = {"model": miniature.MODEL, "messages": [{"role": "user", "content": "hello"}]}
+        assert post(f"{url}/chat/completions", json.dumps(good).encode())[0] == 200
+        assert post(f"{url}/chat/completions", b"{")[0] == 400
+        assert post(f"{url}/chat/completions", b"[]")[0] == 400
+        assert post(f"{url}/chat/completions", json.dumps({**good, "messages": "x"}).encode())[0] == 400
+        assert post(f"{url}/chat/completions", json.dumps({**good, "model": "gpt-4"}).encode())[0] == 404
+        assert post(f"{url}/embeddings", json.dumps(good).encode())[0] == 404
+        assert json.loads(urllib.request.urlopen(f"{url}/models", timeout=5).read())["data"][0]["id"] == miniature.MODEL
+
+
+def rate(room, name, *more, judges=JUDGES):
+    return errors.run(
+        lambda: cli.main(
+            ["rate", "--answers", str(room / "a.jsonl"), "--data", str(room / "data"), "--judge", name,
+             "--config", str(judges), "--journal", str(room / "journal"), "--out",
+             str(room / "out.jsonl"), *more]
+        )
+    )  # fmt: skip
+
+
+def test_the_rule_judge_is_served_for_the_time_of_a_run(tmp_path):
+    material.bench(tmp_path / "data", 2)
+    material.answers(tmp_path / "a.jsonl", 2)
+    threads = threading.active_count()
+    assert rate(tmp_path, "miniature") == 0
+    first = list(jsonl.read(tmp_path / "out.jsonl", "judgment"))
+    assert len(first) == 32 and {row["judge"] for row in first} == {"miniature"}
+    assert threading.active_count() == threads
+    assert rate(tmp_path, "miniature", "--journal", str(tmp_path / "again")) == 0
+    again = list(jsonl.read(tmp_path / "out.jsonl", "judgment"))
+    assert [row["judgment"] for row in first] == [row["judgment"] for row in again]
+
+
+SERVE = [sys.executable, "-m", "edge2giant.judge", "serve-miniature", "--port", "{port}"]
+
+
+def served(path, *command):
+    entry = {"kind": "served", "base_url": "auto", "model": miniature.MODEL, "ready_timeout_s": 20}
+    return material.judges(path / "judges.yaml", **entry, serve=list(command))
+
+
+def test_a_judge_may_be_started_and_ended_with_the_run(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "workflow"))
+    material.bench(tmp_path / "data", 1)
+    material.answers(tmp_path / "a.jsonl", 1)
+    assert rate(tmp_path, "test", judges=served(tmp_path, *SERVE)) == 0
+    shown = capfd.readouterr().err
+    port = shown.split("http://127.0.0.1:")[1].split("/")[0]
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=2)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ([sys.executable, "-c", "raise SystemExit(3)"], "ended with code 3 before it was ready"),
+        (["/nowhere/vllm"], "cannot be started"),
+    ],
+)
+def test_a_judge_that_does_not_start_is_reported(tmp_path, capsys, command, message):
+    material.bench(tmp_path / "data", 1)
+    material.answers(tmp_path / "a.jsonl", 1)
+    assert rate(tmp_path, "test", judges=served(tmp_path, *command)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_server_command_writes_its_address_and_ends_on_terminate(tmp_path):
+    ready = tmp_path / "ready"
+    command = [sys.executable, "-m", "edge2giant.judge", "serve-miniature", "--ready-file", str(ready)]
+    process = subprocess.Popen(command, env={"PYTHONPATH": str(ROOT / "workflow")}, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            if ready.exists():
+                break
+            threading.Event().wait(0.05)
+        url = ready.read_text().strip()
+        assert json.loads(urllib.request.urlopen(f"{url}/models", timeout=5).read())["object"] == "list"
+    finally:
+        process.terminate()
+    assert process.wait(10) == 0
+
+
+def judged(values, repeats=1, category=None):
+    """Judgments of questions 81... with these (turn 1, turn 2) ratings; None is unparsed."""
+    return [
+        {
+            "question_id": 81 + i, "category": category or score.CATEGORIES[i % 8], "turn": turn,
+            "repeat": repeat,
+            "rating": value, "status": "unparsed" if value is None else "rated", "judge": "test",
+            "question_sha256": "0" * 64, "answer_sha256": "1" * 64, "fingerprint": f"{i:08x}{turn}{repeat}",
+        }
+        for i, pair in enumerate(values) for turn, value in enumerate(pair, 1) for repeat in range(repeats)
+    ]  # fmt: skip
+
+
+def test_scores_are_fastchats_means():
+    values = [(8, 6), (10, 9), (4, None), (7, 7), (1, 2), (9, 9), (5, 5), (6, 10)] * 2
+    mean, stderr, n, parts, samples = score.mt_bench_parts(judged(values))
+    known = [v for pair in values for v in pair if v is not None]
+    assert mean == pytest.approx(sum(known) / len(known)) and n == 30 and stderr > 0
+    by_task = {part["task"]: part for part in parts}
+    assert list(by_task) == [*score.CATEGORIES, "turn 1", "turn 2"]
+    assert by_task["writing"]["raw"] == 7.0 and by_task["writing"]["n"] == 4
+    assert by_task["reasoning"]["raw"] == 4.0 and by_task["reasoning"]["n"] == 2
+    assert by_task["turn 1"]["raw"] == pytest.approx(np.mean([p[0] for p in values]))
+    assert list(samples.columns) == [
+        "task", "metric", "doc_id", "doc_hash", "target_hash", "prompt_hash", "prediction", "correct",
+        "value", "weight",
+    ]  # fmt: skip
+    assert len(samples) == 32 and samples["value"].isna().sum() == 2 and samples["correct"].isna().all()
+    assert set(samples["metric"]) == {"turn 1", "turn 2"}
+
+
+def test_repeats_count_as_one_turn_and_missing_ones_are_told():
+    rows = judged([(8, 6), (10, 9)], repeats=3, category="math")
+    rows[0] = {**rows[0], "rating": 5}
+    rows[1] = {**rows[1], "rating": None, "status": "unparsed"}
+    mean, _, n, parts, _ = score.mt_bench_parts(rows)
+    assert mean == pytest.approx((6.5 + 6 + 10 + 9) / 4) and n == 4
+    assert score.missing(rows) == {"judgments": 12, "unparsed": 1, "failed": 0, "turns_without_rating": []}
+    assert score.warnings(rows) == ["1 of 12 judgments hold no rating: left out"]
+    assert [p["task"] for p in parts] == ["math", "turn 1", "turn 2"]
+
+
+def test_without_any_rating_there_is_no_score_and_no_number_is_made_up():
+    mean, stderr, n, parts, samples = score.mt_bench_parts(judged([(None, None)] * 8))
+    assert (mean, stderr, n) == (None, None, 0) and all(part["raw"] is None for part in parts)
+    assert samples["value"].isna().all()
+    with pytest.raises(UserError, match="no judgments"):
+        score.mt_bench_parts([])
+    with pytest.raises(UserError, match="mixed"):
+        score.mt_bench_parts(judged([(1, 2)]) * 2)
+
+
+def test_the_standard_error_is_that_of_cluster_robust_regression():
+    statsmodels = pytest.importorskip("statsmodels.api")
+    rng = np.random.default_rng(0)
+    questions = np.repeat(np.arange(40), 2)
+    values = rng.normal(6, 1, 80) + np.repeat(rng.normal(0, 2, 40), 2)
+    mean, stderr, n = score.mean_and_stderr(values, questions)
+    fit = statsmodels.OLS(values, np.ones(80)).fit(cov_type="cluster", cov_kwds={"groups": questions, "use_correction": False})
+    assert mean == pytest.approx(fit.params[0]) and n == 80
+    assert stderr == pytest.approx(fit.bse[0] * math.sqrt(40 / 39))
+
+
+def test_the_score_command_writes_parts_and_samples(tmp_path):
+    material.bench(tmp_path / "data", 1)
+    material.answers(tmp_path / "a.jsonl", 1)
+    assert rate(tmp_path, "miniature") == 0
+    code = cli.main(
+        ["score", "--judgments", str(tmp_path / "out.jsonl"), "--answers", str(tmp_path / "a.jsonl"),
+         "--out-parts", str(tmp_path / "parts.json"), "--out-samples", str(tmp_path / "samples.parquet")]
+    )  # fmt: skip
+    assert code == 0
+    import pandas as pd
+
+    parts = json.loads((tmp_path / "parts.json").read_text())
+    samples = pd.read_parquet(tmp_path / "samples.parquet")
+    assert parts["n"] == 16 == len(samples) and parts["unparsed"]["judgments"] == 16
+    assert samples["prediction"].str.startswith("answer ").all()
+
+
+def test_the_ground_of_the_judge_imports_nothing_heavy():
+    code = (
+        "import sys, edge2giant.judge.__main__, edge2giant.judge.rate, edge2giant.judge.material\n"
+        "heavy = {'openai', 'pandas', 'scipy', 'torch', 'numpy', 'lm_eval', 'jinja2'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    environment = {"PYTHONPATH": str(Path(ROOT) / "workflow")}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -1,0 +1,185 @@
+"""One offline page that shows two models' answers and judgments side by side.
+
+Text of models is hostile until proven otherwise: it is put into the page as escaped text only, control and
+bidirectional characters are made visible, and the page's policy lets nothing run or load but its own two
+pieces, by their hashes.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge2giant import jsonl, records
+from edge2giant.errors import UserError
+from edge2giant.judge import material, score
+from edge2giant.judge.asks import text_sha256
+from edge2giant.judge.material import two_turns
+
+PAGE = Path(__file__).with_name("page")
+# C0 controls but tab and newline, DEL and C1, marks that reorder text or hide in it, halves of surrogate
+# pairs, non-characters.
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    """Return a text with every control or invisible character written as its code point, like ⟨U+202E⟩."""
+    return UNSEEN.sub(lambda found: f"⟨U+{ord(found.group()):04X}⟩", text.replace("\r\n", "\n"))
+
+
+class Side:
+    """One model: its answers and judgments, by question and turn."""
+
+    def __init__(self, answers: dict[int, dict], judgments: Sequence[dict], title: str | None = None):
+        self.answers = answers
+        self.title = visible(title or next(iter(answers.values()))["model_id"])
+        rows = score.ratings(judgments)
+        self.rating = {(int(r.question_id), int(r.turn)): float(r.rating) for r in rows.itertuples()}
+        self.judgments: dict[tuple[int, int], list[dict]] = {}
+        for row in sorted(judgments, key=lambda j: j["repeat"]):
+            self.judgments.setdefault((row["question_id"], row["turn"]), []).append(row)
+        mean, _, self.rated = score.mean_and_stderr(rows["rating"], rows["question_id"])
+        self.mean = "none" if mean is None else f"{mean:.2f}"
+        self.missing = len(rows) - self.rated
+        self.judge = visible(judgments[0]["judge"])
+
+    def answer(self, question: int, turn: int) -> str:
+        """Return the text of one turn, as the model wrote it."""
+        return self.answers[question]["choices"][0]["turns"][turn - 1]
+
+    def shown(self, question: int, turn: int, name: str) -> dict:
+        """Return what the page shows of one turn."""
+        answer = self.answer(question, turn)
+        return {
+            "name": f"{name}: {self.title}",
+            "rating": _rating(self.rating.get((question, turn))),
+            "words": len(answer.split()),
+            "answer": visible(answer),
+            "judgments": [_judgment(row) for row in self.judgments.get((question, turn), [])],
+        }
+
+
+def _judgment(row: dict) -> dict:
+    text = row["judgment"] if row["judgment"] is not None else f"(no judgment: {row['error']})"
+    return {"repeat": row["repeat"], "rating": _rating(row["rating"]), "text": visible(text)}
+
+
+def _rating(value: float | None) -> str:
+    return "no rating" if value is None or value != value else f"{value:g}"
+
+
+def change(a: Side, b: Side, question: int) -> float | None:
+    """Mean change of the rating from A to B over the turns that both have rated; None without such a turn."""
+    both = [(a.rating.get((question, turn)), b.rating.get((question, turn))) for turn in (1, 2)]
+    gaps = [y - x for x, y in both if x is not None and y is not None and x == x and y == y]
+    return sum(gaps) / len(gaps) if gaps else None
+
+
+def _direction(gap: float | None) -> str:
+    if not gap:
+        return "same"
+    return "up" if gap > 0 else "down"
+
+
+def question_view(bench: material.Bench, key: int, a: Side, b: Side) -> dict:
+    """Return what the page shows of one question."""
+    question = bench.questions[key]
+    gap = change(a, b, key)
+    return {
+        "id": key,
+        "category": visible(question["category"]),
+        "change": gap,
+        "direction": _direction(gap),
+        "turns": [_turn_view(bench, question, turn, a, b) for turn in (1, 2)],
+    }
+
+
+def _turn_view(bench: material.Bench, question: dict, turn: int, a: Side, b: Side) -> dict:
+    key = question["question_id"]
+    sides = [a.shown(key, turn, "A"), b.shown(key, turn, "B")]
+    judged_by_it = question["category"] in material.REFERENCE_CATEGORIES and key in bench.references
+    reference = bench.references[key][turn - 1] if judged_by_it else _own_reference(question, turn)
+    return {
+        "number": turn,
+        "question": visible(question["turns"][turn - 1]),
+        "reference": None if reference is None else visible(reference),
+        "shown_to_judge": judged_by_it,
+        "identical": a.answer(key, turn) == b.answer(key, turn),
+        "sides": sides,
+    }
+
+
+def _own_reference(question: dict, turn: int) -> str | None:
+    own = question.get("reference")
+    fits = isinstance(own, list) and len(own) >= turn and isinstance(own[turn - 1], str)
+    return own[turn - 1] if fits and own[turn - 1] else None
+
+
+def render(bench: material.Bench, a: Side, b: Side) -> str:
+    """Return the page's HTML; questions that either model has not answered are left out."""
+    import jinja2
+    import markupsafe
+
+    style, script = _piece("inspect.css"), _piece("inspect.js")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    template = environment.from_string((PAGE / "inspect.html.j2").read_text(encoding="utf-8"))
+    keys = sorted(set(bench.questions) & set(a.answers) & set(b.answers))
+    questions = [question_view(bench, key, a, b) for key in keys]
+    return template.render(
+        a=a,
+        b=b,
+        questions=questions,
+        categories=list(dict.fromkeys(q["category"] for q in questions)),
+        policy=policy(style, script),
+        style=markupsafe.Markup(style),
+        script=markupsafe.Markup(script),
+    )
+
+
+def policy(style: str, script: str) -> str:
+    """Return a content security policy under which only this style and this script have any effect."""
+    parts = [
+        f"style-src {_hash(style)}",
+        f"script-src {_hash(script)}",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    return "; ".join(["default-src 'none'", *parts])
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _piece(name: str) -> str:
+    return (PAGE / name).read_text(encoding="utf-8")
+
+
+def _refuse_strangers(answers: dict[int, dict], judgments: Sequence[dict], place: object) -> None:
+    texts = {(key, turn): text for key, a in answers.items() for turn, text in enumerate(two_turns(a, place), 1)}
+    for row in judgments:
+        text = texts.get((row["question_id"], row["turn"]))
+        if text is None or text_sha256(text) != row["answer_sha256"]:
+            what = f"the judgment of question {row['question_id']}, turn {row['turn']}, is of another answer"
+            raise UserError(what, place, "give the judgments of these answers")
+
+
+def command(options) -> None:
+    """Run `inspect` with the options of the command line."""
+    bench = material.load_bench(options.data)
+    sides = []
+    for answers, judgments, title in (
+        (options.answers_a, options.judgments_a, options.title_a),
+        (options.answers_b, options.judgments_b, options.title_b),
+    ):
+        given = material.load_answers(answers)
+        if not given:
+            raise UserError("holds no answer", answers, "generate the answers first")
+        rows = list(jsonl.read(judgments, "judgment"))
+        _refuse_strangers(given, rows, judgments)
+        sides.append(Side(given, rows, title))
+    with records.atomic(options.out) as stream:
+        stream.write(render(bench, *sides))

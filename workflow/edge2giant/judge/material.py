@@ -1,0 +1,96 @@
+"""What a judge is shown: questions, reference answers, judge prompts, and the answers to be rated."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge2giant import jsonl
+from edge2giant.errors import UserError
+
+# Categories whose judge prompt holds a reference answer (FastChat 0.2.36, llm_judge/common.py).
+REFERENCE_CATEGORIES = ("math", "reasoning", "coding")
+PROMPTS = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
+FETCH = "run the acquire phase again"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The MT-Bench store: questions by id, reference answers (two turns) by id, judge prompts by name."""
+
+    questions: dict[int, dict]
+    references: dict[int, list[str]]
+    prompts: dict[str, dict]
+
+
+def load_bench(folder: str | Path) -> Bench:
+    """Read question.jsonl, reference_answer.jsonl and judge_prompts.jsonl of a folder.
+
+    FastChat's own place of the references, reference_answer/gpt-4.jsonl, is read as well.
+
+    Raises
+    ------
+    UserError
+        If a file is missing or wrong, or a question of a category that is judged by reference has none.
+    """
+    folder = Path(folder)
+    questions = {q["question_id"]: q for q in jsonl.read(folder / "question.jsonl", "question", FETCH)}
+    if not questions:
+        raise UserError("holds no question", folder / "question.jsonl", FETCH)
+    bench = Bench(questions, _references(folder), _prompts(folder / "judge_prompts.jsonl"))
+    for key, question in questions.items():
+        if question["category"] in REFERENCE_CATEGORIES and key not in bench.references:
+            raise UserError(f"question {key} ({question['category']}) has no reference answer", folder, FETCH)
+    return bench
+
+
+def _references(folder: Path) -> dict[int, list[str]]:
+    path = folder / "reference_answer.jsonl"
+    if not path.exists() and (folder / "reference_answer" / "gpt-4.jsonl").exists():
+        path = folder / "reference_answer" / "gpt-4.jsonl"
+    return {row["question_id"]: two_turns(row, path) for row in jsonl.read(path, "answer", FETCH)}
+
+
+def _prompts(path: Path) -> dict[str, dict]:
+    prompts = {row.get("name"): row for row in jsonl.read(path, None, FETCH)}
+    for name in PROMPTS:
+        row = prompts.get(name)
+        if row is None or not isinstance(row.get("prompt_template"), str):
+            raise UserError(f"has no judge prompt {name}", path, FETCH)
+    return prompts
+
+
+def load_answers(path: str | Path) -> dict[int, dict]:
+    """Read answers.jsonl (ours or FastChat's) by question id; of several answers to a question the last
+    counts.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or wrong, or an answer lacks one of its two turns.
+    """
+    answers = {row["question_id"]: row for row in jsonl.read(path, "answer")}
+    for row in answers.values():
+        two_turns(row, path)
+    return answers
+
+
+def two_turns(answer: dict, place: object) -> list[str]:
+    """Return the two turns of an answer's first choice."""
+    turns = answer["choices"][0]["turns"]
+    if len(turns) != 2:
+        raise UserError(f"answer {answer['question_id']} has {len(turns)} turns instead of 2", place, FETCH)
+    return turns
+
+
+def check_complete(bench: Bench, answers: dict[int, dict], place: object) -> None:
+    """Refuse answers that are not those to exactly the questions of the bench."""
+    missing = sorted(set(bench.questions) - set(answers))
+    strange = sorted(set(answers) - set(bench.questions))
+    if missing:
+        what = f"{len(missing)} questions are not answered: {_some(missing)}"
+        raise UserError(what, place, "generate them")
+    if strange:
+        raise UserError(f"{len(strange)} answers are to no question: {_some(strange)}", place, "check --data")
+
+
+def _some(ids: list[int]) -> str:
+    return ", ".join(map(str, ids[:8])) + (" ..." if len(ids) > 8 else "")
