@@ -1,0 +1,1296 @@
+"""Ways to hold it wrong, as a table: what a user does, and what the message must say. docs/errors.md is made from it.
+
+`python tests/bad_input.py` prints that page. Each case prepares a folder (a `Room`) and names a command; test_bad_input.py runs
+it.
+"""
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+if __name__ == "__main__":
+    sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
+
+from edge2giant import dag, errors, grid, records, store  # noqa: E402
+from factories import make_cell  # noqa: E402
+
+BYTES = bytes(range(256)) * 8
+# What is meant to outlive a failure: downloads that are gone on with, and the journal with the reason of a row's failure.
+KEPT = re.compile(r"(^|/)\.[^/]*\.partial/|^journal/")
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+AREAS = {
+    "config": "`config/config.yaml` and `--config`",
+    "study": "`config/studies/*.yaml`",
+    "tables": "the other files of `config/`",
+    "store": "the store, locks and mirrors",
+    "checkpoint": "checkpoints and schemes",
+    "evaluation": "evaluations and cells",
+    "judge": "MT-Bench and its judge",
+    "command": "command lines",
+    "environment": "the environment",
+}
+
+
+class Room:
+    """A folder of its own for one case, with a copy of `config/`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        shutil.copytree(ROOT / "config", path / "config", ignore=shutil.ignore_patterns("miniature", "lock"))
+
+    def edit(self, name: str, old: str, new: str, count: int = 1) -> None:
+        path = self.path / "config" / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{name} does not hold {old!r} any more"
+        path.write_text(text.replace(old, new, count), encoding="utf-8")
+
+    def write(self, name: str, text: str | bytes) -> Path:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def json(self, name: str, value: object) -> Path:
+        return self.write(name, json.dumps(value))
+
+    def mirror(self, repo: str = "org/tiny", **files: bytes) -> Path:
+        for name, data in (files or {"model.safetensors": BYTES, "config.json": b"{}"}).items():
+            self.write(f"mirror/{repo}/{name}", data)
+        return self.path / "mirror"
+
+    def stored(self) -> Path:
+        """A locked model in the store; returns its lock."""
+        files = [
+            self.write("store/models/tiny/model.safetensors", BYTES),
+            self.write("store/models/tiny/config.json", "{}"),
+        ]
+        lock = self.path / "store/models/tiny.lock.json"
+        records.write_json(lock, store.make_lock(lock.parent, files, ["org/tiny"], "hub", COMMIT), "lock")
+        return lock
+
+    def cell(self, **changes) -> Path:
+        return self.json("cell.json", make_cell(**changes))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One mistake.
+
+    Attributes
+    ----------
+    area : str
+        Key of `AREAS`.
+    mistake : str
+        What the user does, for the page.
+    prepare : callable
+        Takes the room; returns the command line, or a function to call.
+    says : tuple of str
+        What the message must hold.
+    """
+
+    area: str
+    mistake: str
+    prepare: Callable[[Room], list | Callable]
+    says: tuple[str, ...]
+
+
+CASES: list[Case] = []
+
+
+def case(area: str, mistake: str, *says: str):
+    """Add the decorated preparation to the table."""
+
+    def add(prepare):
+        CASES.append(Case(area, mistake, prepare, says))
+        return prepare
+
+    return add
+
+
+def listing(room: Room) -> dict[str, bytes]:
+    """Every file of a room with its content."""
+    return {
+        p.relative_to(room.path).as_posix(): p.read_bytes()
+        for p in sorted(room.path.rglob("*"))
+        if p.is_file() and not p.is_symlink() and not KEPT.search(p.relative_to(room.path).as_posix())
+    }
+
+
+def run(one: Case, folder: Path) -> tuple[int, str, bool]:
+    """Make the mistake in a folder; returns exit code, message (without the folder's name), and whether anything was written."""
+    room = Room(folder)
+    command = one.prepare(room)
+    before = listing(room)
+    output = io.StringIO()
+    defaults, here, given, variables = grid.load.__defaults__, Path.cwd(), sys.argv, dict(os.environ)
+    try:
+        grid.load.__defaults__ = (folder,)
+        os.chdir(folder)
+        with contextlib.redirect_stderr(output), contextlib.redirect_stdout(io.StringIO()):
+            code = _call(command)
+    finally:
+        grid.load.__defaults__ = defaults
+        os.chdir(here)
+        sys.argv = given
+        os.environ.clear()
+        os.environ.update(variables)
+    text = output.getvalue().replace(f"{folder}/", "").replace(str(folder), ".").replace(f"{ROOT}/", "")
+    return code, text, listing(room) != before
+
+
+def _call(command: list | Callable) -> int:
+    if callable(command):
+        return errors.run(command)
+    module = importlib.import_module(f"edge2giant.{command[0]}")
+    if hasattr(module, "__path__"):
+        module = importlib.import_module(f"edge2giant.{command[0]}.__main__")
+    sys.argv = [command[0], *map(str, command[1:])]
+    try:
+        return errors.run(module.main)
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+
+
+def message(text: str) -> str:
+    """The line that says what is wrong; the command line's parser prints its usage before."""
+    return text.strip().splitlines()[-1] if text.strip() else ""
+
+
+def show(study: str = "smoke") -> list[str]:
+    return ["study", "show", "--study", study]
+
+
+# --- config.yaml -------------------------------------------------------------------------------------------------------
+
+GOOD = {"study": "miniature", "batch": "suite", "results": "results", "figures": "paper_figures"}
+
+
+def config_case(mistake: str, changes: dict, *says: str) -> None:
+    merged = {key: value for key, value in (GOOD | changes).items() if value is not ...}
+    case("config", mistake, *says)(lambda room: lambda: dag.open_jobs(merged) and None)
+
+
+config_case("a study that does not exist", {"study": "papr"}, "unknown study 'papr'", "miniature, paper, smoke")
+config_case("no study", {"study": ...}, "'study' is a required property", "config/config.yaml")
+config_case(
+    "a batch size that does not exist",
+    {"batch": "cell"},
+    "batch: 'cell' is not one of",
+    "'suite'",
+    "config/config.yaml",
+)
+config_case("a key that is not there", {"bach": "suite"}, "'bach' was unexpected", "its keys are study, batch")
+config_case(
+    "an absolute folder of results",
+    {"results": "/data/results"},
+    "results: '/data/results'",
+    "config/config.yaml",
+)
+config_case("a home folder for the figures", {"figures": "~/figures"}, "figures: '~/figures'", "config/config.yaml")
+config_case("a number as a study", {"study": 405}, "study: 405 is not of type 'string'")
+config_case("an empty mirror", {"mirror": ""}, "mirror: ''")
+
+
+@case("config", "a cluster that does not exist", "unknown cluster 'lab'", "choose one of: paper")
+def _(room):
+    return lambda: dag.open_jobs(GOOD | {"cluster": "lab"}).cluster and None
+
+
+@case(
+    "config",
+    "a cell of a row that the study does not have",
+    "unknown row 'tiny-2m/awq/w4a16'",
+    "config/studies/smoke.yaml",
+)
+def _(room):
+    class Wildcards:
+        study, model, method, bits, batch = "smoke", "tiny-2m", "awq", "w4a16", "mt_bench"
+
+    return lambda: dag.open_jobs(GOOD).checkpoint_of_row(Wildcards) and None
+
+
+@case(
+    "config",
+    "a batch that is none of the row's",
+    "no batch 'leaderboard_v3'",
+    "leaderboard_v1, leaderboard_v2, mt_bench, all",
+)
+def _(room):
+    class Wildcards:
+        study, model, method, bits, batch = "smoke", "tiny-0.4m", "fp16", "w16a16", "leaderboard_v3"
+
+    return lambda: dag.open_jobs(GOOD).benchmarks_of_batch(Wildcards) and None
+
+
+@case(
+    "config",
+    "a checkpoint path with an old recipe digest",
+    "no study asks for a checkpoint with recipe digest 0123456789ab",
+)
+def _(room):
+    class Wildcards:
+        model, method, bits, digest = "tiny-0.4m", "fp16", "w16a16", "0123456789ab"
+
+    return lambda: dag.open_jobs(GOOD).scheme(Wildcards) and None
+
+
+# --- studies -----------------------------------------------------------------------------------------------------------
+
+
+def study_case(mistake: str, old: str, new: str, *says: str) -> None:
+    @case("study", mistake, "config/studies/smoke.yaml", *says)
+    def prepare(room):
+        room.edit("studies/smoke.yaml", old, new)
+        return show()
+
+
+study_case("a key with a typo", "source:", "sauce:", "'sauce' was unexpected")
+study_case(
+    "a protocol that does not exist",
+    "protocol: paper",
+    "protocol: papr",
+    "unknown protocol 'papr'",
+    "leaderboard, paper",
+)
+study_case("a stack that does not exist", "stack: cpu", "stack: gpu", "unknown stack 'gpu'", "cpu, current")
+study_case("a judge that does not exist", "judge: miniature", "judge: gpt-5", "unknown judge 'gpt-5'", "gpt-4")
+study_case(
+    "a calibration set that does not exist",
+    "calibration: miniature",
+    "calibration: c4",
+    "unknown calibration set 'c4'",
+)
+study_case(
+    "a source that does not exist",
+    "source: miniature",
+    "source: disk",
+    "source: 'disk' is not one of ['hub', 'miniature']",
+)
+study_case(
+    "a benchmark that does not exist",
+    "[arc_challenge,",
+    "[arc_chalenge,",
+    "unknown benchmark 'arc_chalenge'",
+    "arc_challenge",
+)
+study_case("a benchmark twice", "[arc_challenge,", "[gpqa,", "benchmarks", "has non-unique elements")
+study_case("no benchmark", "[arc_challenge, gpqa, mt_bench]", "[]", "benchmarks: [] should be non-empty")
+study_case("a model that does not exist", "  tiny-0.4m:", "  tiny-4m:", "unknown model 'tiny-4m'", "tiny-0.4m")
+study_case(
+    "a method that does not exist",
+    "gptq-llmcompressor",
+    "gptq",
+    "unknown method 'gptq'",
+    "gptq-llmcompressor",
+)
+study_case(
+    "a width that the method does not have",
+    "llmcompressor/w4a16",
+    "llmcompressor/w3a16",
+    "unknown width",
+    "'w3a16'",
+    "w4a16, w8a16",
+)
+study_case("a scheme without its width", "[fp16/w16a16,", "[fp16,", "'fp16' does not match")
+study_case(
+    "a model of Figure 2 that is not in the rows",
+    "figure2_models: [tiny-0.4m]",
+    "figure2_models: [tiny-2m]",
+    "tiny-2m",
+)
+study_case("a limit of no questions", "stack: cpu", "stack: cpu\nlimit: 0", "limit: 0 is less than the minimum of 1")
+study_case("a list where a mapping belongs", "rows:", "rows: []\nlines:", "config/studies/smoke.yaml")
+study_case(
+    "a row twice",
+    "figure2_models:",
+    "judge: gpt-4\nfigure2_models:",
+    "'judge' stands there twice",
+    "keep one of them",
+)
+study_case("a tab for indentation", "  tiny-0.4m:", "\ttiny-0.4m:", "is not valid YAML")
+study_case(
+    "a bracket that does not close",
+    "[arc_challenge, gpqa, mt_bench]",
+    "[arc_challenge, gpqa",
+    "is not valid YAML",
+)
+study_case(
+    "MT-Bench for a scheme of another study",
+    "mt_bench: [fp16/w16a16,",
+    "mt_bench: [awq/w9a9,",
+    "unknown width of awq 'w9a9'",
+)
+
+
+study_case(
+    "a model's own code for all models",
+    "stack: cpu",
+    "stack: cpu\nengine_settings: {trust_remote_code: true}",
+    "engine_settings: 'trust_remote_code'",
+    "a model's own code is allowed in its entry of models.yaml alone",
+)
+
+
+@case("study", "an empty file", "config/studies/smoke.yaml: is empty")
+def _(room):
+    room.write("config/studies/smoke.yaml", "")
+    return show()
+
+
+@case("study", "a file that is not UTF-8", "config/studies/smoke.yaml", "is not valid YAML")
+def _(room):
+    room.write("config/studies/smoke.yaml", b"title: caf\xe9\n")
+    return show()
+
+
+@case("study", "a folder in a file's place", "config/studies/odd.yaml", "cannot be read")
+def _(room):
+    (room.path / "config/studies/odd.yaml").mkdir()
+    return show()
+
+
+@case(
+    "study",
+    "a toolkit that the stack does not have",
+    "config/studies/smoke.yaml, tiny-0.4m/gptq-llmcompressor/w4a16",
+    "unknown toolkit on stack cpu 'llmcompressor'",
+)
+def _(room):
+    room.edit("stacks.yaml", "    llmcompressor: main\n", "")
+    (room.path / "config/studies/miniature.yaml").unlink()
+    return show()
+
+
+@case(
+    "study",
+    "a published checkpoint where the recipe names none",
+    "names no published checkpoint of tiny-0.4m",
+    "make the checkpoint",
+)
+def _(room):
+    room.edit("studies/smoke.yaml", "stack: cpu", "stack: cpu\ncheckpoints: {gptq-llmcompressor/w4a16: published}")
+    return lambda: dag.open_jobs(GOOD).identities and None
+
+
+# --- the other tables ----------------------------------------------------------------------------------------------------
+
+
+def table_case(mistake: str, name: str, old: str, new: str, *says: str) -> None:
+    @case("tables", f"`{name}`: {mistake}", f"config/{name}", *says)
+    def prepare(room):
+        room.edit(name, old, new)
+        return show()
+
+
+table_case(
+    "a word where yes or no belongs",
+    "models.yaml",
+    "gated: true",
+    "gated: perhaps",
+    "'perhaps' is not of type 'boolean'",
+)
+table_case(
+    "a negative size",
+    "models.yaml",
+    "parameters: 2506172416",
+    "parameters: -1",
+    "gemma-2b-it.parameters: -1 is less than the minimum of 1",
+)
+table_case("no hub id", "models.yaml", "  repo: google/gemma-2b-it\n", "", "'repo' is a required property")
+table_case("a model's own code without its revision", "models.yaml", "  repo: google/gemma-2b-it\n  revision: null",
+           "  repo: google/gemma-2b-it\n  trust_remote_code: true\n  revision: null", "gemma-2b-it.revision",
+           "trust_remote_code needs the commit")  # fmt: skip
+table_case("a name with capitals", "models.yaml", "gemma-2b-it:", "Gemma-2B-it:", "'Gemma-2B-it'")
+table_case(
+    "an aggregation that does not exist",
+    "benchmarks.yaml",
+    "aggregation: single",
+    "aggregation: median",
+    "'median' is not one of",
+)
+table_case(
+    "a task with one choice",
+    "benchmarks.yaml",
+    "{arc_challenge: 4}",
+    "{arc_challenge: 1}",
+    "arc_challenge.tasks.arc_challenge: 1",
+)
+table_case(
+    "fewer than no shots",
+    "benchmarks.yaml",
+    "num_fewshot: 25",
+    "num_fewshot: -1",
+    "arc_challenge.num_fewshot: -1",
+)
+table_case(
+    "a suite that does not exist",
+    "benchmarks.yaml",
+    "suite: leaderboard_v2",
+    "suite: leaderboard_v3",
+    "'leaderboard_v3' is not one of",
+)
+table_case(
+    "a benchmark without its folder of lm-eval",
+    "benchmarks.yaml",
+    "  folder: arc\n",
+    "",
+    "arc_challenge lacks its folder",
+)
+table_case(
+    "a BOS rule that does not exist",
+    "protocols.yaml",
+    "bos: gemma_only",
+    "bos: yes please",
+    "'yes please' is not one of",
+)
+table_case("a seed left out", "protocols.yaml", "torch: 1234, ", "", "'torch' is a required property")
+table_case("an override of no benchmark", "protocols.yaml", "    gpqa:", "    gqpa:", "unknown benchmark 'gqpa'")
+table_case(
+    "an order of options that does not exist",
+    "protocols.yaml",
+    "gpqa_order: stable",
+    "gpqa_order: random",
+    "'random' is not one of ['stable', 'lm-eval']",
+)
+table_case(
+    "an engine that does not exist",
+    "stacks.yaml",
+    "engine: hf",
+    "engine: tgi",
+    "cpu.engine: 'tgi' is not one of",
+)
+table_case(
+    "an environment that is no name",
+    "stacks.yaml",
+    "llmcompressor: main",
+    "llmcompressor: [main]",
+    "cpu.environments.llmcompressor: ['main'] is not of type 'string'",
+)
+table_case(
+    "a recipe of no toolkit",
+    "recipes.yaml",
+    "toolkit: autoawq",
+    "toolkit: Auto AWQ",
+    "'Auto AWQ' does not match",
+)
+table_case(
+    "calibration without samples",
+    "calibration.yaml",
+    "samples: 128",
+    "samples: 0",
+    "samples: 0 is less than the minimum of 1",
+)
+table_case(
+    "a packing that does not exist",
+    "calibration.yaml",
+    "packing: windows",
+    "packing: rolling",
+    "'rolling' is not one of",
+)
+table_case(
+    "a server without GPUs",
+    "clusters.yaml",
+    "gpus_per_node: 8",
+    "gpus_per_node: 0",
+    "gpus_per_node: 0 is less than the minimum of 1",
+)
+table_case(
+    "a compute capability as a number",
+    "clusters.yaml",
+    'compute_capability: "9.0"',
+    "compute_capability: 9.0",
+    "compute_capability: 9.0 is not of type 'string'",
+)
+table_case(
+    "a negative price",
+    "judges.yaml",
+    "prompt: 0.03",
+    "prompt: -3",
+    "gpt-4.price_usd_per_1k_tokens.prompt: -3",
+)
+table_case(
+    "an address without its scheme",
+    "judges.yaml",
+    "https://api.openai.com/v1",
+    "api.openai.com",
+    "gpt-4.base_url: 'api.openai.com' does not match",
+)
+
+
+@case("tables", "a file that is missing", "config/stacks.yaml: is missing", "restore it from git")
+def _(room):
+    (room.path / "config/stacks.yaml").unlink()
+    return show()
+
+
+# --- the store -----------------------------------------------------------------------------------------------------------
+
+
+def fetching(room: Room, repo: str = "org/tiny", kind: str = "model") -> list:
+    return [
+        "store",
+        kind,
+        "--repo",
+        repo,
+        "--into",
+        room.path / "out/tiny",
+        "--lock",
+        room.path / "out/tiny.lock.json",
+        "--mirror",
+        room.path / "mirror",
+    ]
+
+
+@case("store", "a mirror that is no folder", "mirror: is no folder", "config.yaml")
+def _(room):
+    return fetching(room)
+
+
+@case("store", "a mirror without the repository", "'org/tiny' is not in the mirror", "put it at mirror/org/tiny")
+def _(room):
+    room.mirror("org/other")
+    return fetching(room)
+
+
+@case("store", "a repository name that climbs out of the mirror", "'../outside' leads out of the mirror")
+def _(room):
+    room.mirror()
+    room.write("outside/model.safetensors", BYTES)
+    return fetching(room, "../outside")
+
+
+@case(
+    "store",
+    "a link out of the mirror",
+    "mirror/org/tiny/generation.json: is a link that leads out of the mirror",
+)
+def _(room):
+    (room.mirror() / "org/tiny/generation.json").symlink_to("/etc/hostname")
+    return fetching(room)
+
+
+@case(
+    "store",
+    "a model with pickled weights alone",
+    "org/tiny: holds only pickled weights, which can run code",
+    "name a `revision` with safetensors",
+)
+def _(room):
+    room.mirror(**{"pytorch_model.bin": b"\x80", "config.json": b"{}"})
+    return fetching(room)
+
+
+@case("store", "a model without weights", "org/tiny: holds no safetensors weights")
+def _(room):
+    room.mirror(**{"config.json": b"{}"})
+    return fetching(room)
+
+
+@case(
+    "store",
+    "a data set without data",
+    "org/tiny: holds no file of a kind that is read here",
+    "check the id and the revision",
+)
+def _(room):
+    room.mirror(**{"loader.py": b"import os"})
+    return fetching(room, kind="dataset")
+
+
+@case("store", "a lock in another folder than its files", "out/tiny: does not lie below locks", "put the lock beside it")
+def _(room):
+    room.mirror()
+    command = fetching(room)
+    command[command.index("--lock") + 1] = room.path / "locks/tiny.lock.json"
+    return command
+
+
+@case("store", "a lock that is missing", "store/models/none.lock.json: is missing")
+def _(room):
+    room.stored()
+    return ["store", "verify", room.path / "store/models/none.lock.json"]
+
+
+@case(
+    "store",
+    "a lock that is cut off",
+    "tiny.lock.json: cannot be read as JSON",
+    "delete it and run the same command again",
+)
+def _(room):
+    lock = room.stored()
+    lock.write_text(lock.read_text()[:50])
+    return ["store", "verify", lock]
+
+
+@case(
+    "store",
+    "a lock of another form",
+    "tiny.lock.json: does not fit schema lock",
+    "'files' is a required property",
+)
+def _(room):
+    return [
+        "store",
+        "verify",
+        room.json("store/models/tiny.lock.json", {"id": ["a"], "source": "hub", "revision": "x"}),
+    ]
+
+
+@case(
+    "store",
+    "a lock that names files elsewhere",
+    "names a file outside its folder",
+    "'../../etc/passwd'",
+    "do not use this source",
+)
+def _(room):
+    entry = {"../../etc/passwd": {"bytes": 1, "sha256": "0" * 64}}
+    return [
+        "store",
+        "verify",
+        room.json("store/models/tiny.lock.json", {"id": ["a"], "source": "hub", "revision": "x", "files": entry}),
+    ]
+
+
+@case(
+    "store",
+    "a file that was deleted",
+    "store/models/tiny/config.json: is missing from the store",
+    "fetch it anew",
+)
+def _(room):
+    lock = room.stored()
+    (lock.parent / "tiny/config.json").unlink()
+    return ["store", "verify", lock]
+
+
+@case("store", "a file that was cut off", "model.safetensors: differs from what was fetched", "fetch it anew")
+def _(room):
+    lock = room.stored()
+    (lock.parent / "tiny/model.safetensors").write_bytes(BYTES[:-1])
+    return ["store", "verify", lock]
+
+
+@case("store", "a file with one byte changed", "model.safetensors: differs from what was fetched")
+def _(room):
+    lock = room.stored()
+    (lock.parent / "tiny/model.safetensors").write_bytes(BYTES[:-1] + b"\x00")
+    return ["store", "verify", lock]
+
+
+@case(
+    "store",
+    "other files than the committed lock names",
+    "is not what pin.json locks",
+    "config.json differs",
+    "commit the new one",
+)
+def _(room):
+    room.mirror()
+    lock = json.loads(room.stored().read_text())
+    lock["files"]["tiny/config.json"]["sha256"] = "0" * 64
+    return [*fetching(room), "--pin", room.json("pin.json", lock)]
+
+
+def with_token(room: Room, path: Path) -> list:
+    return [
+        "store",
+        "model",
+        "--repo",
+        "org/tiny",
+        "--into",
+        room.path / "out/tiny",
+        "--lock",
+        room.path / "out/tiny.lock.json",
+        "--token-file",
+        path,
+    ]
+
+
+@case("store", "a token file that is missing", "hub.token: is missing", "write the hub token there")
+def _(room):
+    return with_token(room, room.path / "hub.token")
+
+
+@case("store", "an empty token file", "hub.token: holds 0 words instead of one token")
+def _(room):
+    return with_token(room, room.write("hub.token", "\n"))
+
+
+@case("store", "a token file with more than the token", "hub.token: holds 3 words instead of one token")
+def _(room):
+    return with_token(room, room.write("hub.token", "token is hf_secret"))
+
+
+@case("store", "a disk that is too small", "needs", "free space, or set `results` to another disk")
+def _(room):
+    room.mirror()
+
+    def command():
+        from edge2giant.store import __main__ as cli
+        from edge2giant.store import acquire
+
+        free, acquire.free_bytes = acquire.free_bytes, lambda folder: 1000
+        try:
+            cli.main([str(part) for part in fetching(room)[1:]])
+        finally:
+            acquire.free_bytes = free
+
+    return command
+
+
+@case(
+    "store",
+    "a study whose sources are not in the mirror",
+    "study smaller",
+    "of its sources cannot be had",
+    "nothing was fetched",
+)
+def _(room):
+    room.mirror()
+    room.edit("studies/smoke.yaml", "source: miniature", "source: hub")
+    (room.path / "config/studies/smoke.yaml").rename(room.path / "config/studies/smaller.yaml")
+    room.edit("studies/smaller.yaml", "calibration: miniature\n", "")
+    return [
+        "acquisition",
+        "plan",
+        "--study",
+        "smaller",
+        "--store",
+        room.path / "store",
+        "--mirror",
+        room.path / "mirror",
+    ]
+
+
+# --- checkpoints -----------------------------------------------------------------------------------------------------------
+
+SCHEME = {
+    "model": "tiny",
+    "method": "rtn",
+    "bits": "w4a16",
+    "toolkit": "rtn",
+    "recipe": {},
+    "calibration": None,
+}
+
+
+def quantizing(room: Room, scheme: object = SCHEME) -> list:
+    (room.path / "model").mkdir(exist_ok=True)
+    (room.path / "heldout").mkdir(exist_ok=True)
+    text = scheme if isinstance(scheme, str) else json.dumps(scheme)
+    return [
+        "quantize",
+        "run",
+        "--model",
+        room.path / "model",
+        "--heldout",
+        room.path / "heldout",
+        "--out",
+        room.path / "out",
+        "--scheme-json",
+        text,
+    ]
+
+
+@case("checkpoint", "a scheme that is not JSON", "--scheme-json: is not JSON", "pass a file or a JSON object")
+def _(room):
+    return quantizing(room, "{model: tiny}")
+
+
+@case("checkpoint", "a scheme file that is missing", "scheme.json: cannot be read")
+def _(room):
+    return quantizing(room, "scheme.json")
+
+
+@case(
+    "checkpoint",
+    "a scheme without its toolkit",
+    "--scheme-json: lacks toolkit",
+    "edge2giant.quantize resolve",
+)
+def _(room):
+    return quantizing(room, {key: value for key, value in SCHEME.items() if key != "toolkit"})
+
+
+@case("checkpoint", "a toolkit that does not exist", "gptq-for-llama")
+def _(room):
+    return quantizing(room, SCHEME | {"toolkit": "gptq-for-llama"})
+
+
+@case("checkpoint", "a model folder that is missing", "--model", "is no folder", "acquire it first")
+def _(room):
+    command = quantizing(room)
+    (room.path / "model").rmdir()
+    return command
+
+
+@case("checkpoint", "a recipe of a method that does not exist", "unknown method 'gguf'")
+def _(room):
+    return [
+        "quantize",
+        "resolve",
+        "--config",
+        room.path / "config",
+        "--model",
+        "gemma-2b-it",
+        "--method",
+        "gguf",
+        "--bits",
+        "w4a16",
+    ]
+
+
+@case("checkpoint", "a width that the method does not have", "awq", "w3a16")
+def _(room):
+    return [
+        "quantize",
+        "resolve",
+        "--config",
+        room.path / "config",
+        "--model",
+        "gemma-2b-it",
+        "--method",
+        "awq",
+        "--bits",
+        "w3a16",
+    ]
+
+
+# --- evaluations and cells ----------------------------------------------------------------------------------------------------
+
+
+def evaluating(room: Room, **changes) -> list:
+    from edge2giant.evaluate.settings import settings_digest
+
+    house = grid.load(room.path)
+    study, row = house.study("smoke"), grid.Row("tiny-0.4m", "fp16", "w16a16")
+    options = {
+        "study": "smoke", "model": row.model, "method": row.method, "bits": row.bits, "batch": "leaderboard_v1",
+        "benchmarks": "arc_challenge",
+        "settings": settings_digest(house, study, row, ["arc_challenge"]), "checkpoint": room.path / "checkpoint",
+        "store": room.path / "store",
+        "journal": room.path / "journal", "cache": room.path / "cache", "out": room.path / "index.json",
+    } | changes  # fmt: skip
+    return [
+        "evaluate",
+        "batch",
+        *(part for name, value in options.items() for part in (f"--{name}", str(value))),
+    ]
+
+
+@case("evaluation", "a checkpoint that is not there", "checkpoint/checkpoint.json: is missing")
+def _(room):
+    return evaluating(room)
+
+
+@case("evaluation", "a damaged checkpoint record", "checkpoint.json: does not fit schema checkpoint")
+def _(room):
+    room.write("checkpoint/checkpoint.json", "{}")
+    return evaluating(room)
+
+
+@case(
+    "evaluation",
+    "a config that was edited after planning",
+    "the config has changed since this job was planned",
+    "run snakemake again",
+)
+def _(room):
+    return evaluating(room, settings="0123456789abcdef")
+
+
+@case("evaluation", "an index that is missing", "index.json: is missing", "ask Snakemake for it")
+def _(room):
+    return scoring(room)
+
+
+def scoring(room: Room, benchmark: str = "arc_challenge") -> list:
+    return ["score", "--study", "smoke", "--model", "tiny-0.4m", "--method", "fp16", "--bits", "w16a16", "--benchmark", benchmark,
+            "--index", room.path / "index.json", "--journal", room.path / "journal", "--out", room.path / "cell.json",
+            "--samples", room.path / "samples.parquet"]  # fmt: skip
+
+
+def an_index(room: Room) -> None:
+    summary = {"digest": "0" * 64, "bytes": 1, "nominal_bytes": 1, "recipe": {}}
+    records.write_json(
+        room.path / "index.json",
+        {"schema": 1, "study": "smoke", "model": "tiny-0.4m", "method": "fp16", "bits": "w16a16", "batch": "leaderboard_v1",
+         "checkpoint": summary, "entries": {"arc_challenge": "f" * 64}}, "index",
+    )  # fmt: skip
+
+
+@case("evaluation", "a cell of a benchmark that was not asked", "index.json: holds no gpqa", "run again")
+def _(room):
+    an_index(room)
+    return scoring(room, "gpqa")
+
+
+@case("evaluation", "a journal that was deleted", "is gone from the journal", "run the same command again")
+def _(room):
+    an_index(room)
+    return scoring(room)
+
+
+@case("evaluation", "answers of a batch whose journal was deleted", "index.json")
+def _(room):
+    an_index(room)
+    return [
+        "evaluate",
+        "answers",
+        "--index",
+        room.path / "index.json",
+        "--journal",
+        room.path / "journal",
+        "--out",
+        room.path / "answers.jsonl",
+    ]
+
+
+def rendering(*cells: Path) -> list:
+    return [
+        "paper",
+        "table",
+        "--number",
+        "1",
+        "--source",
+        "cells",
+        "--cells",
+        *cells,
+        "--out-prefix",
+        "out/table1",
+    ]
+
+
+@case("evaluation", "a cell that is missing", "cell.json")
+def _(room):
+    return rendering(room.path / "cell.json")
+
+
+@case("evaluation", "a cell that is cut off", "cell.json: cannot be read as JSON")
+def _(room):
+    path = room.cell()
+    path.write_text(path.read_text()[:200])
+    return rendering(path)
+
+
+@case("evaluation", "a cell with a score above 100", "cell.json", "score: 1000.0 is greater than the maximum of 100")
+def _(room):
+    return rendering(room.cell(score=1000.0))
+
+
+@case("evaluation", "a cell without its provenance", "cell.json", "'provenance' is a required property")
+def _(room):
+    record = make_cell()
+    del record["provenance"]
+    return rendering(room.json("cell.json", record))
+
+
+@case("evaluation", "a score that is no number", "cell.json", "NaN")
+def _(room):
+    path = room.cell()
+    path.write_text(path.read_text().replace('"score": 53.125', '"score": NaN'))
+    return rendering(path)
+
+
+# --- judge -----------------------------------------------------------------------------------------------------------------
+
+
+def judging(
+    room: Room,
+    *more: str,
+    judge: str = "miniature",
+    data: bool = True,
+    answers: str | None = None,
+    template: str = "Rate it.",
+) -> list:
+    if data:
+        question = {"question_id": 1, "category": "writing", "turns": ["a", "b"]}
+        names = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
+        prompts = [{"name": name, "type": "single", "system_prompt": "s", "prompt_template": template, "category": "general",
+                    "description": "", "output_format": "[[rating]]"} for name in names]  # fmt: skip
+        room.json("mt_bench/question.jsonl", question)
+        room.write("mt_bench/reference_answer.jsonl", "")
+        room.write("mt_bench/judge_prompts.jsonl", "".join(json.dumps(prompt) + "\n" for prompt in prompts))
+    if answers is None:
+        answers = json.dumps(
+            {
+                "question_id": 1,
+                "answer_id": "x",
+                "model_id": "m",
+                "choices": [{"index": 0, "turns": ["a", "b"]}],
+                "tstamp": 0.0,
+            }
+        )
+    room.write("answers.jsonl", answers)
+    return ["judge", "rate", "--answers", room.path / "answers.jsonl", "--data", room.path / "mt_bench", "--judge", judge,
+            "--config", room.path / "config/judges.yaml", "--journal", room.path / "journal",
+            "--out", room.path / "judgments.jsonl", *more]  # fmt: skip
+
+
+@case("judge", "a judge that does not exist", "config/judges.yaml: has no judge 'gpt-5'", "choose one of: gpt-4")
+def _(room):
+    return judging(room, judge="gpt-5")
+
+
+@case(
+    "judge",
+    "MT-Bench's questions are not there",
+    "mt_bench/question.jsonl: is missing",
+    "run the acquire phase again",
+)
+def _(room):
+    return judging(room, data=False)
+
+
+@case("judge", "a judge prompt that asks for what there is not", "single-v1 cannot be filled in", "'colour'")
+def _(room):
+    return judging(room, template="Of which {colour} is it?")
+
+
+@case("judge", "an answer with one turn", "answers.jsonl")
+def _(room):
+    answer = {
+        "question_id": 1,
+        "answer_id": "x",
+        "model_id": "m",
+        "choices": [{"index": 0, "turns": ["a"]}],
+        "tstamp": 0.0,
+    }
+    return judging(room, answers=json.dumps(answer))
+
+
+@case("judge", "answers that are no JSON", "answers.jsonl:1: is no JSON")
+def _(room):
+    return judging(room, answers="Dear user, ")
+
+
+@case("judge", "answers to some of the questions", "1 questions are not answered: 1")
+def _(room):
+    return judging(room, answers="")
+
+
+@case("judge", "a judge without its key", "no API key in", "put it there or give --key-file")
+def _(room):
+    room.edit(
+        "judges.yaml",
+        "key_file: ~/.config/edge2giant/openai.key\n  key_env: OPENAI_API_KEY",
+        "key_file: judge.key",
+    )
+    return judging(room, judge="gpt-4")
+
+
+@case("judge", "a key file that is empty", "judge.key: holds no key on its first line")
+def _(room):
+    return judging(room, "--key-file", str(room.write("judge.key", "\n")), judge="gpt-4")
+
+
+@case("judge", "a negative spending cap", "--limit-usd", "must be an amount of USD")
+def _(room):
+    return judging(room, "--limit-usd", "-5")
+
+
+@case("judge", "no repeats", "--repeats", "must be at least 1")
+def _(room):
+    return judging(room, "--repeats", "0")
+
+
+@case("judge", "judgments that are cut off", "judgments.jsonl:1: is no JSON")
+def _(room):
+    return [
+        "judge",
+        "score",
+        "--judgments",
+        room.write("judgments.jsonl", '{"question_id": 1'),
+        "--out-parts",
+        room.path / "parts.json",
+    ]
+
+
+@case("judge", "an MT-Bench cell without judgments", "--judgments: mt_bench needs the judge's ratings", "name judgments.jsonl")
+def _(room):
+    return scoring(room, "mt_bench")
+
+
+# --- command lines -----------------------------------------------------------------------------------------------------------
+
+
+def command_case(mistake: str, command: list[str], *says: str) -> None:
+    case("command", mistake, *says)(lambda room: command)
+
+
+command_case("a study that does not exist", show("papr"), "unknown study 'papr'", "miniature, paper, smoke")
+command_case("no command", ["store"], "the following arguments are required: COMMAND")
+command_case("a command that does not exist", ["store", "fetch"], "invalid choice: 'fetch'")
+command_case(
+    "an option left out",
+    ["store", "model", "--repo", "org/tiny"],
+    "the following arguments are required: --into, --lock",
+)
+command_case("an option that does not exist", [*show(), "--modell", "x"], "unrecognized arguments: --modell x")
+command_case(
+    "a table that the paper does not have",
+    ["paper", "table", "--number", "3", "--source", "published", "--out-prefix", "x"],
+    "invalid choice: 3",
+)
+command_case(
+    "a word where a number belongs",
+    ["paper", "table", "--number", "one", "--source", "published", "--out-prefix", "x"],
+    "--number",
+    "invalid int value: 'one'",
+)
+command_case(
+    "a source that does not exist",
+    ["paper", "figure2", "--source", "printed", "--out-prefix", "x"],
+    "invalid choice: 'printed'",
+)
+command_case(
+    "an environment that does not exist",
+    ["environments", "make", "cpu/nonsense"],
+    "cpu/nonsense.yaml: is missing",
+    "environments: cpu/",
+)
+
+
+# --- the environment -----------------------------------------------------------------------------------------------------------
+
+
+@case(
+    "environment",
+    "an engine whose packages are not installed",
+    "has no package for engine 'vllm'",
+    "make envs",
+)
+def _(room):
+    def command():
+        import importlib.metadata
+
+        from edge2giant.evaluate import batch
+
+        version = importlib.metadata.version
+        importlib.metadata.version = _no_package
+        try:
+            batch.engine_versions("vllm")
+        finally:
+            importlib.metadata.version = version
+
+    return command
+
+
+def _no_package(name):
+    raise importlib.metadata.PackageNotFoundError(name)
+
+
+@case(
+    "environment",
+    "a journal that another process writes",
+    "is being written by process",
+    "wait for it or end it",
+)
+def _(room):
+    from edge2giant.evaluate.journal import Journal
+
+    held = Journal(room.path / "journal").locked(["f" * 64])
+    held.__enter__()
+
+    def command():
+        try:
+            with Journal(room.path / "journal").locked(["f" * 64]):
+                pass
+        finally:
+            held.__exit__(None, None, None)
+
+    return command
+
+
+@case("environment", "a full disk", "record.json: cannot be written (No space left on device)", "free space")
+def _(room):
+    def command():
+        real, os.fsync = os.fsync, _full
+        try:
+            records.write_json(room.path / "record.json", {})
+        finally:
+            os.fsync = real
+
+    return command
+
+
+def _full(descriptor):
+    raise OSError(28, "No space left on device")
+
+
+@case("environment", "a folder in the place of an output", "out.json: cannot be written")
+def _(room):
+    (room.path / "out.json").mkdir()
+    return ["study", "rows", "--study", "smoke", "--out", room.path / "out.json"]
+
+
+@case(
+    "environment",
+    "a hub that cannot be reached",
+    "org/tiny: could not be fetched",
+    "run the same command again to go on",
+)
+def _(room):
+    def command():
+        from edge2giant.store import __main__ as cli
+        from edge2giant.store import patience
+
+        before, attempts = os.environ.get("HF_ENDPOINT"), patience.ATTEMPTS
+        os.environ["HF_ENDPOINT"], patience.ATTEMPTS = "http://127.0.0.1:9", 1
+        try:
+            cli.main([str(part) for part in with_token(room, room.write("hub.token", "hf_x"))[1:-2]])
+        finally:
+            patience.ATTEMPTS = attempts
+            os.environ.pop("HF_ENDPOINT") if before is None else os.environ.update(HF_ENDPOINT=before)
+
+    room.write("hub.token", "hf_x")
+    return command
+
+
+# --- the page ------------------------------------------------------------------------------------------------------------------
+
+
+def page(folder: Path, said: dict[int, str] | None = None) -> str:
+    """docs/errors.md; `said` holds messages that are known already, by the number of their case."""
+    said = said or {}
+    lines = [
+        "# Errors",
+        "",
+        "<!-- Made by `python tests/bad_input.py > docs/errors.md`; a test fails when it is stale. -->",
+        "",
+        f"{len(CASES)} mistakes and what is said about them. Each ends with exit code 2 and one line on stderr: where, what,"
+        " and what to do. Nothing is written but the journal's record of the failure. Command lines that do not parse"
+        " print their usage before.",
+    ]
+    for area, title in AREAS.items():
+        lines += ["", f"## {title[0].upper()}{title[1:]}", "", "| mistake | message |", "|---|---|"]
+        for number, one in enumerate(CASES):
+            if one.area == area:
+                text = said[number] if number in said else run(one, folder / str(number))[1]
+                lines.append(f"| {one.mistake} | {_literal(message(text))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _literal(text: str) -> str:
+    text = re.sub(r"process \d+ on \S+;", "process 4711 on node7;", text)
+    text = re.sub(r"environments: .*", "environments: cpu/main, ...", text)
+    short = text if len(text) <= 400 else text[:399] + "…"
+    return "`` " + short.replace("|", "\\|") + " ``"
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as temporary:
+        print(page(Path(temporary)), end="")

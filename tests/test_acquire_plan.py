@@ -1,0 +1,122 @@
+"""The plan: what a study needs, how much it will fetch, and everything that cannot be had, before anything is fetched."""
+
+import shutil
+
+import pytest
+from acquire_cli import MODEL, hub_of_a_test
+from edge2giant import grid, records
+from edge2giant.acquisition import __main__ as cli
+from edge2giant.acquisition import needs, plan
+from edge2giant.acquisition.needs import Need
+from edge2giant.acquisition.orders import Orders
+from edge2giant.errors import UserError
+from edge2giant.store import acquire, sources
+from shared import ROOT
+
+
+@pytest.fixture
+def server(monkeypatch):
+    yield from hub_of_a_test(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def house():
+    return grid.load()
+
+
+def need(name: str) -> Need:
+    return Need("model", name, f"org/{name}", None, f"models/{name}.lock.json")
+
+
+def survey(wanted):
+    source_of = sources.choose(None, None)
+    return plan.survey(wanted, lambda one: source_of(one.repo_type))
+
+
+def test_the_paper_study_needs_what_the_paper_used(house):
+    wanted = needs.of_study(house, house.study("paper"))
+    kinds = {
+        kind: [one.name for one in wanted if one.kind == kind] for kind in ("model", "dataset", "calibration", "mt-bench", "nltk")
+    }
+    assert len(kinds["model"]) == 12 and len(kinds["dataset"]) == 12
+    assert kinds["mt-bench"] == ["mt_bench"] and kinds["nltk"] == ["nltk"]
+    assert "random-256x8192" not in kinds["calibration"] and "pile-val-128x512" in kinds["calibration"]
+    assert all(one.revision for one in wanted if one.kind in ("dataset", "mt-bench", "nltk")), "a data set without its commit"
+    assert len({one.lock for one in wanted}) == len(wanted)
+
+
+def test_sizes_are_summed_and_nothing_is_fetched(server, tmp_path, capsys):
+    server.add("model", "org/a", MODEL)
+    server.add("model", "org/b", MODEL)
+    items, wrong = survey([need("a"), need("b")])
+    assert not wrong
+    size = sum(len(MODEL[name]) for name in ("model.safetensors", "config.json", "tokenizer.json", "README.md"))
+    assert [item.bytes for item in items] == [size, size]
+    assert "study s: 2 to fetch, 23.7 kB; free on the disk" in plan.text("s", items, tmp_path)
+    assert plan.record("s", items)["bytes"] == 2 * size
+    assert not server.requests("/resolve/")
+
+
+def test_everything_that_cannot_be_had_is_named_at_once_access_first(server, tmp_path):
+    server.add("model", "org/open", MODEL)
+    server.add("model", "org/gated", MODEL, gated=True)
+    server.add("model", "org/gated2", MODEL, gated=True)
+    server.add("model", "org/pickled", {"pytorch_model.bin": b"x"})
+    items, wrong = survey([need(name) for name in ("pickled", "open", "gated", "none", "gated2")])
+    assert [line.split(":")[0] for line in wrong] == ["org/gated", "org/none", "org/gated2", "org/pickled"]
+    assert [item.need.name for item in items] == ["open"]
+    with pytest.raises(UserError, match=r"study s: 4 of its sources cannot be had: org/gated: is gated.*nothing was fetched"):
+        plan.refuse("s", wrong, items, tmp_path)
+
+
+def test_the_disk_must_hold_all_of_it_together(server, tmp_path, monkeypatch):
+    server.add("model", "org/a", MODEL)
+    server.add("model", "org/b", MODEL)
+    items, _ = survey([need("a"), need("b")])
+    monkeypatch.setattr(acquire, "free_bytes", lambda folder: items[0].bytes + acquire.SPARE + 10)
+    plan.refuse("s", [], items[:1], tmp_path)
+    with pytest.raises(UserError, match=r"needs 23\.7 kB"):
+        plan.refuse("s", [], items, tmp_path)
+
+
+def test_what_is_in_the_store_is_not_asked_for(house, tmp_path):
+    study = house.study("paper")
+    before = plan.pending(house, study, tmp_path)
+    path = tmp_path / before[0].lock
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert plan.pending(house, study, tmp_path) == before[1:]
+    assert plan.pending(house, house.study("miniature"), tmp_path) == [], "the miniature's material is made, not fetched"
+
+
+def test_a_committed_lock_decides_the_revision(tmp_path):
+    lock = {"id": ["org/a"], "source": "hub", "revision": "a" * 40, "files": {"a/x": {"bytes": 1, "sha256": "0" * 64}}}
+    records.write_json(tmp_path / "models/a.lock.json", lock, "lock")
+    assert plan.pinned_revision(need("a"), tmp_path) == "a" * 40
+    assert plan.pinned_revision(need("b"), tmp_path) is None
+
+
+def test_the_command_line_of_a_fetch_can_be_pasted(house):
+    class Wildcards:
+        model, benchmark, name = "llama-3.1-8b-it", "gsm8k", "pile-val-128x512"
+
+    orders = Orders(house, {"results": "results", "token_file": "~/my keys/hub token"})
+    assert orders.model(Wildcards) == (
+        "--repo meta-llama/Llama-3.1-8B-Instruct --pin config/lock/hub/models/llama-3.1-8b-it.lock.json"
+        " --token-file '~/my keys/hub token'"
+    )
+    assert orders.dataset_folder(Wildcards) == "results/store/hub/datasets/openai/gsm8k"
+    assert orders.calibration(Wildcards).endswith("--field text --files val.jsonl.zst")
+
+
+def test_the_command_prints_the_plan_and_writes_it(server, tmp_path, monkeypatch, capsys):
+    root = tmp_path / "root"
+    shutil.copytree(ROOT / "config", root / "config", ignore=shutil.ignore_patterns("miniature", "lock"))
+    monkeypatch.setattr(grid.load, "__defaults__", (root,))
+    arguments = ["plan", "--study", "miniature", "--store", str(tmp_path / "store"), "--out", str(tmp_path / "plan.json")]
+    cli.main(arguments)
+    assert records.read_json(tmp_path / "plan.json") == {"study": "miniature", "bytes": 0, "materials": []}
+    arguments[2] = "paper"
+    with pytest.raises(UserError, match="of its sources cannot be had"):
+        cli.main(arguments)
+    assert not (tmp_path / "store").exists()

@@ -1,0 +1,94 @@
+"""The store: models and data sets under the ids that they have on a hub, each with a lock that says what was fetched.
+
+Reads and checks `<name>.lock.json`; the `acquire` phase writes them. This module touches no network. Layout under
+`results/store/<source>/`: `models/<model>/`, `datasets/<hub id>/`, `calibration/<name>/`, `mt_bench/`, `nltk/`, each with its
+lock beside it. A copy of each lock in `config/lock/<source>/` is what a repository commits: later fetches must bring the same
+bytes.
+"""
+
+from pathlib import Path, PurePosixPath
+
+from edge2giant import records
+from edge2giant.errors import UserError
+
+
+def make_lock(
+    root: str | Path,
+    files: list[Path],
+    ids: list[str],
+    source: str,
+    revision: str | None = None,
+    known: dict[str, str] | None = None,
+) -> dict:
+    """Describe files below `root`: ids they belong to, where they came from, bytes and SHA-256 of each.
+
+    The revision defaults to the digest of the files, for material without a commit of its own. `known` holds the SHA-256 of files
+    that have just been checked, by name, so that hundreds of gigabytes need not be read twice.
+    """
+    root, known = Path(root), known or {}
+    listing = {}
+    for path in sorted(files):
+        name = path.relative_to(root).as_posix()
+        listing[name] = {"bytes": path.stat().st_size, "sha256": known.get(name) or records.file_sha256(path)}
+    return {"id": ids, "source": source, "revision": revision or records.digest(listing), "files": listing}
+
+
+def lock_of_benchmark(root: str | Path, benchmark: str) -> Path:
+    """Where the lock of a benchmark's data lies: lm-eval's data sets lie apart from MT-Bench's questions."""
+    return Path(root) / ("mt_bench.lock.json" if benchmark == "mt_bench" else f"datasets/{benchmark}.lock.json")
+
+
+def check(lock_path: str | Path, root: str | Path, hashes: bool = False) -> dict:
+    """Return a lock whose files are all there with their sizes (and, if asked, their SHA-256).
+
+    Raises
+    ------
+    UserError
+        Naming the first file that is missing or differs.
+    """
+    lock = records.read_json(lock_path, "lock")
+    cure = f"delete {lock_path} and run the same command again to fetch it anew"
+    for name, expected in lock["files"].items():
+        path = Path(root) / plain_name(name, lock_path)
+        if not path.is_file():
+            raise UserError("is missing from the store", path, cure)
+        if path.stat().st_size != expected["bytes"] or (hashes and records.file_sha256(path) != expected["sha256"]):
+            raise UserError("differs from what was fetched", path, cure)
+    return lock
+
+
+def plain_name(name: str, where: object) -> str:
+    """Return a relative file name that stays below its folder, or refuse it.
+
+    Raises
+    ------
+    UserError
+        If the name is absolute, climbs out by `..` or holds what no file name should.
+    """
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
+        raise UserError(f"names a file outside its folder ({name!r})", where, "do not use this source")
+    return name
+
+
+def differences(expected: dict, found: dict) -> list[str]:
+    """Say in which files two locks differ, one line each, at most five."""
+    before, after = expected["files"], found["files"]
+    lines = [f"{name} is new" for name in sorted(after.keys() - before.keys())]
+    lines += [f"{name} is gone" for name in sorted(before.keys() - after.keys())]
+    lines += [f"{name} differs" for name in sorted(before.keys() & after.keys()) if before[name] != after[name]]
+    return lines if len(lines) <= 5 else [*lines[:5], f"and {len(lines) - 5} more"]
+
+
+def compare(pin_path: str | Path, lock: dict) -> None:
+    """Hold a lock against the committed one.
+
+    Raises
+    ------
+    UserError
+        If the files are not those that were locked.
+    """
+    pin = records.read_json(pin_path, "lock")
+    if lines := differences(pin, lock):
+        cure = f"fetch again; if the change is wanted, delete {pin_path} and commit the new one"
+        raise UserError(f"is not what {pin_path} locks: {', '.join(lines)}", pin["id"][0], cure)

@@ -1,0 +1,65 @@
+"""A folder that mirrors a hub: `<mirror>/<hub id>/...`, for nodes without network and for tests."""
+
+import shutil
+from pathlib import Path
+
+from edge2giant.errors import UserError
+from edge2giant.store.selection import Entry, Listing, refuse_unusable, wanted
+
+
+class Mirror:
+    """Repositories below one folder; symbolic links that lead out of it are refused."""
+
+    name = "mirror"
+
+    def __init__(self, root: Path):
+        if not root.is_dir():
+            raise UserError(
+                "is no folder",
+                root,
+                "give `mirror` a folder that holds hub ids, or take it out of config.yaml",
+            )
+        self.root = root.resolve()
+
+    def listing(self, kind: str, repo: str, revision: str | None, patterns: tuple[str, ...] = ()) -> Listing:
+        """Files of a repository that are wanted. A mirror knows no commits, so the revision is not asked."""
+        folder = self._folder(repo)
+        every = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if not path.is_dir()}
+        chosen = wanted(kind, every, patterns)
+        refuse_unusable(kind, repo, every, chosen)
+        return Listing(repo, None, {name: Entry(self._inside(every[name]).stat().st_size) for name in chosen})
+
+    def allowed(self, kind: str, repo: str) -> str | None:
+        """Say why a repository cannot be had, or None."""
+        try:
+            self._folder(repo)
+        except UserError as error:
+            return str(error)
+        return None
+
+    def fetch(self, kind: str, listing: Listing, into: Path) -> None:
+        """Copy the files of a listing; contents are copied, never links."""
+        folder = self._folder(listing.repo)
+        for name in listing.files:
+            target = into / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copyfile(self._inside(folder / name), target)
+            except OSError as error:
+                raise UserError(f"cannot be copied ({error.strerror})", folder / name, "mend its rights or free space") from None
+
+    def _folder(self, repo: str) -> Path:
+        folder = self.root / repo
+        if not folder.resolve().is_relative_to(self.root):
+            raise UserError(f"'{repo}' leads out of the mirror", self.root, "copy the material into the mirror")
+        if not folder.is_dir():
+            raise UserError(f"'{repo}' is not in the mirror", self.root, f"put it at {folder}")
+        return folder
+
+    def _inside(self, path: Path) -> Path:
+        real = path.resolve()
+        if not real.is_relative_to(self.root):
+            raise UserError("is a link that leads out of the mirror", path, "copy the file into the mirror")
+        if not real.is_file():
+            raise UserError("is a link to nothing", path, "copy the file into the mirror")
+        return real

@@ -1,0 +1,115 @@
+"""Which files of a repository are wanted, and whether they suffice. Pure."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from edge2giant.errors import UserError
+from edge2giant.store import plain_name
+
+PATTERNS = {
+    "model": (
+        "*.safetensors",
+        "*.json",
+        "*.model",
+        "*.jinja",
+        "merges.txt",
+        "LICENSE*",
+        "USE_POLICY*",
+        "NOTICE*",
+        "*.md",
+    ),
+    "dataset": ("*.parquet", "*.jsonl", "*.json", "*.csv", "README.md", "LICENSE*"),
+}
+CODE = "*.py"
+PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.h5", "*.msgpack")
+DUPLICATES = ("consolidated*.safetensors", "*training_args*", "optimizer*")
+INDEX = "model.safetensors.index.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a repository as its source announces it.
+
+    Attributes
+    ----------
+    bytes : int
+    sha256 : str or None
+        SHA-256 of the content, where the source tells it (large files of a hub).
+    blob : str or None
+        Git's object id of the content, where the source tells that (small files of a hub).
+    """
+
+    bytes: int
+    sha256: str | None = None
+    blob: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a source offers of a repository at one revision; `commit` is None where it knows no commits."""
+
+    repo: str
+    commit: str | None
+    files: dict[str, Entry]
+
+    @property
+    def bytes(self) -> int:
+        return sum(entry.bytes for entry in self.files.values())
+
+
+def wanted(kind: str, names: Iterable[str], patterns: tuple[str, ...] = ()) -> list[str]:
+    """Pick the files of a repository by the patterns of its kind (or those given).
+
+    A model's files lie at the top of its repository; folders hold other formats of the same weights.
+    """
+    chosen = patterns or PATTERNS[kind]
+    return sorted(
+        name
+        for name in names
+        if any(fnmatchcase(name if patterns else name.rsplit("/", 1)[-1], pattern) for pattern in chosen)
+        and not any(fnmatchcase(name, pattern) for pattern in (*PICKLED, *DUPLICATES))
+        and not (kind == "model" and "/" in name)
+        and not any(part.startswith(".") for part in name.split("/"))
+    )
+
+
+def refuse_unusable(kind: str, repo: str, every: Iterable[str], chosen: Iterable[str]) -> None:
+    """Refuse a repository whose wanted files cannot serve.
+
+    Raises
+    ------
+    UserError
+        If nothing is wanted, a model has only pickled weights, or a name leaves the repository's folder.
+    """
+    chosen = [plain_name(name, repo) for name in chosen]
+    if kind == "model" and not any(name.endswith(".safetensors") for name in chosen):
+        pickled = any(fnmatchcase(name, pattern) for name in every for pattern in PICKLED)
+        what = (
+            "holds only pickled weights, which can run code when they are loaded" if pickled else "holds no safetensors weights"
+        )
+        raise UserError(what, repo, "name a `revision` with safetensors in config/models.yaml")
+    if not chosen:
+        raise UserError("holds no file of a kind that is read here", repo, "check the id and the revision")
+
+
+def refuse_missing_shards(folder: Path, repo: str) -> None:
+    """Refuse a model whose index names weights that are not there.
+
+    Raises
+    ------
+    UserError
+        Naming the first missing file.
+    """
+    index = folder / INDEX
+    if not index.exists():
+        return
+    try:
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError("is no index of weights", f"{repo}/{INDEX}", "name another revision") from None
+    for shard in shards:
+        if not (folder / plain_name(shard, f"{repo}/{INDEX}")).is_file():
+            raise UserError(f"names {shard}, which is not there", f"{repo}/{INDEX}", "name another revision")
