@@ -1,0 +1,71 @@
+# make help lists the targets. Everything lands in this clone: .venv, .venvs, results, paper_figures.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+STACK ?= cpu
+CORES ?= $(shell nproc)
+SNAKEMAKE := .venv/bin/snakemake
+# uv does not read pip's configuration; a local folder of wheels named there holds for both.
+export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
+
+.PHONY: help setup envs demo published test test-all lint resume faults clean
+
+help: ## this list
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/.ready .venvs/cpu/main/.ready ## environments for the miniature study and the tests
+
+.venv/.ready: envs/workflow.yaml
+	@echo "Setting up .venv (Snakemake, tables, figures, tests)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed; set PYTHON=..." >&2; exit 2; }
+	@[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install -q "$$(sed -n 's/^ *- \(uv==.*\)/\1/p' $<)"
+	@sed -n 's/^ *- \([^ ]*==[^ ]*\)$$/\1/p' $< | .venv/bin/uv pip install -q --compile-bytecode --python .venv/bin/python -r /dev/stdin
+	@touch $@
+
+.venvs/%/.ready: envs/%.yaml .venv/.ready
+	@echo "Setting up .venvs/$*"
+	@workflow/in-env workflow python -m edge2giant.environments make $*
+	@touch $@
+
+envs: $(patsubst envs/%.yaml,.venvs/%/.ready,$(wildcard envs/$(STACK)/*.yaml)) ## every environment of a stack: make envs STACK=cpu
+
+demo: setup ## the miniature study, from model to Tables 1 and 2, Figure 2 and an HTML report
+	@$(SNAKEMAKE) --profile profiles/miniature all
+	@$(SNAKEMAKE) --profile profiles/miniature all --report paper_figures/miniature/report.html >logs/report.log 2>&1 || { tail -5 logs/report.log >&2; exit 1; }
+	@echo
+	@echo "Tables 1 and 2, Figure 2 and the report lie in paper_figures/miniature:"
+	@ls paper_figures/miniature
+
+published: .venv/.ready ## Tables 1, 2, 4-7 and Figure 2 as the paper prints them
+	@$(SNAKEMAKE) --cores $(CORES) published
+	@ls paper_figures/published
+
+lint: setup ## snakemake --lint, snakefmt, ruff
+	@$(SNAKEMAKE) --lint
+	@.venv/bin/snakefmt --check Snakefile workflow
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+test: setup ## the tests that CI runs
+	@bash tests/run
+
+test-all: setup ## all tests, the slow ones too
+	@bash tests/run --all
+
+SNAKEMAKE_ARGS ?= --profile slurm all
+
+resume: .venv/.ready ## after a crash of Snakemake: settle its orphaned jobs, take its lock away, go on with SNAKEMAKE_ARGS
+	@workflow/in-env workflow python -m edge2giant.cluster resume
+	@$(SNAKEMAKE) $(SNAKEMAKE_ARGS)
+
+faults: .venv/.ready ## what a cluster can do to a run, done on a real SLURM on this machine (Debian or Ubuntu, as root)
+	@command -v sbatch >/dev/null && command -v munged >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; }
+	@.venv/bin/python -m pytest --all tests/test_faults.py tests/test_faults_smoke.py tests/test_cluster_nodes.py tests/test_slurm_requests.py
+
+clean: ## remove results and figures (not the environments)
+	@rm -rf results/* paper_figures/* logs .snakemake
+	@git checkout -q -- results/.gitkeep paper_figures/.gitkeep

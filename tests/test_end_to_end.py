@@ -1,0 +1,187 @@
+"""The DAG really run: the smoke study with its faults, and the miniature study to its tables, figure and report."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+from edge2giant import records
+from shared import ROOT
+
+pytestmark = pytest.mark.e2e
+SNAKEMAKE = [sys.executable, "-m", "snakemake", "--profile", "profiles/miniature"]
+ROW = "tiny-0.4m/gptq-llmcompressor/w4a16"
+LEFT_OUT = (".venv", ".venvs", ".git", ".snakemake", "results", "paper_figures", "logs", ".gpu")
+
+
+def make_clone(target: Path) -> Path:
+    """A copy of the tree without results, with the environments of this one."""
+    shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=True)
+    for name in (".venv", ".venvs"):
+        (target / name).symlink_to(ROOT / name)
+    return target
+
+
+def run(cwd: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([*SNAKEMAKE, *arguments], cwd=cwd, capture_output=True, text=True)
+
+
+def smoke_run(cwd: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return run(cwd, *arguments, "--config", "study=smoke", "batch=checkpoint")
+
+
+def succeeded(done: subprocess.CompletedProcess) -> str:
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    return done.stdout + done.stderr
+
+
+def cells(root: Path, study: str) -> dict[str, dict]:
+    folder = root / f"results/{study}/cells"
+    return {p.relative_to(folder).as_posix(): records.read_json(p, "cell") for p in sorted(folder.rglob("*.json"))}
+
+
+def results(found: dict[str, dict]) -> dict[str, tuple]:
+    """What two runs of the same study must agree on."""
+    return {name: (cell["score"], cell["stderr"], cell["samples"]["sha256"]) for name, cell in found.items()}
+
+
+def engine_starts(root: Path) -> int:
+    return sum(path.read_text().count(" ready after ") for path in (root / "logs").rglob("evaluate/**/*.log"))
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory) -> Path:
+    clone = make_clone(tmp_path_factory.mktemp("smoke") / "edge2giant")
+    succeeded(smoke_run(clone, "all"))
+    return clone
+
+
+def test_the_smoke_study_makes_its_cells_tables_and_figure(smoke):
+    found = cells(smoke, "smoke")
+    assert len(found) == 6
+    figures = {p.name for p in (smoke / "paper_figures/smoke").iterdir()}
+    assert {
+        "table1.csv",
+        "table1.tex",
+        "table1.html",
+        "table1.md",
+        "table2.csv",
+        "figure2.pdf",
+        "figure2.svg",
+    } <= figures
+    for name, cell in found.items():
+        table = smoke / cell["samples"]["path"]
+        assert records.file_sha256(table) == cell["samples"]["sha256"]
+        assert pyarrow.parquet.read_table(table).num_rows == cell["samples"]["rows"]
+        assert cell["engine"]["name"] == "hf", name
+        assert "/" not in cell["provenance"]["host"]
+    assert str(smoke) not in json.dumps(found)
+
+
+def test_one_engine_start_a_checkpoint(smoke):
+    assert engine_starts(smoke) == 2
+
+
+def test_a_second_run_has_nothing_to_do(smoke):
+    assert "Nothing to be done" in succeeded(smoke_run(smoke, "all"))
+
+
+def test_a_quantized_checkpoint_is_smaller_and_proven(smoke):
+    checkpoint = next((smoke / f"results/checkpoints/{ROW}").iterdir())
+    record = records.read_json(checkpoint / "checkpoint.json", "checkpoint")
+    fp16 = next((smoke / "results/checkpoints/tiny-0.4m/fp16/w16a16").iterdir())
+    assert record["size"]["weights_bytes"] < records.read_json(fp16 / "checkpoint.json")["size"]["weights_bytes"]
+    assert record["proof"]["checks"]
+    assert all(check["passed"] for check in record["proof"]["checks"])
+
+
+def test_another_batch_size_starts_no_engine(smoke):
+    before = engine_starts(smoke)
+    succeeded(
+        run(
+            smoke,
+            f"results/smoke/cells/{ROW}/gpqa.json",
+            "--forcerun",
+            "score_cell",
+            "--config",
+            "batch=benchmark",
+        )
+    )
+    assert (smoke / f"results/smoke/evaluations/{ROW}/gpqa.json").is_file()
+    assert engine_starts(smoke) == before
+
+
+def test_a_cell_that_is_gone_is_made_again_when_asked_for(smoke):
+    path = f"results/smoke/cells/{ROW}/arc_challenge.json"
+    before, starts = records.read_json(smoke / path), engine_starts(smoke)
+    (smoke / path).unlink()
+    succeeded(smoke_run(smoke, path))
+    after = records.read_json(smoke / path)
+    assert (after["score"], after["samples"]["sha256"]) == (before["score"], before["samples"]["sha256"])
+    assert engine_starts(smoke) == starts
+
+
+def test_a_corrupt_cell_is_one_line_with_file_and_cure(smoke):
+    path = smoke / f"results/smoke/cells/{ROW}/arc_challenge.json"
+    whole = path.read_text()
+    path.write_text(whole[: len(whole) // 2])
+    done = smoke_run(smoke, "table1")
+    path.write_text(whole)
+    assert done.returncode != 0
+    said = [
+        line for line in (done.stdout + done.stderr).splitlines() if "arc_challenge.json" in line and "cannot be read" in line
+    ]
+    assert said
+    assert "delete it" in said[0]
+
+
+def test_a_missing_data_file_is_named(smoke):
+    parquet = next((smoke / "results/store/miniature/datasets/allenai/ai2_arc").rglob("test*.parquet"))
+    hidden = parquet.with_suffix(".hidden")
+    parquet.rename(hidden)
+    index = smoke / f"results/smoke/evaluations/{ROW}/arc_challenge.json"
+    done = run(smoke, index.relative_to(smoke).as_posix(), "--config", "study=smoke", "batch=benchmark")
+    hidden.rename(parquet)
+    assert done.returncode != 0
+    assert f"{parquet.name}: is missing from the store" in done.stdout + done.stderr
+
+
+def test_a_killed_run_resumes_and_every_cell_is_as_undisturbed(smoke, tmp_path):
+    clone = make_clone(tmp_path / "edge2giant")
+    command = [*SNAKEMAKE, "all", "--config", "study=smoke", "batch=checkpoint"]
+    process = subprocess.Popen(command, cwd=clone, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 300
+    while not list((clone / "results").glob("journal/*/entry.json")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = len(list((clone / "results").glob("journal/*/entry.json")))
+    succeeded(smoke_run(clone, "--unlock"))
+    succeeded(smoke_run(clone, "all"))
+    assert finished >= 1
+    assert results(cells(clone, "smoke")) == results(cells(smoke, "smoke"))
+
+
+def test_the_demo_makes_the_papers_artefacts_and_a_report(tmp_path):
+    """Two models by four schemes, all 13 benchmarks; `make demo` runs these commands."""
+    clone = make_clone(tmp_path / "edge2giant")
+    began = time.monotonic()
+    demo = subprocess.run(["make", "demo"], cwd=clone, capture_output=True, text=True)
+    print(succeeded(demo)[-1500:])
+    print(f"demo: {time.monotonic() - began:.0f} s")
+    made = {p.name for p in (clone / "paper_figures/miniature").iterdir()}
+    assert {f"table{n}.{form}" for n in (1, 2) for form in ("csv", "tex", "html", "md")} <= made
+    assert {"figure2.pdf", "figure2.svg", "figure2.png", "report.html"} <= made
+    assert len(cells(clone, "miniature")) == 8 * 12 + 6
+    began = time.monotonic()
+    again = subprocess.run(["make", "demo"], cwd=clone, capture_output=True, text=True)
+    assert "Nothing to be done" in succeeded(again)
+    print(f"second demo: {time.monotonic() - began:.0f} s")

@@ -1,0 +1,123 @@
+"""Cells out of lm-eval's raw files: values, predictions, integrity."""
+
+import json
+
+import pyarrow.parquet
+import pytest
+from edge2giant import grid, records
+from edge2giant.errors import UserError
+from edge2giant.score import cell, samples
+
+ACC_NORM = {"name": "acc_norm", "filter": "none"}
+TWO = {
+    "suite": "leaderboard_v2",
+    "tasks": {"easy": 2, "hard": 4},
+    "metrics": [ACC_NORM],
+    "aggregation": "mean",
+    "normalise": True,
+    "documents": 6,
+    "clip": True,
+}
+
+
+def choice(doc_id: int, value: float, lls: list[float], options: list[str]) -> dict:
+    return {
+        "doc_id": doc_id,
+        "doc": {},
+        "target": 0,
+        "filter": "none",
+        "arguments": [["Q:", f" {option}"] for option in options],
+        "filtered_resps": [[ll, False] for ll in lls],
+        "acc_norm": value,
+        "doc_hash": f"d{doc_id}",
+        "target_hash": "t",
+        "prompt_hash": "p",
+    }
+
+
+def write(folder, task: str, rows: list[dict], metric: str, mean: float, name: str = "none") -> None:
+    (folder / f"samples_{task}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = folder / "results.json"
+    found = json.loads(path.read_text()) if path.exists() else {"results": {}}
+    found["results"].setdefault(task, {})[f"{metric},{name}"] = mean
+    path.write_text(json.dumps(found))
+
+
+@pytest.fixture
+def entry(tmp_path):
+    easy = [choice(i, v, [-1.0, -2.0], ["a", "b"]) for i, v in enumerate([1.0, 1.0, 1.0, 0.0])]
+    hard = [choice(i, v, [-4.0, -2.0], ["aaaa", "b"]) for i, v in enumerate([1.0, 0.0])]
+    write(tmp_path, "easy", easy, "acc_norm", 0.75)
+    write(tmp_path, "hard", hard, "acc_norm", 0.5)
+    return tmp_path
+
+
+def test_subtasks_are_normalised_each_then_averaged(entry):
+    score = cell.score_tasks(entry, TWO)
+    assert score.estimate.value == pytest.approx(((0.75 - 0.5) / 0.5 + (0.5 - 0.25) / 0.75) / 2 * 100)
+    assert [part["normalised"] for part in score.parts] == pytest.approx([50, 100 / 3])
+    assert score.estimate.n == 6
+
+
+def test_size_weighted_is_taken_before_normalising(entry):
+    scoring = TWO | {"aggregation": "size_weighted", "tasks": {"easy": 4, "hard": 4}}
+    assert cell.score_tasks(entry, scoring).estimate.value == pytest.approx((4 / 6 - 0.25) / 0.75 * 100)
+
+
+def test_unlike_chance_levels_need_the_mean(entry):
+    with pytest.raises(UserError, match="aggregation: mean"):
+        cell.score_tasks(entry, TWO | {"aggregation": "size_weighted"})
+
+
+def test_samples_that_do_not_give_lm_evals_mean_are_refused(entry):
+    (entry / "results.json").write_text(json.dumps({"results": {t: {"acc_norm,none": 0.5} for t in ("easy", "hard")}}))
+    with pytest.raises(UserError, match=r"easy: samples give acc_norm 0\.75, results\.json 0\.5"):
+        cell.score_tasks(entry, TWO)
+
+
+def test_the_chosen_option_is_per_character_where_normalised():
+    sample = choice(0, 1.0, [-4.0, -2.0], ["aaaa", "b"])
+    assert samples.chosen_option(sample, normalised=True) == 0
+    assert samples.chosen_option(sample, normalised=False) == 1
+
+
+def test_only_the_wanted_filter_counts(tmp_path):
+    def row(doc_id, name, value):
+        return choice(doc_id, 0, [0], ["x"]) | {"filter": name, "exact_match": value, "filtered_resps": ["42"]}
+
+    rows = [row(0, "strict-match", 1.0), row(0, "flexible-extract", 0.0), row(1, "strict-match", 0.0)]
+    write(tmp_path, "gsm8k", rows, "exact_match", 0.5, "strict-match")
+    table = samples.read(tmp_path, ["gsm8k"], [{"name": "exact_match", "filter": "strict-match"}])
+    assert [(r["doc_id"], r["value"], r["correct"], r["prediction"]) for r in table] == [
+        (0, 1.0, True, "42"),
+        (1, 0.0, False, "42"),
+    ]
+
+
+def test_instruction_level_counts_instructions_and_long_answers_are_hashed(tmp_path):
+    row = choice(0, 0, [0], ["x"]) | {"inst_level_strict_acc": [True, False, True], "filtered_resps": ["word " * 50]}
+    write(tmp_path, "ifeval", [row], "inst_level_strict_acc", 2 / 3)
+    (found,) = samples.read(tmp_path, ["ifeval"], [{"name": "inst_level_strict_acc", "filter": "none"}])
+    assert (found["value"], found["weight"], found["correct"]) == (pytest.approx(2 / 3), 3.0, None)
+    assert found["prediction"].startswith("sha256:")
+
+
+def test_mc2_is_a_share_even_where_it_is_whole():
+    row = choice(0, 0, [-1.0], ["x"]) | {"acc": 1.0, "doc": {"mc2_targets": {}}}
+    assert samples._row("truthfulqa_mc2", "acc", row)["correct"] is None
+
+
+def test_the_same_samples_give_the_same_bytes(tmp_path, entry):
+    rows = cell.score_tasks(entry, TWO).rows
+    for name in ("a", "b"):
+        samples.write(tmp_path / f"{name}.parquet", rows)
+    assert records.file_sha256(tmp_path / "a.parquet") == records.file_sha256(tmp_path / "b.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "a.parquet").num_rows == 6
+
+
+def test_the_printed_value_stands_beside():
+    row = grid.Row("llama-3.1-8b-it", "gptq-autogptq", "w4a16")
+    found = cell.published(grid.ROOT / "config", row, "gsm8k", 72.0)
+    assert (found["value"], found["place"]) == ("72.33", "Table 1")
+    assert found["difference"] == pytest.approx(-0.33)
+    assert cell.published(grid.ROOT / "config", grid.Row("tiny-2m", "fp16", "w16a16"), "gsm8k", 1.0) is None

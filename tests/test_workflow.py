@@ -1,0 +1,148 @@
+"""The DAG of both studies, without running it: targets resolve, profiles fit together, bad config is one line."""
+
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from edge2giant import grid
+from shared import ROOT
+
+SNAKEMAKE = [sys.executable, "-m", "snakemake"]
+TARGETS = ["all", "table1", "table2", "figure2", "cells", "published"]
+FILES = ["paper_figures/{study}/table2.tex", "paper_figures/{study}/figure2.pdf"]
+GSM8K = "results/paper/cells/llama-3.1-8b-it/gptq-llmcompressor/w8a16/gsm8k.json"
+
+
+def plan(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    return subprocess.run([*SNAKEMAKE, *arguments, "-n", "--quiet", "all"], cwd=cwd, capture_output=True, text=True)
+
+
+def jobs(run: subprocess.CompletedProcess) -> Counter:
+    """Jobs by rule, as the dry run counts them."""
+    assert run.returncode == 0, run.stdout + run.stderr
+    lines = [line.split() for line in run.stdout.splitlines()]
+    return Counter({line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdigit()})
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory) -> Path:
+    """The tree without results, so that every job is to be done."""
+    target = tmp_path_factory.mktemp("clone") / "edge2giant"
+    left_out = shutil.ignore_patterns(".venv", ".venvs", ".git", ".snakemake", "results", "paper_figures", "logs", ".gpu")
+    shutil.copytree(ROOT, target, ignore=left_out, symlinks=True)
+    return target
+
+
+@pytest.mark.parametrize("study", ["paper", "miniature", "smoke"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_named_target_of_every_study_resolves(clone, study, target):
+    assert jobs(plan(target, "--config", f"study={study}", cwd=clone))["total"] > 0
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_file_of_any_study_can_be_asked_for_whatever_the_config_selects(clone, path):
+    assert jobs(plan(path.format(study="paper"), cwd=clone))["render_table"] <= 1
+
+
+def test_the_paper_study_is_the_papers_grid(clone):
+    planned = jobs(plan("all", "--config", "study=paper", cwd=clone))
+    assert planned["score_cell"] == 50 * 12 + 36
+    assert planned["quantize"] == 50
+    assert planned["judge"] == 36
+
+
+def test_a_table_asks_for_its_own_suite_alone(clone):
+    planned = jobs(plan("table1", "--config", "study=paper", cwd=clone))
+    assert (planned["evaluate"], planned["score_cell"], planned["judge"]) == (41, 41 * 6, 0)
+
+
+@pytest.mark.parametrize(("batch", "evaluations"), [("suite", 136), ("checkpoint", 50), ("benchmark", 636)])
+def test_the_batch_size_is_a_choice_of_the_config(clone, batch, evaluations):
+    planned = jobs(plan("all", "--config", "study=paper", f"batch={batch}", cwd=clone))
+    assert planned["evaluate"] == evaluations
+
+
+def test_the_appendix_tables_hold_the_other_models(clone):
+    planned = jobs(plan("paper_figures/paper/table5.csv", cwd=clone))
+    assert (planned["acquire_model"], planned["score_cell"]) == (3, 9 * 6)
+
+
+def test_one_cell_by_its_path(clone):
+    planned = jobs(plan(GSM8K, "--config", "batch=benchmark", cwd=clone))
+    assert (planned["quantize"], planned["evaluate"], planned["score_cell"]) == (1, 1, 1)
+
+
+def test_both_entry_points_plan_the_same(clone):
+    root, inner = plan(cwd=clone), plan("-s", "workflow/Snakefile", cwd=clone)
+    assert jobs(root) == jobs(inner)
+
+
+def test_the_slurm_profile_works_by_its_literal_name_and_selects_the_paper(clone):
+    planned = jobs(plan("--profile", "slurm", "all", cwd=clone))
+    assert planned["score_cell"] == 636
+
+
+def test_the_default_profile_sets_nothing_that_another_profile_sets():
+    profiles = {p.parent.name: set(yaml.safe_load(p.read_text())) for p in ROOT.glob("profiles/*/profile.yaml")}
+    default = profiles.pop("default")
+    assert default == {"cores"}
+    assert profiles
+    assert all(not default & keys for keys in profiles.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            ["--config", "study=papier"],
+            ["unknown study 'papier'", "choose one of: miniature, paper, smoke"],
+        ),
+        (["--config", "batch=all"], ["batch: 'all' is not one of ['suite', 'checkpoint', 'benchmark']"]),
+        (["--config", "studdy=paper"], ["'studdy' was unexpected", "its keys are study"]),
+    ],
+)
+def test_a_wrong_config_is_refused_in_one_line_that_names_what_is_allowed(clone, change, expected):
+    run = plan(*change, cwd=clone)
+    assert run.returncode != 0
+    output = run.stdout + run.stderr
+    assert all(text in output for text in expected), output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("results/paper/cells/llama-9/awq/w4a16/mmlu.json", "unknown row 'llama-9/awq/w4a16'"),
+        ("results/paper/cells/llama-3.2-1b-it/awq/w4a16/arc.json", "unknown benchmark"),
+        ("results/paper/evaluations/llama-3.2-1b-it/awq/w4a16/everything.json", "no batch 'everything'"),
+    ],
+)
+def test_a_path_that_no_study_has_is_refused_with_what_there_is(clone, path, expected):
+    run = plan(path, cwd=clone)
+    assert run.returncode != 0
+    assert expected in run.stdout + run.stderr
+
+
+def test_rows_are_those_of_the_printed_tables():
+    import csv
+
+    house = grid.load()
+    with (ROOT / "config/published/scores.csv").open(newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    printed = {
+        (
+            line["model"],
+            line["method"] + (f"-{line['toolkit']}" if line["method"] == "gptq" else ""),
+            f"w{line['w_bits']}a{line['a_bits']}",
+        )
+        for line in lines
+    }
+    paper = house.study("paper")
+    assert {grid.astuple(row) for row in paper.rows} == printed
+    assert len(paper.cells) == 636
+    order = list(dict.fromkeys(line["model"] for line in lines))
+    assert list(dict.fromkeys(row.model for row in paper.rows)) == order

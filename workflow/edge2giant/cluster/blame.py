@@ -1,0 +1,100 @@
+"""Why cells are missing: failure records of the phases, and for jobs that had no time for one, SLURM's word and the logs'."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edge2giant import errors, grid, records
+from edge2giant.errors import UserError
+
+PHASES = ("quantize", "evaluate", "judge", "cells")
+LOG_TAIL = 20_000
+# What slurmstepd and slurmctld write into a job's log, and how that reads in a table.
+SLURM_SAYS = (
+    (re.compile(r"DUE TO TIME LIMIT"), "time limit reached"),
+    (re.compile(r"exceeded (?:job )?memory limit|oom[-_ ]kill|Out Of Memory", re.IGNORECASE), "out of memory"),
+    (re.compile(r"DUE TO NODE FAILURE"), "node failed"),
+    (re.compile(r"CANCELLED AT"), "job cancelled"),
+)
+STEP_SAYS = re.compile(r"^(?:error: .+|\w*(?:Error|Exception|Interrupt)\b.*|Killed.*)$", re.MULTILINE)
+
+
+def tail(path: Path) -> str:
+    with path.open("rb") as stream:
+        stream.seek(0, 2)
+        stream.seek(max(0, stream.tell() - LOG_TAIL))
+        return stream.read().decode(errors="replace")
+
+
+def slurm_reason(text: str) -> str | None:
+    """What SLURM did to a job, from the job's log."""
+    return next((says for pattern, says in SLURM_SAYS if pattern.search(text)), None)
+
+
+def step_reason(text: str) -> str | None:
+    """The last line of a step's log that names an error."""
+    found = STEP_SAYS.findall(text)
+    return found[-1].removeprefix("error: ")[:500] if found else None
+
+
+def step_logs(logs: Path, study: str, row: grid.Row) -> Iterator[tuple[str, Path]]:
+    """(phase, log) of a row's steps."""
+    for path in (logs / "quantize" / row.path).glob("*.log"):
+        yield "quantize", path
+    for phase in ("evaluate", "answers", "judge", "cells"):
+        folder = logs / study / phase
+        for path in [folder / f"{row.path}.log", *(folder / row.path).glob("*.log")]:
+            if path.is_file():
+                yield phase, path
+
+
+def slurm_logs(logs: Path, study: str, row: grid.Row) -> Iterator[tuple[str, Path]]:
+    """(phase, log) of a row's SLURM jobs, in the folders that the executor names after rule and wildcards."""
+    joined = "_".join(grid.astuple(row))
+    for phase, start in [("quantize", joined), ("evaluate", f"{study}_{joined}")]:
+        for path in logs.glob(f"slurm/rule_{phase}/{start}_*/*.log"):
+            yield phase, path
+
+
+def reasons(logs: Path, study: str, row: grid.Row) -> list[tuple[float, str, str, Path]]:
+    """(time, phase, reason, log) that the logs of a row tell, oldest first.
+
+    Steps that ended well leave no such line, but a success may have followed a failure: ask for rows with missing cells.
+    """
+    found = []
+    for read, listed in [(step_reason, step_logs), (slurm_reason, slurm_logs)]:
+        for phase, path in listed(logs, study, row):
+            if reason := read(tail(path)):
+                found.append((path.stat().st_mtime, phase, reason, path))
+    return sorted(found, key=lambda each: each[0])
+
+
+def recorded(journal: Path, study: str, row: grid.Row) -> list[dict]:
+    """The failure records that a row's phases left."""
+    folder = journal / "failures" / study / row.path
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found.append((path.stat().st_mtime, records.read_json(path, "failure")))
+        except UserError:
+            continue  # a record cut short by a full disk says nothing that the log does not
+    return [record for _, record in sorted(found, key=lambda each: each[0])]
+
+
+def failure(results: Path, logs: Path, study: str, row: grid.Row) -> dict | None:
+    """Why a row with missing cells failed, as a record of schema `failure`; None when nothing says that it was ever tried.
+
+    SLURM's word on a killed job, when it is newer, goes before what the job itself recorded.
+    """
+    written = recorded(results / "journal", study, row)
+    told = reasons(logs, study, row)
+    newest = written[-1] if written else None
+    if told and (newest is None or told[-1][0] > datetime.fromisoformat(newest["time"]).timestamp() + 1):
+        at, phase, reason, path = told[-1]
+        return {
+            "schema": 1, "study": study, "model": row.model, "method": row.method, "bits": row.bits, "benchmark": None,
+            "phase": phase, "reason": errors.one_line(reason, None, None), "log": path.as_posix(),
+            "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"),
+        }  # fmt: skip
+    return newest

@@ -1,0 +1,128 @@
+"""GPU time of a study before it runs: tokens times parameters over stated throughput. Pure functions of `config/`."""
+
+from dataclasses import asdict, dataclass
+
+from edge2giant import grid
+from edge2giant.cluster import placement, resources
+
+STATED = ("tflops", "bandwidth_gb_s")
+# Where a suite's numbers are printed.
+PLACES = {"leaderboard_v1": "Table 1", "leaderboard_v2": "Table 2", "mt_bench": "Figure 2"}
+EIGHT_BIT_SPEED = 2
+
+
+@dataclass
+class Line:
+    """Cost of one step: a checkpoint's making, an engine's start, or a cell.
+
+    Parameters
+    ----------
+    step : {'quantize', 'load', 'cell'}
+    place : str
+        Table or figure that a cell belongs to; '' for the others.
+    gpu, gpus
+        Type and count of the placement; '' and 0 without GPU.
+    forecast_seconds, forecast_gpu_seconds, seconds, gpu_seconds : float or None
+        Before the run, and as measured; None where it is not known.
+    """
+
+    step: str
+    place: str
+    model: str
+    method: str
+    bits: str
+    benchmark: str
+    gpu: str
+    gpus: int
+    forecast_seconds: float | None
+    forecast_gpu_seconds: float | None
+    seconds: float | None = None
+    gpu_seconds: float | None = None
+    measured_on: str | None = None
+
+    def record(self) -> dict:
+        return asdict(self)
+
+
+def read_workload(house: grid.House) -> dict:
+    return grid.read_yaml(house.root / "config/workload.yaml", "workload")
+
+
+def cell_seconds(
+    parameters: int, weights: int, bits: str, tokens: tuple[float, float], partition: dict, gpus: int, workload: dict
+) -> float:
+    """Wall time of a cell: prefill at a share of the GPUs' peak, then decoding at a share of their bandwidth.
+
+    Parameters
+    ----------
+    parameters, weights : int
+        Of the checkpoint; bytes.
+    tokens : (float, float)
+        Computed and generated tokens of the whole benchmark.
+    """
+    speed = EIGHT_BIT_SPEED if bits == "w8a8" else 1
+    prefill = 2 * parameters * tokens[0] / (partition["tflops"] * 1e12 * speed * gpus * workload["shares"]["prefill"])
+    step = weights / (partition["bandwidth_gb_s"] * 1e9 * gpus * workload["shares"]["bandwidth"])
+    return prefill + tokens[1] / workload["concurrency"] * step
+
+
+def tokens_of(house: grid.House, study: grid.Study, benchmark: str, workload: dict) -> tuple[float, float]:
+    """Computed and generated tokens of a benchmark in a study."""
+    each = workload["tokens"][benchmark]
+    documents = house.benchmark(study, benchmark)["documents"]
+    if study.limit:
+        documents = min(documents, study.limit)
+    return each["prefill"] * documents, each["new"] * documents
+
+
+def lines(house: grid.House, study: grid.Study, cluster: dict, workload: dict, batch: str) -> list[Line]:
+    """The forecast of every step of a study, rows in its order."""
+    device = house.stacks[study.stack]["device"]
+    found = []
+    for row in study.rows:
+        making, asking = (resources.Job(phase, row, device) for phase in ("quantize", "evaluate"))
+        found.append(_quantize(house, cluster, making, workload))
+        found += _evaluate(house, study, cluster, asking, workload, batch)
+    return found
+
+
+def _line(
+    step: str, row: grid.Row, placed: placement.Placement | None, seconds: float | None, benchmark: str = "", place: str = ""
+) -> Line:
+    gpus = placed.gpus if placed else 0
+    total = None if seconds is None else seconds * gpus
+    return Line(step, place, row.model, row.method, row.bits, benchmark, placed.gpu if placed else "", gpus, seconds, total)
+
+
+def _placed(house: grid.House, cluster: dict, job: resources.Job) -> placement.Placement | None:
+    """GPUs that a job computes on: none on a stack without GPU, also where it rehearses for those that have some."""
+    return resources.place(house, cluster, job) if job.device == "cuda" else None
+
+
+def _quantize(house: grid.House, cluster: dict, job: resources.Job, workload: dict) -> Line:
+    placed = _placed(house, cluster, job)
+    rate = workload["quantize_seconds_per_billion"].get(job.row.method)
+    seconds = rate * house.models[job.row.model]["parameters"] / 1e9 if placed and rate is not None else None
+    return _line("quantize", job.row, placed, seconds)
+
+
+def _evaluate(house: grid.House, study: grid.Study, cluster: dict, job: resources.Job, workload: dict, batch: str) -> list[Line]:
+    row, model = job.row, house.models[job.row.model]
+    placed = _placed(house, cluster, job)
+    partition = cluster["partitions"][placed.partition] if placed else {}
+    stated = all(key in partition for key in STATED)
+    weights = placement.checkpoint_bytes(model["architecture"], row.bits)
+    start = workload["start"]["seconds"] + weights / (workload["start"]["read_gb_s"] * 1e9) if placed else None
+    found, loaded = [], set()
+    for name in study.benchmarks_of(row):
+        suite = house.benchmarks[name]["suite"]
+        resident = {"suite": suite, "checkpoint": "all", "benchmark": name}[batch]
+        if resident not in loaded:
+            loaded.add(resident)
+            found.append(_line("load", row, placed, start, benchmark=resident))
+        seconds = None
+        if stated and name in workload["tokens"]:
+            tokens = tokens_of(house, study, name, workload)
+            seconds = cell_seconds(model["parameters"], weights, row.bits, tokens, partition, placed.gpus, workload)
+        found.append(_line("cell", row, placed, seconds, name, PLACES[suite]))
+    return found

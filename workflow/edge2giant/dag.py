@@ -1,0 +1,314 @@
+"""What the rules ask of the config: inputs, parameters and resources of a job by its wildcards.
+
+Each public method takes Snakemake's wildcards (any object with the named attributes) and returns paths or values. Nothing here reads
+results, so a dry run needs none.
+"""
+
+from functools import cached_property
+
+from edge2giant import grid, paths, records
+from edge2giant.cluster import resources
+from edge2giant.errors import UserError
+from edge2giant.evaluate.settings import settings_digest
+
+HELD_OUT = "offdist"
+NO_STUDY = "(?!)"
+SUITE_OF_TABLE = {
+    "1": "leaderboard_v1",
+    "2": "leaderboard_v2",
+    "4": "leaderboard_v1",
+    "5": "leaderboard_v2",
+    "6": "mt_bench",
+    "7": "mt_bench",
+}
+CONFIG_KEYS = ("study", "batch", "results", "figures", "mirror", "token_file", "cluster")
+
+
+def open_jobs(config: dict) -> "Jobs":
+    """Check `config/config.yaml` as Snakemake merged it, read the rest of `config/`, and return the questions' answerer.
+
+    Raises
+    ------
+    UserError
+        If anything in the config is not as its schema and the other files say.
+    """
+    if wrong := records.problem(config, "config"):
+        raise UserError(wrong, "config/config.yaml or --config", f"its keys are {', '.join(CONFIG_KEYS)}")
+    house = grid.load()
+    house.study(config["study"])
+    return Jobs(house, config)
+
+
+class Jobs:
+    """Answers for one run of Snakemake.
+
+    Parameters
+    ----------
+    house : grid.House
+    config : dict
+        Checked content of `config/config.yaml`.
+    """
+
+    def __init__(self, house: grid.House, config: dict):
+        self.house, self.config = house, config
+
+    @cached_property
+    def leaderboard_benchmarks(self) -> list[str]:
+        return [name for name, entry in self.house.benchmarks.items() if entry["suite"] != "mt_bench"]
+
+    def code(self, package: str) -> str:
+        """Digest of a package's modules: Snakemake does not see edits of what `python -m` runs."""
+        return records.tree_digest(self.house.root / "workflow/edge2giant" / package, ("**/*.py", "**/*.j2", "**/*.html"))[:16]
+
+    @property
+    def study(self) -> grid.Study:
+        """The study that the named targets mean."""
+        return self.house.study(self.config["study"])
+
+    def row(self, wildcards) -> grid.Row:
+        return grid.Row(wildcards.model, wildcards.method, wildcards.bits)
+
+    def _member(self, wildcards) -> tuple[grid.Study, grid.Row]:
+        study, row = self.house.study(wildcards.study), self.row(wildcards)
+        if row not in study.rows:
+            raise grid.unknown("row", row.path, [r.path for r in study.rows], f"config/studies/{study.name}.yaml")
+        return study, row
+
+    # --- checkpoints -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def identities(self) -> dict[str, dict]:
+        """What decides each checkpoint of every study, by the digest in its path."""
+        found = {}
+        for study in self.house.studies.values():
+            for row in study.rows:
+                identity = paths.checkpoint_identity(self.house, study, row)
+                found[paths.recipe_digest(identity)] = identity
+        return found
+
+    @cached_property
+    def _digests(self) -> dict[tuple[str, grid.Row], str]:
+        return {
+            (study.name, row): paths.recipe_digest(paths.checkpoint_identity(self.house, study, row))
+            for study in self.house.studies.values()
+            for row in study.rows
+        }
+
+    def identity(self, wildcards) -> dict:
+        """The identity that a checkpoint's path stands for."""
+        if wildcards.digest not in self.identities:
+            raise UserError(
+                f"no study asks for a checkpoint with recipe digest {wildcards.digest}",
+                f"checkpoints/{self.row(wildcards).path}",
+                "`snakemake plan` lists the digests; they change with config/recipes.yaml",
+            )
+        return self.identities[wildcards.digest]
+
+    def model_of_checkpoint(self, wildcards) -> dict[str, str]:
+        source = self.identity(wildcards)["source"]
+        return {
+            "model": paths.model(source, wildcards.model),
+            "lock": paths.model_lock(source, wildcards.model),
+        }
+
+    def scheme(self, wildcards) -> str:
+        """The resolved scheme as JSON, for the command line."""
+        return records.canonical(self.identity(wildcards)["scheme"])
+
+    def base_model(self, wildcards) -> str:
+        """What a model card says of the unquantized model."""
+        entry = self.house.models[wildcards.model]
+        return f"--licence '{entry['licence']}' --nominal-billions {entry['nominal_billions']}"
+
+    def quantize_environment(self, wildcards) -> str:
+        return self.identity(wildcards)["environment"]
+
+    def texts_of_checkpoint(self, wildcards) -> dict[str, str]:
+        """Locks of the calibration text (if the scheme reads one) and of the held-out text that proves the checkpoint."""
+        identity = self.identity(wildcards)
+        found = {"heldout": paths.calibration_lock("miniature", HELD_OUT)}
+        calibration = identity["scheme"]["calibration"]
+        if calibration and calibration["packing"] != "random_tokens":
+            found["calibration"] = paths.calibration_lock(identity["source"], calibration["id"])
+        return found
+
+    def text_arguments(self, wildcards) -> str:
+        locks = self.texts_of_checkpoint(wildcards)
+        results = self.config["results"]
+        folders = {name: lock.removesuffix(".lock.json").replace("<results>", results) for name, lock in locks.items()}
+        return " ".join(f"--{name} {folder}" for name, folder in folders.items())
+
+    # --- evaluation ------------------------------------------------------------------------------------------------
+
+    def checkpoint_of_row(self, wildcards) -> str:
+        study, row = self._member(wildcards)
+        return paths.checkpoint(row, self._digests[study.name, row])
+
+    def benchmarks_of_batch(self, wildcards) -> list[str]:
+        study, row = self._member(wildcards)
+        names = paths.benchmarks_of_batch(self.house, study, row, wildcards.batch)
+        if not names:
+            raise UserError(
+                f"no batch '{wildcards.batch}' of {row.path} in study {study.name}", "results path",
+                f"batches: {', '.join([*paths.SUITES, paths.WHOLE])}, or one of its benchmarks",
+            )  # fmt: skip
+        return names
+
+    def dataset_locks(self, wildcards) -> list[str]:
+        source = self.house.study(wildcards.study).source
+        benchmarks = self.benchmarks_of_batch(wildcards)
+        tables = [paths.nltk_lock(source)] if "ifeval" in benchmarks else []
+        return [paths.benchmark_lock(source, name) for name in benchmarks] + tables
+
+    def evaluation_settings(self, wildcards) -> str:
+        study, row = self._member(wildcards)
+        return settings_digest(self.house, study, row, self.benchmarks_of_batch(wildcards))
+
+    def evaluate_environment(self, wildcards) -> str:
+        return self.house.environment(self.house.study(wildcards.study).stack, "evaluate")
+
+    def source(self, wildcards) -> str:
+        return self.house.study(wildcards.study).source
+
+    def store(self, wildcards) -> str:
+        return f"{self.config['results']}/store/{self.source(wildcards)}"
+
+    def mt_bench_data(self, wildcards) -> str:
+        return f"{self.store(wildcards)}/mt_bench"
+
+    def index_of_cell(self, wildcards) -> str:
+        study, row = self._member(wildcards)
+        benchmark = getattr(wildcards, "benchmark", "mt_bench")
+        if benchmark not in study.benchmarks_of(row):
+            raise grid.unknown(f"benchmark of {row.path}", benchmark, study.benchmarks_of(row), f"study {study.name}")
+        suite = self.house.benchmarks[benchmark]["suite"]
+        return paths.index(study.name, row, paths.batch_of(self.config["batch"], benchmark, suite))
+
+    # --- cells -----------------------------------------------------------------------------------------------------
+
+    def judgments_of_cell(self, wildcards) -> list[str]:
+        """The judge's ratings that an MT-Bench cell reads; nothing for the other benchmarks."""
+        if wildcards.benchmark != "mt_bench":
+            return []
+        return [f"<results>/{wildcards.study}/judgments/{self.row(wildcards).path}.jsonl"]
+
+    def judgments_argument(self, wildcards) -> str:
+        return " ".join(f"--judgments {path}" for path in self.judgments_of_cell(wildcards)).replace(
+            "<results>", self.config["results"]
+        )
+
+    def studies_judged(self, served: bool) -> str:
+        """Pattern of the studies whose judge is (or is not) a model that the job serves itself."""
+        kinds = {name: self.house.judges[study.judge]["kind"] == "served" for name, study in self.house.studies.items()}
+        return "|".join(name for name, kind in kinds.items() if kind == served) or NO_STUDY
+
+    def judge_gpus(self, wildcards) -> int:
+        return self.house.judges[self.judge(wildcards)]["gpus"]
+
+    def judge_settings(self, wildcards) -> str:
+        """Digest of the judge's entry, so that another price or model is another job."""
+        return records.digest(self.house.judges[self.judge(wildcards)])[:16]
+
+    def scoring(self, wildcards) -> str:
+        study = self.house.study(wildcards.study)
+        return records.digest(self.house.scoring(study, wildcards.benchmark))[:16]
+
+    def judge(self, wildcards) -> str:
+        return self.house.study(wildcards.study).judge
+
+    def mt_bench_lock(self, wildcards) -> str:
+        return paths.benchmark_lock(self.source(wildcards), "mt_bench")
+
+    # --- collections -----------------------------------------------------------------------------------------------
+
+    def cells(self, study: str, suite: str | None = None) -> list[str]:
+        """Every cell of a study, or of one of its suites."""
+        found = self.house.study(study).cells
+        suites = {name: entry["suite"] for name, entry in self.house.benchmarks.items()}
+        return [paths.cell(cell) for cell in found if suite in (None, suites[cell.benchmark])]
+
+    def cells_of_table(self, wildcards) -> list[str]:
+        """Cells of a table's suite, less the models that the paper prints in the suite's other table."""
+        suite, number = SUITE_OF_TABLE[wildcards.number], int(wildcards.number)
+        cells = [
+            cell for cell in self.house.study(wildcards.study).cells if self.house.benchmarks[cell.benchmark]["suite"] == suite
+        ]
+        return [paths.cell(cell) for cell in cells if self.house.printed.get((suite, cell.model), number) == number]
+
+    def tables(self, study: str) -> list[str]:
+        """Every table that a study is rendered to, in its four forms."""
+        prefixes = [f"<figures>/{study}/table{number}" for number in self.house.study(study).tables]
+        return [f"{prefix}.{form}" for prefix in prefixes for form in ("csv", "tex", "html", "md")]
+
+    def mt_bench_cells(self, wildcards) -> list[str]:
+        return self.cells(wildcards.study, "mt_bench")
+
+    def all_cells(self, wildcards) -> list[str]:
+        return self.cells(wildcards.study)
+
+    def _chatted(self, study: str) -> list[grid.Row]:
+        """Quantized rows that MT-Bench is asked of, beside their FP16 model."""
+        found = self.house.study(study)
+        return [row for row in found.rows if row.method != "fp16" and "mt_bench" in found.benchmarks_of(row)]
+
+    def noise(self, study: str) -> list[str]:
+        return [f"<results>/{study}/noise/{row.path}.json" for row in self._chatted(study)]
+
+    def inspections(self, study: str) -> list[str]:
+        return [f"<figures>/{study}/inspection/{row.path}.html" for row in self._chatted(study)]
+
+    def figure2_models(self, wildcards) -> str:
+        return ",".join(self.house.study(wildcards.study).figure2_models)
+
+    def rows(self, wildcards) -> str:
+        """Digest of a study's rows, so that a changed grid renders its tables anew."""
+        study = self.house.study(wildcards.study)
+        return records.digest([[row.path, *study.benchmarks_of(row)] for row in study.rows])[:16]
+
+    # --- resources -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def cluster(self) -> dict:
+        """The cluster whose partitions jobs are placed on."""
+        return resources.cluster_of(self.house, self.config.get("cluster"))
+
+    def _evaluation(self, wildcards) -> resources.Job:
+        study, row = self._member(wildcards)
+        return resources.Job("evaluate", row, self.house.stacks[study.stack]["device"])
+
+    def _quantization(self, wildcards) -> resources.Job:
+        stack = self.identity(wildcards)["environment"].split("/")[0]
+        return resources.Job("quantize", self.row(wildcards), self.house.stacks[stack]["device"])
+
+    def evaluate_threads(self, wildcards) -> int:
+        return resources.threads(self._evaluation(wildcards))
+
+    def quantize_threads(self, wildcards) -> int:
+        return resources.threads(self._quantization(wildcards))
+
+    def evaluate_gpus(self, wildcards) -> int:
+        return resources.gpus(self.house, self.cluster, self._evaluation(wildcards))
+
+    def evaluate_memory(self, wildcards, attempt) -> int:
+        return resources.memory_mb(self.house, self.cluster, self._evaluation(wildcards), attempt)
+
+    def evaluate_minutes(self, wildcards, attempt) -> int:
+        return resources.minutes(self.house, self.cluster, self._evaluation(wildcards), attempt)
+
+    def quantize_gpus(self, wildcards) -> int:
+        return resources.gpus(self.house, self.cluster, self._quantization(wildcards))
+
+    def quantize_memory(self, wildcards, attempt) -> int:
+        return resources.memory_mb(self.house, self.cluster, self._quantization(wildcards), attempt)
+
+    def quantize_minutes(self, wildcards, attempt) -> int:
+        return resources.minutes(self.house, self.cluster, self._quantization(wildcards), attempt)
+
+    def site(self, phase: str) -> dict:
+        """Callables for what SLURM alone reads of a phase's jobs: partition, GPU type, nodes, account."""
+        job = {"evaluate": self._evaluation, "quantize": self._quantization}[phase]
+
+        def asked(name: str):
+            return lambda wildcards: resources.site(self.house, self.cluster, job(wildcards)).get(name)
+
+        return {name: asked(name) for name in resources.SITE}

@@ -1,0 +1,30 @@
+# A checkpoint out of a model and a scheme, by the toolkit and in the environment that the scheme names.
+
+
+rule quantize:
+    input:
+        unpack(JOBS.model_of_checkpoint),
+        unpack(JOBS.texts_of_checkpoint),
+    output:
+        directory("<results>/checkpoints/{model}/{method}/{bits}/{digest}"),
+    log:
+        "logs/quantize/{model}/{method}/{bits}/{digest}.log",
+    conda:
+        environment_file
+    threads: JOBS.quantize_threads
+    resources:
+        **JOBS.site("quantize"),
+        mem_mb=JOBS.quantize_memory,
+        runtime=JOBS.quantize_minutes,
+        gpu=JOBS.quantize_gpus,
+    params:
+        env=JOBS.quantize_environment,
+        scheme=JOBS.scheme,
+        texts=JOBS.text_arguments,
+        base=JOBS.base_model,
+    message:
+        "Quantizing {wildcards.model} by {wildcards.method} to {wildcards.bits}"
+    shell:
+        "workflow/with-gpus {resources.gpu} workflow/in-env {params.env} python -m edge2giant.quantize run"
+        " --model {input.model} --scheme-json {params.scheme:q} {params.texts} {params.base}"
+        " --lock {input.lock} --out {output} >{log} 2>&1"

@@ -1,0 +1,86 @@
+# A study as pages to read without a network, and as files for other tools.
+REPORT = "<figures>/{study}/report"
+
+
+rule build_report:
+    input:
+        cells=JOBS.all_cells,
+        rows="<results>/{study}/rows.json",
+        printed=multiext("<figures>/published/", "audit.csv", "claims.csv"),
+        comparison="<figures>/{study}/comparison.csv",
+        statistics="<figures>/{study}/statistics.csv",
+        claims="<figures>/{study}/claims.csv",
+    output:
+        index=f"{REPORT}/index.html",
+        pages=directory(f"{REPORT}/cells"),
+        assets=directory(f"{REPORT}/assets"),
+    log:
+        "logs/{study}/report.log",
+    localrule: True
+    conda:
+        environment_file
+    params:
+        env="workflow",
+        code=JOBS.code("report"),
+        published=subpath(input.printed[0], parent=True),
+        out=subpath(output.index, parent=True),
+    message:
+        "Report of study {wildcards.study}: {output.index}"
+    shell:
+        "workflow/in-env {params.env} python -m edge2giant.report build --study {wildcards.study} --cells {input.cells}"
+        " --rows {input.rows} --published {params.published} --comparison {input.comparison}"
+        " --statistics {input.statistics} --claims {input.claims} --out {params.out} >{log} 2>&1"
+
+
+rule export_scores:
+    input:
+        JOBS.all_cells,
+    output:
+        directory("<figures>/{study}/exports"),
+    log:
+        "logs/{study}/exports.log",
+    localrule: True
+    conda:
+        environment_file
+    params:
+        env="workflow",
+        code=JOBS.code("report"),
+    message:
+        "Scores of study {wildcards.study} for the Hugging Face hub, Every Eval Ever and as RO-Crate"
+    shell:
+        "workflow/in-env {params.env} python -m edge2giant.report export --cells {input} --out {output} >{log} 2>&1"
+
+
+rule report_site:
+    input:
+        f"<figures>/{config['study']}/report/index.html",
+    localrule: True
+
+
+rule exports:
+    input:
+        f"<figures>/{config['study']}/exports",
+    localrule: True
+
+
+# Of a run that is not whole: what there is, and why the rest is missing. It starts nothing that is not there.
+rule partial_report:
+    log:
+        f"logs/{config['study']}/partial_report.log",
+    localrule: True
+    conda:
+        environment_file
+    params:
+        env="workflow",
+        study=config["study"],
+        results=RESULTS,
+        out=f"{JOBS.config['figures']}/{config['study']}/partial",
+    message:
+        "Report from the cells that exist: {params.out}/report/index.html"
+    shell:
+        "(workflow/in-env {params.env} python -m edge2giant.cluster partial --study {params.study}"
+        " --results {params.results} --out {params.out}"
+        " && mkdir -p {params.out}/failures {params.results}/{params.study}/cells"
+        " && workflow/in-env {params.env} python -m edge2giant.report build --study {params.study}"
+        " --cells {params.results}/{params.study}/cells --failures {params.out}/failures"
+        " --rows {params.out}/rows.json --out {params.out}/report) 2>&1 | tee {log}"

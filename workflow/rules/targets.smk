@@ -1,0 +1,76 @@
+# The names that people ask for. They mean the study of config.yaml; a file of any study can be asked for by its path.
+FIGURES = f"<figures>/{config['study']}"
+PRINTED = "<figures>/published"
+
+
+rule all:
+    input:
+        JOBS.tables(config["study"]),
+        multiext(f"{FIGURES}/figure2", ".pdf", ".png", ".svg"),
+    localrule: True
+
+
+rule table1:
+    input:
+        multiext(f"{FIGURES}/table1", ".csv", ".tex", ".html", ".md"),
+    localrule: True
+
+
+rule table2:
+    input:
+        multiext(f"{FIGURES}/table2", ".csv", ".tex", ".html", ".md"),
+    localrule: True
+
+
+rule figure2:
+    input:
+        multiext(f"{FIGURES}/figure2", ".pdf", ".png", ".svg"),
+    localrule: True
+
+
+rule cells:
+    input:
+        JOBS.cells(config["study"]),
+    localrule: True
+
+
+rule published:
+    input:
+        expand(
+            "<figures>/published/table{number}.{form}",
+            number=[1, 2, 4, 5, 6, 7],
+            form=["csv", "tex", "html", "md"],
+        ),
+        multiext(f"{PRINTED}/figure2", ".pdf", ".png", ".svg"),
+    localrule: True
+
+
+rule audit:
+    input:
+        f"{PRINTED}/audit.html",
+        f"{PRINTED}/claims.html",
+        f"{PRINTED}/tradeoffs",
+    localrule: True
+
+
+rule claims:
+    input:
+        f"{PRINTED}/claims.html",
+    localrule: True
+
+
+rule analysis:
+    input:
+        f"{FIGURES}/claims.html",
+        f"{FIGURES}/comparison.csv",
+        f"{FIGURES}/statistics.csv",
+        f"{FIGURES}/tradeoffs",
+        JOBS.noise(config["study"]),
+        JOBS.inspections(config["study"]),
+    localrule: True
+
+
+rule train_miniature:
+    input:
+        expand("<results>/miniature/trained/{model}", model=["tiny-0.4m", "tiny-2m"]),
+    localrule: True
