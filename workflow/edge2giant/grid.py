@@ -168,10 +168,12 @@ class House:
             self.protocols[study.protocol],
             self.stacks[study.stack],
         )
+        # only a model's own entry can allow its code to run
+        code = {"trust_remote_code": True} if self.models[row.model].get("trust_remote_code") else {}
         settings = {
             "benchmark": name,
             "engine": stack["engine"],
-            "engine_settings": stack["engine_settings"] | study.engine_settings,
+            "engine_settings": stack["engine_settings"] | study.engine_settings | code,
             "dtype": protocol["dtype"],
             "seeds": protocol["seeds"],
             "bos": needs_bos(protocol["bos"], self.models[row.model]["repo"]),
@@ -288,7 +290,8 @@ def check_benchmarks(house: House) -> None:
             if not entry.get(key):
                 raise UserError(f"{name} lacks its {key}", "config/benchmarks.yaml", "see the entries beside it")
         if (name == "mt_bench") != (entry["suite"] == "mt_bench"):
-            raise UserError(f"{name} is in suite {entry['suite']}", "config/benchmarks.yaml", "suite mt_bench holds mt_bench alone")
+            cure = "suite mt_bench holds mt_bench alone"
+            raise UserError(f"{name} is in suite {entry['suite']}", "config/benchmarks.yaml", cure)
 
 
 def check_protocols(house: House) -> None:

@@ -8,9 +8,7 @@ from edge2giant import records
 from edge2giant.errors import UserError
 
 
-def read(
-    path: str | Path, schema: str | None = None, cure: str = "delete it and make it again"
-) -> Iterator[dict]:
+def read(path: str | Path, schema: str | None = None, cure: str = "delete it and make it again") -> Iterator[dict]:
     """Yield the rows of a JSONL file; blank lines are skipped.
 
     Parameters

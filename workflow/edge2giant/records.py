@@ -35,7 +35,7 @@ def _hint(error: jsonschema.ValidationError) -> str:
     """What would be right, where the schema can say it: the keys that are known, or the words that describe a value."""
     if error.validator == "additionalProperties" and "properties" in error.schema:
         return f", known are: {', '.join(error.schema['properties'])}"
-    described = error.validator in ("type", "pattern", "enum", "const") and error.schema.get("description")
+    described = error.validator in ("type", "pattern", "enum", "const", "not") and error.schema.get("description")
     return f" ({described})" if described else ""
 
 

@@ -22,7 +22,9 @@ def parser() -> argparse.ArgumentParser:
     batch.add_argument("--store", required=True, type=Path, help="results/store/<source>")
     batch.add_argument("--journal", required=True, type=Path)
     batch.add_argument("--cache", required=True, type=Path, help="folder for the libraries' caches")
-    batch.add_argument("--parallel", default="1x1", metavar="GPUSxNODES", help="tensor-parallel by pipeline-parallel size, such as 8x2")
+    batch.add_argument(
+        "--parallel", default="1x1", metavar="GPUSxNODES", help="tensor-parallel by pipeline-parallel size, such as 8x2"
+    )
     batch.add_argument("--out", required=True, type=Path, help="index to write, last")
     batch.set_defaults(run=evaluate)
     answers = commands.add_parser("answers", help="copy a batch's MT-Bench answers out of the journal")

@@ -113,7 +113,9 @@ def _evaluate(batch: Batch, pending: list[str], identities: dict, fingerprints: 
 
     settings = batch.settings(pending[0])
     started = time.monotonic()
-    with engine.open_engine(settings["engine"], batch.checkpoint, engine_settings(settings) | parallel_settings(batch.parallel)) as lm:
+    with engine.open_engine(
+        settings["engine"], batch.checkpoint, engine_settings(settings) | parallel_settings(batch.parallel)
+    ) as lm:
         load_seconds = time.monotonic() - started
         log.info("%s: %s ready after %.0f s", batch.row.path, settings["engine"], load_seconds)
         for number, name in enumerate(pending, 1):

@@ -1,7 +1,8 @@
 """GPQA's options in an order that each question's own id decides, so that every cell on every machine asks the same prompts.
 
-lm-eval shuffles the options with Python's global generator while it maps the documents: their order depends on what ran before in the
-process, and a cache of the map freezes whatever came out first. Here the generator is seeded anew for each question and put back after.
+lm-eval shuffles the options with Python's global generator while it maps the documents: their order depends on what ran before
+in the process, and a cache of the map freezes whatever came out first. Here the generator is seeded anew for each question and
+put back after.
 """
 
 import functools

@@ -51,7 +51,7 @@ class Journal:
         UserError
             If another process holds one of them; the message says which process and where.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / "locks").mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             for fingerprint in sorted(set(fingerprints)):
                 stack.enter_context(self._lock(fingerprint))
@@ -59,7 +59,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _lock(self, fingerprint: str) -> Iterator[None]:
-        path = self.root / f"{fingerprint}.lock"
+        path = self.root / "locks" / fingerprint
         with path.open("a+") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -36,20 +36,24 @@ def main() -> None:
         raise UserError("is gone from the journal", folder, f"delete {args.index} and run the same command again")
     entry = records.read_json(folder / "entry.json", "entry")
     if cell.benchmark == "mt_bench":
-        score = score_judgments(args.judgments)
+        score = score_judgments(args.judgments, folder / "answers.jsonl")
     else:
         score = cells.score_tasks(folder, house.scoring(house.study(cell.study), cell.benchmark))
     samples.write(args.samples, score.rows)
     records.write_json(args.out, cells.assemble(house, cell, index, entry, score, args.samples), "cell")
 
 
-def score_judgments(path: Path) -> cells.Score:
+def score_judgments(path: Path | None, answers: Path) -> cells.Score:
     """MT-Bench: the mean of the judge's ratings."""
-    from edge2giant.judge import score as judge_score
+    from edge2giant.judge import score as ratings
 
-    value, stderr, n, parts, table = judge_score.mt_bench_parts(list(jsonl.read(path, "judgment")))
+    if path is None:
+        raise UserError("mt_bench needs --judgments", "command line")
+    judgments = list(jsonl.read(path, "judgment"))
+    by_question = {answer["question_id"]: answer for answer in jsonl.read(answers, "answer")}
+    value, stderr, n, parts, table = ratings.mt_bench_parts(judgments, by_question)
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
-    return cells.Score(cells.leaderboard.Estimate(value, stderr, n), parts, rows)
+    return cells.Score(cells.leaderboard.Estimate(value, stderr, n), parts, rows, ratings.warnings(judgments))
 
 
 if __name__ == "__main__":

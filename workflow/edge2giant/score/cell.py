@@ -1,7 +1,7 @@
 """Assemble a cell record out of an evaluation's journal entry."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ class Score:
     estimate: leaderboard.Estimate
     parts: list[dict]
     rows: list[dict]
+    warnings: list[str] = field(default_factory=list)
 
 
 def score_tasks(folder: Path, scoring: dict) -> Score:
@@ -135,5 +136,5 @@ def assemble(house: grid.House, cell: grid.Cell, index: dict, entry: dict, score
         "cost": entry["cost"],
         "engine": entry["engine"],
         "provenance": entry["provenance"],
-        "warnings": entry["warnings"],
+        "warnings": entry["warnings"] + score.warnings,
     }

@@ -1,0 +1,272 @@
+"""What comes after a run: who owns the folder, what is damaged, why rows failed, what it cost. No SLURM needed."""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from edge2giant import failures, grid, records
+from edge2giant.cluster import blame, cost, forecast, owner, partial, resume, sweep
+from edge2giant.errors import UserError
+from factories import make_cell
+
+ROW = grid.Row("tiny-0.4m", "gptq-llmcompressor", "w4a16")
+
+
+@pytest.fixture(scope="module")
+def house():
+    return grid.load()
+
+
+# --- owner and resume ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without_slurm(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+
+
+def lock(folder):
+    (folder / ".snakemake/locks").mkdir(parents=True)
+    (folder / ".snakemake/locks/0.input.lock").write_text("x\n")
+
+
+def test_dead_owner_is_unlocked(tmp_path, without_slurm):
+    lock(tmp_path)
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    records.write_json(
+        tmp_path / owner.CLAIM, {"host": socket.gethostname(), "pid": process.pid, "started": owner.start_ticks(process.pid)}
+    )
+    with pytest.raises(UserError, match=f"process {process.pid}\\) is at work"):
+        resume.resume(tmp_path)
+    process.kill()
+    process.wait()
+    said = []
+    resume.resume(tmp_path, say=said.append)
+    assert said == ["took the lock of a dead snakemake away"] and not resume.locked(tmp_path)
+
+
+def test_owner_on_another_host_is_not_guessed(tmp_path, without_slurm):
+    lock(tmp_path)
+    records.write_json(tmp_path / owner.CLAIM, {"host": "login2", "pid": 7, "started": 1})
+    with pytest.raises(UserError, match="process 7 on login2, which cannot be asked from here"):
+        resume.resume(tmp_path)
+    resume.resume(tmp_path, elsewhere_is_gone=True, say=lambda line: None)
+    assert not resume.locked(tmp_path)
+
+
+def test_pid_that_was_given_to_another_process_is_no_owner(tmp_path):
+    claimed = {"host": socket.gethostname(), "pid": os.getpid(), "started": owner.start_ticks(os.getpid()) - 1}
+    assert owner.alive(claimed) is False
+
+
+def test_owner_of_this_folder_is_found_without_a_claim(tmp_path, without_slurm):
+    (tmp_path / "Snakefile").write_text("")
+    fake = tmp_path / "snakemake"
+    fake.write_text("import time; time.sleep(60)")
+    process = subprocess.Popen([sys.executable, str(fake)], cwd=tmp_path)
+    try:
+        with pytest.raises(UserError, match=f"process {process.pid}"):
+            resume.resume(tmp_path)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_local_orphan_is_adopted_or_cancelled(tmp_path, without_slurm):
+    command = [sys.executable, "-c", "import sys, time; time.sleep(float(sys.argv[1]))", "1.5", "edge2giant.evaluate"]
+    process = subprocess.Popen(command, cwd=tmp_path)
+    watcher = subprocess.Popen(
+        [sys.executable, "-m", "edge2giant.cluster", "resume"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=_environment(),
+    )
+    process.wait()
+    told, _ = watcher.communicate(timeout=60)
+    assert f"waiting for process {process.pid}" in told
+    process = subprocess.Popen([*command[:3], "60", "edge2giant.evaluate"], cwd=tmp_path)
+    cancelling = subprocess.Popen(
+        [sys.executable, "-m", "edge2giant.cluster", "resume", "--cancel"], cwd=tmp_path, env=_environment()
+    )
+    assert process.wait(30) == -15
+    assert cancelling.wait(30) == 0
+
+
+def _environment():
+    return os.environ | {"PYTHONPATH": str(grid.ROOT / "workflow"), "PATH": "/nowhere"}
+
+
+def test_slurm_that_does_not_answer_stops_the_resume(tmp_path, monkeypatch):
+    tool = tmp_path / "bin/squeue"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact slurm controller' >&2\nexit 1\n")
+    tool.chmod(0o755)
+    lock(tmp_path)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+    with pytest.raises(UserError, match=r"squeue failed .*Unable to contact"):
+        resume.resume(tmp_path)
+    assert resume.locked(tmp_path)
+
+
+def test_parts_of_a_snakemake_inside_a_job_are_no_owner():
+    assert owner.is_snakemake(["python", "/x/bin/snakemake", "all"]) and owner.is_snakemake(["python", "-m", "snakemake"])
+    assert not owner.is_snakemake(["python", "-m", "snakemake", "--mode", "remote"])
+    assert not owner.is_snakemake(["less", "docs/snakemake"])
+
+
+# --- damaged outputs -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ['{"a": 1', "", '{"a": 1}{'])
+def test_cut_json_is_taken_away(tmp_path, text):
+    path = tmp_path / "s/cells/m/x.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert sweep.sweep_results(tmp_path, "s") == [path] and not path.exists()
+
+
+def test_whole_files_stay(tmp_path):
+    (tmp_path / "s/answers").mkdir(parents=True)
+    (tmp_path / "s/answers/a.jsonl").write_text('{"a": 1}\n{"b": 2}\n')
+    records.write_json(tmp_path / "s/cells/a.json", {"a": 1})
+    assert sweep.sweep_results(tmp_path, "s") == []
+
+
+def test_jsonl_cut_at_a_line_end_without_newline_is_taken_away(tmp_path):
+    path = tmp_path / "s/judgments/a.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"a": 1}\n{"b": 2}')
+    assert sweep.sweep_results(tmp_path, "s") == [path]
+
+
+def test_checkpoint_with_weights_cut_short_is_taken_away(tmp_path):
+    folder = tmp_path / "checkpoints/m/fp16/w16a16/abc"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"x" * 100)
+    records.write_json(folder / "checkpoint.json", {"size": {"weights_bytes": 100}})
+    making = folder.parent / ".abc.making-7"
+    making.mkdir()
+    assert sweep.sweep_results(tmp_path, "s") == [], "what a quantizer works in is not swept"
+    (folder / "model.safetensors").write_bytes(b"x" * 99)
+    assert sweep.sweep_results(tmp_path, "s") == [folder] and not folder.exists()
+
+
+# --- why a row failed ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("slurmstepd: error: *** JOB 2 ON h100 CANCELLED AT 2026-11-21T19:54:36 DUE TO TIME LIMIT ***", "time limit reached"),
+        ("slurmstepd-a6000: error: StepId=2.batch exceeded memory limit (123 > 104), being killed", "out of memory"),
+        ("slurmstepd: error: *** JOB 9 ON h100 CANCELLED AT 2026 DUE TO NODE FAILURE, SEE SLURMCTLD LOG ***", "node failed"),
+        ("slurmstepd: error: *** JOB 2 ON a6000 CANCELLED AT 2026-11-21T19:54:36 ***", "job cancelled"),
+        ("all went well", None),
+    ],
+)
+def test_slurms_word_is_understood(text, says):
+    assert blame.slurm_reason(text) == says
+
+
+def write_log(path, text, at):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, (at, at))
+
+
+def test_the_newest_word_counts(tmp_path):
+    results, logs, now = tmp_path / "results", tmp_path / "logs", time.time()
+    assert blame.failure(results, logs, "smoke", ROW) is None
+    with pytest.raises(ValueError), failures.recorded(results / "journal", "smoke", ROW, "evaluate"):
+        raise ValueError("header too large")
+    assert blame.failure(results, logs, "smoke", ROW)["reason"] == "ValueError: header too large"
+    name = "_".join(["smoke", *grid.astuple(ROW), "leaderboard_v1"])
+    write_log(logs / "slurm/rule_evaluate" / name / "7.log", "error: *** JOB 7 CANCELLED AT now DUE TO TIME LIMIT ***", now + 60)
+    found = blame.failure(results, logs, "smoke", ROW)
+    assert (found["phase"], found["reason"]) == ("evaluate", "time limit reached")
+    assert records.problem(found, "failure") is None
+
+
+def test_step_without_a_record_is_found_by_its_log(tmp_path):
+    log = tmp_path / "logs/quantize" / ROW.path / "0123456789ab.log"
+    write_log(log, "loading\nerror: layers.0: 100 input channels do not split into groups of 128; choose another\n", time.time())
+    found = blame.failure(tmp_path / "results", tmp_path / "logs", "smoke", ROW)
+    assert found["phase"] == "quantize" and found["reason"].startswith("layers.0: 100 input channels")
+    assert found["log"] == log.as_posix()
+
+
+def write_cells(house, study, results, but=()):
+    for cell in house.study(study).cells:
+        if cell.row not in but and cell.benchmark != "mt_bench":
+            record = make_cell(study=study, model=cell.model, method=cell.method, bits=cell.bits, benchmark=cell.benchmark)
+            records.write_json(results / study / "cells" / cell.row.path / f"{cell.benchmark}.json", record)
+
+
+def test_partial_shows_a_failed_row_with_its_reason(house, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(grid.ROOT / "workflow"))
+    results, study = tmp_path / "results", house.study("smoke")
+    write_cells(house, "smoke", results, but=[ROW])
+    with pytest.raises(UserError), failures.recorded(results / "journal", "smoke", ROW, "evaluate"):
+        raise UserError("cannot be loaded", "checkpoint")
+    told = partial.render(house, study, results, tmp_path / "logs", tmp_path / "out")
+    assert "1 rows failed" in told
+    shown = (tmp_path / "out/table1.md").read_text()
+    assert "checkpoint: cannot be loaded" in shown
+
+
+def test_partial_of_nothing_says_so(house, tmp_path):
+    with pytest.raises(UserError, match="no cell exists"):
+        partial.render(house, house.study("smoke"), tmp_path, tmp_path / "logs", tmp_path / "out")
+
+
+# --- cost ------------------------------------------------------------------------------------------------------------
+
+
+def paper_lines(house):
+    return forecast.lines(house, house.study("paper"), house.clusters["paper"], forecast.read_workload(house), "suite")
+
+
+def test_every_cell_of_the_paper_has_a_forecast(house):
+    lines = paper_lines(house)
+    cells = [line for line in lines if line.step == "cell"]
+    assert len(cells) == len(house.study("paper").cells)
+    assert all(line.forecast_gpu_seconds > 0 for line in lines)
+
+
+def test_sums_are_those_of_their_lines(house):
+    lines = paper_lines(house)
+    sums = cost.totals(lines)
+    assert list(sums) == list(cost.ORDER)
+    assert sum(each["forecast_gpu_seconds"] for each in sums.values()) == pytest.approx(
+        sum(line.forecast_gpu_seconds for line in lines)
+    )
+
+
+def test_forecast_follows_its_formula():
+    workload = {"shares": {"prefill": 0.5, "bandwidth": 0.5}, "concurrency": 10}
+    partition = {"tflops": 100, "bandwidth_gb_s": 1000}
+    # 2 x 1e9 x 1e6 operations at 2 x 50 Tflop/s, and 100 steps of 1 GB at 2 x 500 GB/s
+    assert forecast.cell_seconds(10**9, 10**9, "w16a16", (1e6, 1e3), partition, 2, workload) == pytest.approx(20 + 0.1)
+    assert forecast.cell_seconds(10**9, 10**9, "w8a8", (1e6, 0), partition, 2, workload) == pytest.approx(10)
+
+
+def test_measured_cost_stands_beside_the_forecast(house, tmp_path):
+    write_cells(house, "smoke", tmp_path)
+    told = cost.report(house, house.study("smoke"), "rehearsal", "suite", tmp_path, tmp_path / "figures/cost")
+    lines = list(csv.DictReader((tmp_path / "figures/cost.csv").open()))
+    measured = [line for line in lines if line["step"] == "cell" and line["seconds"]]
+    record = json.loads(next(tmp_path.glob("smoke/cells/**/*.json")).read_text())
+    assert len(measured) == 4 and {float(line["seconds"]) for line in measured} == {record["cost"]["seconds"]}
+    assert any("measured" in line for line in told)
+    assert all((tmp_path / f"figures/cost.{suffix}").stat().st_size > 1000 for suffix in ("svg", "png", "pdf"))
+
+
+def test_sentence_names_the_table_and_the_gpus(house):
+    sentence = next(line for line in cost.sentences(paper_lines(house)) if line.startswith("Table 1"))
+    assert "GPU-hours forecast" in sentence and "h100" in sentence

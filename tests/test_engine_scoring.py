@@ -1,0 +1,198 @@
+"""Planning of log-likelihood prompts, against a brute-force oracle on a fake engine with a prefix cache."""
+
+import hashlib
+import math
+
+import pytest
+from edge2giant.engine.scoring import Answer, Ask, ContinuationTooLong, Scorer, compare
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+VOCABULARY = 6
+BLOCK = 4
+
+
+def logprobs(prefix):
+    """Log-probabilities of every token after a prefix: any function of the prefix will do."""
+    weights = [hashlib.sha256(bytes([*prefix, 255, token])).digest()[0] // 64 + 1 for token in range(VOCABULARY)]
+    return [math.log(weight / sum(weights)) for weight in weights]
+
+
+def oracle(context, continuation):
+    total, greedy = 0.0, True
+    for position, token in enumerate(continuation):
+        at = logprobs([*context, *continuation[:position]])
+        total += at[token]
+        greedy &= at[token] == max(at)
+    return total, greedy
+
+
+class FakeEngine:
+    """Answers prompts in order; whole blocks of earlier prompts are cached, and what is cached is not known."""
+
+    def __init__(self, evict=()):
+        self.blocks, self.prompts, self.computed, self.evict = set(), 0, 0, set(evict)
+
+    def __call__(self, asks):
+        return [self.answer(ask) for ask in asks]
+
+    def answer(self, ask: Ask):
+        self.prompts += 1
+        if self.prompts in self.evict:
+            self.blocks.clear()
+        prompt = list(ask.prompt)
+        cached = 0 if ask.fresh else self.cached(prompt)
+        self.computed += len(prompt) - cached
+        self.blocks |= {tuple(prompt[:end]) for end in range(BLOCK, len(prompt) + 1, BLOCK)}
+        if ask.rows_from is None:
+            at = logprobs(prompt)
+            return Answer([at[token] for token in ask.token_ids], [max(at)])
+        rows = [logprobs(prompt[:position]) for position in range(ask.rows_from, len(prompt))]
+        values = [row[token] for row, token in zip(rows, prompt[ask.rows_from :], strict=True)]
+        tops = [max(row) for row in rows]
+        for position in range(ask.rows_from, min(cached + 1, len(prompt))):
+            values[position - ask.rows_from] = tops[position - ask.rows_from] = 99.0  # garbage
+        return Answer(values, tops, cached + 1)
+
+    def cached(self, prompt):
+        end = 0
+        while end + BLOCK <= len(prompt) - 1 and tuple(prompt[: end + BLOCK]) in self.blocks:
+            end += BLOCK
+        return end
+
+
+def run(pairs, engine, **options):
+    scorer = Scorer(pairs, **{"max_prompt": 10_000, **options})
+    while asks := scorer.asks():
+        scorer.take(engine(asks))
+    return scorer
+
+
+tokens = st.integers(0, VOCABULARY - 1)
+contexts = st.lists(tokens, min_size=1, max_size=14)
+continuations = st.lists(tokens, min_size=0, max_size=9)
+# few distinct contexts, so that they repeat, begin one another and share continuations
+batches = st.lists(contexts, min_size=1, max_size=5).flatmap(
+    lambda some: st.lists(st.tuples(st.sampled_from(some), continuations), min_size=1, max_size=25)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(batches, st.integers(1, 12), st.sets(st.integers(1, 40), max_size=4), st.none() | st.integers(1, 60))
+def test_equals_brute_force(pairs, lead_tokens, evict, wave_tokens):
+    scorer = run(pairs, FakeEngine(evict), lead_tokens=lead_tokens, wave_tokens=wave_tokens)
+    for (context, continuation), score in zip(pairs, scorer.results(), strict=True):
+        expected = oracle(context, continuation)
+        assert score == pytest.approx(expected)
+        assert score[1] is expected[1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(batches, st.integers(10, 16))
+def test_too_long_loses_the_left_and_is_counted(pairs, max_prompt):
+    scorer = run(pairs, FakeEngine(), max_prompt=max_prompt)
+    cut = [len(context) + len(tail) - max_prompt for context, tail in pairs]
+    assert scorer.too_long == sum(over > 0 and bool(tail) for over, (_, tail) in zip(cut, pairs, strict=True))
+    for (context, tail), over, score in zip(pairs, cut, scorer.results(), strict=True):
+        assert score == pytest.approx(oracle(context[max(over, 0) :], tail))
+
+
+@settings(max_examples=100, deadline=None)
+@given(batches)
+def test_self_check_agrees_with_itself(pairs):
+    engine = FakeEngine()
+    scorer = run(pairs, engine)
+    groups = scorer.sample(1.0, 10_000)
+    check = compare(groups, engine([ask for group in groups for ask in group.slow_asks()]))
+    assert check.requests == len({(tuple(c), tuple(t)) for c, t in pairs if t})
+    assert check.max_difference < 1e-9
+    assert check.best_changed == check.greedy_changed == 0
+
+
+def test_one_prompt_for_a_question_with_letters():
+    pairs = [([1, 2, 3, 4], [letter]) for letter in range(4)]
+    asks = Scorer(pairs, max_prompt=99).asks()
+    assert asks == [Ask([1, 2, 3, 4], (0, 1, 2, 3))]
+
+
+def test_more_than_128_letters_take_two_prompts():
+    asks = Scorer([([1], [token]) for token in range(130)], max_prompt=99).asks()
+    assert [len(ask.token_ids) for ask in asks] == [128, 2]
+
+
+def test_bracketed_letters_are_asked_where_they_branch():
+    pairs = [([1] * 200, [2, letter, 3]) for letter in range(4)]  # " (", "A", ")"
+    asks = Scorer(pairs, max_prompt=999).asks()
+    assert all(ask.rows_from is None for ask in asks)
+    assert len(asks) == 6
+
+
+def test_long_continuations_share_a_context_prompt():
+    pairs = [([1] * 200, [letter] * 20) for letter in range(4)]
+    scorer = Scorer(pairs, max_prompt=999)
+    contexts = scorer.asks()
+    scorer.take([Answer([-1.0] * 4, [-1.0])])
+    assert [ask.rows_from for ask in contexts] == [None]
+    assert [ask.rows_from for ask in scorer.asks()] == [200, 200, 200, 200]
+    engine = FakeEngine()
+    run(pairs, engine)
+    assert engine.computed < 200 + 4 * (20 + BLOCK) + BLOCK
+
+
+def test_waves_hold_what_the_cache_keeps():
+    pairs = [([one] * 200, [letter] * 20) for one in range(1, 7) for letter in range(4)]
+    scorer = Scorer(pairs, max_prompt=999, wave_tokens=600)
+    sent = []
+    while asks := scorer.asks():
+        sent.append((len(asks), asks[0].rows_from))
+        scorer.take(FakeEngine()(asks))
+    assert sent == [(2, None), (8, 200)] * 3
+
+
+def test_duplicates_are_asked_once_and_contexts_are_neighbours():
+    pairs = [([2], [3]), ([1], [3]), ([2], [3]), ([2, 5], [3]), ([1], [4]), ([1, 5], [3])]
+    asks = Scorer(pairs, max_prompt=99).asks()
+    assert [ask.prompt for ask in asks] == [[1], [1, 5], [2], [2, 5]]
+
+
+def test_a_sibling_answers_for_tokens_inside_the_cache():
+    context = [1, 2, 3]  # not a whole block: the first sibling's block covers the shared beginning
+    pairs = [(context, [4, 5, 0, 1, 2, 3, 4]), (context, [4, 5, 0, 1, 3, 3, 3])]
+    engine = FakeEngine()
+    scorer = run(pairs, engine, lead_tokens=99)
+    assert engine.prompts == 2
+    for pair, score in zip(pairs, scorer.results(), strict=True):
+        assert score == pytest.approx(oracle(*pair))
+
+
+def test_what_no_sibling_knows_is_asked_again_without_the_cache():
+    engine = FakeEngine()
+    engine([Ask([1, 2, 3, 4, 5, 0, 1, 2])])  # another prompt has filled the cache
+    pairs = [([1, 2, 3], [4, 5, 0, 1, 2, 3])]
+    scorer = run(pairs, engine, lead_tokens=99)
+    assert engine.prompts == 3
+    assert scorer.results()[0] == pytest.approx(oracle(*pairs[0]))
+
+
+def test_answers_without_end_are_an_error():
+    scorer = Scorer([([1], [2, 3, 4, 5, 0, 1, 2, 3])], max_prompt=99)
+    never = Answer([0.0] * 8, [0.0] * 8, 99)
+    for _ in range(2):
+        scorer.take([never] * len(scorer.asks()))
+    with pytest.raises(RuntimeError, match="incompletely"):
+        scorer.asks()
+
+
+def test_a_continuation_longer_than_the_model_is_an_error():
+    with pytest.raises(ContinuationTooLong):
+        Scorer([([1], [2] * 20)], max_prompt=10)
+
+
+def test_sample_is_small_and_the_same_each_time():
+    pairs = [([context, 1], [letter]) for context in range(200) for letter in range(4)]
+    scorer = Scorer(pairs, max_prompt=99)
+    keys = [group.key for group in scorer.sample(0.05, 10_000)]
+    assert len(keys) == 10
+    assert keys == [group.key for group in Scorer(pairs[::-1], max_prompt=99).sample(0.05, 10_000)]
+    assert len(scorer.sample(0.5, 16)) == 4
+    assert scorer.sample(0.0, 16) == []

@@ -1,0 +1,260 @@
+"""The report as text: what stands in it, what must not, and what it refuses."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from edge2giant.errors import UserError
+from edge2giant.report import __main__ as cli
+from edge2giant.report import gather, grids, library, overview, site
+from factories import make_cell, make_failure, write_records
+from report_material import HOSTILE, answer, hostile_study, paper_grid, statistics, with_samples
+from shared import ROOT
+
+LIMIT = 5_000_000
+
+
+class Elements(HTMLParser):
+    """Collect the elements of a page with their attributes, and the text outside of scripts and styles."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.tags, self.text, self._inside = [], [], None
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self._inside = tag
+
+    def handle_data(self, data):
+        if self._inside not in ("script", "style"):
+            self.text.append(data)
+
+    def handle_endtag(self, tag):
+        self._inside = None
+
+
+def build(out, study, cells, *more):
+    cli.main(["build", "--study", study, "--cells", *cells, "--config", str(ROOT / "config"), "--out", str(out), *more])
+    return (out / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("paper")
+    paths, rows = paper_grid(folder / "cells")
+    more = ["--rows", rows, "--statistics", statistics(folder, paths)]
+    return folder / "report", build(folder / "report", "paper", paths, *more, "--samples", "0")
+
+
+@pytest.mark.slow
+def test_the_paper_grid_stays_below_five_megabytes(whole):
+    out, _ = whole
+    assert (out / "index.html").stat().st_size < LIMIT
+    assert len(list((out / "cells").rglob("*.html"))) == 636
+
+
+@pytest.mark.slow
+def test_the_first_page_holds_all_it_needs(whole):
+    page = Elements(whole[1])
+    loads = [
+        (tag, at) for tag, at in page.tags if tag in ("link", "iframe", "object", "embed") or (tag == "script" and "src" in at)
+    ]
+    assert loads == []
+    assert all(at["src"].startswith("data:") for tag, at in page.tags if tag == "img")
+    assert not [at for _, at in page.tags if any(name.startswith("on") or name == "style" for name in at)]
+
+
+@pytest.mark.slow
+def test_links_stay_inside_the_report(whole):
+    out, text = whole
+    targets = {at["href"] for tag, at in Elements(text).tags if tag == "a"}
+    local = {target for target in targets if not target.startswith("#")}
+    assert len(local) == 636
+    assert all((out / target).is_file() for target in local)
+    for page in list((out / "cells").rglob("*.html"))[::50]:
+        for tag, at in Elements(page.read_text(encoding="utf-8")).tags:
+            target = at.get("href") or at.get("src")
+            if tag in ("a", "link", "script") and target and not target.startswith("#"):
+                assert (page.parent / target).resolve().is_file(), (page, target)
+
+
+@pytest.mark.slow
+def test_scripts_and_styles_are_those_that_the_policy_names(whole):
+    policy = next(at["content"] for tag, at in Elements(whole[1]).tags if at.get("http-equiv") == "Content-Security-Policy")
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
+    for tag in ("script", "style"):
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", whole[1], flags=re.DOTALL)
+        assert library.fingerprint(content) in policy
+
+
+@pytest.mark.slow
+def test_every_section_is_there(whole):
+    ids = {at.get("id") for _, at in Elements(whole[1]).tags}
+    assert ids >= {
+        "map",
+        "tables",
+        "figure2",
+        "scores",
+        "comparison",
+        "statistics",
+        "audit",
+        "claims",
+        "cost",
+        "provenance",
+        "failures",
+    }
+    assert ids >= {f"grid-table{number}" for number in (1, 2, 4, 5, 6, 7)}
+
+
+def test_markup_in_records_stays_text(tmp_path):
+    cells, failures = hostile_study(tmp_path / "in")
+    rows = tmp_path / "rows.json"
+    listed = [{"model": "mini-2m", "label": HOSTILE, "method": m, "bits": b, "benchmarks": ["arc_challenge", "gpqa"]} for m, b in
+              (("fp16", "w16a16"), ("awq", "w4a16"), ("smoothquant", "w8a8"))]  # fmt: skip
+    rows.write_text(json.dumps(listed), encoding="utf-8")
+    claims = tmp_path / "claims.csv"
+    claims.write_text(f'verdict,id,statement\nfails,"x","{HOSTILE.replace(chr(34), chr(34) * 2)}"\n', encoding="utf-8")
+    build(tmp_path / "out", "miniature", cells, "--failures", *failures, "--rows", str(rows), "--claims", str(claims))
+    pages = [tmp_path / "out" / "index.html", *(tmp_path / "out" / "cells").rglob("*.html")]
+    assert len(pages) == 5
+    for path in pages:
+        page = Elements(path.read_text(encoding="utf-8"))
+        assert sum(tag == "script" for tag, _ in page.tags) == 1
+        assert not [tag for tag, at in page.tags if tag == "svg" or "onerror" in at or "onload" in at]
+        assert "window.pwned=2" in "".join(page.text)
+
+
+def test_answers_of_a_confidential_benchmark_are_not_shown(tmp_path):
+    cells, _ = hostile_study(tmp_path / "in")
+    build(tmp_path / "out", "miniature", cells)
+    open_page, closed = (
+        (tmp_path / f"out/cells/mini-2m/awq/w4a16/{name}.html").read_text(encoding="utf-8") for name in ("arc_challenge", "gpqa")
+    )
+    assert "SECRET" in open_page and "Confidential benchmark" not in open_page
+    assert "SECRET" not in closed and "Confidential benchmark" in closed
+    assert "lost" in closed and "SECRET" not in (tmp_path / "out/index.html").read_text(encoding="utf-8")
+
+
+def test_a_cell_page_counts_flips_against_fp16(tmp_path):
+    base = make_cell(parts=[make_cell()["parts"][0] | {"metric": "acc_norm"}])
+    other = make_cell(method="awq", bits="w4a16", score=50.0, parts=[base["parts"][0] | {"normalised": 50.0}])
+    rows = [answer(n, correct=n != 0) for n in range(8)]
+    flipped = [answer(n, correct=n not in (1, 2), prediction="B") for n in range(8)]
+    noise = [answer(n, correct=True, metric="acc") for n in range(8)]
+    cells = [with_samples(tmp_path, base, rows + noise), with_samples(tmp_path, other, flipped + noise)]
+    build(tmp_path / "out", "miniature", cells)
+    text = " ".join(
+        "".join(Elements((tmp_path / "out/cells/mini-2m/awq/w4a16/arc_challenge.html").read_text(encoding="utf-8")).text).split()
+    )
+    assert "3 of 8 outcomes are others than under FP16: 2 lost, 1 gained, 0 with another value. All 8 are shown." in text
+    assert (
+        "snakemake --cores all --config study=miniature batch=benchmark -- results/miniature/cells/mini-2m/awq/w4a16/arc_challenge.json"
+        in text
+    )
+
+
+def test_answers_to_other_questions_are_not_paired(tmp_path):
+    cells = [
+        with_samples(tmp_path, make_cell(), [answer(0, True)]),
+        with_samples(tmp_path, make_cell(method="awq", bits="w4a16"), [answer(0, False, doc="other")]),
+    ]
+    build(tmp_path / "out", "miniature", cells)
+    text = (tmp_path / "out/cells/mini-2m/awq/w4a16/arc_challenge.html").read_text(encoding="utf-8")
+    assert "1 questions differ in their document" in text and "lost</td>" not in text
+    assert str(tmp_path) not in text
+
+
+def test_a_missing_samples_file_is_said_on_the_page(tmp_path):
+    build(tmp_path / "out", "miniature", write_records(tmp_path / "in", [make_cell()]))
+    text = (tmp_path / "out/cells/mini-2m/fp16/w16a16/arc_challenge.html").read_text(encoding="utf-8")
+    assert "its per-sample table samples.parquet is missing" in text
+
+
+def test_states_of_cells_are_told_apart(tmp_path):
+    cells = write_records(tmp_path / "in", [make_cell()])
+    failures = write_records(tmp_path / "failed", [make_failure(method="awq", bits="w4a16", reason="out of memory")])
+    rows = tmp_path / "rows.json"
+    listed = [
+        ("fp16", "w16a16", ["arc_challenge", "mmlu"]),
+        ("awq", "w4a16", ["arc_challenge"]),
+        ("fp8", "w8a8", ["arc_challenge"]),
+    ]
+    rows.write_text(json.dumps([{"model": "mini-2m", "method": m, "bits": b, "benchmarks": names} for m, b, names in listed]))
+    material = gather.read("miniature", cells, failures, rows, config=str(ROOT / "config"))
+    assert overview.states(material) == {"made": 1, "not run": 2, "failed": 1}
+    assert material.state(("mini-2m", "awq", "w4a16", "mmlu")) == "not planned"
+    assert "out of memory" in site.index(material)
+
+
+def test_no_cell_at_all_is_still_a_report(tmp_path):
+    assert "of 0 cells made" in build(tmp_path / "out", "miniature", [])
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path):
+    cells = write_records(tmp_path / "in", [make_cell(), make_cell(benchmark="mt_bench")])
+    assert build(tmp_path / "a", "miniature", cells) == build(tmp_path / "b", "miniature", cells)
+
+
+def test_pages_of_cells_that_are_gone_go_too(tmp_path):
+    both = write_records(tmp_path / "in", [make_cell(), make_cell(benchmark="mmlu")])
+    build(tmp_path / "out", "miniature", both)
+    build(tmp_path / "out", "miniature", both[:1])
+    assert [path.name for path in (tmp_path / "out/cells").rglob("*.html")] == ["arc_challenge.html"]
+
+
+@pytest.mark.parametrize("model", ["../../up", ".hidden", "a/b", "a b"])
+def test_a_name_cannot_lead_out_of_the_report(tmp_path, model):
+    with pytest.raises(UserError):
+        gather.page_of((model, "fp16", "w16a16", "mmlu"))
+
+
+def test_cells_of_another_study_are_refused(tmp_path):
+    cells = write_records(tmp_path / "in", [make_cell(study="other")])
+    with pytest.raises(UserError, match="cell of study other"):
+        build(tmp_path / "out", "miniature", cells)
+
+
+def test_user_errors_are_one_line(tmp_path):
+    run = [
+        sys.executable,
+        "-m",
+        "edge2giant.report",
+        "build",
+        "--study",
+        "miniature",
+        "--claims",
+        "none.csv",
+        "--out",
+        str(tmp_path),
+    ]
+    done = subprocess.run(
+        run, cwd=ROOT, capture_output=True, text=True, env={"PYTHONPATH": "workflow", "PATH": "/usr/bin"}, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "error: none.csv: is missing; make it first, or leave the option out\n")
+
+
+def test_a_module_becomes_a_script_that_leaves_its_exports():
+    assert library.classic("var a=1;export{a as ITable,b as default};\n/* licence */") == (
+        '(()=>{var a=1;\nglobalThis.tableLibrary={"ITable":a,"default":b};\n\n/* licence */\n})();\n'
+    )
+    with pytest.raises(UserError):
+        library.classic("var a=1;export{a as b};more()")
+
+
+@pytest.mark.parametrize(
+    ("difference", "name"),
+    [(None, ""), (0.2, "same"), (-0.25, "down-1"), (1.0, "up-2"), (-7.99, "down-3"), (-30.0, "down-4"), (8.0, "up-4")],
+)
+def test_heat_has_four_steps_each_way(difference, name):
+    assert grids.heat(difference) == name
+
+
+def test_numbers_without_value_sort_apart():
+    assert grids.number(float("nan")).order == "" and grids.number(None).text == grids.NONE
+    assert grids.number(-1234.5, 1).text == "\N{MINUS SIGN}1,234.5"
+    assert grids.significant("0.00001234").text == "1.23e\N{MINUS SIGN}5"

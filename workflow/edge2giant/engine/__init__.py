@@ -1,0 +1,112 @@
+"""Engines: one checkpoint in memory, asked many times, through lm-eval's model interface.
+
+Reads a checkpoint directory; writes nothing; never touches a task, a score or a journal.
+
+``open_engine(name, checkpoint_dir, settings)`` loads a checkpoint once and gives the lm-eval model object;
+``describe(lm)`` says what really runs (for the cell's ``engine`` block); ``usage(lm)`` says what was asked
+since it was last called (for the cell's ``cost`` block). Names:
+
+``vllm``
+    vLLM with one prompt per question and a prefix cache that log-likelihoods may read (`scoring.py`).
+``vllm-stock``
+    vLLM as lm-eval drives it: one prompt per answer choice. The yardstick of the contract.
+``hf``
+    transformers as lm-eval drives it.
+
+Importing this package imports neither torch nor vllm; `plan` is pure arithmetic.
+"""
+
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from edge2giant.engine import settings as engine_settings
+from edge2giant.errors import UserError
+
+# name -> module and class; the module brings the heavy imports
+ENGINES = {
+    "hf": ("edge2giant.engine.hf", "HuggingFace"),
+    "vllm": ("edge2giant.engine.vllm", "FastVLLM"),
+    "vllm-stock": ("edge2giant.engine.vllm", "StockVLLM"),
+}
+
+__all__ = ["ENGINES", "describe", "open_engine", "usage"]
+
+
+@contextmanager
+def open_engine(name: str, checkpoint_dir: str | Path, settings: Mapping[str, Any] | None = None) -> Iterator[Any]:
+    """Load a checkpoint and give an lm-eval model object; free its memory at the end.
+
+    Parameters
+    ----------
+    name : str
+        ``hf``, ``vllm`` or ``vllm-stock``.
+    checkpoint_dir : path
+        Directory with weights, ``config.json`` and tokenizer.
+    settings : mapping, optional
+        See ``edge2giant.engine.settings``; what is not given stays as the engine has it.
+
+    Yields
+    ------
+    lm_eval.api.model.TemplateLM
+        Ready for ``lm_eval.simple_evaluate(model=lm, ...)``, any number of times.
+
+    Raises
+    ------
+    UserError
+        Unknown engine or setting, no such checkpoint, or the engine's packages are not in this environment.
+    """
+    checked = engine_settings.check(name, settings or {}, known=ENGINES)
+    path = Path(checkpoint_dir)
+    if not (path / "config.json").is_file():
+        raise UserError("is not a checkpoint: no config.json", where=checkpoint_dir, cure="quantize it first")
+    lm = _engine_class(name).load(path, checked)
+    try:
+        yield lm
+    finally:
+        lm.close()
+        gc.collect()
+
+
+def describe(lm: Any) -> dict[str, Any]:
+    """Say what runs: the ``engine`` block of a cell.
+
+    Returns
+    -------
+    dict
+        ``name``, ``version``, ``dtype``, ``tensor_parallel_size``, ``pipeline_parallel_size``,
+        ``max_model_len``, ``kernel`` (quantized layers by the kernel class that holds them), ``settings``,
+        ``self_check`` (the fast path held against the slow one on a sample of the interval that ``usage``
+        counts; None for engines with one path).
+    """
+    return lm.describe()
+
+
+def usage(lm: Any) -> dict[str, Any]:
+    """Say what was asked since the last call, and begin a new count at the next request.
+
+    Returns
+    -------
+    dict
+        ``requests`` (as lm-eval counts them), ``prompts`` (sent to the model), ``tokens_in`` (in those prompts),
+        ``tokens_out``, ``tokens_cached`` (of ``tokens_in``, served from the prefix cache), ``too_long``
+        (requests whose prompt did not fit and was cut from the left, as lm-eval does), ``seconds`` (inside the
+        engine, tokenization included), ``peak_gpu_bytes`` (over all GPUs; 0 without one).
+    """
+    return lm.take_usage()
+
+
+def _engine_class(name: str) -> type:
+    module, attribute = ENGINES[name]
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").startswith("edge2giant"):
+            raise
+        raise UserError(
+            f"engine {name} needs the package {missing.name}",
+            cure="run the step in its environment, `workflow/in-env <toolkit> python -m ...`",
+        ) from None

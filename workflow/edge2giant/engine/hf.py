@@ -1,0 +1,133 @@
+"""The transformers engine: lm-eval's own back end, with its work counted.
+
+Scores and answers are those of ``lm_eval.models.huggingface.HFLM``; nothing is computed differently here.
+"""
+
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from lm_eval.models.huggingface import HFLM
+
+from edge2giant.engine.counters import Meter
+
+log = logging.getLogger(__name__)
+
+
+class HuggingFace(HFLM):
+    """`HFLM` that counts requests, tokens and prompts that did not fit."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.meter = Meter()
+        self.settings: dict[str, Any] = {}
+        super().__init__(*args, **kwargs)
+
+    @classmethod
+    def load(cls, checkpoint: Path, settings: dict[str, Any]) -> "HuggingFace":
+        """Load the checkpoint with the settings of ``edge2giant.engine.settings``."""
+        arguments = {key: value for key, value in settings.items() if key not in {"seed", "max_model_len"}}
+        arguments["max_length"] = settings.get("max_model_len")
+        arguments.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
+        arguments["batch_size"] = settings.get("batch_size", 8)
+        max_gen_toks = arguments.pop("max_gen_toks", None)
+        if "seed" in settings:
+            transformers.set_seed(settings["seed"])
+        lm = cls(pretrained=str(checkpoint), **arguments)
+        if max_gen_toks:
+            lm._default_max_gen_toks = int(max_gen_toks)
+        lm.settings = {**settings, "device": str(lm.device), "batch_size": arguments["batch_size"]}
+        return lm
+
+    @property
+    def max_gen_toks(self) -> int:
+        """New tokens where a task does not say."""
+        return getattr(self, "_default_max_gen_toks", None) or super().max_gen_toks
+
+    def close(self) -> None:
+        """Drop the weights."""
+        self._model = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def describe(self) -> dict[str, Any]:
+        """Give the ``engine`` block of a cell."""
+        return {
+            "name": "hf",
+            "version": f"transformers {transformers.__version__}, torch {torch.__version__}",
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "tensor_parallel_size": 1,
+            "pipeline_parallel_size": 1,
+            "max_model_len": self.max_length,
+            "kernel": self._kernel(),
+            "settings": self.settings,
+            "self_check": None,
+        }
+
+    def take_usage(self) -> dict[str, Any]:
+        """Give the counts since the last call."""
+        peak = 0
+        if torch.cuda.is_available():
+            devices = range(torch.cuda.device_count())
+            peak = sum(torch.cuda.max_memory_allocated(device) for device in devices)
+            for device in devices:
+                torch.cuda.reset_peak_memory_stats(device)
+        return self.meter.close(peak)
+
+    def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """Score continuations; see lm-eval."""
+        with self.meter.call(len(requests)):
+            return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+
+    def loglikelihood_rolling(self, requests: list, disable_tqdm: bool = False) -> list[float]:
+        """Score whole texts in windows; see lm-eval."""
+        with self.meter.call(len(requests)):
+            return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+
+    def generate_until(self, requests: list, disable_tqdm: bool = False) -> list[str]:
+        """Answer prompts; see lm-eval."""
+        with self.meter.call(len(requests)):
+            return super().generate_until(requests, disable_tqdm=disable_tqdm)
+
+    def _loglikelihood_tokens(self, requests: list, **kwargs: Any) -> list[tuple[float, bool]]:
+        usage = self.meter.usage
+        for _, context, continuation in requests:
+            usage.too_long += len(context) + len(continuation) > self.max_length + 1
+        return super()._loglikelihood_tokens(requests, **kwargs)
+
+    def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        self.meter.usage.prompts += inps.shape[0]
+        self.meter.usage.tokens_in += inps.numel()  # padding included: it is computed too
+        return super()._model_call(inps, *args, **kwargs)
+
+    def tok_batch_encode(
+        self, strings: list[str], padding_side: str = "left", left_truncate_len: int | None = None, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode prompts for generation, and count those that are cut."""
+        if left_truncate_len:
+            whole, mask = super().tok_batch_encode(strings, padding_side, None, **kwargs)
+            self.meter.usage.too_long += int((mask.sum(dim=1) > left_truncate_len).sum())
+            if whole.shape[1] <= left_truncate_len:
+                return whole, mask
+        return super().tok_batch_encode(strings, padding_side, left_truncate_len, **kwargs)
+
+    def _model_generate(self, context: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        answer = super()._model_generate(context, *args, **kwargs)
+        new = answer[:, context.shape[1] :]
+        usage = self.meter.usage
+        usage.prompts += context.shape[0]
+        usage.tokens_in += context.numel()
+        usage.tokens_out += int((new != self.tokenizer.pad_token_id).sum())
+        return answer
+
+    def _kernel(self) -> str:
+        """Name what holds the quantized weights, e.g. ``compressed-tensors (frozen): 14 CompressedLinear``."""
+        config = getattr(self.config, "quantization_config", None)
+        if config is None:
+            return "none"
+        method = config.get("quant_method") if isinstance(config, dict) else config.quant_method
+        linear = Counter(type(module).__name__ for module in self.model.modules() if "Linear" in type(module).__name__)
+        held = ", ".join(f"{count} {name}" for name, count in sorted(linear.items()))
+        return f"{getattr(method, 'value', method)}: {held}"

@@ -1,0 +1,46 @@
+"""Questions to the processes that hold the weights; vLLM adds these methods to its workers.
+
+Reads the loaded model; writes nothing. Imports nothing heavy by itself: torch is there where it runs.
+"""
+
+from collections import Counter
+
+
+class Probe:
+    """Mixed into vLLM's worker by ``worker_extension_cls``; called through ``collective_rpc``."""
+
+    def edge2giant_kernels(self) -> dict[str, int]:
+        """Count the layers by what multiplies them, e.g. ``CompressedTensorsWNA16 / MarlinLinearKernel``."""
+        held: Counter[str] = Counter()
+        for module in self.model_runner.get_model().modules():  # type: ignore[attr-defined]
+            method = getattr(module, "quant_method", None)
+            if (method is not None and hasattr(module, "weight_loader")) or hasattr(module, "scheme"):
+                held[_name(method, getattr(module, "scheme", None))] += 1
+        return dict(held)
+
+    def edge2giant_peak_bytes(self) -> int:
+        """Give the most memory that torch held on this worker's GPU, in bytes."""
+        import torch
+
+        return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+
+    def edge2giant_memory(self) -> dict[str, int]:
+        """Give what the plan predicts: bytes of weights and of the key-value cache on this worker's GPU."""
+        model = self.model_runner.get_model()  # type: ignore[attr-defined]
+        tensors = {one.data_ptr(): one.numel() * one.element_size() for one in model.parameters()}
+        caches = getattr(self.model_runner, "kv_caches", None) or []  # type: ignore[attr-defined]
+        cache = sum(one.numel() * one.element_size() for one in caches if hasattr(one, "numel"))
+        return {"weights": sum(tensors.values()), "kv_cache": cache}
+
+
+def _name(method: object, scheme: object) -> str:
+    """Name a layer's method, its scheme and the kernel inside, as far as they exist."""
+    chain = [type(method).__name__] if method is not None else []
+    if scheme is not None:
+        chain.append(type(scheme).__name__)
+    for holder in (scheme, method):
+        for attribute in ("kernel", "fp8_linear", "linear_kernel", "mp_kernel"):
+            kernel = getattr(holder, attribute, None)
+            if kernel is not None and not isinstance(kernel, (str, int, bool)):
+                chain.append(type(kernel).__name__)
+    return " / ".join(chain)

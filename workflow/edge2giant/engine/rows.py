@@ -1,0 +1,120 @@
+"""Prompt log-probabilities as arrays, without a Python object for every token of the prompt.
+
+vLLM's front end turns the arrays that come from its engine into dictionaries, or into flat lists, token by
+token, for the whole prompt, cached part included: milliseconds for a prompt of a thousand tokens, more than the
+GPU needs. While `array_rows` is in force, the arrays stay as they are. `read_rows` reads both forms, so a vLLM
+whose inside has changed only costs time.
+"""
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from edge2giant.engine.scoring import Answer
+
+log = logging.getLogger(__name__)
+
+
+class ArrayRows:
+    """Token ids and log-probabilities after each token of a prompt, position 1 first.
+
+    Columns: the prompt's own token, then the most likely one.
+    """
+
+    def __init__(self, token_ids: Any, logprobs: Any) -> None:
+        self.token_ids, self.logprobs = token_ids, logprobs
+
+    def __len__(self) -> int:
+        return len(self.token_ids) + 1
+
+    def extend(self, token_ids: Any, logprobs: Any) -> None:
+        """Append the rows of another part of the prompt."""
+        import numpy as np
+
+        self.token_ids = np.concatenate([self.token_ids, token_ids])
+        self.logprobs = np.concatenate([self.logprobs, logprobs])
+
+
+@contextmanager
+def array_rows() -> Iterator[bool]:
+    """Let vLLM's front end keep arrays; yields False where this vLLM cannot be told to."""
+    try:
+        from vllm.v1.engine.logprobs import LogprobsProcessor
+
+        original = LogprobsProcessor._update_prompt_logprobs
+    except (ImportError, AttributeError):
+        log.warning("this vLLM builds prompt log-probabilities its own way; scoring long answers is slower")
+        yield False
+        return
+
+    def keep_arrays(self: Any, tensors: Any) -> None:
+        token_ids, logprobs = tensors[0].numpy().copy(), tensors[1].numpy().copy()
+        if isinstance(self.prompt_logprobs, ArrayRows):
+            self.prompt_logprobs.extend(token_ids, logprobs)
+        else:
+            self.prompt_logprobs = ArrayRows(token_ids, logprobs)
+
+    LogprobsProcessor._update_prompt_logprobs = keep_arrays
+    try:
+        yield True
+    finally:
+        LogprobsProcessor._update_prompt_logprobs = original
+
+
+def read_rows(output: Any, prompt: Sequence[int], start: int, fresh: bool) -> Answer:
+    """Read the log-probabilities of ``prompt[start:]`` from a vLLM output.
+
+    Positions served from the cache hold whatever was in memory. What does not belong to the prompt's own
+    tokens, or is no log-probability, counts as unknown.
+    """
+    cached = output.num_cached_tokens
+    known = 1 if fresh else len(prompt) if cached is None else cached + 1
+    rows = output.prompt_logprobs
+    # Some vLLMs give a row for every token of the prompt, others leave out those that came from the cache.
+    left_out = len(prompt) - len(rows)
+    known = max(known, left_out + 1)
+    first = max(known, start)
+    ids, logprobs, best = _columns(rows, first - left_out, len(prompt) - left_out)
+    wanted = list(prompt[first:])
+    if ids != wanted or any(not value <= 0.0 for value in logprobs):
+        known = 1 + max(
+            first + at
+            for at, (one, other, value) in enumerate(zip(ids, wanted, logprobs, strict=True))
+            if one != other or not value <= 0.0
+        )
+    unknown = [math.nan] * (first - start)
+    return Answer(unknown + logprobs, unknown + best, known)
+
+
+def read_next(output: Any, token_ids: Sequence[int]) -> Answer:
+    """Read the log-probabilities of ``token_ids`` after the prompt from a vLLM output.
+
+    Raises
+    ------
+    RuntimeError
+        The output is not for these token ids.
+    """
+    if not token_ids:
+        return Answer()
+    flat = output.outputs[0].logprobs
+    count = 1 + len(token_ids)
+    if list(flat.token_ids[1:count]) != list(token_ids):
+        raise RuntimeError("vLLM gave log-probabilities of other tokens than asked for")
+    return Answer(flat.logprobs[1:count], flat.logprobs[:1])
+
+
+def _columns(rows: Any, low: int, high: int) -> tuple[list[int], list[float], list[float]]:
+    """Give the prompt's own tokens at positions [low, high), their log-probabilities and the best ones."""
+    if isinstance(rows, ArrayRows):
+        part = slice(low - 1, high - 1)
+        logprobs = rows.logprobs[part]
+        return rows.token_ids[part, 0].tolist(), logprobs[:, 0].tolist(), logprobs.max(axis=1).tolist()
+    starts = rows.start_indices[low:high]
+    ends = rows.end_indices[low:high]
+    return (
+        [rows.token_ids[at] for at in starts],
+        [rows.logprobs[at] for at in starts],
+        [max(rows.logprobs[at:end]) for at, end in zip(starts, ends, strict=True)],
+    )

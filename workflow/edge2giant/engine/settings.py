@@ -1,0 +1,60 @@
+"""Settings of an engine: which exist, and what each engine calls them.
+
+A study names settings once; what an engine does not have is refused here, before anything is loaded.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from edge2giant.errors import UserError
+
+# Settings of every engine.
+COMMON = {
+    "dtype": "float16, bfloat16, float32 or auto (as the checkpoint says)",
+    "max_model_len": "longest prompt plus answer, in tokens",
+    "batch_size": "prompts at a time (hf) or 'auto'",
+    "seed": "random seed of the engine",
+    "max_gen_toks": "new tokens where a task does not say",
+    "add_bos_token": "put BOS before every text: true, false, or null for the tokenizer's own rule",
+    "trust_remote_code": "run code that comes with the checkpoint",
+}
+HF = {
+    "device": "cuda, cuda:0, cpu",
+    "parallelize": "spread the layers over all visible GPUs",
+    "softmax_dtype": "dtype of the log-softmax",
+}
+VLLM = {
+    "tensor_parallel_size": "GPUs that share each layer",
+    "pipeline_parallel_size": "groups of GPUs that share the layers",
+    "gpu_memory_utilization": "share of a GPU's memory that the engine takes, 0 to 1",
+    "kv_cache_dtype": "auto, or fp8 for an 8-bit key-value cache",
+    "enforce_eager": "no compilation and no CUDA graphs: starts sooner, generates slower",
+    "max_num_seqs": "prompts in flight",
+    "max_num_batched_tokens": "prompt tokens computed in one step",
+    "quantization": "quantization method, where the checkpoint does not say",
+    "distributed_executor_backend": "mp, ray or uni",
+    "block_size": "tokens of a block of the prefix cache",
+    "load_format": "how weights are read",
+}
+FAST = {
+    "self_check": "share of log-likelihood requests asked both ways, 0 to 1",
+    "self_check_limit": "at most so many requests both ways in one call",
+    "lead_tokens": "contexts at least this long are computed by a prompt of their own",
+}
+BY_ENGINE = {"hf": COMMON | HF, "vllm-stock": COMMON | VLLM, "vllm": COMMON | VLLM | FAST}
+
+
+def check(name: str, settings: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Return the settings as a dict.
+
+    Raises
+    ------
+    UserError
+        The engine or one of the settings does not exist.
+    """
+    if name not in known:
+        raise UserError(f"no engine {name!r}", cure=f"use one of {', '.join(sorted(known))}")
+    allowed = BY_ENGINE[name]
+    if unknown := sorted(set(settings) - set(allowed)):
+        raise UserError(f"engine {name} has no setting {', '.join(unknown)}", cure=f"use {', '.join(sorted(allowed))}")
+    return dict(settings)

@@ -1,0 +1,278 @@
+"""The vLLM engines: lm-eval's own back end, and one that asks the same questions with far less work.
+
+Prompts, token ids, BOS, chat templates, stop strings and what is cut from prompts that do not fit are those of
+``lm_eval.models.vllm_causallms.VLLM``, which both classes extend. `FastVLLM` replaces how log-likelihoods are
+got out of the engine (`scoring.py`) and how texts become token ids (`tokens.py`), not what they are.
+
+Works with vLLM 0.25 to 0.33. Import it to use ``lm_eval --model edge2giant-vllm`` from Python.
+"""
+
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import vllm
+from lm_eval.api.registry import register_model
+from lm_eval.models.vllm_causallms import VLLM
+from vllm import SamplingParams, TokensPrompt
+
+from edge2giant.engine.counters import Meter
+from edge2giant.engine.rows import array_rows, read_next, read_rows
+from edge2giant.engine.scoring import Answer, Ask, Scorer, SelfCheck, compare
+from edge2giant.engine.tokens import PairEncoder, safe_to_cut
+
+log = logging.getLogger(__name__)
+
+PROBE = "edge2giant.engine.probe.Probe"
+
+
+@register_model("edge2giant-vllm-stock")
+class StockVLLM(VLLM):
+    """lm-eval's vLLM back end, with its work counted and its end tidied."""
+
+    NAME = "vllm-stock"
+    # generation arguments may hold a seed: sampled answers then do not depend on the batch
+    accepts_request_seed = True
+
+    def __init__(self, pretrained: str, **kwargs: Any) -> None:
+        self.meter = Meter()
+        self.settings: dict[str, Any] = {}
+        self._maybe_cut: set[tuple[int, ...]] = set()
+        kwargs.setdefault("worker_extension_cls", PROBE)
+        super().__init__(pretrained, **kwargs)
+
+    @classmethod
+    def load(cls, checkpoint: Path, settings: dict[str, Any]) -> "StockVLLM":
+        """Load the checkpoint with the settings of ``edge2giant.engine.settings``."""
+        lm = cls(str(checkpoint), **settings)
+        lm.settings = dict(settings)
+        return lm
+
+    def close(self) -> None:
+        """Stop the engine and its processes, and give the memory back."""
+        engine = self.model.llm_engine
+        del self.model
+        core = getattr(engine, "engine_core", None)
+        if core is not None:
+            core.shutdown()
+
+    def describe(self) -> dict[str, Any]:
+        """Give the ``engine`` block of a cell."""
+        config = self.model.llm_engine.vllm_config
+        return {
+            "name": self.NAME,
+            "version": f"vllm {vllm.__version__}",
+            "dtype": str(config.model_config.dtype).removeprefix("torch."),
+            "tensor_parallel_size": config.parallel_config.tensor_parallel_size,
+            "pipeline_parallel_size": config.parallel_config.pipeline_parallel_size,
+            "max_model_len": config.model_config.max_model_len,
+            "kernel": self._kernel(),
+            "settings": {**self.settings, "kv_cache_dtype": str(config.cache_config.cache_dtype)},
+            "self_check": None,
+        }
+
+    def take_usage(self) -> dict[str, Any]:
+        """Give the counts since the last call."""
+        return self.meter.close(sum(self.model.collective_rpc("edge2giant_peak_bytes")))
+
+    def memory(self) -> list[dict[str, int]]:
+        """Give the bytes of weights and key-value cache that each worker holds."""
+        return self.model.collective_rpc("edge2giant_memory")
+
+    def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """Score continuations; see lm-eval."""
+        with self.meter.call(len(requests)):
+            return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+
+    def loglikelihood_rolling(self, requests: list, disable_tqdm: bool = False) -> list[float]:
+        """Score whole texts in windows; see lm-eval."""
+        with self.meter.call(len(requests)):
+            return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+
+    def generate_until(self, requests: list, disable_tqdm: bool = False) -> list[str]:
+        """Answer prompts; see lm-eval."""
+        with self.meter.call(len(requests)) as usage:
+            self._maybe_cut = set()
+            answers = super().generate_until(requests, disable_tqdm=disable_tqdm)
+            if self._maybe_cut:
+                usage.too_long += self._count_cut(requests)
+            return answers
+
+    def _loglikelihood_tokens(self, requests: list, **kwargs: Any) -> list[tuple[float, bool]]:
+        limit = self.max_length - 1
+        self.meter.usage.too_long += sum(len(one) + len(tail) > limit for _, one, tail in requests)
+        return super()._loglikelihood_tokens(requests, **kwargs)
+
+    def _model_generate(self, requests: list[list[int]], *args: Any, **kwargs: Any) -> list:
+        outputs = super()._model_generate(requests, *args, **kwargs)
+        generate = kwargs.get("generate", bool(args and args[0]))
+        self._count(outputs, answers=generate)
+        if generate:
+            params = kwargs.get("sampling_params")
+            room = [one.max_tokens for one in params] if params else [kwargs["max_tokens"]] * len(requests)
+            # lm-eval cuts a prompt to exactly this length; one of this length may also be whole
+            self._maybe_cut |= {
+                tuple(prompt) for prompt, new in zip(requests, room, strict=True) if len(prompt) == self.max_length - new
+            }
+        return outputs
+
+    def _count(self, outputs: list, answers: bool = False) -> None:
+        usage = self.meter.usage
+        usage.prompts += len(outputs)
+        usage.tokens_in += sum(len(one.prompt_token_ids) for one in outputs)
+        usage.tokens_cached += sum(one.num_cached_tokens or 0 for one in outputs)
+        if answers:
+            usage.tokens_out += sum(len(one.outputs[0].token_ids) for one in outputs)
+
+    def _count_cut(self, requests: list) -> int:
+        lengths = {len(prompt) for prompt in self._maybe_cut}
+        return sum(
+            any(len(ids) > length and tuple(ids[-length:]) in self._maybe_cut for length in lengths)
+            for ids in self.tok_encode([request.args[0] for request in requests])
+        )
+
+    def _kernel(self) -> str:
+        """Say what multiplies, on all workers together, e.g. ``fp8: 112 Fp8LinearMethod / ...``."""
+        held: Counter[str] = Counter()
+        for one in self.model.collective_rpc("edge2giant_kernels"):
+            held.update(one)
+        quantization = self.model.llm_engine.vllm_config.model_config.quantization or "none"
+        return f"{quantization}: " + ", ".join(f"{count} {name}" for name, count in sorted(held.items()))
+
+
+@register_model("edge2giant-vllm")
+class FastVLLM(StockVLLM):
+    """vLLM with one prompt per question where answers are short, and a prefix cache that scores may read.
+
+    Parameters
+    ----------
+    pretrained : str
+        Checkpoint directory.
+    self_check : float
+        Share of the questions of each call that are also asked the slow way; see ``describe``.
+    self_check_limit : int
+        At most so many requests a call are asked the slow way.
+    lead_tokens : int
+        Contexts at least this long, with several continuations, are computed by a prompt of their own.
+    **kwargs
+        As lm-eval's ``vllm`` model takes them.
+    """
+
+    NAME = "vllm"
+
+    def __init__(
+        self,
+        pretrained: str,
+        self_check: float = 0.01,
+        self_check_limit: int = 64,
+        lead_tokens: int = 128,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("enable_prefix_caching", True)
+        super().__init__(pretrained, **kwargs)
+        self._share, self._limit = float(self_check), int(self_check_limit)
+        self._lead_tokens = int(lead_tokens)
+        self._check, self._check_interval = SelfCheck(), 0
+        self._params: dict[tuple, SamplingParams] = {}
+        self._encoder = PairEncoder(
+            self.tok_encode,
+            lambda texts: self.tok_encode(texts, add_special_tokens=False),
+            self._encode_pair,
+            cut=safe_to_cut(self.tokenizer),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Give the ``engine`` block of a cell, the self-check of the last interval with it."""
+        fresh = self._check_interval == self.meter.interval and self._check.requests
+        return {**super().describe(), "self_check": self._check.record() if fresh else None}
+
+    def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """Score continuations: the same results as lm-eval's back end, by fewer prompts.
+
+        Parameters
+        ----------
+        requests : list of lm_eval.api.instance.Instance
+            Arguments (context, continuation).
+
+        Returns
+        -------
+        list of (float, bool)
+            Log-likelihood in nats, and whether greedy decoding would have given the continuation.
+        """
+        if self.enable_thinking:
+            return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+        with self.meter.call(len(requests)):
+            texts = [request.args for request in requests]
+            return self._loglikelihood_tokens([(pair, *ids) for pair, ids in zip(texts, self._encode_all(texts), strict=True)])
+
+    def _encode_all(self, texts: list[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
+        encoded = iter(self._encoder([pair for pair in texts if pair[0]]))
+        return [next(encoded) if context else self._encode_alone(tail) for context, tail in texts]
+
+    def _encode_alone(self, continuation: str) -> tuple[list[int], list[int]]:
+        """Put BOS (or EOS) where a context is missing, as ``TemplateLM.loglikelihood`` does."""
+        ids = self.tok_encode(continuation, add_special_tokens=False)
+        return (ids[:1], ids[1:]) if ids[0] == self.prefix_token_id else ([self.prefix_token_id], ids)
+
+    def _loglikelihood_tokens(self, requests: list, **_: Any) -> list[tuple[float, bool]]:
+        scorer = Scorer(
+            [(context, tail) for _, context, tail in requests],
+            max_prompt=self.max_length - 1,  # vLLM wants room for one more token
+            lead_tokens=self._lead_tokens,
+            wave_tokens=self._cache_tokens() // 2,
+        )
+        self.meter.usage.too_long += scorer.too_long
+        while asks := scorer.asks():
+            scorer.take(self._answer(asks))
+        self._self_check(scorer)
+        results = scorer.results()
+        for (texts, _, _), result in zip(requests, results, strict=True):
+            if texts is not None:
+                self.cache_hook.add_partial("loglikelihood", texts, result)
+        return results
+
+    def _cache_tokens(self) -> int:
+        """Give the tokens that the prefix cache holds."""
+        config = self.model.llm_engine.vllm_config
+        blocks = config.cache_config.num_gpu_blocks or 1
+        return max(self.max_length, blocks * config.cache_config.block_size)
+
+    def _self_check(self, scorer: Scorer) -> None:
+        groups = scorer.sample(self._share, self._limit)
+        asks = [ask for group in groups for ask in group.slow_asks()]
+        if not asks:
+            return
+        if self._check_interval != self.meter.interval:
+            self._check, self._check_interval = SelfCheck(), self.meter.interval
+        self._check.add(compare(groups, self._answer(asks)))
+
+    def _answer(self, asks: list[Ask]) -> list[Answer]:
+        prompts = [TokensPrompt(prompt_token_ids=ask.prompt) for ask in asks]
+        with array_rows():
+            outputs = self.model.generate(
+                prompts, [self._sampling(ask) for ask in asks], use_tqdm=False, lora_request=self.lora_request
+            )
+        self._count(outputs)
+        return [
+            read_next(output, ask.token_ids) if ask.rows_from is None else read_rows(output, ask.prompt, ask.rows_from, ask.fresh)
+            for ask, output in zip(asks, outputs, strict=True)
+        ]
+
+    def _sampling(self, ask: Ask) -> SamplingParams:
+        kind = (ask.token_ids, ask.rows_from is not None, ask.fresh)
+        if kind not in self._params:
+            wanted: dict[str, Any] = {}
+            if ask.token_ids:
+                wanted["logprob_token_ids"] = list(ask.token_ids)
+            if ask.rows_from is not None:
+                wanted["prompt_logprobs"] = 1
+            self._params[kind] = SamplingParams(
+                temperature=0.0,
+                max_tokens=1,
+                detokenize=False,
+                flat_logprobs=True,
+                skip_reading_prefix_cache=ask.fresh,
+                **wanted,
+            )
+        return self._params[kind]

@@ -1,0 +1,155 @@
+"""Scores of a checkpoint as a record of Every Eval Ever (EvalEval Coalition), schema version 0.2.1.
+
+One file for each model under one scheme, its benchmarks as `evaluation_results`. The name of the file is a UUID of the cells' fingerprints,
+so that the same cells are the same file.
+"""
+
+import json
+import uuid
+from datetime import datetime
+from pathlib import Path
+
+from edge2giant import grid, records
+from edge2giant.report.exports import hugging_face
+
+VERSION = "0.2.1"
+SCHEMA = "every_eval_ever"
+SPACE = uuid.UUID("8b1c3f52-5a0e-5d0f-9d57-2409110550a1")
+LIBRARY = "lm_eval"
+
+
+def _texts(details: dict) -> dict[str, str]:
+    """Additional details: every value a text, what is unknown left out."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        for name, value in details.items()
+        if value is not None
+    }
+
+
+def _epoch(moment: str) -> str:
+    return str(datetime.fromisoformat(moment).timestamp())
+
+
+def _result(house: grid.House, record: dict) -> dict:
+    benchmark, cell = house.benchmarks[record["cell"]["benchmark"]], record["cell"]
+    rating = record["unit"] == "rating"
+    dataset, called, revision = hugging_face.dataset_of(house, record)
+    real = hugging_face.is_real(house, record)
+    metrics = [metric["name"] for metric in benchmark["metrics"]] or ["mean rating by an LLM judge"]
+    details = {"published": record["published"], "parts": record["parts"], "warnings": record["warnings"] or None}
+    found = {
+        "evaluation_name": cell["benchmark"],
+        "evaluation_timestamp": record["provenance"]["finished"],
+        "source_data": {
+            "dataset_name": called,
+            **(
+                {"source_type": "hf_dataset", "hf_repo": dataset, "samples_number": record["n"]}
+                if real
+                else {"source_type": "other"}
+            ),
+            "additional_details": _texts({"revision": revision, "read": record["provenance"]["datasets"]}),
+        },
+        "metric_config": {
+            "evaluation_description": f"{benchmark['label']}: {' and '.join(metrics)}, {benchmark['num_fewshot']}-shot",
+            "lower_is_better": False,
+            "score_type": "continuous",
+            "min_score": 1 if rating else 0,
+            "max_score": 10 if rating else 100,
+            "additional_details": _texts({"normalised": benchmark["normalise"], "aggregation": benchmark["aggregation"]}),
+        },
+        "score_details": {"score": record["score"], "details": _texts(details)},
+        "generation_config": {
+            "additional_details": _texts({"protocol": cell["protocol"], "seeds": record["provenance"]["seeds"]})
+        },
+    }
+    if record["stderr"] is not None:
+        found["score_details"]["uncertainty"] = {"standard_error": {"value": record["stderr"]}, "num_samples": record["n"]}
+    return found
+
+
+def _model(house: grid.House, row: list[dict]) -> dict:
+    cell, engine, weights = row[0]["cell"], row[0]["engine"], row[0]["checkpoint"]
+    entry = house.models.get(cell["model"], {})
+    repo = entry.get("repo") or cell["model"]
+    details = {
+        "base_model": repo,
+        "method": cell["method"],
+        "toolkit": cell["toolkit"],
+        "bits": cell["bits"],
+        "checkpoint_digest": weights["digest"],
+        "checkpoint_bytes": weights["bytes"],
+        "kernel": engine["kernel"],
+        "dtype": engine["dtype"],
+        "tensor_parallel_size": engine["tensor_parallel_size"],
+    }
+    name = hugging_face.name_of(house, row)
+    return {
+        "name": name,
+        "id": repo if cell["method"] == "fp16" else f"{_developer(repo)}/{name}",
+        "developer": _developer(repo),
+        "inference_engine": {"name": engine["name"], "version": engine["version"]},
+        "additional_details": _texts(details),
+    }
+
+
+def _developer(repo: str) -> str:
+    return repo.split("/")[0] if "/" in repo else "edge2giant"
+
+
+def record_of(house: grid.House, row: list[dict]) -> dict:
+    """Record of one model under one scheme.
+
+    Parameters
+    ----------
+    house : House
+    row : list of dict
+        Its cell records.
+
+    Notes
+    -----
+    `retrieved_timestamp` is when the last of the cells was finished, not when this was called: the same cells give the same bytes.
+    """
+    row = sorted(row, key=lambda one: one["cell"]["benchmark"])
+    cell, made = row[0]["cell"], [one["provenance"] for one in row]
+    stamp = max((_epoch(one["finished"]) for one in made), key=float)
+    identity = [[one["cell"], one["provenance"]["fingerprint"], one["score"]] for one in row]
+    source = {
+        "source_name": f"edge2giant, study {cell['study']}",
+        "source_type": "evaluation_run",
+        "source_organization_name": "edge2giant",
+        "evaluator_relationship": "third_party",
+        "additional_details": _texts({"study": cell["study"], "protocol": cell["protocol"], "stack": cell["stack"]}),
+    }
+    packages = made[0]["packages"]
+    return {
+        "schema_version": VERSION,
+        "evaluation_id": f"edge2giant_{cell['study']}/{cell['model']}_{cell['method']}_{cell['bits']}/{stamp}",
+        "retrieved_timestamp": stamp,
+        "dedupe_identity": {
+            "run_fingerprint": records.digest(identity),
+            "hash_algorithm": "sha256",
+            "canonicalization_version": "JSON, keys sorted",
+        },
+        "source_metadata": source,
+        "eval_library": {"name": LIBRARY, "version": packages.get(LIBRARY, "unknown"), "additional_details": _texts(packages)},
+        "model_info": _model(house, row),
+        "evaluation_results": [_result(house, one) for one in row],
+    }
+
+
+def write(house: grid.House, row: list[dict], out: Path) -> Path:
+    """Write the record of one model under one scheme where the collection would keep it; return the path.
+
+    Raises
+    ------
+    UserError
+        If the record does not fit the schema.
+    """
+    record = record_of(house, row)
+    name = uuid.uuid5(SPACE, record["dedupe_identity"]["run_fingerprint"])
+    cell = row[0]["cell"]
+    folder = out / "data" / f"edge2giant_{cell['study']}" / record["model_info"]["developer"] / record["model_info"]["name"]
+    path = folder / f"{name}.json"
+    records.write_json(path, record, SCHEMA)
+    return path

@@ -1,0 +1,226 @@
+"""Everything that a report reads, read once and checked."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from edge2giant import records
+from edge2giant.errors import UserError
+from edge2giant.paper import frames, inputs, labels, tables
+
+Key = tuple[str, str, str, str]
+
+
+@dataclass
+class Material:
+    """What there is to report of a study.
+
+    Parameters
+    ----------
+    study : str
+    title : str
+        What the study's config file calls it, or an empty text.
+    config : str
+        The config folder.
+    names : Labels
+    cells : dict
+        (model, method, bits, benchmark) to cell record.
+    paths : dict
+        The same to the record's file.
+    rows : list of dict
+        model, method, bits, benchmarks, and label and storage_gb where known.
+    failures : list of dict
+        Failure records.
+    analyses : dict
+        `comparison`, `statistics`, `audit`, `claims` and `printed claims` to their CSV records; absent when there are none.
+    """
+
+    study: str
+    title: str
+    config: str
+    names: labels.Labels
+    cells: dict[Key, dict] = field(default_factory=dict)
+    paths: dict[Key, Path] = field(default_factory=dict)
+    rows: list[dict] = field(default_factory=list)
+    failures: list[dict] = field(default_factory=list)
+    analyses: dict[str, list[dict]] = field(default_factory=dict)
+
+    @property
+    def benchmarks(self) -> list[str]:
+        """Benchmarks that any row has, in the order of the config."""
+        asked = {name for row in self.rows for name in row["benchmarks"]}
+        return [name for name in self.names.benchmarks if name in asked] + sorted(asked - set(self.names.benchmarks))
+
+    @property
+    def reasons(self) -> dict[Key, str]:
+        """Why cells failed, by cell; `*` stands for the whole row."""
+        return tables.failure_reasons(self.failures)
+
+    def state(self, key: Key) -> str:
+        """`made`, `failed`, `not run` or `not planned`."""
+        if key in self.cells:
+            return "made"
+        row = next((row for row in self.rows if row_key(row) == key[:3]), None)
+        if row is None or key[3] not in row["benchmarks"]:
+            return "not planned"
+        return "failed" if self.reason(key) else "not run"
+
+    def reason(self, key: Key) -> str:
+        """Why a cell is missing, or an empty text."""
+        reasons, suite = self.reasons, self.names.benchmarks.get(key[3], {}).get("suite", "")
+        return next((reasons[(*key[:3], name)] for name in (key[3], suite, "*") if (*key[:3], name) in reasons), "")
+
+    def confidential(self, benchmark: str) -> bool:
+        """Whether a benchmark's questions and answers must not be shown."""
+        return bool(self.names.benchmarks.get(benchmark, {}).get("confidential"))
+
+    def fp16(self, key: Key) -> dict | None:
+        """The unquantized cell that a cell is held against."""
+        return self.cells.get((key[0], "fp16", "w16a16", key[3]))
+
+    def against_fp16(self, key: Key) -> float | None:
+        """Score less the FP16 score of the same model, None for FP16 itself or where either is missing."""
+        cell, base = self.cells.get(key), self.fp16(key)
+        return None if cell is None or base is None or key[1] == "fp16" else cell["score"] - base["score"]
+
+
+def row_key(row: dict) -> tuple[str, str, str]:
+    """Model, method and bits of a row."""
+    return row["model"], row["method"], row["bits"]
+
+
+def cell_key(record: dict) -> Key:
+    """Model, method, bits and benchmark of a cell record."""
+    identity = record["cell"]
+    return identity["model"], identity["method"], identity["bits"], identity["benchmark"]
+
+
+def page_of(key: Key) -> str:
+    """Where the page of a cell lies, relative to the report.
+
+    Raises
+    ------
+    UserError
+        If a name of the cell could lead out of the report's folder.
+    """
+    for part in key:
+        if not part or part.startswith(".") or not all(c.isalnum() or c in "._-" for c in part):
+            raise UserError(f"{part!r} cannot be a file name", "cell " + " ".join(key), "rename it in config/")
+    return "cells/" + "/".join(key) + ".html"
+
+
+def read_csv(path: str | Path) -> list[dict]:
+    """Records of a CSV file.
+
+    Raises
+    ------
+    UserError
+        If it is missing or is not a CSV file of UTF-8 text.
+    """
+    try:
+        with Path(path).open(encoding="utf-8", newline="") as stream:
+            return [
+                {key or "": value or "" for key, value in record.items() if key} for record in csv.DictReader(stream, strict=True)
+            ]
+    except FileNotFoundError:
+        raise UserError("is missing", path, "make it first, or leave the option out") from None
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read as CSV ({error})", path, "make it anew") from None
+
+
+def files(paths: Iterable[str | Path]) -> list[str]:
+    """Records as named; a folder stands for every JSON file in it.
+
+    Raises
+    ------
+    UserError
+        If a path is neither a file nor a folder.
+    """
+    found = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise UserError("is missing", path, "give records, or a folder of records")
+        found += [str(path)] if path.is_file() else sorted(str(one) for one in path.rglob("*.json"))
+    return found
+
+
+def _rows(path: str | None, cells: dict[Key, dict]) -> list[dict]:
+    """Rows as listed, those of cells beyond the list after them; each with the benchmarks to expect."""
+    rows = [dict(row) for row in inputs.expected_rows(path) or []]
+    known = {row_key(row): row for row in rows}
+    for key in cells:
+        row = known.get(key[:3])
+        if row is None:
+            row = known[key[:3]] = dict(zip(frames.ROW, key[:3], strict=True)) | {"benchmarks": []}
+            rows.append(row)
+        row["benchmarks"] = list(dict.fromkeys([*row.get("benchmarks", []), key[3]]))
+    for row in rows:
+        row.setdefault("benchmarks", [])
+    return rows
+
+
+def _title(study: str, config: str) -> str:
+    path = Path(config) / "studies" / f"{study}.yaml"
+    try:
+        return str((yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("title", ""))
+    except (OSError, AttributeError, yaml.YAMLError):
+        return ""
+
+
+def _cells(study: str, paths: Iterable[str]) -> tuple[dict[Key, dict], dict[Key, Path]]:
+    paths = files(paths)
+    read = frames.read_cells(paths)
+    for path, record in zip(paths, read, strict=True):
+        if record["cell"]["study"] != study:
+            raise UserError(f"is a cell of study {record['cell']['study']}", path, f"give cells of study {study} alone")
+    return {cell_key(record): record for record in read}, {cell_key(r): Path(p) for p, r in zip(paths, read, strict=True)}
+
+
+def _analyses(options: dict[str, str | None], published: str | None) -> dict[str, list[dict]]:
+    files = dict(options)
+    if published and not files.get("audit"):
+        files["audit"] = str(Path(published) / "audit.csv")
+    if published:
+        files["printed claims"] = str(Path(published) / "claims.csv")
+    return {name: read_csv(path) for name, path in files.items() if path}
+
+
+def read(
+    study: str,
+    cells: Iterable[str],
+    failures: Iterable[str] = (),
+    rows: str | None = None,
+    published: str | None = None,
+    config: str = "config",
+    **analyses: str | None,
+) -> Material:
+    """Read what a report needs.
+
+    Parameters
+    ----------
+    study : str
+    cells, failures : iterable of path
+        Records, or folders of records.
+    rows : path, optional
+        Row list of the study; without it the rows are those of the cells.
+    published : path, optional
+        Folder with the audit and the claims of the printed numbers.
+    config : path
+        The project's config folder.
+    **analyses
+        CSV files: comparison, statistics, claims, audit.
+
+    Raises
+    ------
+    UserError
+        If anything cannot be read, or a cell is of another study.
+    """
+    found, paths = _cells(study, cells)
+    material = Material(study, _title(study, config), str(config), labels.load(config), found, paths)
+    material.rows = _rows(rows, found)
+    material.failures = [records.read_json(path, "failure") for path in files(failures)]
+    material.analyses = _analyses(analyses, published)
+    return material

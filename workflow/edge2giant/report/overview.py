@@ -1,0 +1,119 @@
+"""The top of a report: how far the study is, and the map of all its cells."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from edge2giant.paper import labels
+from edge2giant.report import grids
+from edge2giant.report.gather import Key, Material, page_of, row_key
+
+RATING_POINTS = 10
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One of the numbers on top."""
+
+    label: str
+    number: str
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One field of the map.
+
+    Parameters
+    ----------
+    state : str
+        See `Material.state`.
+    score, fp16, printed : str
+        Score, difference from FP16 (of FP16 itself the score), difference from the printed value; a dash where unknown.
+    fp16_heat, printed_heat : str
+        Their colours.
+    hint : str
+        The whole of it as a sentence.
+    href : str
+        The cell's page.
+    """
+
+    state: str
+    score: str = grids.NONE
+    fp16: str = grids.NONE
+    printed: str = grids.NONE
+    fp16_heat: str = ""
+    printed_heat: str = ""
+    hint: str = ""
+    href: str = ""
+
+
+def states(material: Material) -> Counter:
+    """Planned cells by state."""
+    return Counter(material.state((*row_key(row), name)) for row in material.rows for name in row["benchmarks"])
+
+
+def tiles(material: Material) -> list[Tile]:
+    """Counts of cells, failed rows, verdicts and findings, and the time that the cells took."""
+    count = states(material)
+    planned = sum(count.values())
+    found = [
+        Tile(f"of {planned} cells made", str(count["made"]), "good" if count["made"] == planned else ""),
+        Tile("cells failed", str(count["failed"]), "bad" if count["failed"] else ""),
+        Tile("cells not run", str(count["not run"]), "soft" if not count["not run"] else "fair"),
+    ]
+    for analysis, key, value, label, mark in (
+        ("comparison", "verdict", "differs", "cells differ from the paper", "bad"),
+        ("claims", "verdict", "holds", "claims hold on these cells", "good"),
+        ("printed claims", "verdict", "holds", "claims hold as printed", "good"),
+        ("audit", "severity", "error", "errors in the printed tables", "bad"),
+    ):
+        if (records := material.analyses.get(analysis)) is not None:
+            hits = len({r.get("id", i) for i, r in enumerate(records) if r.get(key) == value})
+            found.append(Tile(label, str(hits), mark if hits else ""))
+    return [*found, _time(material)]
+
+
+def _time(material: Material) -> Tile:
+    costs = [cell["cost"] for cell in material.cells.values()]
+    gpu = sum(cost["gpu_seconds"] for cost in costs)
+    seconds, unit = (gpu, "GPU") if gpu else (sum(cost["seconds"] for cost in costs), "CPU")
+    if seconds < 3600:
+        return Tile(f"{unit} minutes of evaluation", grids.number(seconds / 60, 1).text)
+    return Tile(f"{unit} hours of evaluation", grids.number(seconds / 3600, 1).text)
+
+
+def place(material: Material, key: Key) -> Place:
+    """Fill one field of the map."""
+    state, record = material.state(key), material.cells.get(key)
+    name = f"{material.names.model(key[0])}, {labels.scheme(material.names, *key[1:3])}, {material.names.benchmark(key[3])}"
+    if record is None:
+        reason = material.reason(key) if state == "failed" else ""
+        return Place(state, hint=f"{name}: {state}{f' ({reason})' if reason else ''}")
+    scale = RATING_POINTS if record["unit"] == "rating" else 1
+    fp16, printed = material.against_fp16(key), (record["published"] or {}).get("difference")
+    shown = [grids.number(record["score"]).text, *(grids.number(value, signed=True).text for value in (fp16, printed))]
+    hint = f"{name}: {shown[0]}; against FP16 {shown[1]}; against the paper {shown[2]}"
+    shown[1] = shown[0] if key[1] == "fp16" else shown[1]
+    return Place(
+        state, *shown, "base" if key[1] == "fp16" else grids.heat(fp16, scale), grids.heat(printed, scale), hint, page_of(key)
+    )
+
+
+def score_map(material: Material) -> list[dict]:
+    """Rows of the map: model, scheme, and a `Place` for each benchmark; the first row of a model counts its rows."""
+    per_model = Counter(row["model"] for row in material.rows)
+    seen: set[str] = set()
+    ordered = sorted(material.rows, key=lambda row: list(per_model).index(row["model"]))
+    lines = []
+    for row in ordered:
+        first = row["model"] not in seen
+        seen.add(row["model"])
+        lines.append(
+            {
+                "model": row.get("label") or material.names.model(row["model"]),
+                "span": per_model[row["model"]] if first else 0,
+                "scheme": labels.scheme(material.names, row["method"], row["bits"]),
+                "places": [place(material, (*row_key(row), name)) for name in material.benchmarks],
+            }
+        )
+    return lines

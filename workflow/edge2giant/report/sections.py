@@ -1,0 +1,303 @@
+"""The sections of a report as grids: scores, the paper's tables, analyses, cost, provenance and failures."""
+
+from collections import Counter, defaultdict
+
+from edge2giant.paper import frames, labels, tables
+from edge2giant.report import grids
+from edge2giant.report.gather import Key, Material, page_of
+from edge2giant.report.grids import Column, Grid, Value
+
+ROW = [Column("Model", "choice"), Column("Scheme", "choice")]
+COMPARISON = {
+    "verdict": Column("Verdict", "choice"),
+    "model": Column("Model", "choice"),
+    "method": Column("Method", "choice"),
+    "bits": Column("Bits", "choice"),
+    "benchmark": Column("Benchmark", "choice"),
+    "regenerated": Column("regenerated", "number"),
+    "published": Column("printed", "number"),
+    "difference": Column("difference", "number"),
+    "difference_stderr": Column("± error", "number", "standard error of the difference"),
+    "z": Column("z", "number"),
+    "p_holm": Column("p (Holm)", "number"),
+    "reason": Column("Why not compared", "long"),
+    "remarks": Column("Remarks", "long"),
+}
+STATISTICS = {
+    "model": Column("Model", "choice"),
+    "method_b": Column("Method", "choice"),
+    "bits_b": Column("Bits", "choice"),
+    "benchmark": Column("Benchmark", "choice"),
+    "score_a": Column("FP16", "number"),
+    "score_b": Column("Scheme", "number"),
+    "difference": Column("difference", "number"),
+    "low": Column("low", "number", "lower end of the 95% interval of the difference"),
+    "high": Column("high", "number", "upper end of the 95% interval of the difference"),
+    "p_value": Column("p", "number"),
+    "p_holm": Column("p (Holm)", "number"),
+    "p_bh": Column("p (B-H)", "number", "Benjamini-Hochberg"),
+    "a_right_b_wrong": Column("lost", "count", "right under FP16, wrong here"),
+    "a_wrong_b_right": Column("gained", "count", "wrong under FP16, right here"),
+    "agreement": Column("agreement", "number", "share of equal answers"),
+    "recovery": Column("recovery %", "number", "score in percent of the FP16 score"),
+    "questions": Column("questions", "count"),
+    "test": Column("Test", "choice"),
+    "warnings": Column("Warnings", "long"),
+}
+AUDIT = {
+    "severity": Column("Severity", "choice"),
+    "check": Column("Check", "choice"),
+    "where": Column("Where", "long"),
+    "printed": Column("Printed"),
+    "recomputed": Column("Recomputed"),
+    "correction": Column("Correction", "long"),
+    "comment": Column("Comment", "long"),
+}
+CLAIMS = {
+    "verdict": Column("Verdict", "choice"),
+    "id": Column("Claim"),
+    "place": Column("Section"),
+    "statement": Column("Statement", "long"),
+    "status": Column("Reading", "choice"),
+    "finding": Column("Finding", "long"),
+    "counterexamples": Column("Counterexamples", "long"),
+    "missing": Column("Missing", "long"),
+    "note": Column("Note", "long"),
+}
+SCORES = [
+    *ROW,
+    Column("Benchmark", "choice"),
+    Column("Score", "number"),
+    Column("± error", "number", "standard error"),
+    Column("against FP16", "number"),
+    Column("printed", "number"),
+    Column("against printed", "number"),
+    Column("Questions", "number"),
+    Column("Seconds", "number"),
+    Column("Warnings", "number"),
+]
+COST = [
+    *ROW,
+    Column("Cells", "number"),
+    Column("Seconds", "number"),
+    Column("GPU seconds", "number"),
+    Column("GPUs", "choice"),
+    Column("Engine start (s)", "number", "counted once for cells that share a start"),
+    Column("Requests", "number"),
+    Column("Tokens in", "number"),
+    Column("from cache", "number", "tokens in that the prefix cache served"),
+    Column("Tokens out", "number"),
+    Column("Peak GPU (GB)", "number"),
+    Column("Checkpoint (GB)", "number"),
+]
+
+
+def _scheme(material: Material, key: Key) -> list[Value]:
+    names = material.names
+    return [Value(names.model(key[0])), Value(labels.scheme(names, key[1], key[2]))]
+
+
+def scores(material: Material) -> Grid:
+    """Every cell that was made, with a link to its page."""
+    grid = Grid("scores", "Every cell", SCORES)
+    for key, cell in material.cells.items():
+        printed = cell["published"] or {}
+        name = material.names.benchmark(key[3]) + (" (confidential)" if material.confidential(key[3]) else "")
+        grid.rows.append(
+            [
+                *_scheme(material, key),
+                Value(name, href=page_of(key)),
+                grids.number(cell["score"]),
+                grids.number(cell["stderr"]),
+                grids.number(material.against_fp16(key), signed=True),
+                Value(str(printed["value"]), float(printed["value"])) if printed else grids.number(None),
+                grids.number(printed.get("difference"), signed=True),
+                grids.number(cell["n"], 0),
+                grids.number(cell["cost"]["seconds"], 1),
+                grids.number(len(cell["warnings"]), 0),
+            ]
+        )
+    return grid
+
+
+def paper_tables(material: Material) -> list[tuple[tables.Table, Grid]]:
+    """Tables 1, 2 and 4 to 7, those that any row of the study stands in, by the code that makes the paper's files."""
+    made = []
+    cells = list(material.cells.values())
+    for spec in tables.SPECS.values():
+        rows = _rows_with(spec, tables.choose_rows(spec, material.rows, material.config), material)
+        if not rows:
+            continue
+        both = None if spec.is_mt_bench else (spec.number, spec.sister)
+        source = tables.Source(
+            f"Regenerated (study {material.study}).",
+            tables.cells_frame(spec, cells, material.config),
+            rows,
+            material.reasons,
+            tables.published_frame(spec, material.config, both),
+        )
+        table = tables.build(spec, source, tables.columns(spec, material.config, material.names), material.names)
+        made.append((table, _table_grid(table)))
+    return made
+
+
+def _rows_with(spec: tables.Spec, rows: list[dict], material: Material) -> list[dict]:
+    """Rows that any benchmark of the table is planned for."""
+    suites = {name: entry.get("suite") for name, entry in material.names.benchmarks.items()}
+    return [row for row in rows if any(suites.get(name) == spec.suite for name in row["benchmarks"])]
+
+
+def _table_grid(table: tables.Table) -> Grid:
+    heads = [*ROW, Column("GB", "number", "nominal storage"), *(Column(heading, "score") for _, heading in table.columns)]
+    grid = Grid(f"table{table.number}", table.caption, heads, notes=table.notes, page=50)
+    for row in table.rows:
+        scheme = row.method_label if row.method == "fp16" else f"{row.method_label} {row.bits_label}"
+        size = grids.number(row.storage)
+        lead = [Value(row.model_label), Value(scheme + row.mark), Value(row.storage, size.order)]
+        grid.rows.append([*lead, *(_entry(entry) for entry in row.entries)])
+    return grid
+
+
+def _entry(entry: tables.Entry) -> Value:
+    printed = {"sub": f"printed {entry.published.text}", "subdelta": entry.published.arrow} if entry.published else {}
+    if entry.score is None:
+        note = f" [{entry.note}]" if entry.note else ""
+        return Value(entry.text + note, "", "bad" if entry.state == "failed" else "soft", **printed)
+    order = grids.number(entry.score.text).order
+    return Value(entry.score.text + entry.marks, order, entry.score.direction, delta=entry.score.arrow, **printed)
+
+
+def analysis(material: Material, name: str, caption: str, columns: dict[str, Column]) -> Grid | None:
+    """Grid of one CSV, or None when it was not given."""
+    records = material.analyses.get(name)
+    if records is None:
+        return None
+    names = material.names
+    shown = [
+        record
+        | {key: names.model(record[key]) for key in ("model",) if record.get(key)}
+        | {key: names.method(record[key]) for key in ("method", "method_b") if record.get(key)}
+        | {key: names.benchmark(record[key]) for key in ("benchmark",) if record.get(key)}
+        for record in records
+    ]
+    return grids.of_records(grids.slug(name), caption, shown, columns)
+
+
+def counts(grid: Grid) -> list[tuple[str, int]]:
+    """How often each value of a grid's first column stands there."""
+    return Counter(row[0].text for row in grid.rows).most_common()
+
+
+def cost(material: Material) -> Grid:
+    """What each row took, from its cells."""
+    groups: dict[tuple, list[dict]] = defaultdict(list)
+    for key, cell in material.cells.items():
+        groups[key[:3]].append(cell)
+    grid = Grid("cost", "Cost of evaluation by row", COST)
+    for key, cells in groups.items():
+        grid.rows.append([*_scheme(material, (*key, "")), *_cost(cells)])
+    return grid
+
+
+def _cost(cells: list[dict]) -> list[Value]:
+    costs = [cell["cost"] for cell in cells]
+    total = {name: sum(cost[name] or 0 for cost in costs) for name in costs[0] if name not in ("gpu_name", "gpu_count")}
+    gpus = sorted({f"{cost['gpu_count']} x {cost['gpu_name']}" if cost["gpu_name"] else "CPU" for cost in costs})
+    starts = {cost["load_seconds"] for cost in costs}
+    peak = max(cost["peak_gpu_bytes"] or 0 for cost in costs)
+    return [
+        grids.number(len(cells), 0),
+        grids.number(total["seconds"], 0),
+        grids.number(total["gpu_seconds"], 0),
+        Value(", ".join(gpus)),
+        grids.number(sum(start or 0 for start in starts), 0),
+        *(grids.number(total[name], 0) for name in ("requests", "tokens_in", "tokens_cached", "tokens_out")),
+        grids.size(peak or None),
+        grids.size(cells[0]["checkpoint"]["bytes"]),
+    ]
+
+
+def provenance(material: Material) -> list[Grid]:
+    """What the cells were made with: one line for each distinct set-up, package version, data set revision and warning."""
+    cells = list(material.cells.values())
+    return [grid for grid in (_setups(cells), _packages(cells), _data(cells), _warnings(material)) if grid.rows]
+
+
+def _setups(cells: list[dict]) -> Grid:
+    heads = ["Engine", "Version", "Kernel", "dtype", "GPUs", "Stack", "Protocol", "Commit", "Environment", "Host"]
+    grid = Grid("setups", "Set-ups", [*(Column(head, "choice") for head in heads), Column("Cells", "number")])
+    found: Counter = Counter()
+    for cell in cells:
+        engine, made, spent = cell["engine"], cell["provenance"], cell["cost"]
+        commit = (made["git_commit"] or "unknown")[:12] + (" + changes" if made["git_dirty"] else "")
+        gpus = f"{spent['gpu_count']} x {spent['gpu_name']}" if spent["gpu_name"] else "none"
+        known = (engine["name"], engine["version"], engine["kernel"], engine["dtype"], gpus)
+        run = (
+            cell["cell"]["stack"],
+            cell["cell"]["protocol"],
+            commit,
+            (made["environment_sha256"] or "unknown")[:12],
+            made["host"],
+        )
+        found[(*known, *run)] += 1
+    grid.rows = [[*(grids.text(part) for part in parts), grids.number(count, 0)] for parts, count in found.most_common()]
+    return grid
+
+
+def _packages(cells: list[dict]) -> Grid:
+    found = Counter(pair for cell in cells for pair in cell["provenance"]["packages"].items())
+    heads = [Column("Package"), Column("Version"), Column("Cells", "number")]
+    rows = [
+        [Value(name), grids.text(version), grids.number(count, 0)] for (name, version), count in sorted(found.items(), key=str)
+    ]
+    return Grid("packages", "Packages", heads, rows)
+
+
+def _data(cells: list[dict]) -> Grid:
+    found = Counter(pair for cell in cells for pair in cell["provenance"]["datasets"].items())
+    heads = [Column("Data set"), Column("Revision"), Column("Cells", "number")]
+    rows = [
+        [Value(name), grids.text(revision), grids.number(count, 0)] for (name, revision), count in sorted(found.items(), key=str)
+    ]
+    return Grid("datasets", "Data sets", heads, rows)
+
+
+def _warnings(material: Material) -> Grid:
+    heads = [*ROW, Column("Benchmark", "choice"), Column("Warning", "long")]
+    rows = [
+        [*_scheme(material, key), Value(material.names.benchmark(key[3]), href=page_of(key)), Value(warning)]
+        for key, cell in material.cells.items()
+        for warning in cell["warnings"]
+    ]
+    return Grid("warnings", "Warnings of the cells", heads, rows)
+
+
+def failures(material: Material) -> Grid:
+    """Every failure record with its reason."""
+    heads = [
+        *ROW,
+        Column("Benchmark", "choice"),
+        Column("Phase", "choice"),
+        Column("Reason", "long"),
+        Column("Log"),
+        Column("Time"),
+    ]
+    grid = Grid("failed-rows", "Failed rows", heads)
+    for record in material.failures:
+        key = (record["model"], record["method"], record["bits"], record["benchmark"] or "")
+        benchmark = material.names.benchmark(key[3]) if key[3] else "all"
+        rest = [Value(benchmark), Value(record["phase"]), Value(record["reason"], mark="bad")]
+        grid.rows.append([*_scheme(material, key), *rest, grids.text(record["log"]), grids.text(record["time"])])
+    return grid
+
+
+def storage_note(material: Material) -> str:
+    """How many of the cells the paper prints a value for."""
+    printed = sum(cell["published"] is not None for cell in material.cells.values())
+    return f"The paper prints a value for {printed} of these {len(material.cells)} cells."
+
+
+def mt_bench(material: Material):
+    """MT-Bench frame of the cells, categories only; empty when there are none."""
+    frame = frames.mt_bench_of(list(material.cells.values()))
+    return frame[frame["category"].isin(labels.CATEGORIES)]
