@@ -18,7 +18,6 @@ import math
 import os
 import sys
 from collections import defaultdict
-from os.path import commonprefix
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,6 +70,12 @@ def documents_of(tasks, num_fewshot, seed, manager):
     return {task: [documents[key] for key in sorted(documents)] for task, documents in found.items()}
 
 
+def common(texts):
+    """Count the characters that all texts begin with."""
+    first, last = min(texts), max(texts)
+    return next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+
+
 def varied(document, at, number):
     """Put a number at position `at` of every context of a document; the first round stays as it is."""
     if number == 0:
@@ -88,7 +93,7 @@ def requests_of(benchmark, entry, share, manager):
     chosen, sample = [], 0
     for task in tasks:
         sample += len(rounds[0][task])
-        at = [len(commonprefix([document[0][1][0] for document in one[task]])) for one in rounds]
+        at = [common([document[0][1][0] for document in one[task]]) for one in rounds]
         for place in range(each):
             number, index = divmod(place, len(rounds[0][task]))
             chosen.append(varied(rounds[number % seeds][task][index], at[number % seeds], number))

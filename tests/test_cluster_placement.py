@@ -200,3 +200,17 @@ def test_clusters_file_refuses_what_it_does_not_know(house):
 
 def test_job_is_a_value():
     assert dataclasses.replace(job("evaluate", "m", "fp16/w16a16"), phase="quantize") == job("quantize", "m", "fp16/w16a16")
+
+
+def test_engine_is_told_its_share_of_gpus_and_nodes():
+    from edge2giant.engine.settings import BY_ENGINE
+    from edge2giant.evaluate.batch import parallel_settings
+
+    assert parallel_settings("1x1") == {}
+    assert parallel_settings("4x1") == {"tensor_parallel_size": 4, "pipeline_parallel_size": 1}
+    two = parallel_settings("8x2")
+    assert two == {"tensor_parallel_size": 8, "pipeline_parallel_size": 2, "distributed_executor_backend": "ray"}
+    assert set(two) <= set(BY_ENGINE["vllm"]) and set(two) <= set(BY_ENGINE["vllm-stock"])
+    for wrong in ("8", "0x1", "8x", "ax2"):
+        with pytest.raises(UserError, match="is no GPUSxNODES"):
+            parallel_settings(wrong)

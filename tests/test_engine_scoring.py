@@ -4,7 +4,7 @@ import hashlib
 import math
 
 import pytest
-from edge2giant.engine.scoring import Answer, Ask, ContinuationTooLong, Scorer, compare
+from edge2giant.engine.scoring import Answer, Ask, ContinuationTooLongError, Scorer, compare
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -184,7 +184,7 @@ def test_answers_without_end_are_an_error():
 
 
 def test_a_continuation_longer_than_the_model_is_an_error():
-    with pytest.raises(ContinuationTooLong):
+    with pytest.raises(ContinuationTooLongError):
         Scorer([([1], [2] * 20)], max_prompt=10)
 
 

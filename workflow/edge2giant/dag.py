@@ -272,6 +272,9 @@ class Jobs:
         """The cluster whose partitions jobs are placed on."""
         return resources.cluster_of(self.house, self.config.get("cluster"))
 
+    def cluster_argument(self, wildcards) -> str:
+        return f"--cluster {self.config['cluster']}" if self.config.get("cluster") else ""
+
     def _evaluation(self, wildcards) -> resources.Job:
         study, row = self._member(wildcards)
         return resources.Job("evaluate", row, self.house.stacks[study.stack]["device"])

@@ -1,14 +1,19 @@
-"""What a study consists of: `rows` lists the lines of its tables, `show` counts its cells by model and phase.
+"""What a study consists of: `rows` lists the lines of its tables, `plan` says what it will take, by model and by row.
 
-Reads `config/` alone.
+Reads `config/` alone: no weights, no network, no results.
 """
 
 import argparse
+import csv
 import sys
 from collections import Counter
 from pathlib import Path
 
-from edge2giant import errors, grid, records
+from edge2giant import errors, grid, paths, records
+from edge2giant.cluster import resources
+from edge2giant.errors import UserError
+from edge2giant.quantize import preflight, sizes
+from edge2giant.quantize.recipe import widths
 
 
 def rows(house: grid.House, study: grid.Study) -> list[dict]:
@@ -28,8 +33,7 @@ def rows(house: grid.House, study: grid.Study) -> list[dict]:
 
 def nominal_gb(house: grid.House, row: grid.Row) -> float:
     """Parameters times weight bits over 8, in 10^9 bytes: what the paper prints as storage."""
-    weight_bits = int(row.bits.removeprefix("w").split("a")[0])
-    return house.models[row.model]["nominal_billions"] * weight_bits / 8
+    return house.models[row.model]["nominal_billions"] * widths(row.bits)[0] / 8
 
 
 def counts(study: grid.Study) -> list[dict]:
@@ -47,26 +51,95 @@ def counts(study: grid.Study) -> list[dict]:
     ]
 
 
-def table(lines: list[dict]) -> str:
-    """Lines of a plain table with a total, for a terminal."""
+def plan(house: grid.House, study: grid.Study, cluster: dict) -> list[dict]:
+    """What each row will take: environment, bytes, GPUs, cells, and what is known against it (`quantize.preflight`)."""
+    return [planned(house, study, row, cluster) for row in study.rows]
+
+
+def planned(house: grid.House, study: grid.Study, row: grid.Row, cluster: dict) -> dict:
+    """The plan of one row."""
+    identity = paths.checkpoint_identity(house, study, row)
+    device = house.stacks[study.stack]["device"]
+    places = {phase: resources.place(house, cluster, resources.Job(phase, row, device)) for phase in ("quantize", "evaluate")}
+    size = sizes.planned_bytes(house.models[row.model]["architecture"], widths(row.bits)[0])
+    verdicts = known_against(house, study, identity["scheme"], places, cluster)
+    return {
+        "model": row.model,
+        "scheme": row.scheme,
+        "environment": identity["environment"],
+        "checkpoint": paths.recipe_digest(identity),
+        "gigabytes": round(size["total"] / 1e9, 3),
+        "quantize on": placement(places["quantize"]),
+        "evaluate on": placement(places["evaluate"]),
+        "cells": len(study.benchmarks_of(row)),
+        "verdict": "; ".join(f"{v.level}: {v.reason} ({v.cure})" for v in verdicts) or "ok",
+    }
+
+
+def placement(place) -> str:
+    """GPUs of a job in words."""
+    if place is None:
+        return "CPU"
+    return f"{place.gpus} x {place.gpu}" + (f" on {place.nodes} nodes" if place.nodes > 1 else "")
+
+
+def known_against(house: grid.House, study: grid.Study, scheme: dict, places: dict, cluster: dict) -> list[preflight.Verdict]:
+    """Verdicts on making a row's checkpoint and on loading it, each on the hardware it is placed on."""
+    stack = house.stacks[study.stack]
+
+    def device(phase: str) -> str:
+        place = places[phase]
+        return f"cuda:{cluster['partitions'][place.partition]['compute_capability']}" if place else "cpu"
+
+    making = preflight.check_making(scheme, device("quantize")) if scheme["source"] == "make" else []
+    return making + preflight.check(scheme, stack["engine"], stack["engine_version"], device("evaluate"))
+
+
+def table(lines: list[dict], total: bool = False) -> str:
+    """Lines of a plain table for a terminal, with a sum of its numbers if asked."""
     heads = list(lines[0])
-    total = {head: sum(line[head] for line in lines) if head != heads[0] else "total" for head in heads}
-    widths = {head: max(len(head), *(len(str(line[head])) for line in [*lines, total])) for head in heads}
+    body = [dict(zip(heads, heads, strict=True)), *lines]
+    if total:
+        body.append({head: sum(line[head] for line in lines) if head != heads[0] else "total" for head in heads})
+    widest = {head: max(len(str(line[head])) for line in body) for head in heads}
+    return "\n".join("  ".join(f"{line[head]!s:<{widest[head]}}" for head in heads).rstrip() for line in body)
 
-    def text(line: dict) -> str:
-        return "  ".join(f"{line[head]!s:<{widths[head]}}" for head in heads).rstrip()
 
-    return "\n".join(text(line) for line in [dict(zip(heads, heads, strict=True)), *lines, total])
+def show(house: grid.House, study: grid.Study, cluster: dict, out: Path) -> None:
+    """Print the plan and write it as CSV.
+
+    Raises
+    ------
+    UserError
+        If a row cannot run as the study asks for it.
+    """
+    lines = plan(house, study, cluster)
+    with records.atomic(out) as stream:
+        writer = csv.DictWriter(stream, lines[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+    print(f"study {study.name}: {study.title} (protocol {study.protocol}, stack {study.stack})\n")
+    print(table(counts(study), total=True), table(lines), sep="\n\n")
+    disk = sum({line["checkpoint"]: line["gigabytes"] for line in lines}.values())
+    print(f"\n{len(study.cells)} cells of {len(lines)} checkpoints, {disk:,.1f} GB on disk; as CSV: {out}")
+    refused = [line for line in lines if "refused:" in line["verdict"]]
+    if refused:
+        first = refused[0]
+        raise UserError(
+            f"{len(refused)} rows cannot run on stack {study.stack}, first {first['model']}/{first['scheme']}: {first['verdict']}",
+            f"config/studies/{study.name}.yaml",
+            "change the recipe by `recipe_settings`, or take another stack",
+        )
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m edge2giant.study", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("rows", help="the lines of the study's tables, as JSON")
-    listing.add_argument("--study", required=True)
-    listing.add_argument("--out", required=True, type=Path)
-    show = commands.add_parser("show", help="cells by model and phase")
-    show.add_argument("--study", required=True)
+    for name, text in (("rows", "the lines of the study's tables, as JSON"), ("plan", "what the study takes, and what is against it")):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--study", required=True)
+        command.add_argument("--out", required=True, type=Path)
+    commands.choices["plan"].add_argument("--cluster", help="entry of config/clusters.yaml; the first if left out")
     return top
 
 
@@ -77,7 +150,7 @@ def main() -> None:
     if args.command == "rows":
         records.write_json(args.out, rows(house, study))
     else:
-        print(f"study {study.name}: {study.title}\n{table(counts(study))}\n{len(study.cells)} cells")
+        show(house, study, resources.cluster_of(house, args.cluster), args.out)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ rule build_report:
     params:
         env="workflow",
         code=JOBS.code("report"),
-        published=subpath(input.printed[0], parent=True),
+        published=f"{config['figures']}/published",
         out=subpath(output.index, parent=True),
     message:
         "Report of study {wildcards.study}: {output.index}"

@@ -70,6 +70,24 @@ rule analysis:
     localrule: True
 
 
+rule plan:
+    log:
+        f"logs/{config['study']}/plan.log",
+    localrule: True
+    conda:
+        environment_file
+    params:
+        env="workflow",
+        study=config["study"],
+        cluster=JOBS.cluster_argument,
+        out=f"{RESULTS}/{config['study']}/plan.csv",
+    message:
+        "Plan of study {params.study}"
+    shell:
+        "workflow/in-env {params.env} python -m edge2giant.study plan --study {params.study} {params.cluster}"
+        " --out {params.out} 2>&1 | tee {log}"
+
+
 rule train_miniature:
     input:
         expand("<results>/miniature/trained/{model}", model=["tiny-0.4m", "tiny-2m"]),

@@ -64,7 +64,7 @@ class Answer(NamedTuple):
     known_from: int = 0
 
 
-class ContinuationTooLong(ValueError):
+class ContinuationTooLongError(ValueError):
     """A continuation that does not fit into the model even without its context."""
 
 
@@ -216,7 +216,7 @@ class Scorer:
 
     Raises
     ------
-    ContinuationTooLong
+    ContinuationTooLongError
         A continuation alone does not fit.
 
     Examples
@@ -320,7 +320,9 @@ class Scorer:
         if cut > 0:
             self.too_long += 1
             if cut >= len(context):
-                raise ContinuationTooLong(f"a continuation of {len(continuation)} tokens does not fit a model of {max_prompt}")
+                raise ContinuationTooLongError(
+                    f"a continuation of {len(continuation)} tokens does not fit a model of {max_prompt}"
+                )
             context = context[cut:]
             key = _key(context)
         else:

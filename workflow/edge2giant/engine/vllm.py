@@ -15,7 +15,7 @@ from typing import Any
 import vllm
 from lm_eval.api.registry import register_model
 from lm_eval.models.vllm_causallms import VLLM
-from vllm import SamplingParams, TokensPrompt
+from vllm import EngineArgs, SamplingParams, TokensPrompt
 
 from edge2giant.engine.counters import Meter
 from edge2giant.engine.rows import array_rows, read_next, read_rows
@@ -39,7 +39,10 @@ class StockVLLM(VLLM):
         self.meter = Meter()
         self.settings: dict[str, Any] = {}
         self._maybe_cut: set[tuple[int, ...]] = set()
-        kwargs.setdefault("worker_extension_cls", PROBE)
+        # older vLLMs (the stack paper2024) cannot be asked what their workers hold
+        self._probed = "worker_extension_cls" in getattr(EngineArgs, "__dataclass_fields__", {})
+        if self._probed:
+            kwargs.setdefault("worker_extension_cls", PROBE)
         super().__init__(pretrained, **kwargs)
 
     @classmethod
@@ -74,11 +77,14 @@ class StockVLLM(VLLM):
 
     def take_usage(self) -> dict[str, Any]:
         """Give the counts since the last call."""
-        return self.meter.close(sum(self.model.collective_rpc("edge2giant_peak_bytes")))
+        return self.meter.close(sum(self._ask_workers("edge2giant_peak_bytes")))
 
     def memory(self) -> list[dict[str, int]]:
         """Give the bytes of weights and key-value cache that each worker holds."""
-        return self.model.collective_rpc("edge2giant_memory")
+        return self._ask_workers("edge2giant_memory")
+
+    def _ask_workers(self, question: str) -> list:
+        return self.model.collective_rpc(question) if self._probed else []
 
     def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Score continuations; see lm-eval."""
@@ -135,10 +141,11 @@ class StockVLLM(VLLM):
     def _kernel(self) -> str:
         """Say what multiplies, on all workers together, e.g. ``fp8: 112 Fp8LinearMethod / ...``."""
         held: Counter[str] = Counter()
-        for one in self.model.collective_rpc("edge2giant_kernels"):
+        for one in self._ask_workers("edge2giant_kernels"):
             held.update(one)
         quantization = self.model.llm_engine.vllm_config.model_config.quantization or "none"
-        return f"{quantization}: " + ", ".join(f"{count} {name}" for name, count in sorted(held.items()))
+        layers = ", ".join(f"{count} {name}" for name, count in sorted(held.items()))
+        return f"{quantization}: {layers or 'not known'}"
 
 
 @register_model("edge2giant-vllm")

@@ -145,7 +145,9 @@ def engine_settings(settings: dict) -> dict:
 
 
 def parallel_settings(parallel: str) -> dict:
-    """What the engine is told about its GPUs: `8x2` is 8 that share each layer, on each of 2 nodes. Where a job runs is no part of its identity.
+    """What the engine is told about its GPUs: `8x2` is 8 that share each layer, on each of 2 nodes.
+
+    Where a job runs is no part of what its answers are known by.
 
     Raises
     ------

@@ -46,6 +46,8 @@ class Value:
         Second, smaller line.
     delta, subdelta : str
         Differences beside the two lines, in a column `score`.
+    hidden : str
+        What a link says further to who cannot see where it stands.
     """
 
     text: str
@@ -55,11 +57,13 @@ class Value:
     sub: str = ""
     delta: str = ""
     subdelta: str = ""
+    hidden: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
-    """Heading of a column; `kind` is `text`, `long`, `number`, `count`, `score` (number with difference) or `choice` (filtered by a list of its values)."""
+    """Heading of a column; `kind` is `text`, `long`, `number`, `count`, `score` (number with
+    difference), `choice` (filtered by a list of its values) or `link`."""
 
     name: str
     kind: str = "text"

@@ -72,21 +72,22 @@ SCORES = [
     Column("against FP16", "number"),
     Column("printed", "number"),
     Column("against printed", "number"),
-    Column("Questions", "number"),
+    Column("Questions", "count"),
     Column("Seconds", "number"),
-    Column("Warnings", "number"),
+    Column("Warnings", "count"),
+    Column("Page", "link"),
 ]
 COST = [
     *ROW,
-    Column("Cells", "number"),
+    Column("Cells", "count"),
     Column("Seconds", "number"),
     Column("GPU seconds", "number"),
     Column("GPUs", "choice"),
     Column("Engine start (s)", "number", "counted once for cells that share a start"),
-    Column("Requests", "number"),
-    Column("Tokens in", "number"),
+    Column("Requests", "count"),
+    Column("Tokens in", "count"),
     Column("from cache", "number", "tokens in that the prefix cache served"),
-    Column("Tokens out", "number"),
+    Column("Tokens out", "count"),
     Column("Peak GPU (GB)", "number"),
     Column("Checkpoint (GB)", "number"),
 ]
@@ -106,7 +107,7 @@ def scores(material: Material) -> Grid:
         grid.rows.append(
             [
                 *_scheme(material, key),
-                Value(name, href=page_of(key)),
+                Value(name),
                 grids.number(cell["score"]),
                 grids.number(cell["stderr"]),
                 grids.number(material.against_fp16(key), signed=True),
@@ -115,6 +116,7 @@ def scores(material: Material) -> Grid:
                 grids.number(cell["n"], 0),
                 grids.number(cell["cost"]["seconds"], 1),
                 grids.number(len(cell["warnings"]), 0),
+                Value("open", href=page_of(key), hidden="/".join(key)),
             ]
         )
     return grid
@@ -225,7 +227,7 @@ def provenance(material: Material) -> list[Grid]:
 
 def _setups(cells: list[dict]) -> Grid:
     heads = ["Engine", "Version", "Kernel", "dtype", "GPUs", "Stack", "Protocol", "Commit", "Environment", "Host"]
-    grid = Grid("setups", "Set-ups", [*(Column(head, "choice") for head in heads), Column("Cells", "number")])
+    grid = Grid("setups", "Set-ups", [*(Column(head, "choice") for head in heads), Column("Cells", "count")])
     found: Counter = Counter()
     for cell in cells:
         engine, made, spent = cell["engine"], cell["provenance"], cell["cost"]
@@ -246,7 +248,7 @@ def _setups(cells: list[dict]) -> Grid:
 
 def _packages(cells: list[dict]) -> Grid:
     found = Counter(pair for cell in cells for pair in cell["provenance"]["packages"].items())
-    heads = [Column("Package"), Column("Version"), Column("Cells", "number")]
+    heads = [Column("Package"), Column("Version"), Column("Cells", "count")]
     rows = [
         [Value(name), grids.text(version), grids.number(count, 0)] for (name, version), count in sorted(found.items(), key=str)
     ]
@@ -255,7 +257,7 @@ def _packages(cells: list[dict]) -> Grid:
 
 def _data(cells: list[dict]) -> Grid:
     found = Counter(pair for cell in cells for pair in cell["provenance"]["datasets"].items())
-    heads = [Column("Data set"), Column("Revision"), Column("Cells", "number")]
+    heads = [Column("Data set"), Column("Revision"), Column("Cells", "count")]
     rows = [
         [Value(name), grids.text(revision), grids.number(count, 0)] for (name, revision), count in sorted(found.items(), key=str)
     ]
@@ -263,9 +265,9 @@ def _data(cells: list[dict]) -> Grid:
 
 
 def _warnings(material: Material) -> Grid:
-    heads = [*ROW, Column("Benchmark", "choice"), Column("Warning", "long")]
+    heads = [*ROW, Column("Benchmark", "choice"), Column("Warning", "long"), Column("Page", "link")]
     rows = [
-        [*_scheme(material, key), Value(material.names.benchmark(key[3]), href=page_of(key)), Value(warning)]
+        [*_scheme(material, key), Value(material.names.benchmark(key[3])), Value(warning), Value("open", href=page_of(key), hidden="/".join(key))]
         for key, cell in material.cells.items()
         for warning in cell["warnings"]
     ]
