@@ -11,7 +11,7 @@ SNAKEMAKE := .venv/bin/snakemake
 # uv does not read pip's configuration; a local folder of wheels named there holds for both.
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: help setup envs demo published test test-all lint resume faults clean
+.PHONY: help setup envs demo published test test-all lint resume faults bench clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,16 @@ resume: .venv/.ready ## after a crash of Snakemake: settle its orphaned jobs, ta
 faults: .venv/.ready ## what a cluster can do to a run, done on a real SLURM on this machine (Debian or Ubuntu, as root)
 	@command -v sbatch >/dev/null && command -v munged >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; }
 	@.venv/bin/python -m pytest --all tests/test_faults.py tests/test_faults_smoke.py tests/test_cluster_nodes.py tests/test_slurm_requests.py
+
+DATASETS ?= results/store/miniature/datasets
+BENCH_MODEL ?= tiny
+BENCH_SETTINGS ?= {"dtype": "float32", "enforce_eager": true, "block_size": 32}
+
+bench: .venvs/cpu/vllm/.ready ## stock lm-eval against this engine, ratios in one run: make bench DATASETS=... (GPU: docs/performance.md)
+	@mkdir -p results/bench
+	@workflow/in-env cpu/vllm python bench/requests_of_tasks.py --data $(DATASETS) --share 0.02 --out results/bench/requests.json.gz
+	@workflow/in-env cpu/vllm python bench/random_model.py --requests results/bench/requests.json.gz --architecture $(BENCH_MODEL) --dtype float32 --max-length 4096 --out results/bench/$(BENCH_MODEL)
+	@workflow/in-env cpu/vllm python bench/scoring.py --model results/bench/$(BENCH_MODEL) --requests results/bench/requests.json.gz --limit 5 --settings '$(BENCH_SETTINGS)' --out results/bench/scoring.json
 
 clean: ## remove results and figures (not the environments)
 	@rm -rf results/* paper_figures/* logs .snakemake

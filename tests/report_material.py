@@ -9,7 +9,8 @@ from edge2giant import grid, records, study
 from edge2giant.paper import frames
 from factories import make_cell, make_failure
 
-HOSTILE = """<script>window.pwned=1</script><img src=x onerror="window.pwned=2">"'`--><svg/onload=window.pwned=3>{{7*7}} </script><!--"""
+HOSTILE = """<script>window.pwned=1</script><img src=x onerror="window.pwned=2">"'`-->"""
+HOSTILE += "<svg/onload=window.pwned=3>{{7*7}} </script><!--"
 COLUMNS = ["task", "metric", "doc_id", "doc_hash", "target_hash", "prompt_hash", "prediction", "correct", "value", "weight"]
 
 
@@ -53,8 +54,9 @@ def statistics(folder: Path, paths: list[str]) -> str:
         {
             **{name: c["cell"][name] for name in ("study", "model", "suite", "benchmark")},
             "method_a": "fp16", "bits_a": "w16a16", "method_b": c["cell"]["method"], "bits_b": c["cell"]["bits"],
-            "score_a": (a := base[c["cell"]["model"], c["cell"]["benchmark"]]), "score_b": c["score"], "difference": c["score"] - a,
-            "low": c["score"] - a - 1, "high": c["score"] - a + 1, "p_value": 0.0312, "p_holm": 1.0, "p_bh": 0.00001234, "test": "exact McNemar",
+            "score_a": (a := base[c["cell"]["model"], c["cell"]["benchmark"]]), "score_b": c["score"],
+            "difference": c["score"] - a, "test": "exact McNemar",
+            "low": c["score"] - a - 1, "high": c["score"] - a + 1, "p_value": 0.0312, "p_holm": 1.0, "p_bh": 0.00001234,
             "questions": 1172, "a_right_b_wrong": 40, "a_wrong_b_right": 20, "agreement": 0.91, "recovery": 98.0, "warnings": "",
         }
         for c in read if c["cell"]["method"] != "fp16"

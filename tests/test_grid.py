@@ -46,7 +46,7 @@ def test_parameters_follow_from_the_architecture(house):
             "unknown protocol 'papr'; choose one of: leaderboard, paper",
         ),
         ("studies/paper.yaml", "  llama-2-7b-chat:", "  llama-2-8b-chat:", "unknown model 'llama-2-8b-chat'"),
-        ("studies/paper.yaml", "gptq-autogptq/w4a16", "gptq/w4a16", "unknown method 'gptq'"),
+        ("studies/paper.yaml", "[fp16/w16a16, gptq-autogptq/w4a16", "[fp16/w16a16, gptq/w4a16", "unknown method 'gptq'"),
         ("studies/paper.yaml", "awq/w4a16", "awq/w3a16", "unknown width of awq 'w3a16'"),
         ("studies/paper.yaml", "musr, mt_bench", "musr, musr", "has non-unique elements"),
         (

@@ -25,7 +25,7 @@ def test_a_record_reads_back_as_written(tmp_path):
 
 
 def test_a_record_that_does_not_fit_is_not_written(tmp_path):
-    with pytest.raises(UserError, match="not written.*failure: top level.*reason"):
+    with pytest.raises(UserError, match=r"not written.*failure: top level.*reason"):
         records.write_json(tmp_path / "f.json", {k: v for k, v in FAILURE.items() if k != "reason"}, "failure")
     assert list(tmp_path.iterdir()) == []
 

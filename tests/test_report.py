@@ -152,10 +152,8 @@ def test_a_cell_page_counts_flips_against_fp16(tmp_path):
         "".join(Elements((tmp_path / "out/cells/mini-2m/awq/w4a16/arc_challenge.html").read_text(encoding="utf-8")).text).split()
     )
     assert "3 of 8 outcomes are others than under FP16: 2 lost, 1 gained, 0 with another value. All 8 are shown." in text
-    assert (
-        "snakemake --cores all --config study=miniature batch=benchmark -- results/miniature/cells/mini-2m/awq/w4a16/arc_challenge.json"
-        in text
-    )
+    asked = "results/miniature/cells/mini-2m/awq/w4a16/arc_challenge.json"
+    assert f"snakemake --cores all --config study=miniature batch=benchmark -- {asked}" in text
 
 
 def test_answers_to_other_questions_are_not_paired(tmp_path):
@@ -189,6 +187,16 @@ def test_states_of_cells_are_told_apart(tmp_path):
     assert overview.states(material) == {"made": 1, "not run": 2, "failed": 1}
     assert material.state(("mini-2m", "awq", "w4a16", "mmlu")) == "not planned"
     assert "out of memory" in site.index(material)
+
+
+def test_made_up_questions_are_named_on_every_page(tmp_path):
+    cells = write_records(tmp_path / "in", [make_cell()])
+    assert gather.MADE_UP in "".join(Elements(build(tmp_path / "out", "miniature", cells)).text)
+    (page,) = (tmp_path / "out/cells").rglob("*.html")
+    assert gather.MADE_UP in "".join(Elements(page.read_text(encoding="utf-8")).text)
+    real = write_records(tmp_path / "in", [make_cell(study="paper")])
+    text = build(tmp_path / "real", "paper", real, "--note", "a < b")
+    assert gather.MADE_UP not in "".join(Elements(text).text) and "a &lt; b" in text
 
 
 def test_no_cell_at_all_is_still_a_report(tmp_path):

@@ -30,7 +30,8 @@ nodes=$("$python" "$here/declare.py" "$cluster" "$folder")
 chmod 711 "$folder/munge"
 (umask 377 && head -c 1024 /dev/urandom >"$folder/munge/key")
 
-export SLURM_CONF=$folder/slurm.conf
+# The wrappers of another cluster may stand first on PATH.
+export SLURM_CONF=$folder/slurm.conf PATH=$folder/bin:$PATH
 munged --force --key-file="$folder/munge/key" --socket="$folder/munge/socket" --seed-file="$folder/munge/seed" \
   --pid-file="$folder/pid/munged.pid" --log-file="$folder/log/munged.log"
 slurmctld

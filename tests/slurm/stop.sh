@@ -4,7 +4,8 @@
 set -uo pipefail
 folder=${1:-${SLURM_REHEARSAL:-/tmp/edge2giant-slurm}}
 [ -d "$folder/pid" ] || exit 0
-export SLURM_CONF=$folder/slurm.conf
+# The wrappers of another cluster may stand first on PATH.
+export SLURM_CONF=$folder/slurm.conf PATH=$folder/bin:$PATH
 
 runs() { # program pid
   local program

@@ -1,7 +1,7 @@
 """What the rules ask of the config: inputs, parameters and resources of a job by its wildcards.
 
-Each public method takes Snakemake's wildcards (any object with the named attributes) and returns paths or values. Nothing here reads
-results, so a dry run needs none.
+Each public method takes Snakemake's wildcards (any object with the named attributes) and returns paths or values. Nothing here
+reads results, so a dry run needs none.
 """
 
 from functools import cached_property

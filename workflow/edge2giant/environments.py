@@ -1,4 +1,4 @@
-"""Environments without conda: the pins of `envs/<stack>/<name>.yaml` installed as the virtual environment `.venvs/<stack>/<name>`.
+"""Environments without conda: the pins of `envs/<stack>/<name>.yaml` as the virtual environment `.venvs/<stack>/<name>`.
 
 Reads the YAML that conda reads too, so there is one source of pins. A script `<name>.post-deploy.sh` beside it is run inside the
 finished environment, as Snakemake does for conda. Writes `.venvs` alone.

@@ -1,4 +1,4 @@
-"""What a study consists of: `rows` lists the lines of its tables, `plan` says what it will take, by model and by row.
+"""What a study consists of: `rows` lists the lines of its tables, `show` counts its cells, `plan` says what it will take.
 
 Reads `config/` alone: no weights, no network, no results.
 """
@@ -125,8 +125,9 @@ def show(house: grid.House, study: grid.Study, cluster: dict, out: Path) -> None
     refused = [line for line in lines if "refused:" in line["verdict"]]
     if refused:
         first = refused[0]
+        name = f"{first['model']}/{first['scheme']}"
         raise UserError(
-            f"{len(refused)} rows cannot run on stack {study.stack}, first {first['model']}/{first['scheme']}: {first['verdict']}",
+            f"{len(refused)} rows cannot run on stack {study.stack}, first {name}: {first['verdict']}",
             f"config/studies/{study.name}.yaml",
             "change the recipe by `recipe_settings`, or take another stack",
         )
@@ -135,10 +136,15 @@ def show(house: grid.House, study: grid.Study, cluster: dict, out: Path) -> None
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m edge2giant.study", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
-    for name, text in (("rows", "the lines of the study's tables, as JSON"), ("plan", "what the study takes, and what is against it")):
+    for name, text in (
+        ("rows", "the lines of the study's tables, as JSON"),
+        ("plan", "what the study takes, and what is against it"),
+    ):
         command = commands.add_parser(name, help=text)
         command.add_argument("--study", required=True)
         command.add_argument("--out", required=True, type=Path)
+    counting = commands.add_parser("show", help="its cells by model")
+    counting.add_argument("--study", required=True)
     commands.choices["plan"].add_argument("--cluster", help="entry of config/clusters.yaml; the first if left out")
     return top
 
@@ -149,6 +155,8 @@ def main() -> None:
     study = house.study(args.study)
     if args.command == "rows":
         records.write_json(args.out, rows(house, study))
+    elif args.command == "show":
+        print(f"study {study.name}: {study.title}\n{table(counts(study), total=True)}\n{len(study.cells)} cells")
     else:
         show(house, study, resources.cluster_of(house, args.cluster), args.out)
 

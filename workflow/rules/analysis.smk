@@ -3,7 +3,13 @@
 
 rule audit_published:
     input:
-        multiext("config/published/", "scores.csv", "mt_bench.csv", "grids.yaml", "benchmarks.csv"),
+        multiext(
+            "config/published/",
+            "scores.csv",
+            "mt_bench.csv",
+            "grids.yaml",
+            "benchmarks.csv",
+        ),
         "config/models.yaml",
         "config/benchmarks.yaml",
     output:
@@ -68,7 +74,9 @@ rule judge_published_claims:
 rule judge_claims:
     input:
         cells=JOBS.all_cells,
-        published=multiext("config/published/", "claims.yaml", "scores.csv", "mt_bench.csv"),
+        published=multiext(
+            "config/published/", "claims.yaml", "scores.csv", "mt_bench.csv"
+        ),
     output:
         html=report(
             "<figures>/{study}/claims.html",

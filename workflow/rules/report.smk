@@ -22,13 +22,12 @@ rule build_report:
     params:
         env="workflow",
         code=JOBS.code("report"),
-        published=f"{config['figures']}/published",
         out=subpath(output.index, parent=True),
     message:
         "Report of study {wildcards.study}: {output.index}"
     shell:
         "workflow/in-env {params.env} python -m edge2giant.report build --study {wildcards.study} --cells {input.cells}"
-        " --rows {input.rows} --published {params.published} --comparison {input.comparison}"
+        " --rows {input.rows} --published $(dirname {input.printed[0]}) --comparison {input.comparison}"
         " --statistics {input.statistics} --claims {input.claims} --out {params.out} >{log} 2>&1"
 
 

@@ -130,7 +130,7 @@ def _plain(make: Callable, config: str, sizes: dict[str, tuple[str, int]], rng: 
 
 
 def _arc(rng: random.Random) -> Splits:
-    sizes = {"train": ("shots", 40), "validation": ("shots", 30), "test": ("test", 60)}
+    sizes = {"train": ("shots", 40), "validation": ("shots", 30), "test": ("test", 40)}
     rows = _plain(questions.arc_challenge, "ARC-Challenge", sizes, rng)
     return _numbered(rows, "id", lambda split, i: f"miniature_{split}_{i}")
 
@@ -146,7 +146,7 @@ def _hellaswag(rng: random.Random) -> Splits:
 
 
 def _truthfulqa(rng: random.Random) -> Splits:
-    return _plain(questions.truthfulqa, "multiple_choice", {"validation": ("test", 60)}, rng)
+    return _plain(questions.truthfulqa, "multiple_choice", {"validation": ("test", 40)}, rng)
 
 
 def _winogrande(rng: random.Random) -> Splits:
@@ -161,7 +161,7 @@ def _gsm8k(rng: random.Random) -> Splits:
 def _mmlu(rng: random.Random) -> Splits:
     rows: Splits = {}
     for subject, make in questions.generators()["mmlu"]:
-        rows |= _plain(make, subject, {"dev": ("shots", 5), "test": ("test", 3)}, rng)
+        rows |= _plain(make, subject, {"dev": ("shots", 5), "test": ("test", 2)}, rng)
     return rows
 
 
@@ -176,7 +176,7 @@ def _mmlu_pro(rng: random.Random) -> Splits:
 
 
 def _bbh(rng: random.Random) -> Splits:
-    return {(name, "test"): take(make, "test", 4, rng) for name, make in bbh.SUBTASKS.items()}
+    return {(name, "test"): take(make, "test", 2, rng) for name, make in bbh.SUBTASKS.items()}
 
 
 def _gpqa(rng: random.Random) -> Splits:
@@ -197,7 +197,7 @@ def _ifeval(rng: random.Random) -> Splits:
 def _math(rng: random.Random) -> Splits:
     rows: Splits = {}
     for subject in questions.MATH_SUBJECTS:
-        for split, pool, hard, easy in (("train", "shots", 4, 1), ("test", "test", 7, 1)):
+        for split, pool, hard, easy in (("train", "shots", 4, 1), ("test", "test", 2, 1)):
             drawn = take(lambda r, s=subject: questions.math_lvl5(s, 5, r), pool, hard + easy, rng)
             for row in drawn[hard:]:
                 row["level"] = "Level 1"

@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
         ("audit", "audit; default: the one in --published"),
     ):
         build.add_argument(f"--{name}", metavar="CSV", help=what)
+    build.add_argument("--note", metavar="TEXT", help="what a reader must know before all else, shown on top")
     build.add_argument(
         "--samples",
         type=int,
@@ -57,7 +58,7 @@ def build(options: argparse.Namespace) -> None:
         raise errors.UserError("cannot be negative", "--samples", "give 0 or more")
     analyses = {name: getattr(options, name) for name in ("statistics", "comparison", "claims", "audit")}
     material = gather.read(
-        options.study, options.cells, options.failures, options.rows, options.published, options.config, **analyses
+        options.study, options.cells, options.failures, options.rows, options.published, options.config, options.note, **analyses
     )  # fmt: skip
     pages = site.write(material, options.out, options.samples)
     print(f"{pages[0]}: {pages[0].stat().st_size / 1e6:.1f} MB, {len(pages) - 1} pages of cells")

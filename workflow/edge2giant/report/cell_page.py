@@ -27,8 +27,8 @@ PARTS = [
     Column("against FP16", "number"),
 ]
 CONFIDENTIAL = (
-    "The authors of this benchmark ask that its questions and answers be shown nowhere in the open. This page therefore holds neither,"
-    " nor the choices of the model: only which questions turned right or wrong."
+    "The authors of this benchmark ask that its questions and answers be shown nowhere in the open. This page therefore holds"
+    " neither, nor the choices of the model: only which questions turned right or wrong."
 )
 
 

@@ -12,6 +12,10 @@ from edge2giant.errors import UserError
 from edge2giant.paper import frames, inputs, labels, tables
 
 Key = tuple[str, str, str, str]
+MADE_UP = (
+    "The questions of this study are made up, and its models are tiny: it shows that the machinery works. Its scores say"
+    " nothing about real models, and where a benchmark bears a known name, these are not that benchmark's questions."
+)
 
 
 @dataclass
@@ -36,6 +40,8 @@ class Material:
         Failure records.
     analyses : dict
         `comparison`, `statistics`, `audit`, `claims` and `printed claims` to their CSV records; absent when there are none.
+    notes : list of str
+        What stands on top of the first page.
     """
 
     study: str
@@ -47,6 +53,7 @@ class Material:
     rows: list[dict] = field(default_factory=list)
     failures: list[dict] = field(default_factory=list)
     analyses: dict[str, list[dict]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def benchmarks(self) -> list[str]:
@@ -162,12 +169,14 @@ def _rows(path: str | None, cells: dict[Key, dict]) -> list[dict]:
     return rows
 
 
-def _title(study: str, config: str) -> str:
+def _entry(study: str, config: str) -> dict:
+    """The study's config file, or nothing where there is none."""
     path = Path(config) / "studies" / f"{study}.yaml"
     try:
-        return str((yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("title", ""))
-    except (OSError, AttributeError, yaml.YAMLError):
-        return ""
+        entry = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return {}
+    return entry if isinstance(entry, dict) else {}
 
 
 def _cells(study: str, paths: Iterable[str]) -> tuple[dict[Key, dict], dict[Key, Path]]:
@@ -195,6 +204,7 @@ def read(
     rows: str | None = None,
     published: str | None = None,
     config: str = "config",
+    note: str | None = None,
     **analyses: str | None,
 ) -> Material:
     """Read what a report needs.
@@ -210,6 +220,8 @@ def read(
         Folder with the audit and the claims of the printed numbers.
     config : path
         The project's config folder.
+    note : str, optional
+        What a reader must know before all else.
     **analyses
         CSV files: comparison, statistics, claims, audit.
 
@@ -219,7 +231,10 @@ def read(
         If anything cannot be read, or a cell is of another study.
     """
     found, paths = _cells(study, cells)
-    material = Material(study, _title(study, config), str(config), labels.load(config), found, paths)
+    entry = _entry(study, config)
+    material = Material(study, str(entry.get("title", "")), str(config), labels.load(config), found, paths)
+    material.notes = [note] if note else []
+    material.notes += [MADE_UP] if entry.get("source", "hub") != "hub" else []
     material.rows = _rows(rows, found)
     material.failures = [records.read_json(path, "failure") for path in files(failures)]
     material.analyses = _analyses(analyses, published)

@@ -1,7 +1,7 @@
 """The table library of the pages: DataTables as the package `itables` ships it, turned into one inline script.
 
-`itables` carries a bundle of DataTables, its extensions and jQuery as an ECMAScript module. A page that is opened from a disk cannot import
-a module from another file, so the module's export clause is replaced by a global and the whole is wrapped in a function.
+`itables` carries a bundle of DataTables, its extensions and jQuery as an ECMAScript module. A page that is opened from a disk
+cannot import a module from another file, so its export clause is replaced by a global and all of it is wrapped in a function.
 """
 
 import base64

@@ -267,7 +267,12 @@ def _data(cells: list[dict]) -> Grid:
 def _warnings(material: Material) -> Grid:
     heads = [*ROW, Column("Benchmark", "choice"), Column("Warning", "long"), Column("Page", "link")]
     rows = [
-        [*_scheme(material, key), Value(material.names.benchmark(key[3])), Value(warning), Value("open", href=page_of(key), hidden="/".join(key))]
+        [
+            *_scheme(material, key),
+            Value(material.names.benchmark(key[3])),
+            Value(warning),
+            Value("open", href=page_of(key), hidden="/".join(key)),
+        ]
         for key, cell in material.cells.items()
         for warning in cell["warnings"]
     ]

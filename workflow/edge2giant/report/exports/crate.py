@@ -1,4 +1,4 @@
-"""The run as a Research Object Crate: cells, what made them, and the exports beside them (RO-Crate 1.1, Process Run Crate profile)."""
+"""The run as an RO-Crate (1.1, Process Run Crate profile): cells, what made them, and the exports beside them."""
 
 from collections import Counter
 from pathlib import Path
@@ -67,13 +67,14 @@ def _cell_file(crate: ROCrate, record: dict, path: Path):
 def _action(crate: ROCrate, record: dict, instruments: list, objects: list, result) -> None:
     cell, made = record["cell"], record["provenance"]
     place = f"{cell['model']}/{cell['method']}/{cell['bits']}/{cell['benchmark']}"
+    changed = ", changed tree" if made["git_dirty"] else ""
     properties = {
         "@type": "CreateAction",
         "name": f"evaluation of {place}",
         "startTime": made["started"],
         "endTime": made["finished"],
         "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
-        "description": f"fingerprint {made['fingerprint']}, commit {made['git_commit'] or 'unknown'}{', changed tree' if made['git_dirty'] else ''}",
+        "description": f"fingerprint {made['fingerprint']}, commit {made['git_commit'] or 'unknown'}{changed}",
     }
     action = crate.add(ContextEntity(crate, f"#evaluation/{place}", properties))
     action["instrument"], action["object"], action["result"] = instruments, objects, [result]

@@ -1,7 +1,7 @@
 """Scores of a checkpoint as a record of Every Eval Ever (EvalEval Coalition), schema version 0.2.1.
 
-One file for each model under one scheme, its benchmarks as `evaluation_results`. The name of the file is a UUID of the cells' fingerprints,
-so that the same cells are the same file.
+One file for each model under one scheme, its benchmarks as `evaluation_results`. The name of the file is a UUID of the cells'
+fingerprints, so that the same cells are the same file.
 """
 
 import json
@@ -108,7 +108,7 @@ def record_of(house: grid.House, row: list[dict]) -> dict:
 
     Notes
     -----
-    `retrieved_timestamp` is when the last of the cells was finished, not when this was called: the same cells give the same bytes.
+    `retrieved_timestamp` is when the last of the cells was finished, not when this was called: the same cells, the same bytes.
     """
     row = sorted(row, key=lambda one: one["cell"]["benchmark"])
     cell, made = row[0]["cell"], [one["provenance"] for one in row]

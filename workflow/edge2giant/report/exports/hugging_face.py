@@ -21,7 +21,7 @@ def is_real(house: grid.House, record: dict) -> bool:
 
 
 def dataset_of(house: grid.House, record: dict) -> tuple[str, str, str]:
-    """Id of a cell's questions, what to call them, and the revision that the config asks for (for made-up ones: what was read)."""
+    """Id of a cell's questions, what to call them, and the revision that the config asks for (made-up ones: what was read)."""
     benchmark = record["cell"]["benchmark"]
     entry = house.benchmarks[benchmark]
     if is_real(house, record):
