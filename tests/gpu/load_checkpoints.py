@@ -31,7 +31,7 @@ def main() -> int:
     options.add_argument("checkpoints", type=Path, nargs="+")
     options.add_argument("--out", type=Path, required=True)
     options.add_argument("--settings", type=json.loads, default={}, help="settings of the engine that differ, as JSON")
-    options.add_argument("--seconds", type=int, default=150, help="for one checkpoint at most")
+    options.add_argument("--seconds", type=int, default=300, help="for one checkpoint at most; the first load compiles kernels")
     asked = options.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     record = {"settings": SETTINGS | asked.settings, "machine": machine(), "loads": []}
