@@ -1,6 +1,14 @@
 """Which tests run where: `--toolkit NAME` selects those that need that environment, without it only those that need none."""
 
+import contextlib
+
 import pytest
+
+with contextlib.suppress(ImportError):  # the toolkits' environments do without
+    import hypothesis
+
+    hypothesis.settings.register_profile("busy", deadline=None)
+    hypothesis.settings.load_profile("busy")
 
 
 def pytest_addoption(parser):

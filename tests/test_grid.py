@@ -105,3 +105,9 @@ def test_rows_that_resolve_alike_share_a_checkpoint(house):
 
 def test_nominal_storage_is_the_printed_one(house):
     assert study.nominal_gb(house, grid.Row("llama-3.1-405b-it", "awq", "w4a16")) == 202.5
+
+
+def test_prompts_are_as_long_as_protocol_and_model_allow(house):
+    paper = house.study("paper")
+    limits = {row.model: house.evaluation(paper, row, "mmlu")["max_model_len"] for row in paper.rows}
+    assert (limits["llama-2-7b-chat"], limits["gemma-7b-it"], limits["llama-3.1-8b-it"]) == (4096, 8192, 16384)

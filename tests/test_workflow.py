@@ -146,3 +146,14 @@ def test_rows_are_those_of_the_printed_tables():
     assert len(paper.cells) == 636
     order = list(dict.fromkeys(line["model"] for line in lines))
     assert list(dict.fromkeys(row.model for row in paper.rows)) == order
+
+
+def test_a_study_may_take_published_checkpoints(clone):
+    text = (ROOT / "config/studies/paper.yaml").read_text()
+    text = text.replace("benchmarks: [arc", "checkpoints: {fp8/w8a8: published}\nbenchmarks: [arc", 1)
+    path = clone / "config/studies/downloaded.yaml"
+    path.write_text(text)
+    planned = jobs(plan("results/downloaded/cells/llama-3.1-8b-it/fp8/w8a8/mmlu.json", cwd=clone))
+    path.unlink()
+    assert planned["acquire_published"] == 1
+    assert planned["acquire_calibration"] == 0

@@ -105,11 +105,15 @@ class Jobs:
         return self.identities[wildcards.digest]
 
     def model_of_checkpoint(self, wildcards) -> dict[str, str]:
-        source = self.identity(wildcards)["source"]
-        return {
-            "model": paths.model(source, wildcards.model),
-            "lock": paths.model_lock(source, wildcards.model),
-        }
+        identity = self.identity(wildcards)
+        source, published = identity["source"], identity["scheme"]["published"]
+        found = {"model": paths.model(source, wildcards.model), "lock": paths.model_lock(source, wildcards.model)}
+        return found | ({"published": f"<results>/store/hub/published/{published['repo']}"} if published else {})
+
+    def published_argument(self, wildcards) -> str:
+        """The checkpoint on the hub that a scheme takes instead of making one."""
+        folder = self.model_of_checkpoint(wildcards).get("published")
+        return f"--published {folder}".replace("<results>", self.config["results"]) if folder else ""
 
     def scheme(self, wildcards) -> str:
         """The resolved scheme as JSON, for the command line."""

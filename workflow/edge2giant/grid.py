@@ -175,6 +175,7 @@ class House:
             "engine": stack["engine"],
             "engine_settings": stack["engine_settings"] | study.engine_settings | code,
             "dtype": protocol["dtype"],
+            "max_model_len": min(protocol["max_model_len"], self.models[row.model]["architecture"]["max_position_embeddings"]),
             "seeds": protocol["seeds"],
             "bos": needs_bos(protocol["bos"], self.models[row.model]["repo"]),
             "limit": study.limit,

@@ -22,9 +22,11 @@ rule quantize:
         scheme=JOBS.scheme,
         texts=JOBS.text_arguments,
         base=JOBS.base_model,
+        published=JOBS.published_argument,
     message:
         "Quantizing {wildcards.model} by {wildcards.method} to {wildcards.bits}"
     shell:
         "workflow/with-gpus {resources.gpu} workflow/in-env {params.env} python -m edge2giant.quantize run"
         " --model {input.model} --scheme-json {params.scheme:q} {params.texts} {params.base}"
+        " {params.published}"
         " --lock {input.lock} --out {output} >{log} 2>&1"

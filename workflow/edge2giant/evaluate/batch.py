@@ -58,11 +58,11 @@ def engine_versions(name: str) -> dict[str, str]:
 def identity(batch: Batch, benchmark: str, checkpoint: dict) -> dict:
     """Everything that a benchmark's answers depend on; its digest is the fingerprint of the journal entry."""
     settings = batch.settings(benchmark)
-    lock_path = batch.dataset_lock(benchmark)
+    locks = [batch.dataset_lock(benchmark), *([batch.store / "nltk.lock.json"] if benchmark == "ifeval" else [])]
     return {
         "result_version": RESULT_VERSION,
         "checkpoint": checkpoint["digest"],
-        "dataset": store.check(lock_path, lock_path.parent)["revision"],
+        "dataset": [store.check(lock, lock.parent)["revision"] for lock in locks],
         "versions": engine_versions(settings["engine"]),
         "settings": settings,
     }
@@ -139,8 +139,8 @@ def _evaluate(batch: Batch, pending: list[str], identities: dict, fingerprints: 
 
 
 def engine_settings(settings: dict) -> dict:
-    """What `engine.open_engine` is told: the stack's settings, the protocol's dtype where they name none, and BOS."""
-    merged = {"dtype": settings["dtype"]} | settings["engine_settings"]
+    """What `engine.open_engine` is told: the stack's settings, the protocol's dtype and length where they name none, and BOS."""
+    merged = {key: settings[key] for key in ("dtype", "max_model_len")} | settings["engine_settings"]
     return merged if settings["bos"] is None else merged | {"add_bos_token": settings["bos"]}
 
 
@@ -194,7 +194,7 @@ def _entry(batch, lm, name, identity_record, fingerprint, made, seconds, load_se
         | {
             "task_versions": made["task_versions"],
             "task_hashes": made["task_hashes"],
-            "datasets": {batch.dataset_lock(name).name: identity_record["dataset"]},
+            "datasets": {batch.dataset_lock(name).name: identity_record["dataset"][0]},
             "chat_template_sha256": template_sha256(lm) if made["templated"] else None,
             "seeds": batch.settings(name)["seeds"],
             "started": started,
