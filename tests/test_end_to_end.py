@@ -170,7 +170,7 @@ def test_a_killed_run_resumes_and_every_cell_is_as_undisturbed(smoke, tmp_path):
     assert results(cells(clone, "smoke")) == results(cells(smoke, "smoke"))
 
 
-def test_the_demo_makes_the_papers_artefacts_and_a_report(tmp_path):
+def test_the_demo_makes_the_papers_artefacts_the_analysis_and_reports(tmp_path):
     """Two models by four schemes, all 13 benchmarks; `make demo` runs these commands."""
     clone = make_clone(tmp_path / "edge2giant")
     began = time.monotonic()
@@ -181,6 +181,11 @@ def test_the_demo_makes_the_papers_artefacts_and_a_report(tmp_path):
     assert {f"table{n}.{form}" for n in (1, 2) for form in ("csv", "tex", "html", "md")} <= made
     assert {"figure2.pdf", "figure2.svg", "figure2.png", "report.html"} <= made
     assert len(cells(clone, "miniature")) == 8 * 12 + 6
+    succeeded(run(clone, "analysis", "audit", "report_site", "exports"))
+    figures = clone / "paper_figures/miniature"
+    assert (figures / "report/index.html").stat().st_size < 5_000_000
+    assert len(list((figures / "report/cells").rglob("*.html"))) == 8 * 12 + 6
+    assert len(list((figures / "inspection").rglob("*.html"))) == 4
     began = time.monotonic()
     again = subprocess.run(["make", "demo"], cwd=clone, capture_output=True, text=True)
     assert "Nothing to be done" in succeeded(again)

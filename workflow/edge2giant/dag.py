@@ -261,6 +261,12 @@ class Jobs:
     def inspections(self, study: str) -> list[str]:
         return [f"<figures>/{study}/inspection/{row.path}.html" for row in self._chatted(study)]
 
+    def figure2_form(self, wildcards) -> str:
+        """Figure 2 of every model, or of the study's models with intervals and the printed panels below."""
+        if wildcards.form == "all":
+            return "--models all"
+        return f"--models {self.figure2_models(wildcards)} --intervals --beside-published"
+
     def figure2_models(self, wildcards) -> str:
         return ",".join(self.house.study(wildcards.study).figure2_models)
 

@@ -65,6 +65,38 @@ rule draw_figure2:
         " --expected {input.rows} --models {params.models} --out-prefix {params.prefix} >{log} 2>&1"
 
 
+rule draw_figure2_more:
+    input:
+        cells=JOBS.mt_bench_cells,
+        rows="<results>/{study}/rows.json",
+    output:
+        pdf="<figures>/{study}/figure2_{form}.pdf",
+        png="<figures>/{study}/figure2_{form}.png",
+        svg=report(
+            "<figures>/{study}/figure2_{form}.svg",
+            caption="../report/figure2_intervals.rst",
+            category="2 Figures",
+            labels={"study": "{study}", "figure": "Figure 2, {form}"},
+        ),
+    log:
+        "logs/{study}/figure2_{form}.log",
+    wildcard_constraints:
+        form="all|intervals",
+    localrule: True
+    conda:
+        environment_file
+    params:
+        env="workflow",
+        code=JOBS.code("paper"),
+        form=JOBS.figure2_form,
+        prefix=subpath(output.pdf, strip_suffix=".pdf"),
+    message:
+        "Figure 2 of study {wildcards.study}, {wildcards.form}"
+    shell:
+        "workflow/in-env {params.env} python -m edge2giant.paper figure2 --source cells --cells {input.cells}"
+        " --expected {input.rows} {params.form} --out-prefix {params.prefix} >{log} 2>&1"
+
+
 rule list_rows:
     input:
         "config/models.yaml",

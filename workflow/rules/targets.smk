@@ -65,6 +65,8 @@ rule analysis:
         f"{FIGURES}/comparison.csv",
         f"{FIGURES}/statistics.csv",
         f"{FIGURES}/tradeoffs",
+        f"{FIGURES}/figure2_all.svg",
+        f"{FIGURES}/figure2_intervals.svg",
         JOBS.noise(config["study"]),
         JOBS.inspections(config["study"]),
     localrule: True

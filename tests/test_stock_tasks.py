@@ -1,0 +1,56 @@
+"""Every stock lm-eval task over rows of the real data sets: loaded, asked, scored (shared samples; never committed)."""
+
+import os
+import shutil
+
+import pytest
+from edge2giant import engine, grid, records
+from shared import ROOT, shared
+
+pytestmark = pytest.mark.toolkit("main")
+MODEL = ROOT / "config/miniature/models/tiny-0.4m"
+SAMPLED = [name for name in grid.load().benchmarks if name != "mt_bench"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    root = tmp_path_factory.mktemp("store")
+    (root / "datasets").mkdir()
+    for folder in shared("datasets").iterdir():
+        if folder.is_dir():
+            (root / "datasets" / folder.name).symlink_to(folder)
+    for name in SAMPLED:
+        lock = {
+            "id": ["sample"],
+            "source": "shared",
+            "revision": f"sample-{name}",
+            "files": {"x": {"bytes": 0, "sha256": "0" * 64}},
+        }
+        records.write_json(root / f"datasets/{name}.lock.json", lock, "lock")
+    tables = root / "nltk/tokenizers/punkt_tab/english"
+    shutil.copytree(ROOT / "config/miniature/punkt_tab_stand_in", tables)
+    os.environ |= {"NLTK_DATA": str(root / "nltk"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(root / "cache")}
+    return root
+
+
+@pytest.fixture(scope="module")
+def lm(store):
+    with engine.open_engine("hf", MODEL, {"dtype": "float32", "batch_size": 8, "max_model_len": 4096}) as lm:
+        yield lm
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_a_stock_task_runs_on_rows_of_the_real_set(store, lm, tmp_path, name):
+    from edge2giant.evaluate import tasks
+    from edge2giant.score import cell
+
+    house = grid.load()
+    study = house.study("paper")
+    row = study.rows[0]
+    settings = house.evaluation(study, row, name) | {"limit": 1}
+    made = tasks.answer(lm, row, settings, store, tmp_path)
+    assert set(made["task_versions"]) == set(settings["tasks"])
+    score = cell.score_tasks(tmp_path, house.scoring(study, name))
+    assert 0 <= score.estimate.value <= 100
+    assert score.estimate.n == len(settings["tasks"])
+    assert len({row["doc_hash"] for row in score.rows}) == score.estimate.n
