@@ -146,7 +146,7 @@ def samples(rows: pd.DataFrame, answers: dict[int, dict] | None) -> pd.DataFrame
             "metric": [f"turn {turn}" for turn in rows["turn"]],
             "doc_id": rows["question_id"].astype("int64"),
             "doc_hash": rows["doc_hash"],
-            "target_hash": rows["target_hash"],
+            "target_hash": rows["doc_hash"],  # a rating has no target but the question; that of another model pairs with it
             "prompt_hash": rows["prompt_hash"],
             "prediction": said,
             "correct": pd.array([None] * len(rows), dtype="boolean"),
