@@ -77,22 +77,19 @@ class Jobs:
     # --- checkpoints -----------------------------------------------------------------------------------------------
 
     @cached_property
-    def identities(self) -> dict[str, dict]:
-        """What decides each checkpoint of every study, by the digest in its path."""
-        found = {}
-        for study in self.house.studies.values():
-            for row in study.rows:
-                identity = paths.checkpoint_identity(self.house, study, row)
-                found[paths.recipe_digest(identity)] = identity
-        return found
+    def _identities(self) -> dict[tuple[str, grid.Row], dict]:
+        """What decides the checkpoint of each row of every study."""
+        studies = self.house.studies.values()
+        return {(s.name, row): paths.checkpoint_identity(self.house, s, row) for s in studies for row in s.rows}
 
     @cached_property
     def _digests(self) -> dict[tuple[str, grid.Row], str]:
-        return {
-            (study.name, row): paths.recipe_digest(paths.checkpoint_identity(self.house, study, row))
-            for study in self.house.studies.values()
-            for row in study.rows
-        }
+        return {member: paths.recipe_digest(identity) for member, identity in self._identities.items()}
+
+    @cached_property
+    def identities(self) -> dict[str, dict]:
+        """What decides each checkpoint of every study, by the digest in its path."""
+        return {self._digests[member]: identity for member, identity in self._identities.items()}
 
     def identity(self, wildcards) -> dict:
         """The identity that a checkpoint's path stands for."""
