@@ -93,7 +93,14 @@ def main():
 
         models = yaml.safe_load((ROOT / "config/models.yaml").read_text())
         architecture = models[arguments.architecture]["architecture"]
-    architecture = {**architecture, "max_position_embeddings": arguments.max_length}
+    from transformers import AutoTokenizer
+
+    pieces = len(AutoTokenizer.from_pretrained(arguments.out))
+    architecture = {
+        **architecture,
+        "vocab_size": max(pieces, architecture["vocab_size"]),
+        "max_position_embeddings": arguments.max_length,
+    }
     print(make_weights(architecture, arguments.dtype, arguments.out) / 1e9, "billion parameters")
 
 

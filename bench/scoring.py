@@ -24,6 +24,7 @@ import random
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow"))
@@ -101,6 +102,31 @@ def timed(work, lm):
     return result, took
 
 
+@contextmanager
+def parts_of(lm):
+    """Time what this process does in a call of the fast engine, while the context is open."""
+    spent = {"encode": 0.0, "send": 0.0, "wait": 0.0}
+
+    def clocked(name, work):
+        def run(*arguments, **named):
+            began = time.perf_counter()
+            try:
+                return work(*arguments, **named)
+            finally:
+                spent[name] += time.perf_counter() - began
+
+        return run
+
+    places = [(lm, "_encode_all", "encode"), (lm, "_send", "send"), (lm.model, "wait_for_completion", "wait")]
+    for owner, attribute, name in places:
+        setattr(owner, attribute, clocked(name, getattr(owner, attribute)))
+    try:
+        yield spent
+    finally:
+        for owner, attribute, _ in places:
+            delattr(owner, attribute)
+
+
 def prefill(lm, requests):
     """Compute every distinct token of the requests once and ask for nothing."""
     from vllm import SamplingParams, TokensPrompt
@@ -168,10 +194,11 @@ def compare(lm, documents, noise_share):
     lm.model.reset_prefix_cache()
     slow, stock_took = timed(lambda: stock.loglikelihood(requests, disable_tqdm=True), lm)
     lm.model.reset_prefix_cache()
-    fast, fast_took = timed(lambda: lm.loglikelihood(requests), lm)
+    with parts_of(lm) as spent:
+        fast, fast_took = timed(lambda: lm.loglikelihood(requests), lm)
     result = {
         "stock": stock_took,
-        "fast": fast_took,
+        "fast": {**fast_took, "host_seconds": spent},
         "prefill": prefill(lm, requests),
         "fast_against_stock": difference(fast, slow, sizes),
     }
@@ -194,10 +221,15 @@ def noise(stock, documents, slow, sizes, share):
 
 
 def generate(lm, documents):
-    """Measure one benchmark of written answers; both engines write them the same way."""
-    requests = instances(documents)
+    """Measure one benchmark of written answers: the fast engine writes them as lm-eval's back end does."""
+    stock, requests = stock_of(lm), instances(documents)
     lm.model.reset_prefix_cache()
-    return {"fast": timed(lambda: lm.generate_until(requests, disable_tqdm=True), lm)[1]}
+    slow, stock_took = timed(lambda: stock.generate_until(requests, disable_tqdm=True), lm)
+    lm.model.reset_prefix_cache()
+    fast, fast_took = timed(lambda: lm.generate_until(requests, disable_tqdm=True), lm)
+    same = sum(one == other for one, other in zip(slow, fast, strict=True))
+    speedup = stock_took["seconds"] / fast_took["seconds"]
+    return {"stock": stock_took, "fast": fast_took, "speedup": speedup, "same_answers": same}
 
 
 def warm(lm, built):
@@ -210,18 +242,20 @@ def warm(lm, built):
 
 
 def measure_hf(model, built, share, dtype, batch_size):
-    """Measure lm-eval's transformers back end on a share of the log-likelihood documents."""
+    """Measure lm-eval's transformers back end on a share of the documents, written answers on two batches of them."""
     from edge2giant.engine import open_engine
 
     found = {}
     with open_engine("hf", model, {"dtype": dtype, "batch_size": batch_size}) as lm:
         for name, one in built.items():
-            documents = one["documents"][:: max(1, round(1 / share))]
-            requests = instances(documents)
-            if requests[0].request_type == "loglikelihood":
-                lm.loglikelihood(requests[:8], disable_tqdm=True)
-                found[name] = timed(lambda wanted=requests: lm.loglikelihood(wanted, disable_tqdm=True), lm)[1]
-                print("hf", name, round(found[name]["seconds"], 2), flush=True)
+            requests = instances(one["documents"][:: max(1, round(1 / share))])
+            kind = requests[0].request_type
+            if kind == "generate_until":
+                requests = requests[: 2 * batch_size]
+            ask = getattr(lm, kind)
+            ask(requests[:8] if kind == "loglikelihood" else requests[:1], disable_tqdm=True)
+            found[name] = timed(lambda ask=ask, wanted=requests: ask(wanted, disable_tqdm=True), lm)[1]
+            print("hf", name, round(found[name]["seconds"], 2), flush=True)
     return found
 
 
@@ -291,12 +325,16 @@ def main():
 def line(name, found):
     """One line for a reader who waits."""
     fast = found["fast"]
-    if "stock" not in found:
-        return f"{name:14} {fast['seconds']:7.2f} s, {fast['tokens_out']} tokens written"
+    if "fast_against_stock" not in found:
+        return (
+            f"{name:14} stock {found['stock']['seconds']:7.2f} s, fast {fast['seconds']:6.2f} s, "
+            f"{fast['tokens_out']} tokens written, {found['same_answers']} answers equal"
+        )
     against = found["fast_against_stock"]
     return (
         f"{name:14} stock {found['stock']['seconds']:7.2f} s, fast {fast['seconds']:6.2f} s ({found['speedup']:5.1f}x), "
         f"{found['over_prefill']:4.2f} of prefill, cached {fast['tokens_cached'] / fast['tokens_in']:.0%}, "
+        f"encode {fast['host_seconds']['encode']:.2f}, send {fast['host_seconds']['send']:.2f}, "
         f"flips {against['flips']} of {against['documents']}, "
         f"max difference {against['abs_difference_quantiles'][-1]:.2g}"
     )

@@ -4,7 +4,7 @@ import hashlib
 import math
 
 import pytest
-from edge2giant.engine.scoring import Answer, Ask, ContinuationTooLongError, Scorer, compare
+from edge2giant.engine.scoring import Answer, Ask, ContinuationTooLongError, Scorer, compare, sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,9 +78,9 @@ batches = st.lists(contexts, min_size=1, max_size=5).flatmap(
 
 
 @settings(max_examples=300, deadline=None)
-@given(batches, st.integers(1, 12), st.sets(st.integers(1, 40), max_size=4), st.none() | st.integers(1, 60))
-def test_equals_brute_force(pairs, lead_tokens, evict, wave_tokens):
-    scorer = run(pairs, FakeEngine(evict), lead_tokens=lead_tokens, wave_tokens=wave_tokens)
+@given(batches, st.sets(st.integers(1, 40), max_size=4))
+def test_equals_brute_force(pairs, evict):
+    scorer = run(pairs, FakeEngine(evict))
     for (context, continuation), score in zip(pairs, scorer.results(), strict=True):
         expected = oracle(context, continuation)
         assert score == pytest.approx(expected)
@@ -102,7 +102,7 @@ def test_too_long_loses_the_left_and_is_counted(pairs, max_prompt):
 def test_self_check_agrees_with_itself(pairs):
     engine = FakeEngine()
     scorer = run(pairs, engine)
-    groups = scorer.sample(1.0, 10_000)
+    groups = sample(scorer.groups, 1.0, 10_000)
     check = compare(groups, engine([ask for group in groups for ask in group.slow_asks()]))
     assert check.requests == len({(tuple(c), tuple(t)) for c, t in pairs if t})
     assert check.max_difference < 1e-9
@@ -120,33 +120,33 @@ def test_more_than_128_letters_take_two_prompts():
     assert [len(ask.token_ids) for ask in asks] == [128, 2]
 
 
-def test_bracketed_letters_are_asked_where_they_branch():
+def test_bracketed_letters_are_rows_since_they_branch_more_than_once():
     pairs = [([1] * 200, [2, letter, 3]) for letter in range(4)]  # " (", "A", ")"
     asks = Scorer(pairs, max_prompt=999).asks()
-    assert all(ask.rows_from is None for ask in asks)
-    assert len(asks) == 6
+    assert [ask.rows_from for ask in asks] == [200, 200, 200, 200]
 
 
-def test_long_continuations_share_a_context_prompt():
-    pairs = [([1] * 200, [letter] * 20) for letter in range(4)]
-    scorer = Scorer(pairs, max_prompt=999)
-    contexts = scorer.asks()
-    scorer.take([Answer([-1.0] * 4, [-1.0])])
-    assert [ask.rows_from for ask in contexts] == [None]
-    assert [ask.rows_from for ask in scorer.asks()] == [200, 200, 200, 200]
+def test_letters_behind_a_common_token_take_two_prompts():
+    pairs = [([1] * 200, [2, letter]) for letter in range(4)]
+    asks = Scorer(pairs, max_prompt=999).asks()
+    assert [(len(ask.prompt), ask.token_ids) for ask in asks] == [(200, (2,)), (201, (0, 1, 2, 3))]
+
+
+def test_long_continuations_compute_their_context_once():
+    pairs = [([5] * 201, [letter] * 20) for letter in range(4)]
     engine = FakeEngine()
     run(pairs, engine)
-    assert engine.computed < 200 + 4 * (20 + BLOCK) + BLOCK
+    assert engine.prompts == 4
+    assert engine.computed < 201 + 4 * (20 + BLOCK)
 
 
-def test_waves_hold_what_the_cache_keeps():
-    pairs = [([one] * 200, [letter] * 20) for one in range(1, 7) for letter in range(4)]
-    scorer = Scorer(pairs, max_prompt=999, wave_tokens=600)
-    sent = []
-    while asks := scorer.asks():
-        sent.append((len(asks), asks[0].rows_from))
-        scorer.take(FakeEngine()(asks))
-    assert sent == [(2, None), (8, 200)] * 3
+def test_a_context_of_whole_blocks_takes_one_prompt_more():
+    pairs = [([5] * 200, [letter] * 20) for letter in range(4)]  # the cache holds all rows of the context
+    engine = FakeEngine()
+    scorer = run(pairs, engine)
+    assert engine.prompts == 5
+    assert engine.computed < 200 + 4 * 20 + 2 * BLOCK
+    assert scorer.results()[3] == pytest.approx(oracle(*pairs[3]))
 
 
 def test_duplicates_are_asked_once_and_contexts_are_neighbours():
@@ -159,7 +159,7 @@ def test_a_sibling_answers_for_tokens_inside_the_cache():
     context = [1, 2, 3]  # not a whole block: the first sibling's block covers the shared beginning
     pairs = [(context, [4, 5, 0, 1, 2, 3, 4]), (context, [4, 5, 0, 1, 3, 3, 3])]
     engine = FakeEngine()
-    scorer = run(pairs, engine, lead_tokens=99)
+    scorer = run(pairs, engine)
     assert engine.prompts == 2
     for pair, score in zip(pairs, scorer.results(), strict=True):
         assert score == pytest.approx(oracle(*pair))
@@ -169,7 +169,7 @@ def test_what_no_sibling_knows_is_asked_again_without_the_cache():
     engine = FakeEngine()
     engine([Ask([1, 2, 3, 4, 5, 0, 1, 2])])  # another prompt has filled the cache
     pairs = [([1, 2, 3], [4, 5, 0, 1, 2, 3])]
-    scorer = run(pairs, engine, lead_tokens=99)
+    scorer = run(pairs, engine)
     assert engine.prompts == 3
     assert scorer.results()[0] == pytest.approx(oracle(*pairs[0]))
 
@@ -191,8 +191,8 @@ def test_a_continuation_longer_than_the_model_is_an_error():
 def test_sample_is_small_and_the_same_each_time():
     pairs = [([context, 1], [letter]) for context in range(200) for letter in range(4)]
     scorer = Scorer(pairs, max_prompt=99)
-    keys = [group.key for group in scorer.sample(0.05, 10_000)]
+    keys = [group.key for group in sample(scorer.groups, 0.05, 10_000)]
     assert len(keys) == 10
-    assert keys == [group.key for group in Scorer(pairs[::-1], max_prompt=99).sample(0.05, 10_000)]
-    assert len(scorer.sample(0.5, 16)) == 4
-    assert scorer.sample(0.0, 16) == []
+    assert keys == [group.key for group in sample(Scorer(pairs[::-1], max_prompt=99).groups, 0.05, 10_000)]
+    assert len(sample(scorer.groups, 0.5, 16)) == 4
+    assert sample(scorer.groups, 0.0, 16) == []

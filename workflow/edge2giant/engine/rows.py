@@ -96,8 +96,6 @@ def read_next(output: Any, token_ids: Sequence[int]) -> Answer:
     RuntimeError
         The output is not for these token ids.
     """
-    if not token_ids:
-        return Answer()
     flat = output.outputs[0].logprobs
     count = 1 + len(token_ids)
     if list(flat.token_ids[1:count]) != list(token_ids):

@@ -10,24 +10,24 @@ Requests with the same context make a group, asked by the cheaper of two ways:
     One prompt for every place where continuations branch or go on, which gives the log-probabilities of the
     tokens that may follow. One-token answers (the letters of MMLU) need one prompt a question.
 ``rows``
-    One prompt for every continuation, which gives the log-probability of each of its tokens. Contexts that
-    are long, or shared, get a prompt of their own first, so that their tokens are computed once, from the
-    prefix cache ever after, and without any log-probability.
+    One prompt for every continuation, which gives the log-probability of each of its tokens. The first of them
+    computes the context, the others find it in the prefix cache.
 
-The prefix cache may reach past a context into a continuation; nothing is computed there, so nothing is known
-of the tokens that it covers. They are taken from a sibling with the same tokens, else asked again without it.
+The prefix cache may reach to the end of a context, or past it into a continuation; nothing is computed there, so
+nothing is known of the tokens that it covers and of the one after them. They are taken from a sibling with the same
+tokens, else asked again.
 """
 
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 # vLLM refuses more token ids in one `logprob_token_ids`.
 MAX_TOKEN_IDS = 128
-# Host and GPU cost of a `rows` prompt over that of a `next` prompt on a cached context.
-ROWS_COST = 1.5
+# Unknown tokens of a continuation that are cheaper to ask one by one than by computing its whole prompt again.
+FEW = 4
 
 Tokens = Sequence[int]
 Score = tuple[float, bool]
@@ -37,7 +37,7 @@ class Ask(NamedTuple):
     """One prompt to send.
 
     Either ``token_ids`` (log-probabilities of these tokens after the prompt) or ``rows_from`` (those of the
-    prompt's own tokens from this position on) is asked; with neither, the prompt only fills the cache.
+    prompt's own tokens from this position on) is asked.
     """
 
     prompt: Tokens
@@ -116,15 +116,12 @@ class Group:
     nexts: dict[tuple[int, ...], dict[int, float]] = field(default_factory=dict)
     tops: dict[tuple[int, ...], float] = field(default_factory=dict)
 
-    def first_asks(self, lead_tokens: int) -> list[Ask]:
+    def first_asks(self) -> list[Ask]:
         """Plan the prompts of this group, shortest first."""
-        branches = self._branches()
-        leaves = self._leaves()
-        lead = len(self.context) >= lead_tokens and (len(leaves) > 1 or len(self.context) >= 2 * lead_tokens)
-        if branches is not None and len(branches) <= ROWS_COST * len(leaves) + lead:
+        branches, leaves = self._branches(), self._leaves()
+        if branches is not None and len(branches) <= len(leaves):
             return [ask for prefix, tokens in branches.items() for ask in self._next_asks(prefix, tokens)]
-        asks = self._next_asks((), dict.fromkeys(leaf[0] for leaf in leaves))[:1] if lead else []
-        return asks + [self._rows_ask(leaf) for leaf in leaves]
+        return [self._rows_ask(leaf) for leaf in leaves]
 
     def take(self, ask: Ask, answer: Answer) -> None:
         """Store an answer of this group."""
@@ -142,8 +139,17 @@ class Group:
             self.rows[continuation] = (answer.values, answer.tops, unknown)
 
     def missing(self) -> list[Ask]:
-        """Ask again, without the cache, for continuations that the answers so far leave open."""
-        return [self._rows_ask(continuation, fresh=True) for continuation in self._leaves() if self.score(continuation) is None]
+        """Ask again for what the answers so far leave open: few tokens one by one, many without the cache."""
+        few: dict[tuple[int, ...], dict[int, None]] = {}
+        many = []
+        for continuation in self._leaves():
+            unknown = [at for at in range(len(continuation)) if self._find(continuation, at) is None]
+            if len(unknown) > FEW:
+                many.append(self._rows_ask(continuation, fresh=True))
+            else:
+                for at in unknown:
+                    few.setdefault(continuation[:at], {})[continuation[at]] = None
+        return [ask for prefix, tokens in few.items() for ask in self._next_asks(prefix, tokens)] + many
 
     def score(self, continuation: tuple[int, ...]) -> Score | None:
         """Sum a continuation; None when a token of it is unknown."""
@@ -174,8 +180,8 @@ class Group:
         return None
 
     def _branches(self) -> dict[tuple[int, ...], dict[int, None]] | None:
-        """Give the prefixes to ask at and the tokens that follow; None when they are far too many."""
-        if max(map(len, self.wanted)) > ROWS_COST * len(self.wanted) + 1:
+        """Give the prefixes to ask at and the tokens that follow; None when there are more than continuations."""
+        if max(map(len, self.wanted)) > len(self.wanted):
             return None
         branches: dict[tuple[int, ...], dict[int, None]] = {}
         for continuation in self.wanted:
@@ -207,12 +213,6 @@ class Scorer:
     max_prompt : int
         Longest prompt that the model takes. Longer ones lose tokens on the left, as in lm-eval, and are
         counted in ``too_long``.
-    lead_tokens : int
-        Contexts at least this long, with several continuations, get a prompt of their own.
-    wave_tokens : int, optional
-        Tokens that the prefix cache can be relied on to keep. Prompts for ``rows`` are sent in waves of at
-        most so many, the contexts of a wave before its continuations: in a step that computes log-probabilities
-        of some prompts, vLLM computes them for all tokens of the step.
 
     Raises
     ------
@@ -229,23 +229,15 @@ class Scorer:
     ([], [(-1.0, True), (-2.0, False)])
     """
 
-    def __init__(
-        self,
-        pairs: Sequence[tuple[Tokens, Tokens]],
-        max_prompt: int,
-        lead_tokens: int = 128,
-        wave_tokens: int | None = None,
-    ) -> None:
+    def __init__(self, pairs: Sequence[tuple[Tokens, Tokens]], max_prompt: int) -> None:
         self.too_long = 0
-        self._lead_tokens = lead_tokens
         self._groups: dict[bytes, Group] = {}
         self._keys: dict[int, bytes] = {}
         self._keep = [context for context, _ in pairs]  # `_keys` goes by identity: nothing may be freed
         self._of_request = [self._place(context, tuple(tail), max_prompt) for context, tail in pairs]
-        self._order = [self._groups[key] for key in sorted(self._groups)]
+        self.groups = [self._groups[key] for key in sorted(self._groups)]
         self._sent: list[tuple[Group, Ask]] = []
-        self._planned = self._waves(wave_tokens)
-        self._asked_again = False
+        self._rounds = 0
 
     def asks(self) -> list[Ask]:
         """Give the prompts to send now, neighbours sharing a context; an empty list when all is known.
@@ -255,22 +247,12 @@ class Scorer:
         RuntimeError
             Prompts sent without the cache came back incomplete.
         """
-        self._sent = next((one for one in self._planned if one), [])
-        if not self._sent:
-            self._sent = [(group, ask) for group in self._order for ask in group.missing()]
-            if self._sent and self._asked_again:
-                raise RuntimeError(f"{len(self._sent)} prompts were answered incompletely, without a cache")
-            self._asked_again = True
+        planned = Group.missing if self._rounds else Group.first_asks
+        self._sent = [(group, ask) for group in self.groups for ask in planned(group)]
+        if self._sent and self._rounds > 1:
+            raise RuntimeError(f"{len(self._sent)} prompts were answered incompletely, without a cache")
+        self._rounds += 1
         return [ask for _, ask in self._sent]
-
-    def _waves(self, wave_tokens: int | None) -> Iterator[list[tuple[Group, Ask]]]:
-        """Yield what to send together: first all that asks for no rows, then waves of contexts and of rows."""
-        planned = [(group, group.first_asks(self._lead_tokens)) for group in self._order]
-        with_rows = [one for one in planned if one[1][-1].rows_from is not None]
-        yield [(group, ask) for group, asks in planned if asks[-1].rows_from is None for ask in asks]
-        for wave in _portions(with_rows, wave_tokens):
-            yield [(group, ask) for group, asks in wave for ask in asks if ask.rows_from is None]
-            yield [(group, ask) for group, asks in wave for ask in asks if ask.rows_from is not None]
 
     def take(self, answers: Iterable[Answer]) -> None:
         """Store the answers of the last `asks`, in its order."""
@@ -292,27 +274,6 @@ class Scorer:
             scores.append(known[name])
         return scores
 
-    def sample(self, share: float, limit: int) -> list[Group]:
-        """Choose whole questions for the self-check, the same ones for the same requests.
-
-        Parameters
-        ----------
-        share : float
-            About this share of the questions, 0 to 1; at least one where it is above 0.
-        limit : int
-            At most so many requests.
-        """
-        if share <= 0 or not self._order:
-            return []
-        ranked = sorted(self._order, key=lambda group: zlib.crc32(group.key))
-        chosen, requests = [], 0
-        for group in ranked[: max(1, round(share * len(ranked)))]:
-            requests += len(group.wanted)
-            if chosen and requests > limit:
-                break
-            chosen.append(group)
-        return chosen
-
     def _place(self, context: Tokens, continuation: tuple[int, ...], max_prompt: int):
         if not continuation:
             return None
@@ -332,6 +293,28 @@ class Scorer:
             group = self._groups[key] = Group(context, key)
         group.wanted[continuation] = None
         return group, continuation
+
+
+def sample(groups: Sequence[Group], share: float, limit: int) -> list[Group]:
+    """Choose whole questions for the self-check, the same ones for the same requests.
+
+    Parameters
+    ----------
+    share : float
+        About this share of the questions, 0 to 1; at least one where it is above 0.
+    limit : int
+        At most so many requests.
+    """
+    if share <= 0 or not groups:
+        return []
+    ranked = sorted(groups, key=lambda group: (zlib.crc32(group.key), group.key))
+    chosen, requests = [], 0
+    for group in ranked[: max(1, round(share * len(ranked)))]:
+        requests += len(group.wanted)
+        if chosen and requests > limit:
+            break
+        chosen.append(group)
+    return chosen
 
 
 def compare(groups: Sequence[Group], slow_answers: Iterable[Answer]) -> SelfCheck:
@@ -371,21 +354,6 @@ def _total(values: Iterable[float], tops: Iterable[float]) -> Score:
     values = list(values)
     # A token that ties with the most likely one counts as most likely, as in lm-eval's vLLM back end.
     return float(sum(values)), all(value >= top for value, top in zip(values, tops, strict=True))
-
-
-def _portions(planned: Sequence[tuple[Group, list[Ask]]], tokens: int | None) -> Iterator[list[tuple[Group, list[Ask]]]]:
-    """Cut a plan into portions whose prompts hold at most ``tokens``; one group at least."""
-    portion: list[tuple[Group, list[Ask]]] = []
-    held = 0
-    for group, asks in planned:
-        size = sum(len(ask.prompt) - len(group.context) for ask in asks) + len(group.context)
-        if portion and tokens is not None and held + size > tokens:
-            yield portion
-            portion, held = [], 0
-        portion.append((group, asks))
-        held += size
-    if portion:
-        yield portion
 
 
 def _key(context: Tokens) -> bytes:

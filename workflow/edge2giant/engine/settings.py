@@ -39,7 +39,6 @@ VLLM = {
 FAST = {
     "self_check": "share of log-likelihood requests asked both ways, 0 to 1",
     "self_check_limit": "at most so many requests both ways in one call",
-    "lead_tokens": "contexts at least this long are computed by a prompt of their own",
 }
 BY_ENGINE = {"hf": COMMON | HF, "vllm-stock": COMMON | VLLM, "vllm": COMMON | VLLM | FAST}
 

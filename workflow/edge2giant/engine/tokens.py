@@ -9,20 +9,22 @@ a space and a letter near its end, so that what continues a text is joined to li
 models when no token of the vocabulary holds a newline, or a character and a space, and then such a character:
 merges on the two sides then never meet, and pre-tokenizers of the GPT and SentencePiece families all end a word
 there. `safe_to_cut` reads that off the
-tokenizer; `PairEncoder` besides encodes a sample of the pairs of each call the long way, and falls back to
+tokenizer; `PairEncoder.settle` besides encodes a sample of the pairs of each call the long way, and falls back to
 encoding whole texts, for good, if one differs.
 """
 
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 log = logging.getLogger(__name__)
 
 Ids = list[int]
-CUT = re.compile(r"(?<=[!-~]\n)(?=[!-~])")
+# A safe place to cut, together with the visible character that has to stand before it.
+CUT = re.compile(r"\n(?=[!-~])")
 # A newline, as byte-level and as SentencePiece vocabularies write it, and a visible ASCII character after it.
 CROSSING = re.compile(r"[\nĊ][!-~]")
 LOCAL_NORMALIZERS = {"Prepend", "Replace", "NFC", "NFKC", "Sequence"}
@@ -32,6 +34,8 @@ WORD_CUT = re.compile(r"[!-~](?= [A-Za-z])")
 CROSSING_WORD = re.compile(r"[!-~][ Ġ▁][A-Za-z]")
 LONG_PIECE, SHORT_END = 160, 40  # characters
 SAMPLE = 12
+# Requests of the first portion and of the largest.
+FIRST_PORTION, LARGEST_PORTION = 64, 1024
 
 
 def safe_to_cut(tokenizer: Any) -> bool:
@@ -68,13 +72,28 @@ def _types(part: dict | None) -> set[str]:
 
 def pieces(text: str) -> list[str]:
     """Cut a text at its safe places; joined, the pieces are the text."""
-    parts = CUT.split(text)
+    ends = [found.end() for found in CUT.finditer(text, 1) if "!" <= text[found.start() - 1] <= "~"]
+    parts = [text[start:end] for start, end in pairwise([0, *ends, len(text)])]
     last = parts[-1]
     if len(last) > LONG_PIECE:
         ends = [found.end() for found in WORD_CUT.finditer(last, len(last) - LONG_PIECE, len(last) - SHORT_END)]
         if ends:
             parts[-1:] = [last[: ends[-1]], last[ends[-1] :]]
     return parts
+
+
+def portions(pairs: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """Cut sorted pairs into growing portions; pairs with one context stay together.
+
+    The engine computes a portion while the next one is encoded; the first is small so that it starts at once.
+    """
+    start, size = 0, FIRST_PORTION
+    while start < len(pairs):
+        end = min(start + size, len(pairs))
+        while end < len(pairs) and pairs[end][0] == pairs[end - 1][0]:
+            end += 1
+        yield list(pairs[start:end])
+        start, size = end, min(2 * size, LARGEST_PORTION)
 
 
 class PairEncoder:
@@ -101,23 +120,28 @@ class PairEncoder:
     ) -> None:
         self._encode, self._encode_plain, self._encode_pair = encode, encode_plain, encode_pair
         self._newline = encode_plain(["\n"])[0] if cut else []
+        self._ids: dict[tuple[bool, str], Ids] = {}  # of the pieces of this call; keys say whether the piece begins a text
         self.cut = cut
+
+    def settle(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Begin a call: forget the texts of the last one, and see on a sample whether texts may be cut."""
+        self._ids = {}
+        chosen = pairs[:: max(1, len(pairs) // SAMPLE)]
+        if self.cut and self._cut_pairs(chosen) != [self._encode_pair(*pair) for pair in chosen]:
+            self._stop_cutting()
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Ids, Ids]]:
         """Encode pairs with contexts that are not empty; equal contexts give one and the same list."""
         if self.cut:
             encoded = self._cut_pairs(pairs)
-            if encoded is not None and self._holds(pairs, encoded):
+            if encoded is not None:
                 return encoded
-            log.warning("cut texts gave other tokens than whole ones: texts are encoded whole from here on")
-            self.cut = False
+            self._stop_cutting()
         return self._whole_pairs(pairs)
 
-    def _holds(self, pairs: Sequence[tuple[str, str]], encoded: Sequence[tuple[Ids, Ids]]) -> bool:
-        step = max(1, len(pairs) // SAMPLE)
-        return all(
-            (list(encoded[at][0]), list(encoded[at][1])) == self._encode_pair(*pairs[at]) for at in range(0, len(pairs), step)
-        )
+    def _stop_cutting(self) -> None:
+        log.warning("cut texts gave other tokens than whole ones: texts are encoded whole from here on")
+        self.cut = False
 
     def _whole_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Ids, Ids]]:
         moved = [move_spaces(*pair) for pair in pairs]
@@ -130,12 +154,12 @@ class PairEncoder:
 
     def _cut_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Ids, Ids]] | None:
         moved = [move_spaces(*pair) for pair in pairs]
-        cut = {one: pieces(one) for one, _ in moved if one}
+        cut = {one: pieces(one) for one in dict.fromkeys(one for one, _ in moved if one)}
         # the continuation joins the last piece of its context
         tails = {(one, tail): pieces(cut[one][-1] + tail) for one, tail in moved if one}
-        ids = self._encode_pieces(cut.values(), ((len(cut[one]) == 1, parts) for (one, _), parts in tails.items()))
-        if ids is None:
+        if not self._encode_pieces(cut.values(), ((len(cut[one]) == 1, parts) for (one, _), parts in tails.items())):
             return None
+        ids = self._ids
         heads = {one: _join(ids, parts[:-1]) for one, parts in cut.items()}
         lasts = {one: ids[len(parts) == 1, parts[-1]] for one, parts in cut.items()}
         contexts = {one: heads[one] + lasts[one] for one in cut}
@@ -147,25 +171,23 @@ class PairEncoder:
             for pair, (one, tail) in zip(pairs, moved, strict=True)
         ]
 
-    def _encode_pieces(
-        self, texts: Iterable[list[str]], tails: Iterable[tuple[bool, list[str]]]
-    ) -> dict[tuple[bool, str], Ids] | None:
-        """Encode every distinct piece once; keys say whether the piece begins a text. None if a cut fails."""
-        firsts: dict[str, None] = {}
-        others: dict[str, None] = {}
-        for parts in texts:
-            firsts[parts[0]] = None
-            others.update(dict.fromkeys(parts[1:]))
-        for begins, parts in tails:
-            (firsts if begins else others)[parts[0]] = None
-            others.update(dict.fromkeys(parts[1:]))
+    def _encode_pieces(self, texts: Iterable[list[str]], tails: Iterable[tuple[bool, list[str]]]) -> bool:
+        """Encode every piece that is new; False if a cut fails."""
+        new: dict[tuple[bool, str], None] = {}
+        for begins, parts in [*((True, parts) for parts in texts), *tails]:
+            for part in parts:
+                if (begins, part) not in self._ids:
+                    new[begins, part] = None
+                begins = False
+        firsts = [part for begins, part in new if begins]
+        others = [part for begins, part in new if not begins]
         newline = self._newline
-        inner = self._encode_plain(["\n" + piece for piece in others]) if others else []
+        inner = self._encode_plain(["\n" + part for part in others]) if others else []
         if any(one[: len(newline)] != newline for one in inner):
-            return None
-        ids = {(False, piece): one[len(newline) :] for piece, one in zip(others, inner, strict=True)}
-        begun = self._encode(list(firsts)) if firsts else []
-        return ids | {(True, piece): one for piece, one in zip(firsts, begun, strict=True)}
+            return False
+        self._ids.update(((False, part), one[len(newline) :]) for part, one in zip(others, inner, strict=True))
+        self._ids.update(((True, part), one) for part, one in zip(firsts, self._encode(firsts) if firsts else [], strict=True))
+        return True
 
 
 def move_spaces(context: str, continuation: str) -> tuple[str, str]:

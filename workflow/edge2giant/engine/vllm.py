@@ -9,6 +9,8 @@ Works with vLLM 0.25 to 0.33. Import it to use ``lm_eval --model edge2giant-vllm
 
 import logging
 from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,13 @@ from vllm import EngineArgs, SamplingParams, TokensPrompt
 
 from edge2giant.engine.counters import Meter
 from edge2giant.engine.rows import array_rows, read_next, read_rows
-from edge2giant.engine.scoring import Answer, Ask, Scorer, SelfCheck, compare
-from edge2giant.engine.tokens import PairEncoder, safe_to_cut
+from edge2giant.engine.scoring import Answer, Ask, Group, Scorer, SelfCheck, compare, sample
+from edge2giant.engine.step_rows import ROWS_FROM
+from edge2giant.engine.tokens import PairEncoder, portions, safe_to_cut
 
 log = logging.getLogger(__name__)
 
-PROBE = "edge2giant.engine.probe.Probe"
+WORKER = "edge2giant.engine.worker.WorkerExtension"
 
 
 @register_model("edge2giant-vllm-stock")
@@ -42,7 +45,7 @@ class StockVLLM(VLLM):
         # older vLLMs (the stack paper2024) cannot be asked what their workers hold
         self._probed = "worker_extension_cls" in getattr(EngineArgs, "__dataclass_fields__", {})
         if self._probed:
-            kwargs.setdefault("worker_extension_cls", PROBE)
+            kwargs.setdefault("worker_extension_cls", WORKER)
         super().__init__(pretrained, **kwargs)
 
     @classmethod
@@ -160,8 +163,6 @@ class FastVLLM(StockVLLM):
         Share of the questions of each call that are also asked the slow way; see ``describe``.
     self_check_limit : int
         At most so many requests a call are asked the slow way.
-    lead_tokens : int
-        Contexts at least this long, with several continuations, are computed by a prompt of their own.
     **kwargs
         As lm-eval's ``vllm`` model takes them.
     """
@@ -173,13 +174,15 @@ class FastVLLM(StockVLLM):
         pretrained: str,
         self_check: float = 0.01,
         self_check_limit: int = 64,
-        lead_tokens: int = 128,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("enable_prefix_caching", True)
         super().__init__(pretrained, **kwargs)
         self._share, self._limit = float(self_check), int(self_check_limit)
-        self._lead_tokens = int(lead_tokens)
+        runners = set(self._ask_workers("edge2giant_answer_rows"))
+        if "unknown" in runners:
+            log.warning("this vLLM computes log-probabilities of whole prompts only; scoring long answers is slower")
+        self._rows = "/".join(sorted(runners - {"idle"})) or "unknown"
         self._check, self._check_interval = SelfCheck(), 0
         self._params: dict[tuple, SamplingParams] = {}
         self._encoder = PairEncoder(
@@ -192,7 +195,9 @@ class FastVLLM(StockVLLM):
     def describe(self) -> dict[str, Any]:
         """Give the ``engine`` block of a cell, the self-check of the last interval with it."""
         fresh = self._check_interval == self.meter.interval and self._check.requests
-        return {**super().describe(), "self_check": self._check.record() if fresh else None}
+        block = super().describe()
+        block["settings"]["model_runner"] = self._rows
+        return {**block, "self_check": self._check.record() if fresh else None}
 
     def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Score continuations: the same results as lm-eval's back end, by fewer prompts.
@@ -211,7 +216,17 @@ class FastVLLM(StockVLLM):
             return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
         with self.meter.call(len(requests)):
             texts = [request.args for request in requests]
-            return self._loglikelihood_tokens([(pair, *ids) for pair, ids in zip(texts, self._encode_all(texts), strict=True)])
+            order = sorted(range(len(texts)), key=texts.__getitem__)
+            scores = self._score_texts([texts[at] for at in order])
+            results = [score for _, score in sorted(zip(order, scores, strict=True))]
+        for pair, result in zip(texts, results, strict=True):
+            self.cache_hook.add_partial("loglikelihood", pair, result)
+        return results
+
+    def _score_texts(self, pairs: list[tuple[str, str]]) -> list[tuple[float, bool]]:
+        """Score sorted pairs: each portion of them is computed while the next one is encoded."""
+        self._encoder.settle([pair for pair in pairs if pair[0]])
+        return self._score(self._encode_all(portion) for portion in portions(pairs))
 
     def _encode_all(self, texts: list[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
         encoded = iter(self._encoder([pair for pair in texts if pair[0]]))
@@ -223,43 +238,44 @@ class FastVLLM(StockVLLM):
         return (ids[:1], ids[1:]) if ids[0] == self.prefix_token_id else ([self.prefix_token_id], ids)
 
     def _loglikelihood_tokens(self, requests: list, **_: Any) -> list[tuple[float, bool]]:
-        scorer = Scorer(
-            [(context, tail) for _, context, tail in requests],
-            max_prompt=self.max_length - 1,  # vLLM wants room for one more token
-            lead_tokens=self._lead_tokens,
-            wave_tokens=self._cache_tokens() // 2,
-        )
-        self.meter.usage.too_long += scorer.too_long
-        while asks := scorer.asks():
-            scorer.take(self._answer(asks))
-        self._self_check(scorer)
-        results = scorer.results()
-        for (texts, _, _), result in zip(requests, results, strict=True):
-            if texts is not None:
-                self.cache_hook.add_partial("loglikelihood", texts, result)
-        return results
+        return self._score([[(context, tail) for _, context, tail in requests]])
 
-    def _cache_tokens(self) -> int:
-        """Give the tokens that the prefix cache holds."""
-        config = self.model.llm_engine.vllm_config
-        blocks = config.cache_config.num_gpu_blocks or 1
-        return max(self.max_length, blocks * config.cache_config.block_size)
+    def _score(self, portions: Iterable[list[tuple[list[int], list[int]]]]) -> list[tuple[float, bool]]:
+        """Score portions of (context, continuation), both token ids; what is sent is computed while more is prepared."""
+        scorers, sent = [], []
+        for pairs in portions:
+            scorer = Scorer(pairs, max_prompt=self.max_length - 1)  # vLLM wants room for one more token
+            self.meter.usage.too_long += scorer.too_long
+            scorers.append(scorer)
+            sent.append(self._send(scorer.asks()))
+        while any(sent):
+            answers = iter(self._receive([ask for asks in sent for ask in asks]))
+            for scorer, asks in zip(scorers, sent, strict=True):
+                scorer.take(islice(answers, len(asks)))
+            sent = [self._send(scorer.asks()) for scorer in scorers]
+        self._self_check([group for scorer in scorers for group in scorer.groups])
+        return [score for scorer in scorers for score in scorer.results()]
 
-    def _self_check(self, scorer: Scorer) -> None:
-        groups = scorer.sample(self._share, self._limit)
-        asks = [ask for group in groups for ask in group.slow_asks()]
+    def _self_check(self, groups: list[Group]) -> None:
+        chosen = sample(groups, self._share, self._limit)
+        asks = [ask for group in chosen for ask in group.slow_asks()]
         if not asks:
             return
         if self._check_interval != self.meter.interval:
             self._check, self._check_interval = SelfCheck(), self.meter.interval
-        self._check.add(compare(groups, self._answer(asks)))
+        self._check.add(compare(chosen, self._receive(self._send(asks))))
 
-    def _answer(self, asks: list[Ask]) -> list[Answer]:
-        prompts = [TokensPrompt(prompt_token_ids=ask.prompt) for ask in asks]
+    def _send(self, asks: list[Ask]) -> list[Ask]:
+        """Give prompts to the engine, which begins at once."""
+        if asks:
+            prompts = [TokensPrompt(prompt_token_ids=ask.prompt) for ask in asks]
+            self.model.enqueue(prompts, [self._sampling(ask) for ask in asks], use_tqdm=False, lora_request=self.lora_request)
+        return asks
+
+    def _receive(self, asks: list[Ask]) -> list[Answer]:
+        """Wait for the answers to all that was sent, in its order."""
         with array_rows():
-            outputs = self.model.generate(
-                prompts, [self._sampling(ask) for ask in asks], use_tqdm=False, lora_request=self.lora_request
-            )
+            outputs = self.model.wait_for_completion(use_tqdm=False)
         self._count(outputs)
         return [
             read_next(output, ask.token_ids) if ask.rows_from is None else read_rows(output, ask.prompt, ask.rows_from, ask.fresh)
@@ -267,13 +283,15 @@ class FastVLLM(StockVLLM):
         ]
 
     def _sampling(self, ask: Ask) -> SamplingParams:
-        kind = (ask.token_ids, ask.rows_from is not None, ask.fresh)
+        kind = (ask.token_ids, ask.rows_from, ask.fresh)
         if kind not in self._params:
             wanted: dict[str, Any] = {}
             if ask.token_ids:
                 wanted["logprob_token_ids"] = list(ask.token_ids)
             if ask.rows_from is not None:
                 wanted["prompt_logprobs"] = 1
+                # what is asked for certainty goes vLLM's own way
+                wanted["extra_args"] = None if ask.fresh else {ROWS_FROM: ask.rows_from}
             self._params[kind] = SamplingParams(
                 temperature=0.0,
                 max_tokens=1,

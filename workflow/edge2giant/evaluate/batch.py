@@ -219,7 +219,7 @@ def offline_environment(store_root: Path, cache: Path) -> None:
         HF_HOME=str(cache / "huggingface"),
         HF_DATASETS_CACHE=str(cache / "datasets"),
         NLTK_DATA=str(store_root / "nltk"),
-        TOKENIZERS_PARALLELISM="false",
+        TOKENIZERS_PARALLELISM="true",
         HF_HUB_DISABLE_TELEMETRY="1",
         TQDM_DISABLE="1",
         VLLM_NO_USAGE_STATS="1",

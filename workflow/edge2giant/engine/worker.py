@@ -1,4 +1,4 @@
-"""Questions to the processes that hold the weights; vLLM adds these methods to its workers.
+"""What the processes that hold the weights are asked and told; vLLM adds these methods to its workers.
 
 Reads the loaded model; writes nothing. Imports nothing heavy by itself: torch is there where it runs.
 """
@@ -6,7 +6,7 @@ Reads the loaded model; writes nothing. Imports nothing heavy by itself: torch i
 from collections import Counter
 
 
-class Probe:
+class WorkerExtension:
     """Mixed into vLLM's worker by ``worker_extension_cls``; called through ``collective_rpc``."""
 
     def edge2giant_kernels(self) -> dict[str, int]:
@@ -17,6 +17,12 @@ class Probe:
             if (method is not None and hasattr(module, "weight_loader")) or hasattr(module, "scheme"):
                 held[_name(method, getattr(module, "scheme", None))] += 1
         return dict(held)
+
+    def edge2giant_answer_rows(self) -> str:
+        """Compute prompt log-probabilities of the asked rows alone; says which model runner does (`step_rows.install`)."""
+        from edge2giant.engine import step_rows
+
+        return step_rows.install(self.model_runner)  # type: ignore[attr-defined]
 
     def edge2giant_peak_bytes(self) -> int:
         """Give the most memory that torch held on this worker's GPU, in bytes."""

@@ -1,0 +1,124 @@
+"""Log-probabilities of asked rows: the arithmetic, and prompts that are computed in several steps."""
+
+import pytest
+
+pytestmark = pytest.mark.toolkit("main")
+torch = pytest.importorskip("torch")
+np = pytest.importorskip("numpy")
+
+from edge2giant.engine import step_rows  # noqa: E402
+from edge2giant.engine.step_rows import Span, StepRows, values_of  # noqa: E402
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+WIDTH, VOCABULARY = 8, 50
+HEAD = torch.randn(WIDTH, VOCABULARY, generator=torch.Generator().manual_seed(0))
+
+
+def logits_of(hidden):
+    return hidden @ HEAD
+
+
+def hidden_of(prompt):
+    """Hidden states of a prompt: any function of the token and its position will do."""
+    return torch.stack([torch.sin(torch.arange(WIDTH) * (token + 1.0) + at) for at, token in enumerate(prompt)])
+
+
+def expected(prompt, first):
+    logprobs = torch.log_softmax(logits_of(hidden_of(prompt)), -1)
+    own = [logprobs[at - 1, prompt[at]].item() for at in range(first, len(prompt))]
+    best = [logprobs[at - 1].max().item() for at in range(first, len(prompt))]
+    return own, best
+
+
+def test_values_are_those_of_a_log_softmax_whatever_the_chunk(monkeypatch):
+    hidden, targets = torch.randn(37, WIDTH), torch.randint(0, VOCABULARY, (30,))
+    index = torch.randperm(37)[:30]
+    whole = torch.log_softmax(logits_of(hidden), -1)[index]
+    for chunk in (1, 7, 512):
+        monkeypatch.setattr(step_rows, "CHUNK", chunk)
+        found = values_of(hidden, index, targets, logits_of)
+        assert found.logprobs[:, 0].tolist() == pytest.approx(whole.gather(1, targets[:, None])[:, 0].tolist(), abs=1e-5)
+        assert found.token_ids[:, 1].tolist() == whole.argmax(-1).tolist()
+        # the same token has the same value twice, so `own >= best` tells what greedy decoding would give
+        greedy = found.token_ids[:, 0] == found.token_ids[:, 1]
+        assert (found.logprobs[greedy, 0] == found.logprobs[greedy, 1]).all()
+
+
+def test_a_gpu_that_gathers_no_logits_gives_nothing():
+    assert values_of(torch.zeros(2, WIDTH), torch.tensor([0]), torch.tensor([0]), lambda _: None) is None
+
+
+prompts = st.lists(
+    st.tuples(st.lists(st.integers(0, VOCABULARY - 1), min_size=2, max_size=20), st.floats(0, 1), st.floats(0, 1)),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(prompts, st.integers(1, 9))
+def test_prompts_in_pieces_over_many_steps(some, budget):
+    """As a scheduler would: some tokens from the cache, then at most `budget` a step, over all prompts."""
+    rows, found = StepRows(), {}
+    state = {}
+    for number, (prompt, at, hit) in enumerate(some):
+        first = 1 + int(at * (len(prompt) - 2))
+        rows.begin(str(number), first)
+        state[number] = (prompt, first, int(hit * (len(prompt) - 1)))
+    cached = {number: one[2] for number, one in state.items()}
+    while state:
+        left, spans, hidden = budget, [], []
+        for number, (prompt, first, computed) in list(state.items()):
+            size = min(left, len(prompt) - computed)
+            if not size:
+                break
+            spans.append(Span(str(number), sum(map(len, hidden)), computed, size, len(prompt), number))
+            hidden.append(hidden_of(prompt)[computed : computed + size])
+            left -= size
+            state[number] = (prompt, first, computed + size)
+        done = rows.step(
+            spans,
+            torch.cat(hidden),
+            logits_of,
+            lambda slots, positions: torch.tensor([some[s][0][p] for s, p in zip(slots, positions, strict=True)]),
+        )
+        found.update(done)
+        state = {number: one for number, one in state.items() if one[2] < len(one[0])}
+    for number, (prompt, at, _) in enumerate(some):
+        first = max(1 + int(at * (len(prompt) - 2)), cached[number] + 1)
+        if first >= len(prompt):
+            assert str(number) not in found
+            continue
+        parts = found[str(number)].parts
+        logprobs = torch.cat([values.logprobs[rows] for values, rows in parts])
+        own, best = expected(prompt, first)
+        assert logprobs[:, 0].tolist() == pytest.approx(own, abs=1e-5)
+        assert logprobs[:, 1].tolist() == pytest.approx(best, abs=1e-5)
+
+
+def test_a_prompt_that_starts_again_drops_what_it_held():
+    rows, prompt = StepRows(), [3, 1, 4, 1, 5, 9, 2, 6]
+    rows.begin("a", 2)
+
+    def step(computed, size):
+        return rows.step(
+            [Span("a", 0, computed, size, len(prompt), 0)],
+            hidden_of(prompt)[computed : computed + size],
+            logits_of,
+            lambda _, positions: torch.tensor([prompt[at] for at in positions]),
+        )
+
+    assert step(0, 4) == {}
+    found = step(0, 8)["a"]
+    assert [part.stop - part.start for _, part in found.parts] == [6]
+
+
+def test_what_is_no_request_of_ours_and_an_unknown_runner_stay_as_they_are():
+    from types import SimpleNamespace
+
+    assert step_rows.rows_from(None) is None
+    assert step_rows.rows_from(SimpleNamespace(extra_args=None)) is None
+    assert step_rows.rows_from(SimpleNamespace(extra_args={step_rows.ROWS_FROM: 3})) == 3
+    assert step_rows.install(SimpleNamespace()) == "unknown"
+    assert step_rows.install(SimpleNamespace(prompt_logprobs_worker=None)) == "idle"
