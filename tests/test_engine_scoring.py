@@ -62,7 +62,7 @@ class FakeEngine:
 
 
 def run(pairs, engine, **options):
-    scorer = Scorer(pairs, **{"max_prompt": 10_000, **options})
+    scorer = Scorer(pairs, **{"max_prompt": 10_000, "block": BLOCK, **options})
     while asks := scorer.asks():
         scorer.take(engine(asks))
     return scorer

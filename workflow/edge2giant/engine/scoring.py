@@ -116,12 +116,15 @@ class Group:
     nexts: dict[tuple[int, ...], dict[int, float]] = field(default_factory=dict)
     tops: dict[tuple[int, ...], float] = field(default_factory=dict)
 
-    def first_asks(self) -> list[Ask]:
-        """Plan the prompts of this group, shortest first."""
+    def first_asks(self, block: int) -> list[Ask]:
+        """Plan the prompts of this group, shortest first; ``block`` is the prefix cache's, in tokens."""
         branches, leaves = self._branches(), self._leaves()
         if branches is not None and len(branches) <= len(leaves):
             return [ask for prefix, tokens in branches.items() for ask in self._next_asks(prefix, tokens)]
-        return [self._rows_ask(leaf) for leaf in leaves]
+        firsts = dict.fromkeys(leaf[0] for leaf in leaves)
+        # the cache then holds the row that tells the first tokens, for all continuations but one
+        hidden = len(firsts) > 1 and len(self.context) % block == 0
+        return [*(self._next_asks((), firsts) if hidden else ()), *map(self._rows_ask, leaves)]
 
     def take(self, ask: Ask, answer: Answer) -> None:
         """Store an answer of this group."""
@@ -213,6 +216,8 @@ class Scorer:
     max_prompt : int
         Longest prompt that the model takes. Longer ones lose tokens on the left, as in lm-eval, and are
         counted in ``too_long``.
+    block : int
+        Tokens of a block of the prefix cache.
 
     Raises
     ------
@@ -229,8 +234,9 @@ class Scorer:
     ([], [(-1.0, True), (-2.0, False)])
     """
 
-    def __init__(self, pairs: Sequence[tuple[Tokens, Tokens]], max_prompt: int) -> None:
+    def __init__(self, pairs: Sequence[tuple[Tokens, Tokens]], max_prompt: int, block: int = 16) -> None:
         self.too_long = 0
+        self._block = block
         self._groups: dict[bytes, Group] = {}
         self._keys: dict[int, bytes] = {}
         self._keep = [context for context, _ in pairs]  # `_keys` goes by identity: nothing may be freed
@@ -247,8 +253,9 @@ class Scorer:
         RuntimeError
             Prompts sent without the cache came back incomplete.
         """
-        planned = Group.missing if self._rounds else Group.first_asks
-        self._sent = [(group, ask) for group in self.groups for ask in planned(group)]
+        self._sent = [
+            (group, ask) for group in self.groups for ask in (group.missing() if self._rounds else group.first_asks(self._block))
+        ]
         if self._sent and self._rounds > 1:
             raise RuntimeError(f"{len(self._sent)} prompts were answered incompletely, without a cache")
         self._rounds += 1

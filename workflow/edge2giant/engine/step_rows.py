@@ -137,7 +137,7 @@ class StepRows:
             index = np.concatenate([np.arange(one.start, one.stop) - span.computed + span.offset for span, one in wanted])
             slots = np.concatenate([np.full(len(one), span.slot) for span, one in wanted])
             positions = np.concatenate([np.arange(one.start + 1, one.stop + 1) for _, one in wanted])
-            values = values_of(hidden, torch.from_numpy(index).to(hidden.device), targets(slots, positions), logits_of)
+            values = values_of(hidden, upload(index, hidden.device), targets(slots, positions), logits_of)
             if values is None:
                 return {}
             at = 0
@@ -146,6 +146,12 @@ class StepRows:
                 at += len(one)
         done = [span.request for span in spans if span.computed + span.scheduled >= span.prompt]
         return {request: Found(self._asked[request].parts) for request in done if self._asked[request].parts}
+
+
+def upload(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Send an array to a device without waiting for what the device is doing."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def values_of(hidden: torch.Tensor, index: torch.Tensor, targets: torch.Tensor, logits_of: LogitsOf) -> Values | None:
@@ -245,7 +251,7 @@ class SecondRunnerRows:
         ]
 
         def targets(slots: np.ndarray, positions: np.ndarray) -> torch.Tensor:
-            place = torch.from_numpy(np.stack([slots, positions])).to(all_token_ids.device)
+            place = upload(np.stack([slots, positions]), all_token_ids.device)
             return all_token_ids[place[0], place[1]].long()
 
         spans = [span for span in spans if span.computed < span.prompt]
@@ -284,4 +290,4 @@ class FirstRunnerRows:
         return Span(request, offset, state.num_computed_tokens, scheduled, len(state.prompt_token_ids), slot)
 
     def _targets(self, slots: np.ndarray, positions: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(self._runner.input_batch.token_ids_cpu[slots, positions].astype(np.int64)).to(self._runner.device)
+        return upload(self._runner.input_batch.token_ids_cpu[slots, positions].astype(np.int64), self._runner.device)
