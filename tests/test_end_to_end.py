@@ -20,9 +20,14 @@ ROW = "tiny-0.4m/gptq-llmcompressor/w4a16"
 LEFT_OUT = (".venv", ".venvs", ".git", ".snakemake", "results", "paper_figures", "logs", ".gpu")
 
 
+def copy_tree(target: Path) -> Path:
+    """A copy of the tree without results and environments."""
+    return Path(shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=True))
+
+
 def make_clone(target: Path) -> Path:
     """A copy of the tree without results, with the environments of this one."""
-    shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=True)
+    copy_tree(target)
     for name in (".venv", ".venvs"):
         (target / name).symlink_to(ROOT / name)
     return target
