@@ -13,6 +13,8 @@ from edge2giant.evaluate.settings import settings_digest
 
 HELD_OUT = "offdist"
 NO_STUDY = "(?!)"
+SPELT = {"true": True, "false": False}
+"""Snakemake's --config reads True and False alone; YAML's spelling comes as text."""
 SUITE_OF_TABLE = {
     "1": "leaderboard_v1",
     "2": "leaderboard_v2",
@@ -21,7 +23,7 @@ SUITE_OF_TABLE = {
     "6": "mt_bench",
     "7": "mt_bench",
 }
-CONFIG_KEYS = ("study", "batch", "results", "figures", "mirror", "token_file", "cluster")
+CONFIG_KEYS = ("study", "batch", "results", "figures", "keep_checkpoints", "mirror", "token_file", "cluster")
 
 
 def open_jobs(config: dict) -> "Jobs":
@@ -32,6 +34,8 @@ def open_jobs(config: dict) -> "Jobs":
     UserError
         If anything in the config is not as its schema and the other files say.
     """
+    kept = config.get("keep_checkpoints", True)
+    config = config | {"keep_checkpoints": SPELT.get(kept, kept) if isinstance(kept, str) else kept}
     if wrong := records.problem(config, "config"):
         raise UserError(wrong, "config/config.yaml or --config", f"its keys are {', '.join(CONFIG_KEYS)}")
     house = grid.load()
@@ -73,6 +77,11 @@ class Jobs:
         if row not in study.rows:
             raise grid.unknown("row", row.path, [r.path for r in study.rows], f"config/studies/{study.name}.yaml")
         return study, row
+
+    @property
+    def keeps_checkpoints(self) -> bool:
+        """Whether weights stay once the cells that were asked for are done."""
+        return self.config["keep_checkpoints"]
 
     # --- checkpoints -----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ rule evaluate:
         "<results>/{study}/evaluations/{model}/{method}/{bits}/{batch}.json",
     log:
         "logs/{study}/evaluate/{model}/{method}/{bits}/{batch}.log",
+    priority: 1  # before further checkpoints are made: those that wait cost disk
     conda:
         environment_file
     threads: JOBS.evaluate_threads
