@@ -268,7 +268,7 @@ study_case(
     "unknown protocol 'papr'",
     "leaderboard, paper",
 )
-study_case("a stack that does not exist", "stack: cpu", "stack: gpu", "unknown stack 'gpu'", "cpu, current")
+study_case("a stack that does not exist", "stack: cpu", "stack: gpu", "unknown stack 'gpu'", "cpu, cpu2024, current")
 study_case("a study to extend that does not exist", "stack: cpu", "extends: papr", "unknown study to extend 'papr'", "paper")
 study_case("a judge that does not exist", "judge: miniature", "judge: gpt-5", "unknown judge 'gpt-5'", "gpt-4")
 study_case(

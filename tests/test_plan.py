@@ -32,7 +32,7 @@ def schemes_with(lines: list[dict], level: str) -> list[str]:
 
 
 def test_the_papers_grid_is_there_for_every_stack(house):
-    assert set(OF_STACK) == set(house.stacks)
+    assert set(OF_STACK) == set(house.stacks) - {"cpu2024"}  # which has a part of the toolkits alone
     for stack, name in OF_STACK.items():
         assert house.study(name).stack == stack
         assert house.study(name).cells == [grid.Cell(name, *grid.astuple(c.row), c.benchmark) for c in house.study("paper").cells]
