@@ -1,11 +1,11 @@
-"""llmcompressor 0.3, the release of Appendix D.1: what differs from today's interface. Used by `llmcompressor.py` where it is installed.
+"""llmcompressor 0.3, the release of Appendix D.1: where it differs from today's. `llmcompressor.py` uses it where it is found.
 
 - `oneshot` lives in `llmcompressor.transformers`, takes one sample at a time, and reads the modifiers from YAML text.
 - The order of activations stands with the weights' arguments, not with GPTQModifier; there is no AWQModifier.
-- The observer `static_minmax` does not exist. `minmax`, the default of the time, takes the place: a moving average of the extremes.
+- The observer `static_minmax` does not exist. `minmax`, the default of the time, stands in: a moving average of the extremes.
 - A Hessian that cannot be factorised raises an error without the layer's name, which is added here.
-- compressed-tensors 0.8.1, through which transformers loads the result, gives each number of a token a scale of its own where the scheme
-  says one scale a token. So it cannot prove checkpoints with dynamic activations; that is left to the serving engine.
+- compressed-tensors 0.8.1, through which transformers loads the result, gives each number of a token a scale of its own where the
+  scheme says one a token. So it cannot prove checkpoints with dynamic activations; that is left to the serving engine.
 - transformers' Trainer, which does the calibration, makes a folder `output` where it stands: it stands in a temporary one.
 """
 

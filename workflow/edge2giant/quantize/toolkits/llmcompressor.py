@@ -1,4 +1,4 @@
-"""llmcompressor: GPTQ, SmoothQuant, FP8 and AWQ through `oneshot`. Written for release 0.14; `_llmcompressor03` speaks the paper's 0.3.1.
+"""llmcompressor: GPTQ, SmoothQuant, FP8 and AWQ through `oneshot`. For release 0.14; `_llmcompressor03` has the paper's 0.3.1.
 
 The recipe is llmcompressor's own: a list of modifiers with their arguments, so that what the paper's Figures 5-7 print can be
 compared line by line. Reads a model folder and token ids, writes a compressed-tensors checkpoint.
@@ -79,7 +79,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
 
 
 def proof_engine(recipe: dict) -> str:
-    """transformers; nobody here where the early release meets activations that are scaled as they come (see `_llmcompressor03`)."""
+    """transformers; nobody here where the early release meets dynamic scales of activations (see `_llmcompressor03`)."""
     activations = traits(recipe, "")["activations"]
     return "none" if release() == EARLY_RELEASE and activations and activations["dynamic"] else "hf"
 
