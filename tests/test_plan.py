@@ -1,12 +1,14 @@
 """`snakemake plan` of the paper's grid under each stack: a recipe for every row, a reason for each that is blocked, its disk."""
 
 import csv
+import dataclasses
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
-from edge2giant import environments, grid, study
+from edge2giant import dag, environments, grid, study
 from edge2giant.cluster import resources
 from edge2giant.errors import UserError
 from edge2giant.quantize import preflight, toolkits
@@ -107,6 +109,17 @@ def test_each_stack_puts_a_toolkit_where_its_packages_are(house):
         for toolkit, name in entry["environments"].items():
             if toolkit in toolkits.names() and (packages := toolkits.unit(toolkit).PACKAGES):
                 assert packages[0] in environments.distributions(f"{stack}/{name}"), f"{stack}: {toolkit} in {name}"
+
+
+def test_studies_share_a_checkpoint_when_recipe_model_and_environment_are_the_same(house):
+    jobs = dag.open_jobs({"study": "smoke", "batch": "suite", "results": "results", "figures": "paper_figures"})
+
+    def checkpoint(name: str, row: grid.Row) -> str:
+        return jobs.checkpoint_of_row(SimpleNamespace(study=name, **dataclasses.asdict(row)))
+
+    smoke, paper = house.study("smoke"), house.study("paper")
+    assert [checkpoint("smoke", row) for row in smoke.rows] == [checkpoint("miniature", row) for row in smoke.rows]
+    assert all(checkpoint("paper", row) != checkpoint("paper2024", row) for row in paper.rows)
 
 
 @pytest.mark.parametrize("name", OF_STACK.values())
