@@ -84,7 +84,9 @@ def sentences(lines: list[Line]) -> list[str]:
         members = [line for line in lines if (line.place or line.step) == key]
         text = f"{LABELS.get(key, key)}: "
         text += (
-            f"about {_hours(sums['forecast_gpu_seconds'])} GPU-hours forecast" if sums["forecast_gpu_seconds"] else "no forecast"
+            "no forecast"
+            if sums["forecast_gpu_seconds"] is None
+            else f"about {_hours(sums['forecast_gpu_seconds'])} GPU-hours forecast"
         )
         if by_type := _by_type(members):
             text += f" ({', '.join(f'{name} {_hours(value)}' for name, value in by_type.items())})"

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from edge2giant import grid
+from edge2giant import grid, paths
 from edge2giant.cluster import placement, resources
 
 STATED = ("tflops", "bandwidth_gb_s")
@@ -77,12 +77,11 @@ def tokens_of(house: grid.House, study: grid.Study, benchmark: str, workload: di
 
 def lines(house: grid.House, study: grid.Study, cluster: dict, workload: dict, batch: str) -> list[Line]:
     """The forecast of every step of a study, rows in its order."""
-    device = house.stacks[study.stack]["device"]
     found = []
     for row in study.rows:
-        making, asking = (resources.Job(phase, row, device) for phase in ("quantize", "evaluate"))
+        making = resources.making(house, row, paths.checkpoint_identity(house, study, row))
         found.append(_quantize(house, cluster, making, workload))
-        found += _evaluate(house, study, cluster, asking, workload, batch)
+        found += _evaluate(house, study, cluster, resources.evaluation(house, study, row), workload, batch)
     return found
 
 
@@ -100,9 +99,11 @@ def _placed(house: grid.House, cluster: dict, job: resources.Job) -> placement.P
 
 
 def _quantize(house: grid.House, cluster: dict, job: resources.Job, workload: dict) -> Line:
+    """A checkpoint that is linked takes time and no GPU."""
     placed = _placed(house, cluster, job)
-    rate = workload["quantize_seconds_per_billion"].get(job.row.method)
-    seconds = rate * house.models[job.row.model]["parameters"] / 1e9 if placed and rate is not None else None
+    rate = workload["link_seconds_per_billion"] if job.links else workload["quantize_seconds_per_billion"].get(job.row.method)
+    known = rate is not None and (placed or (job.links and job.device == "cuda"))
+    seconds = rate * house.models[job.row.model]["parameters"] / 1e9 if known else None
     return _line("quantize", job.row, placed, seconds)
 
 
