@@ -18,6 +18,7 @@ from rehearsal import ROOT, wait_for
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.slurm,
     pytest.mark.e2e,
     pytest.mark.timeout(900),
     pytest.mark.skipif(rehearsal.missing() is not None, reason=f"no SLURM here: {rehearsal.missing()}"),
