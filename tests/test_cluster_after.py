@@ -270,6 +270,21 @@ def test_forecast_follows_its_formula():
     assert forecast.cell_seconds(10**9, 10**9, "w8a8", (1e6, 0), partition, 2, workload) == pytest.approx(10)
 
 
+def test_what_cells_have_counted_goes_before_the_estimate(house):
+    study, paper, workload = house.study("paper"), house.clusters["paper"], forecast.read_workload(house)
+    row = study.rows[0]
+    few = {"tokens_in": 3000, "tokens_cached": 1000, "tokens_out": 10}
+    more = {"tokens_in": 6000, "tokens_cached": 0, "tokens_out": 30}
+    tokens = cost.counted({row: {"gsm8k": few}, study.rows[1]: {"gsm8k": more}})
+    assert tokens == {"gsm8k": (4000, 20)}
+    plain = forecast.lines(house, study, paper, workload, "suite")
+    estimated = {line.benchmark: line.forecast_seconds for line in plain if line.step == "cell"}
+    known = forecast.lines(house, study, paper, workload, "suite", tokens)
+    for line in known:
+        if line.step == "cell" and line.model == study.rows[-1].model:
+            assert (line.forecast_seconds < estimated[line.benchmark] / 10) == (line.benchmark == "gsm8k")
+
+
 def test_measured_cost_stands_beside_the_forecast(house, tmp_path):
     write_cells(house, "smoke", tmp_path)
     told = cost.report(house, house.study("smoke"), "rehearsal", "suite", tmp_path, tmp_path / "figures/cost")
@@ -277,7 +292,8 @@ def test_measured_cost_stands_beside_the_forecast(house, tmp_path):
     measured = [line for line in lines if line["step"] == "cell" and line["seconds"]]
     record = json.loads(next(tmp_path.glob("smoke/cells/**/*.json")).read_text())
     assert len(measured) == 4 and {float(line["seconds"]) for line in measured} == {record["cost"]["seconds"]}
-    assert any("measured" in line for line in told)
+    assert all(float(line["forecast_seconds"]) > 0 and float(line["forecast_gpu_seconds"]) == 0 for line in measured)
+    assert any("hours forecast, without GPU; measured" in line for line in told)
     assert all((tmp_path / f"figures/cost.{suffix}").stat().st_size > 1000 for suffix in ("svg", "png", "pdf"))
 
 
