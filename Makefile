@@ -63,8 +63,8 @@ resume: .venv/.ready ## after a crash of Snakemake: settle its orphaned jobs, ta
 	@$(SNAKEMAKE) $(SNAKEMAKE_ARGS)
 
 faults: .venv/.ready ## what a cluster can do to a run, done on a real SLURM on this machine (Debian or Ubuntu, as root)
-	@command -v sbatch >/dev/null && command -v munged >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; }
-	@.venv/bin/python -m pytest --all tests/test_faults.py tests/test_faults_smoke.py tests/test_cluster_nodes.py tests/test_slurm_requests.py
+	@bash tests/slurm/install.sh
+	@.venv/bin/python -m pytest --all -m slurm --durations=0 $$(grep -l 'mark\.slurm' tests/test_*.py)
 
 DATASETS ?= results/store/miniature/datasets
 BENCH_MODEL ?= tiny

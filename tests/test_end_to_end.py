@@ -223,6 +223,26 @@ def test_checkpoints_that_are_not_kept_leave_their_records_and_come_back(smoke, 
     assert records.read_json(clone / cell, "cell")["checkpoint"]["digest"] == record["digest"]
 
 
+def test_a_row_whose_recipe_fails_is_shown_with_its_reason(smoke, tmp_path):
+    clone = make_clone(tmp_path / "edge2giant")
+    shutil.copytree(smoke / "results/store", clone / "results/store", symlinks=True)
+    weights = {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 96, "dynamic": False, "symmetric": True}
+    modifier = {"ignore": ["lm_head"], "dampening_frac": 0.01, "actorder": None}
+    modifier["config_groups"] = {"group_0": {"targets": ["Linear"], "weights": weights}}
+    with (clone / "config/studies/smoke.yaml").open("a") as study:
+        study.write(
+            json.dumps({"recipe_settings": {"gptq-llmcompressor/w4a16": {"modifiers": [{"GPTQModifier": modifier}]}}})[1:-1]
+        )
+    done = smoke_run(clone, f"results/smoke/cells/{ROW}/arc_challenge.json")
+    assert done.returncode != 0
+    (record,) = (clone / "results/journal/failures/checkpoints").glob(f"*/{ROW}/quantize.json")
+    reason = records.read_json(record, "failure")["reason"]
+    assert "do not split into groups of 96" in reason
+    succeeded(smoke_run(clone, "partial"))
+    table = (clone / "paper_figures/smoke/partial/table1.md").read_text()
+    assert f"quantize: {reason}" in table.replace("\\_", "_")
+
+
 def test_the_demo_makes_the_papers_artefacts_the_analysis_and_reports(tmp_path):
     """Two models by four schemes, all 13 benchmarks; `make demo` runs these commands."""
     clone = make_clone(tmp_path / "edge2giant")

@@ -292,12 +292,10 @@ class Jobs:
         return f"--cluster {self.config['cluster']}" if self.config.get("cluster") else ""
 
     def _evaluation(self, wildcards) -> resources.Job:
-        study, row = self._member(wildcards)
-        return resources.Job("evaluate", row, self.house.stacks[study.stack]["device"])
+        return resources.evaluation(self.house, *self._member(wildcards))
 
     def _quantization(self, wildcards) -> resources.Job:
-        stack = self.identity(wildcards)["environment"].split("/")[0]
-        return resources.Job("quantize", self.row(wildcards), self.house.stacks[stack]["device"])
+        return resources.making(self.house, self.row(wildcards), self.identity(wildcards))
 
     def evaluate_threads(self, wildcards) -> int:
         return resources.threads(self._evaluation(wildcards))

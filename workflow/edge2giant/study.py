@@ -63,8 +63,8 @@ def plan(house: grid.House, study: grid.Study, cluster: dict) -> list[dict]:
 def planned(house: grid.House, study: grid.Study, row: grid.Row, cluster: dict) -> dict:
     """The plan of one row."""
     identity = paths.checkpoint_identity(house, study, row)
-    device = house.stacks[study.stack]["device"]
-    places = {phase: resources.place(house, cluster, resources.Job(phase, row, device)) for phase in ("quantize", "evaluate")}
+    jobs = (resources.making(house, row, identity), resources.evaluation(house, study, row))
+    places = {job.phase: resources.place(house, cluster, job) for job in jobs}
     return {
         "model": row.model,
         "scheme": row.scheme,

@@ -31,7 +31,7 @@ rule evaluate:
     shell:
         "checkpoint=$(workflow/staged {input.checkpoint} '{resources.scratch}') &&"
         " EDGE2GIANT_LOG={log} workflow/with-gpus {resources.gpu} workflow/in-env {params.env} workflow/on-nodes"
-        " python -m edge2giant.evaluate batch --parallel {resources.parallel}"
+        " python -m edge2giant.evaluate batch --parallel {resources.parallel} --planned '{resources.engine}'"
         " --study {wildcards.study} --model {wildcards.model} --method {wildcards.method} --bits {wildcards.bits}"
         " --batch {wildcards.batch} --benchmarks {params.benchmarks} --settings {params.settings}"
         " --checkpoint $checkpoint --store {params.store} --journal {params.journal} --cache {params.cache}"

@@ -7,8 +7,6 @@ from edge2giant.errors import UserError
 from edge2giant.quantize import compat, likelihood, proof, sizes
 from edge2giant.quantize.tensors import Tensors
 
-WHOLE_MODEL_BYTES = 16 * 2**30
-DEPTH_OF_LARGE_MODELS = 2
 DTYPE = "float32"
 
 
@@ -49,7 +47,7 @@ def gather(
     quantized = traits["form"] != "none"
     checks, summary = proof.prove_tensors(model_dir, folder, traits, executed) if quantized else (proof.Checks(), None)
     proof.demand(checks, where)
-    depth = DEPTH_OF_LARGE_MODELS if sizes.weight_bytes(model_dir) > WHOLE_MODEL_BYTES else None
+    depth = sizes.DEPTH_OF_LARGE_MODELS if sizes.weight_bytes(model_dir) > sizes.WHOLE_MODEL_BYTES else None
     samples = likelihood.heldout_tokens(heldout_dir, tokenizer_of(model_dir))
     if not samples:
         raise UserError("has no usable text", heldout_dir, "acquire the held-out set")
