@@ -10,6 +10,3 @@ numpy; torch and the toolkits are imported only by the step that runs them.
 
 RESULT_VERSION = 1
 """Raise by hand when a change of this phase changes weights; it is part of every recipe digest."""
-
-RESULT_VERSION = 1
-"""Raised by hand when a change in this package changes the weights that a scheme gives; part of a checkpoint's identity."""
