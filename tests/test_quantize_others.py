@@ -22,6 +22,7 @@ def made(place, out, toolkit, recipe, bits="w4a16", **calibration):
     traits, promised = preflight.read_traits(out), toolkits.unit(toolkit).traits(recipe, bits)
     assert {key: traits[key] for key in traits if key in promised} == {key: promised[key] for key in traits if key in promised}
     assert record["proof"]["damage"]["logprob_difference_largest"] > 0.01
+    assert record["recipe"]["executed"]["parameters"]["calibrated_in"] in ("float32", "float16", "bfloat16")
     return record["proof"]["engine"]
 
 

@@ -31,6 +31,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     from gptqmodel import GPTQModel, QuantizeConfig
 
     model = GPTQModel.load(str(model_dir), QuantizeConfig(**settings(recipe)))
+    calibrated_in = str(model.model.dtype).removeprefix("torch.")
     examples = [{"input_ids": row, "attention_mask": [1] * len(row)} for row in calibration.token_ids]
     shortest = min(map(len, calibration.token_ids))
     model.quantize(examples, batch_size=recipe.get("batch_size", 1), calibration_data_min_length=min(10, shortest))
@@ -38,7 +39,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     return {
         "transform": "none",
         "ignore": ["lm_head"],
-        "parameters": recipe,
+        "parameters": recipe | {"calibrated_in": calibrated_in},
         "fallbacks": [],
     }
 
