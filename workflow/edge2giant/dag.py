@@ -222,6 +222,10 @@ class Jobs:
 
     # --- collections -----------------------------------------------------------------------------------------------
 
+    def checkpoints(self, study: str) -> list[str]:
+        """Every checkpoint of a study."""
+        return [paths.checkpoint(row, self._digests[study, row]) for row in self.house.study(study).rows]
+
     def cells(self, study: str, suite: str | None = None) -> list[str]:
         """Every cell of a study, or of one of its suites."""
         found = self.house.study(study).cells

@@ -34,6 +34,12 @@ rule cells:
     localrule: True
 
 
+rule checkpoints:
+    input:
+        JOBS.checkpoints(config["study"]),
+    localrule: True
+
+
 rule published:
     input:
         expand(
