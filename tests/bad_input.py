@@ -179,7 +179,9 @@ def config_case(mistake: str, changes: dict, *says: str) -> None:
     case("config", mistake, *says)(lambda room: lambda: dag.open_jobs(merged) and None)
 
 
-config_case("a study that does not exist", {"study": "papr"}, "unknown study 'papr'", "miniature, paper, schemes, schemes-vllm, smoke")
+config_case(
+    "a study that does not exist", {"study": "papr"}, "unknown study 'papr'", "miniature, paper, schemes, schemes-vllm, smoke"
+)
 config_case("no study", {"study": ...}, "'study' is a required property", "config/config.yaml")
 config_case(
     "a batch size that does not exist",
@@ -1129,7 +1131,9 @@ def command_case(mistake: str, command: list[str], *says: str) -> None:
     case("command", mistake, *says)(lambda room: command)
 
 
-command_case("a study that does not exist", show("papr"), "unknown study 'papr'", "miniature, paper, schemes, schemes-vllm, smoke")
+command_case(
+    "a study that does not exist", show("papr"), "unknown study 'papr'", "miniature, paper, schemes, schemes-vllm, smoke"
+)
 command_case("no command", ["store"], "the following arguments are required: COMMAND")
 command_case("a command that does not exist", ["store", "fetch"], "invalid choice: 'fetch'")
 command_case(
