@@ -1,7 +1,8 @@
 """Time and peak memory of an adapter beside its toolkit called directly, on the same model and calibration set, in one run.
 
 Each measurement is a process of its own, and the two sides alternate: the adapter through `core.quantize` (its unit, then the
-source's config and unquantized tensors put back), the direct side as the toolkit's own documentation writes it. The proof and the checksums, which the direct side does not have, are left out here and stand in every
+source's config and unquantized tensors put back), the direct side as the toolkit's own documentation writes it.
+The proof and the checksums, which the direct side does not have, are left out here and stand in every
 `checkpoint.json` (`seconds`). Runs in the toolkit's environment, from the root of the repository:
 
     workflow/in-env cpu/main python bench/adapters.py --rows gptq-llmcompressor/w4a16 autoround/w4a16 --calibration DIR --out FILE

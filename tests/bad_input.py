@@ -263,7 +263,7 @@ study_case(
     "unknown protocol 'papr'",
     "leaderboard, paper",
 )
-study_case("a stack that does not exist", "stack: cpu", "stack: gpu", "unknown stack 'gpu'", "cpu, current")
+study_case("a stack that does not exist", "stack: cpu", "stack: gpu", "unknown stack 'gpu'", "cpu, cpu-vllm, current")
 study_case("a judge that does not exist", "judge: miniature", "judge: gpt-5", "unknown judge 'gpt-5'", "gpt-4")
 study_case(
     "a calibration set that does not exist",

@@ -30,3 +30,23 @@ rule quantize:
         " --model {input.model} --scheme-json {params.scheme:q} {params.texts} {params.base}"
         " {params.published}"
         " --lock {input.lock} --out {output} >{log} 2>&1"
+
+
+rule compare_calibration:
+    input:
+        calibration=JOBS.calibration_locks,
+        datasets=JOBS.evaluated_locks,
+    output:
+        "<results>/{study}/overlap.json",
+    log:
+        "logs/{study}/overlap.log",
+    localrule: True
+    conda:
+        environment_file
+    params:
+        env="workflow",
+    message:
+        "Holding the calibration text of study {wildcards.study} against its benchmarks"
+    shell:
+        "workflow/in-env {params.env} python -m edge2giant.store overlap --calibration {input.calibration}"
+        " --datasets {input.datasets} --out {output} >{log} 2>&1"

@@ -5,6 +5,7 @@ PRINTED = "<figures>/published"
 
 rule all:
     input:
+        JOBS.overlap(config["study"]),
         JOBS.tables(config["study"]),
         multiext(f"{FIGURES}/figure2", ".pdf", ".png", ".svg"),
     localrule: True
