@@ -368,7 +368,8 @@ def _(room):
 )
 def _(room):
     room.edit("stacks.yaml", "    llmcompressor: main\n", "")
-    (room.path / "config/studies/miniature.yaml").unlink()
+    for name in ("miniature", "schemes"):
+        (room.path / f"config/studies/{name}.yaml").unlink()
     return show()
 
 
