@@ -57,7 +57,7 @@ def gather(
     own = likelihood.log_probabilities(model, samples)
     exact, drawn = {rounding.WEIGHTS: own}, None
     if traits["activations"]:
-        drawn = rounding.study(model, Tensors(folder), layers, traits["activations"], samples, exact)
+        exact, drawn = rounding.study(model, Tensors(folder), layers, traits["activations"], samples, own)
     del model
     result = {"tensors": summary, "heldout": heldout(samples, depth)}
     result["damage"] = damage(model_dir, samples, own, depth) if quantized else None

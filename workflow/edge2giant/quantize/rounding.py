@@ -39,8 +39,8 @@ ANEW = "weights of fused layers rounded anew"
 Rows = list[list[float]]
 
 
-def study(model, stored: Tensors, layers: list[str], activations: dict, samples: list[list[int]], exact: dict[str, Rows]) -> dict:
-    """Draw the reference of a scheme that rounds activations.
+def study(model, stored: Tensors, layers: list[str], activations: dict, samples: list[list[int]], own: Rows) -> tuple[dict, dict]:
+    """Draw the reference of a scheme that rounds activations. It runs the model some 20 times over the samples.
 
     Parameters
     ----------
@@ -53,14 +53,17 @@ def study(model, stored: Tensors, layers: list[str], activations: dict, samples:
     activations : dict
         bits, dynamic, type ('int' or 'float').
     samples : list of list of int
-    exact : dict of list of list of float
-        Holds the log-probabilities by the stored weights with nothing rounded; the other exact references are added.
+    own : list of list of float
+        Log-probabilities by the stored weights, nothing rounded.
 
     Returns
     -------
-    dict
+    exact : dict
+        The exact references by name, `own` among them.
+    drawn : dict
         draws, means (two), spread by type, unrounded, moves by misreading.
     """
+    exact = {WEIGHTS: own}
     with RoundedInputs(model, stored, layers, activations, "transformers"):
         exact[AS_TRANSFORMERS] = likelihood.log_probabilities(model, samples)
     changed = fuse(model, stored, layers)
@@ -68,7 +71,7 @@ def study(model, stored: Tensors, layers: list[str], activations: dict, samples:
     moves = {name: minus(values, unrounded) for name, values in misread(model, layers, samples)}
     if changed:
         exact[ANEW] = unrounded
-        moves[UNFUSED] = minus(exact[WEIGHTS], unrounded)
+        moves[UNFUSED] = minus(own, unrounded)
 
     def drawn(dtype: str, seed: int) -> Rows:
         with RoundedInputs(model, stored, layers, activations, "vllm", PRECISION[dtype], seed):
@@ -81,7 +84,7 @@ def study(model, stored: Tensors, layers: list[str], activations: dict, samples:
     for dtype, count in OTHER_DRAWS.items():
         spread[dtype] = sum(apart(drawn(dtype, DRAWS + seed), everything) for seed in range(count)) / count
     means = [mean(draws[0::2]), mean(draws[1::2])]
-    return {"draws": DRAWS, "means": means, "spread": spread, "unrounded": unrounded, "moves": moves}
+    return exact, {"draws": DRAWS, "means": means, "spread": spread, "unrounded": unrounded, "moves": moves}
 
 
 def mean(runs: list[Rows]) -> Rows:
