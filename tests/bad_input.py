@@ -180,7 +180,10 @@ def config_case(mistake: str, changes: dict, *says: str) -> None:
 
 
 config_case(
-    "a study that does not exist", {"study": "papr"}, "unknown study 'papr'", "miniature, paper, paper-cpu, paper2024, smoke"
+    "a study that does not exist",
+    {"study": "papr"},
+    "unknown study 'papr'",
+    "miniature, paper, paper-cpu, paper2024, schemes, schemes-vllm, smoke",
 )
 config_case("no study", {"study": ...}, "'study' is a required property", "config/config.yaml")
 config_case(
@@ -268,7 +271,7 @@ study_case(
     "unknown protocol 'papr'",
     "leaderboard, paper",
 )
-study_case("a stack that does not exist", "stack: cpu", "stack: gpu", "unknown stack 'gpu'", "cpu, cpu2024, current")
+study_case("a stack that does not exist", "stack: cpu", "stack: gpu", "unknown stack 'gpu'", "cpu, cpu-vllm, cpu2024, current")
 study_case("a study to extend that does not exist", "stack: cpu", "extends: papr", "unknown study to extend 'papr'", "paper")
 study_case("a judge that does not exist", "judge: miniature", "judge: gpt-5", "unknown judge 'gpt-5'", "gpt-4")
 study_case(
@@ -374,7 +377,8 @@ def _(room):
 )
 def _(room):
     room.edit("stacks.yaml", "    llmcompressor: main\n", "")
-    (room.path / "config/studies/miniature.yaml").unlink()
+    for name in ("miniature", "schemes"):
+        (room.path / f"config/studies/{name}.yaml").unlink()
     return show()
 
 
@@ -1137,7 +1141,12 @@ def command_case(mistake: str, command: list[str], *says: str) -> None:
     case("command", mistake, *says)(lambda room: command)
 
 
-command_case("a study that does not exist", show("papr"), "unknown study 'papr'", "miniature, paper, paper-cpu, paper2024, smoke")
+command_case(
+    "a study that does not exist",
+    show("papr"),
+    "unknown study 'papr'",
+    "miniature, paper, paper-cpu, paper2024, schemes, schemes-vllm, smoke",
+)
 command_case("no command", ["store"], "the following arguments are required: COMMAND")
 command_case("a command that does not exist", ["store", "fetch"], "invalid choice: 'fetch'")
 command_case(

@@ -5,6 +5,7 @@ reads results, so a dry run needs none.
 """
 
 from functools import cached_property
+from types import SimpleNamespace
 
 from edge2giant import grid, paths, records
 from edge2giant.cluster import resources
@@ -170,6 +171,23 @@ class Jobs:
         tables = [paths.nltk_lock(source)] if "ifeval" in benchmarks else []
         return [paths.benchmark_lock(source, name) for name in benchmarks] + tables
 
+    def calibration_locks(self, wildcards) -> list[str]:
+        """Calibration text that the checkpoints of a study read."""
+        study = self.house.study(wildcards.study)
+        schemes = [self.identities[self._digests[study.name, row]]["scheme"]["calibration"] for row in study.rows]
+        texts = {one["id"] for one in schemes if one and one["packing"] != "random_tokens"}
+        return [paths.calibration_lock(study.source, name) for name in sorted(texts)]
+
+    def evaluated_locks(self, wildcards) -> list[str]:
+        """Data of the lm-eval benchmarks of a study; MT-Bench's 80 questions have no right answer to know."""
+        study = self.house.study(wildcards.study)
+        return [paths.benchmark_lock(study.source, name) for name in study.benchmarks if name != "mt_bench"]
+
+    def overlap(self, study: str) -> list[str]:
+        """Comparison of a study's calibration text with its benchmarks, where it has both."""
+        asked = SimpleNamespace(study=study)
+        return [f"<results>/{study}/overlap.json"] if self.calibration_locks(asked) and self.evaluated_locks(asked) else []
+
     def evaluation_settings(self, wildcards) -> str:
         study, row = self._member(wildcards)
         return settings_digest(self.house, study, row, self.benchmarks_of_batch(wildcards))
@@ -230,6 +248,10 @@ class Jobs:
         return paths.benchmark_lock(self.source(wildcards), "mt_bench")
 
     # --- collections -----------------------------------------------------------------------------------------------
+
+    def checkpoints(self, study: str) -> list[str]:
+        """Every checkpoint of a study."""
+        return [paths.checkpoint(row, self._digests[study, row]) for row in self.house.study(study).rows]
 
     def cells(self, study: str, suite: str | None = None) -> list[str]:
         """Every cell of a study, or of one of its suites."""

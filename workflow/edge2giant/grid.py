@@ -224,8 +224,9 @@ class House:
         return self.recipes["methods"]
 
     def environment(self, stack: str, toolkit: str) -> str:
-        """`<stack>/<environment>` that holds a toolkit: the stem of a file in `envs/`."""
-        return f"{stack}/{self.stacks[stack]['environments'][toolkit]}"
+        """`<stack>/<environment>` that holds a toolkit: the stem of a file in `envs/`; a stack may name another's."""
+        name = self.stacks[stack]["environments"][toolkit]
+        return name if "/" in name else f"{stack}/{name}"
 
 
 def needs_bos(rule: str, repo: str) -> bool | None:

@@ -36,3 +36,23 @@ rule quantize:
         " {params.published}"
         " --lock {input.lock} --journal {params.journal} --out {output.checkpoint} >{log} 2>&1"
         " && cp {output.checkpoint}/checkpoint.json {output.record} && cp {output.checkpoint}/README.md {output.card}"
+
+
+rule compare_calibration:
+    input:
+        calibration=JOBS.calibration_locks,
+        datasets=JOBS.evaluated_locks,
+    output:
+        "<results>/{study}/overlap.json",
+    log:
+        "logs/{study}/overlap.log",
+    localrule: True
+    conda:
+        environment_file
+    params:
+        env="workflow",
+    message:
+        "Holding the calibration text of study {wildcards.study} against its benchmarks"
+    shell:
+        "workflow/in-env {params.env} python -m edge2giant.store overlap --calibration {input.calibration}"
+        " --datasets {input.datasets} --out {output} >{log} 2>&1"

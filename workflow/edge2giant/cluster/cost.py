@@ -67,7 +67,8 @@ def _take_load(line: Line, found: dict[str, dict], house: grid.House) -> None:
 def _take_making(line: Line, results: Path, found: dict[str, dict]) -> None:
     """The making of the checkpoint that the row's cells scored, or of the only one there is."""
     wanted = {cost["digest"] for cost in found.values()}
-    for path in sorted((results / "checkpoints" / line.model / line.method / line.bits).glob("*/checkpoint.json")):
+    folder = results / "checkpoints" / line.model / line.method / line.bits
+    for path in sorted([*folder.glob("*/checkpoint.json"), *folder.glob("*.json")]):  # the second outlives the weights
         record = json.loads(path.read_text(encoding="utf-8"))
         if not wanted or record["digest"] in wanted:
             gpus = 1 if (record.get("memory") or {}).get("gpu_bytes") else 0

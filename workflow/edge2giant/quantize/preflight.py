@@ -139,9 +139,20 @@ RULES = (
         REFUSED, "the CPU build has no static FP8 quantization of activations", "evaluate with the Hugging Face engine", "run",
     ),
     Rule(
-        "hf-gptq", ("hf",), "5", lambda t, d: t["form"] in ("gptq", "awq", "auto-round"),
+        "hf-gptq", ("hf",), "5", lambda t, d: d.kind != "cpu" and t["form"] in ("gptq", "auto-round"),
         NEEDS, "transformers loads this format with the packages gptqmodel and optimum alone",
         "evaluate in an environment that has them, or take the method's -llmcompressor variant", "run", ("gptqmodel", "optimum"),
+    ),
+    Rule(
+        "hf-gptq-cpu", ("hf",), "5", lambda t, d: d.kind == "cpu" and t["form"] in ("gptq", "auto-round"),
+        NEEDS, "transformers loads this format with the package auto-round, in float16",
+        "evaluate in an environment that has it", "run", ("auto-round",),
+    ),
+    Rule(
+        "hf-awq", ("hf",), "5", lambda t, d: t["form"] == "awq",
+        NEEDS, "transformers loads this format with the packages gptqmodel and optimum alone",
+        "evaluate in an environment that has them, or with vLLM (stack cpu-vllm has its CPU build)", "run",
+        ("gptqmodel", "optimum"),
     ),
 )  # fmt: skip
 
