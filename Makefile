@@ -11,7 +11,7 @@ SNAKEMAKE := .venv/bin/snakemake
 # uv does not read pip's configuration; a local folder of wheels named there holds for both.
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: help setup envs demo published test test-all lint resume faults bench clean
+.PHONY: help setup envs demo published test test-all lint resume faults bench bench-adapters clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -63,8 +63,8 @@ resume: .venv/.ready ## after a crash of Snakemake: settle its orphaned jobs, ta
 	@$(SNAKEMAKE) $(SNAKEMAKE_ARGS)
 
 faults: .venv/.ready ## what a cluster can do to a run, done on a real SLURM on this machine (Debian or Ubuntu, as root)
-	@command -v sbatch >/dev/null && command -v munged >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; }
-	@.venv/bin/python -m pytest --all tests/test_faults.py tests/test_faults_smoke.py tests/test_cluster_nodes.py tests/test_slurm_requests.py
+	@bash tests/slurm/install.sh
+	@.venv/bin/python -m pytest --all -m slurm --durations=0 $$(grep -l 'mark\.slurm' tests/test_*.py)
 
 DATASETS ?= results/store/miniature/datasets
 BENCH_MODEL ?= tiny
@@ -75,6 +75,16 @@ bench: .venvs/cpu/vllm/.ready ## stock lm-eval against this engine, ratios in on
 	@workflow/in-env cpu/vllm python bench/requests_of_tasks.py --data $(DATASETS) --share 0.02 --out results/bench/requests.json.gz
 	@workflow/in-env cpu/vllm python bench/random_model.py --requests results/bench/requests.json.gz --architecture $(BENCH_MODEL) --dtype float32 --max-length 4096 --out results/bench/$(BENCH_MODEL)
 	@workflow/in-env cpu/vllm python bench/scoring.py --model results/bench/$(BENCH_MODEL) --requests results/bench/requests.json.gz --limit 5 --settings '$(BENCH_SETTINGS)' --out results/bench/scoring.json
+
+BENCH_CALIBRATION ?= results/store/miniature/calibration/miniature
+
+bench-adapters: .venvs/cpu/main/.ready .venvs/cpu/gptqmodel/.ready .venvs/cpu/autoawq/.ready ## each toolkit's adapter against the toolkit called directly
+	@mkdir -p results/bench && rm -f results/bench/adapters.json
+	@workflow/in-env cpu/main python bench/adapters.py --rows gptq-llmcompressor/w4a16 smoothquant/w8a8 fp8/w8a8 --calibration $(BENCH_CALIBRATION) --out results/bench/adapters.json
+	@workflow/in-env cpu/main python bench/adapters.py --rows gptq-autoround/w4a16 --settings '{"iters": 20}' --shape '{"num_hidden_layers": 2}' --calibration $(BENCH_CALIBRATION) --out results/bench/adapters.json
+	@workflow/in-env cpu/main python bench/adapters.py --rows awq-llmcompressor/w4a16 --shape '{"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 1}' --calibration $(BENCH_CALIBRATION) --out results/bench/adapters.json
+	@workflow/in-env cpu/gptqmodel python bench/adapters.py --rows gptq-gptqmodel/w4a16 --calibration $(BENCH_CALIBRATION) --out results/bench/adapters.json
+	@workflow/in-env cpu/autoawq python bench/adapters.py --rows awq/w4a16 --shape '{"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 1}' --calibration $(BENCH_CALIBRATION) --out results/bench/adapters.json
 
 clean: ## remove results and figures (not the environments)
 	@rm -rf results/* paper_figures/* logs .snakemake

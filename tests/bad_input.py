@@ -179,7 +179,12 @@ def config_case(mistake: str, changes: dict, *says: str) -> None:
     case("config", mistake, *says)(lambda room: lambda: dag.open_jobs(merged) and None)
 
 
-config_case("a study that does not exist", {"study": "papr"}, "unknown study 'papr'", "miniature, paper, smoke")
+config_case(
+    "a study that does not exist",
+    {"study": "papr"},
+    "unknown study 'papr'",
+    "miniature, paper, paper-cpu, paper2024, schemes, schemes-vllm, smoke",
+)
 config_case("no study", {"study": ...}, "'study' is a required property", "config/config.yaml")
 config_case(
     "a batch size that does not exist",
@@ -231,6 +236,11 @@ def _(room):
     return lambda: dag.open_jobs(GOOD).benchmarks_of_batch(Wildcards) and None
 
 
+@case("config", "keep_checkpoints that is neither true nor false", "keep_checkpoints: 'maybe' is not of type 'boolean'")
+def _(room):
+    return lambda: dag.open_jobs(GOOD | {"keep_checkpoints": "maybe"})
+
+
 @case(
     "config",
     "a checkpoint path with an old recipe digest",
@@ -261,7 +271,8 @@ study_case(
     "unknown protocol 'papr'",
     "leaderboard, paper",
 )
-study_case("a stack that does not exist", "stack: cpu", "stack: gpu", "unknown stack 'gpu'", "cpu, current")
+study_case("a stack that does not exist", "stack: cpu", "stack: gpu", "unknown stack 'gpu'", "cpu, cpu-vllm, cpu2024, current")
+study_case("a study to extend that does not exist", "stack: cpu", "extends: papr", "unknown study to extend 'papr'", "paper")
 study_case("a judge that does not exist", "judge: miniature", "judge: gpt-5", "unknown judge 'gpt-5'", "gpt-4")
 study_case(
     "a calibration set that does not exist",
@@ -366,7 +377,8 @@ def _(room):
 )
 def _(room):
     room.edit("stacks.yaml", "    llmcompressor: main\n", "")
-    (room.path / "config/studies/miniature.yaml").unlink()
+    for name in ("miniature", "schemes"):
+        (room.path / f"config/studies/{name}.yaml").unlink()
     return show()
 
 
@@ -1129,7 +1141,12 @@ def command_case(mistake: str, command: list[str], *says: str) -> None:
     case("command", mistake, *says)(lambda room: command)
 
 
-command_case("a study that does not exist", show("papr"), "unknown study 'papr'", "miniature, paper, smoke")
+command_case(
+    "a study that does not exist",
+    show("papr"),
+    "unknown study 'papr'",
+    "miniature, paper, paper-cpu, paper2024, schemes, schemes-vllm, smoke",
+)
 command_case("no command", ["store"], "the following arguments are required: COMMAND")
 command_case("a command that does not exist", ["store", "fetch"], "invalid choice: 'fetch'")
 command_case(

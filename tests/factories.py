@@ -70,6 +70,7 @@ CELL = {
         "git_commit": None,
         "git_dirty": None,
         "environment_sha256": DIGEST,
+        "installer": "venv",
         "packages": {"lm_eval": "0.4.13"},
         "task_versions": {},
         "task_hashes": {},

@@ -15,6 +15,7 @@ from edge2giant.errors import UserError
 from factories import make_cell
 
 ROW = grid.Row("tiny-0.4m", "gptq-llmcompressor", "w4a16")
+TRIED = blame.Tried("smoke", ROW, "0123456789ab")
 
 
 @pytest.fixture(scope="module")
@@ -182,13 +183,13 @@ def write_log(path, text, at):
 
 def test_the_newest_word_counts(tmp_path):
     results, logs, now = tmp_path / "results", tmp_path / "logs", time.time()
-    assert blame.failure(results, logs, "smoke", ROW) is None
+    assert blame.failure(results, logs, TRIED) is None
     with pytest.raises(ValueError), failures.recorded(results / "journal", "smoke", ROW, "evaluate"):
         raise ValueError("header too large")
-    assert blame.failure(results, logs, "smoke", ROW)["reason"] == "ValueError: header too large"
+    assert blame.failure(results, logs, TRIED)["reason"] == "ValueError: header too large"
     name = "_".join(["smoke", *grid.astuple(ROW), "leaderboard_v1"])
     write_log(logs / "slurm/rule_evaluate" / name / "7.log", "error: *** JOB 7 CANCELLED AT now DUE TO TIME LIMIT ***", now + 60)
-    found = blame.failure(results, logs, "smoke", ROW)
+    found = blame.failure(results, logs, TRIED)
     assert (found["phase"], found["reason"]) == ("evaluate", "time limit reached")
     assert records.problem(found, "failure") is None
 
@@ -196,9 +197,20 @@ def test_the_newest_word_counts(tmp_path):
 def test_step_without_a_record_is_found_by_its_log(tmp_path):
     log = tmp_path / "logs/quantize" / ROW.path / "0123456789ab.log"
     write_log(log, "loading\nerror: layers.0: 100 input channels do not split into groups of 128; choose another\n", time.time())
-    found = blame.failure(tmp_path / "results", tmp_path / "logs", "smoke", ROW)
+    found = blame.failure(tmp_path / "results", tmp_path / "logs", TRIED)
     assert found["phase"] == "quantize" and found["reason"].startswith("layers.0: 100 input channels")
     assert found["log"] == log.as_posix()
+
+
+def test_failed_making_is_the_failure_of_rows_that_take_that_checkpoint_alone(tmp_path):
+    journal = tmp_path / "results/journal"
+    with pytest.raises(UserError), failures.recorded(journal, failures.of_checkpoint(TRIED.digest), ROW, "quantize"):
+        raise UserError("100 input channels do not split", "layers.0")
+    write_log(tmp_path / "logs/quantize" / ROW.path / "another.log", "error: of another recipe\n", time.time() + 60)
+    found = blame.failure(tmp_path / "results", tmp_path / "logs", TRIED)
+    assert (found["study"], found["phase"]) == ("smoke", "quantize") and "do not split" in found["reason"]
+    other = blame.Tried("smoke", ROW, "ba9876543210")
+    assert blame.failure(tmp_path / "results", tmp_path / "logs", other) is None
 
 
 def write_cells(house, study, results, but=()):
@@ -236,7 +248,9 @@ def test_every_cell_of_the_paper_has_a_forecast(house):
     lines = paper_lines(house)
     cells = [line for line in lines if line.step == "cell"]
     assert len(cells) == len(house.study("paper").cells)
-    assert all(line.forecast_gpu_seconds > 0 for line in lines)
+    linked = [line for line in lines if line.step == "quantize" and line.method == "fp16"]
+    assert linked and all(line.forecast_gpu_seconds == 0 < line.forecast_seconds and not line.gpu for line in linked)
+    assert all(line.forecast_gpu_seconds > 0 for line in lines if line not in linked)
 
 
 def test_sums_are_those_of_their_lines(house):
@@ -256,6 +270,21 @@ def test_forecast_follows_its_formula():
     assert forecast.cell_seconds(10**9, 10**9, "w8a8", (1e6, 0), partition, 2, workload) == pytest.approx(10)
 
 
+def test_what_cells_have_counted_goes_before_the_estimate(house):
+    study, paper, workload = house.study("paper"), house.clusters["paper"], forecast.read_workload(house)
+    row = study.rows[0]
+    few = {"tokens_in": 3000, "tokens_cached": 1000, "tokens_out": 10}
+    more = {"tokens_in": 6000, "tokens_cached": 0, "tokens_out": 30}
+    tokens = cost.counted({row: {"gsm8k": few}, study.rows[1]: {"gsm8k": more}})
+    assert tokens == {"gsm8k": (4000, 20)}
+    plain = forecast.lines(house, study, paper, workload, "suite")
+    estimated = {line.benchmark: line.forecast_seconds for line in plain if line.step == "cell"}
+    known = forecast.lines(house, study, paper, workload, "suite", tokens)
+    for line in known:
+        if line.step == "cell" and line.model == study.rows[-1].model:
+            assert (line.forecast_seconds < estimated[line.benchmark] / 10) == (line.benchmark == "gsm8k")
+
+
 def test_measured_cost_stands_beside_the_forecast(house, tmp_path):
     write_cells(house, "smoke", tmp_path)
     told = cost.report(house, house.study("smoke"), "rehearsal", "suite", tmp_path, tmp_path / "figures/cost")
@@ -263,7 +292,8 @@ def test_measured_cost_stands_beside_the_forecast(house, tmp_path):
     measured = [line for line in lines if line["step"] == "cell" and line["seconds"]]
     record = json.loads(next(tmp_path.glob("smoke/cells/**/*.json")).read_text())
     assert len(measured) == 4 and {float(line["seconds"]) for line in measured} == {record["cost"]["seconds"]}
-    assert any("measured" in line for line in told)
+    assert all(float(line["forecast_seconds"]) > 0 and float(line["forecast_gpu_seconds"]) == 0 for line in measured)
+    assert any("hours forecast, without GPU; measured" in line for line in told)
     assert all((tmp_path / f"figures/cost.{suffix}").stat().st_size > 1000 for suffix in ("svg", "png", "pdf"))
 
 

@@ -5,9 +5,10 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
-from edge2giant import dag, grid, records
+from edge2giant import dag, grid, paths, records
 from edge2giant.cluster import placement, resources
 from edge2giant.cluster.resources import Job
+from edge2giant.engine import plan
 from edge2giant.errors import UserError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,8 +26,18 @@ def paper(house):
     return house.clusters["paper"]
 
 
+SERVING = plan.Serving(max_model_len=16_384)
+
+
 def job(phase, model, scheme, device="cuda"):
-    return Job(phase, grid.Row(model, *scheme.split("/")), device)
+    return Job(phase, grid.Row(model, *scheme.split("/")), device, serving=SERVING if phase == "evaluate" else None)
+
+
+def jobs(house, row, study="paper"):
+    """Both jobs of a row, as the rules ask for them."""
+    found = house.study(study)
+    making = resources.making(house, row, paths.checkpoint_identity(house, found, row))
+    return making, resources.evaluation(house, found, row)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +61,11 @@ def test_evaluation_goes_to_the_smallest_gpus_that_run_it_natively(house, paper,
 
 def test_every_row_of_the_paper_fits(house, paper):
     for row in house.study("paper").rows:
-        for phase in ("evaluate", "quantize"):
-            asked = Job(phase, row, "cuda")
+        for asked in jobs(house, row):
             placed = resources.place(house, paper, asked)
+            assert asked.links == (row.method == "fp16" and asked.phase == "quantize") == (placed is None)
+            if placed is None:
+                continue
             partition = paper["partitions"][placed.partition]
             assert placed.gpus_per_node <= partition["gpus_per_node"] and placed.nodes <= partition["nodes"]
             assert resources.memory_mb(house, paper, asked, 3) <= partition["host_memory_gib"] * 1024
@@ -61,10 +74,8 @@ def test_every_row_of_the_paper_fits(house, paper):
 
 def test_fp8_never_runs_where_it_is_emulated(house, paper):
     rows = [row for row in house.study("paper").rows if row.method == "fp8"]
-    capabilities = {
-        placement.capability(paper["partitions"][resources.place(house, paper, Job("evaluate", row, "cuda")).partition])
-        for row in rows
-    }
+    kinds = {kind.name: kind.compute_capability for kind in plan.gpus_of(paper)}
+    capabilities = {kinds[resources.place(house, paper, jobs(house, row)[1]).partition] for row in rows}
     assert rows and min(capabilities) >= (8, 9)
 
 
@@ -82,10 +93,49 @@ def test_cpu_stack_asks_for_no_gpu(house, paper):
     assert set(resources.site(house, paper, asked).values()) == {None, "1x1", "-"}
 
 
+def test_checkpoint_that_is_linked_asks_for_no_gpu_and_for_the_memory_of_its_proof(house, paper):
+    making, _ = jobs(house, grid.Row("llama-3.1-8b-it", "fp16", "w16a16"))
+    ordered = paper | {"cpu": {"partition": "cpu"}, "overrides": [{"rows": "*", "partition": "a100"}]}
+    asked = resources.site(house, ordered, making)
+    assert resources.gpus(house, ordered, making) == 0 and asked["slurm_partition"] == "cpu" and "gpu_model" not in asked
+    weights = 2 * house.models["llama-3.1-8b-it"]["parameters"] / 2**20
+    assert resources.memory_mb(house, ordered, making) > 4 * weights, "two models in float32"
+    large, _ = jobs(house, grid.Row("llama-3.1-405b-it", "fp16", "w16a16"))
+    assert resources.memory_mb(house, ordered, large) < 100_000, "of a large model the first layers are proven"
+    assert resources.minutes(house, ordered, large) > 60, "its files are read all the same"
+
+
+def test_published_checkpoint_is_linked_too(house):
+    study = dataclasses.replace(house.study("paper"), checkpoints={"fp8/w8a8": "published"})
+    row = grid.Row("llama-3.1-8b-it", "fp8", "w8a8")
+    assert resources.making(house, row, paths.checkpoint_identity(house, study, row)).links
+
+
+def test_the_engine_is_told_the_memory_that_the_plan_counted(house, paper):
+    row = grid.Row("llama-3.1-70b-it", "fp8", "w8a8")
+    making, asked = jobs(house, row)
+    told = resources.site(house, paper, asked)["engine"]
+    placed = plan.place(house.models[row.model]["architecture"], *row.scheme.split("/"), plan.gpus_of(paper), asked.serving)
+    assert told == ",".join(f"{name}={value}" for name, value in placed.settings.items())
+    assert resources.site(house, paper, making)["engine"] == "-"
+    forced = paper | {"overrides": [{"rows": row.path, "partition": "h100", "gpus": 4}]}
+    assert "gpu_memory_utilization=" in resources.site(house, forced, asked)["engine"]
+    tight = paper | {"overrides": [{"rows": row.path, "partition": "rtx6000", "gpus": 1}]}
+    assert resources.site(house, tight, asked)["engine"] == "-", "an order that the plan finds no room for is the user's"
+
+
+def test_what_a_study_asks_of_the_engine_reaches_the_plan(house):
+    study = dataclasses.replace(house.study("paper"), engine_settings={"max_num_batched_tokens": 2048, "kv_cache_dtype": "fp8"})
+    asked = resources.evaluation(house, study, study.rows[0])
+    assert asked.serving == plan.Serving(house.protocols[study.protocol]["max_model_len"], "fp8", 2048)
+    old = dataclasses.replace(house.study("paper"), stack="paper2024")
+    assert resources.evaluation(house, old, study.rows[0]).serving.whole_prompts
+
+
 def test_everything_that_is_asked_reaches_the_rules(house, paper):
     for row in house.study("paper").rows:
-        for phase in ("evaluate", "quantize"):
-            assert set(resources.site(house, paper, Job(phase, row, "cuda"))) <= set(resources.SITE)
+        for asked in jobs(house, row):
+            assert set(resources.site(house, paper, asked)) <= set(resources.SITE)
 
 
 def test_attempts_double_memory_and_time(house, paper):
@@ -101,9 +151,8 @@ def test_override_wins_and_the_last_match_counts(house, paper):
             {"rows": "llama-3.1-8b-it/fp8/w8a8", "partition": "h100", "gpus": 1, "phase": "evaluate"},
         ]
     }
-    assert resources.place(house, cluster, job("evaluate", "llama-3.1-8b-it", "awq/w4a16")) == placement.Placement(
-        "a100", "a100", 1, 2
-    )
+    placed = resources.place(house, cluster, job("evaluate", "llama-3.1-8b-it", "awq/w4a16"))
+    assert (placed.partition, placed.gpu, placed.nodes, placed.gpus_per_node) == ("a100", "a100", 1, 2)
     assert resources.place(house, cluster, job("evaluate", "llama-3.1-8b-it", "fp8/w8a8")).partition == "h100"
     assert resources.place(house, cluster, job("quantize", "llama-3.1-8b-it", "fp8/w8a8")).partition == "a100"
 
@@ -151,7 +200,7 @@ def test_a_larger_gpu_never_needs_more_of_them(house, memory, more, count):
             "compute_capability": "9.0",
         }
         try:
-            return placement.place_evaluation(shape, "fp16", "w16a16", {"partitions": {"x": entry}}).gpus
+            return placement.place_evaluation(shape, "fp16", "w16a16", SERVING, {"partitions": {"x": entry}}).gpus
         except UserError:
             return 10**6
 
@@ -199,7 +248,8 @@ def test_clusters_file_refuses_what_it_does_not_know(house):
 
 
 def test_job_is_a_value():
-    assert dataclasses.replace(job("evaluate", "m", "fp16/w16a16"), phase="quantize") == job("quantize", "m", "fp16/w16a16")
+    changed = dataclasses.replace(job("evaluate", "m", "fp16/w16a16"), phase="quantize", serving=None)
+    assert changed == job("quantize", "m", "fp16/w16a16")
 
 
 def test_engine_is_told_its_share_of_gpus_and_nodes():
@@ -214,3 +264,14 @@ def test_engine_is_told_its_share_of_gpus_and_nodes():
     for wrong in ("8", "0x1", "8x", "ax2"):
         with pytest.raises(UserError, match="is no GPUSxNODES"):
             parallel_settings(wrong)
+
+
+def test_engine_is_told_what_the_plan_counted_unless_the_config_says_otherwise():
+    from edge2giant.evaluate.batch import planned_settings
+
+    text = "max_num_batched_tokens=4096,gpu_memory_utilization=0.86"
+    assert planned_settings(text, "vllm") == {"max_num_batched_tokens": 4096, "gpu_memory_utilization": 0.86}
+    assert planned_settings(text, "hf") == planned_settings("-", "vllm") == {}
+    for wrong in ("8192", "a=b=c", "gpu_memory_utilization=much"):
+        with pytest.raises(UserError, match="is no list of settings"):
+            planned_settings(wrong, "vllm")

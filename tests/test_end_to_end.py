@@ -20,9 +20,14 @@ ROW = "tiny-0.4m/gptq-llmcompressor/w4a16"
 LEFT_OUT = (".venv", ".venvs", ".git", ".snakemake", "results", "paper_figures", "logs", ".gpu")
 
 
+def copy_tree(target: Path) -> Path:
+    """A copy of the tree without results and environments."""
+    return Path(shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=True))
+
+
 def make_clone(target: Path) -> Path:
     """A copy of the tree without results, with the environments of this one."""
-    shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=True)
+    copy_tree(target)
     for name in (".venv", ".venvs"):
         (target / name).symlink_to(ROOT / name)
     return target
@@ -168,6 +173,74 @@ def test_a_killed_run_resumes_and_every_cell_is_as_undisturbed(smoke, tmp_path):
     succeeded(smoke_run(clone, "all"))
     assert finished >= 1
     assert results(cells(clone, "smoke")) == results(cells(smoke, "smoke"))
+
+
+def quantizations(root: Path) -> int:
+    """Checkpoints that Snakemake has had made in a clone."""
+    runs = (root / ".snakemake/log").glob("*.log")
+    return sum(path.read_text().count("Quantizing tiny-0.4m by ") for path in runs)
+
+
+def test_checkpoints_that_are_not_kept_leave_their_records_and_come_back(smoke, tmp_path):
+    """`keep_checkpoints: false`: weights go after their last cell and come back for a new one; the same command does nothing."""
+    clone = tmp_path / "edge2giant"
+    shutil.copytree(smoke, clone, symlinks=True)
+    shutil.rmtree(clone / "results/checkpoints")  # to be made anew: the answers lie in the journal, so no engine starts
+    before, starts = results(cells(clone, "smoke")), engine_starts(clone)
+    store = {path: path.stat().st_size for path in (clone / "results/store").rglob("*") if path.is_file()}
+
+    def release(*arguments: str) -> str:
+        return succeeded(run(clone, *arguments, "--config", "study=smoke", "batch=suite", "keep_checkpoints=false"))
+
+    def weights() -> list[Path]:
+        return list((clone / "results/checkpoints").rglob("*.safetensors"))
+
+    assert "Removing temporary output" in release("all")
+    assert not weights()
+    assert {path.suffix for path in (clone / f"results/checkpoints/{ROW}").iterdir()} == {".json", ".md"}
+    record = records.read_json(next((clone / f"results/checkpoints/{ROW}").glob("*.json")), "checkpoint")
+    assert {cell["checkpoint"]["digest"] for name, cell in cells(clone, "smoke").items() if ROW in name} == {record["digest"]}
+    assert (results(cells(clone, "smoke")), engine_starts(clone)) == (before, starts)
+    assert {path: path.stat().st_size for path in store} == store  # 16-bit rows are links into the store
+    made = quantizations(clone)
+    assert "Nothing to be done" in release("all")
+    assert quantizations(clone) == made
+
+    # a new benchmark whose data are gone: the weights are made again, and wait for the run that repairs it
+    study = clone / "config/studies/smoke.yaml"
+    study.write_text(study.read_text().replace("[arc_challenge, gpqa,", "[arc_challenge, winogrande, gpqa,"))
+    cell = f"results/smoke/cells/{ROW}/winogrande.json"
+    parquet = next((clone / "results/store/miniature/datasets/allenai/winogrande").rglob("validation*.parquet"))
+    parquet.rename(parquet.with_suffix(".hidden"))
+    settings = ("--config", "study=smoke", "batch=benchmark", "keep_checkpoints=false")
+    assert run(clone, cell, *settings).returncode != 0
+    assert quantizations(clone) == made + 1
+    assert weights()
+    parquet.with_suffix(".hidden").rename(parquet)
+    succeeded(run(clone, cell, *settings))
+    assert quantizations(clone) == made + 1
+    assert not weights()
+    assert records.read_json(clone / cell, "cell")["checkpoint"]["digest"] == record["digest"]
+
+
+def test_a_row_whose_recipe_fails_is_shown_with_its_reason(smoke, tmp_path):
+    clone = make_clone(tmp_path / "edge2giant")
+    shutil.copytree(smoke / "results/store", clone / "results/store", symlinks=True)
+    weights = {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 96, "dynamic": False, "symmetric": True}
+    modifier = {"ignore": ["lm_head"], "dampening_frac": 0.01, "actorder": None}
+    modifier["config_groups"] = {"group_0": {"targets": ["Linear"], "weights": weights}}
+    with (clone / "config/studies/smoke.yaml").open("a") as study:
+        study.write(
+            json.dumps({"recipe_settings": {"gptq-llmcompressor/w4a16": {"modifiers": [{"GPTQModifier": modifier}]}}})[1:-1]
+        )
+    done = smoke_run(clone, f"results/smoke/cells/{ROW}/arc_challenge.json")
+    assert done.returncode != 0
+    (record,) = (clone / "results/journal/failures/checkpoints").glob(f"*/{ROW}/quantize.json")
+    reason = records.read_json(record, "failure")["reason"]
+    assert "do not split into groups of 96" in reason
+    succeeded(smoke_run(clone, "partial"))
+    table = (clone / "paper_figures/smoke/partial/table1.md").read_text()
+    assert f"quantize: {reason}" in table.replace("\\_", "_")
 
 
 def test_the_demo_makes_the_papers_artefacts_the_analysis_and_reports(tmp_path):

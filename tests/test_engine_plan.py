@@ -14,6 +14,7 @@ MODELS = yaml.safe_load((CONFIG / "models.yaml").read_text())
 REAL = sorted(name for name, model in MODELS.items() if "parameters" in model)
 H100 = plan.Gpus("h100", 80, 8, 2, (9, 0))
 A6000 = plan.Gpus("a6000", 48, 4, 1, (8, 6))
+SERVING = plan.Serving(max_model_len=16_384)
 
 
 def shape(name):
@@ -25,42 +26,73 @@ def test_parameters_are_those_of_the_model(name):
     assert plan.parameters(shape(name)) == pytest.approx(MODELS[name]["parameters"], rel=0.002)
 
 
+def place(name, bits, gpus, method="fp16", serving=SERVING):
+    return plan.place(shape(name), method, bits, gpus, serving)
+
+
 def test_405b_in_16_bits_needs_two_nodes_of_eight_80_gb():
-    placed = plan.place(shape("llama-3.1-405b-it"), "w16a16", [H100])
-    assert (placed.nodes, placed.tensor_parallel_size, placed.pipeline_parallel_size) == (2, 8, 2)
+    placed = place("llama-3.1-405b-it", "w16a16", [H100])
+    assert (placed.nodes, placed.tensor_parallel_size) == (2, 8)
     one_node = plan.Gpus("h100", 80, 8, 1, (9, 0))
     with pytest.raises(UserError, match="do not fit"):
-        plan.place(shape("llama-3.1-405b-it"), "w16a16", [one_node])
+        place("llama-3.1-405b-it", "w16a16", [one_node])
 
 
 def test_405b_in_4_bits_fits_one_node():
-    placed = plan.place(shape("llama-3.1-405b-it"), "w4a16", [H100])
+    placed = place("llama-3.1-405b-it", "w4a16", [H100])
     assert placed.nodes == 1
 
 
 def test_small_models_take_one_small_gpu():
-    placed = plan.place(shape("llama-3.1-8b-it"), "w16a16", [H100, A6000])
+    placed = place("llama-3.1-8b-it", "w16a16", [H100, A6000])
     assert (placed.gpu, placed.tensor_parallel_size) == ("a6000", 1)
-    assert placed.max_model_len == plan.LONGEST_REQUEST
+    assert placed.max_model_len == SERVING.max_model_len
 
 
-def test_fp8_goes_where_it_is_native_or_says_so():
-    architecture = shape("llama-3.1-8b-it")
-    assert plan.place(architecture, "w8a8", [H100, A6000], method="fp8").gpu == "h100"
-    placed = plan.place(architecture, "w8a8", [A6000], method="fp8")
-    assert "weight-only" in placed.warnings[0]
+def test_fp8_goes_where_it_is_native_and_nowhere_else():
+    assert place("llama-3.1-8b-it", "w8a8", [H100, A6000], "fp8").gpu == "h100"
+    with pytest.raises(UserError, match="do not fit"):
+        place("llama-3.1-8b-it", "w8a8", [A6000], "fp8")
+
+
+def test_the_least_capable_of_equals_is_taken():
+    better = plan.Gpus("b", 48, 4, 1, (9, 0))
+    assert place("llama-3.1-8b-it", "w16a16", [better, A6000]).gpu == "a6000"
 
 
 def test_a_model_is_never_asked_for_more_than_it_was_trained_on():
-    assert plan.place(shape("llama-2-7b-chat"), "w16a16", [H100]).max_model_len == 4096
+    assert place("llama-2-7b-chat", "w16a16", [H100]).max_model_len == 4096
 
 
 def test_settings_are_the_engines():
-    from edge2giant.engine.settings import COMMON, VLLM
+    from edge2giant.engine.settings import VLLM
 
-    placed = plan.place(shape("llama-3.1-70b-it"), "w16a16", [H100])
-    assert set(placed.settings()) <= set(COMMON | VLLM)
-    assert 0.5 < placed.settings()["gpu_memory_utilization"] <= 0.9
+    placed = place("llama-3.1-70b-it", "w16a16", [H100])
+    assert set(placed.settings) <= set(VLLM)
+    assert 0.5 < placed.settings["gpu_memory_utilization"] <= 0.9
+
+
+def test_what_the_config_fixes_is_not_chosen():
+    fixed = plan.Serving(16_384, max_num_batched_tokens=1024, gpu_memory_utilization=0.8)
+    placed = place("llama-3.1-70b-it", "w4a16", [H100], serving=fixed)
+    assert placed.settings == {"max_num_batched_tokens": 1024, "gpu_memory_utilization": 0.8}
+    assert place("llama-3.1-8b-it", "w16a16", [H100], serving=plan.Serving(131_072)).memory.kv_tokens >= 131_072
+
+
+def test_an_engine_that_does_not_cut_prompts_computes_the_longest_in_one_step():
+    placed = place("llama-3.1-8b-it", "w16a16", [H100], serving=plan.Serving(16_384, whole_prompts=True))
+    assert placed.max_num_batched_tokens == placed.max_model_len == 16_384
+    assert placed.memory.logprobs == plan.logprob_bytes(shape("llama-3.1-8b-it"), 16_384)
+
+
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("bits", ["w16a16", "w4a16"])
+def test_bytes_on_a_gpu_are_those_on_disk(name, bits):
+    from edge2giant.quantize.sizes import planned_bytes
+
+    assert plan.weight_bytes(shape(name), bits) == pytest.approx(
+        planned_bytes(shape(name), plan.weight_bits(bits))["total"], rel=0.01
+    )
 
 
 def test_clusters_of_the_repository_can_be_read():
@@ -76,7 +108,7 @@ def test_bits_are_checked():
 @pytest.mark.parametrize("name", REAL)
 @pytest.mark.parametrize("bits", ["w16a16", "w8a8", "w4a16"])
 def test_what_is_placed_fits(name, bits):
-    placed = plan.place(shape(name), bits, [H100, A6000])
+    placed = place(name, bits, [H100, A6000])
     total = {"h100": 80, "a6000": 48}[placed.gpu] * plan.GIB
     held = placed.memory
     assert held.needed + held.kv_cache <= total

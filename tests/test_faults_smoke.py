@@ -18,6 +18,7 @@ from rehearsal import ROOT, wait_for
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.slurm,
     pytest.mark.e2e,
     pytest.mark.timeout(900),
     pytest.mark.skipif(rehearsal.missing() is not None, reason=f"no SLURM here: {rehearsal.missing()}"),
@@ -132,11 +133,15 @@ def clone(cluster, undisturbed, tmp_path):
 
 
 def test_jobs_ask_for_the_gpus_of_the_models_they_stand_for(cluster, undisturbed):
-    shown = cluster("squeue", "--noheader", "--states=all", "--format=%Z|%P|%i")
+    shown = cluster("squeue", "--noheader", "--states=all", "--format=%Z|%P|%i|%k")
     jobs = [line.split("|") for line in shown.splitlines() if Path(line.split("|")[0]).resolve() == undisturbed.folder.resolve()]
     assert len(jobs) >= 4
-    for _, partition, number in jobs:
-        assert partition == "a6000" and "TresPerJob=gres:gpu:a6000:1" in cluster("scontrol", "show", "job", number)
+    for _, partition, number, comment in jobs:
+        asked = cluster("scontrol", "show", "job", number)
+        if comment.startswith("rule_quantize_wildcards_tiny-0.4m_fp16"):
+            assert "gres:gpu" not in asked, "a checkpoint that is linked needs no GPU"
+        else:
+            assert partition == "a6000" and "TresPerJob=gres:gpu:a6000:1" in asked
 
 
 def test_worker_killed(clone, undisturbed):

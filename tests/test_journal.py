@@ -36,6 +36,26 @@ def test_an_entry_is_found_again(tmp_path):
     assert Journal(tmp_path).entry(FINGERPRINT)["benchmark"] == "gsm8k"
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), "cannot be written (No space left on device)"),
+        (ConnectionError("no hub"), "no hub"),
+    ],
+)
+def test_only_the_disks_errors_are_called_so(tmp_path, error, told):
+    """Libraries derive errors of the network and of data sets from OSError; freeing space cures none of them."""
+
+    def failing(folder):
+        raise error
+
+    with pytest.raises((UserError, ConnectionError)) as raised:
+        Journal(tmp_path).add(FINGERPRINT, failing)
+    assert told in str(raised.value)
+    assert isinstance(raised.value, UserError) == (error.errno is not None)
+    assert not list(tmp_path.glob(".*.partial"))
+
+
 def test_nothing_is_found_before(tmp_path):
     assert Journal(tmp_path).entry(FINGERPRINT) is None
 

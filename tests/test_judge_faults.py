@@ -11,7 +11,7 @@ from pathlib import Path
 
 import judge_material as material
 import pytest
-from edge2giant import errors, jsonl
+from edge2giant import errors, jsonl, records
 from edge2giant.judge import __main__ as cli
 from fault_server import FAULTS, request_key, serving
 
@@ -395,3 +395,15 @@ def test_requests_hold_what_fastchat_sends_and_fly_together(small):
         request = server.requests[0]
     assert request["temperature"] == 0 and request["max_tokens"] == 2048 and request["model"] == "test-judge"
     assert [m["role"] for m in request["messages"]] == ["system", "user"]
+
+
+def test_a_failure_leaves_its_reason_until_the_ratings_are_had(small):
+    told = ["--failures", str(small / "kept"), "--row", "smoke/tiny-0.4m/fp16/w16a16"]
+    record = small / "kept/failures/smoke/tiny-0.4m/fp16/w16a16/judge.json"
+    with serving(lambda key, attempt, nth: "401") as server:
+        assert rate(small, server, *told) == 2
+    assert "check key, model and address" in records.read_json(record, "failure")["reason"]
+    with serving() as server:
+        assert rate(small, server, *told) == 0
+        assert rate(small, server, *told[:2]) == 2
+    assert not record.exists()

@@ -72,6 +72,14 @@ def test_bad_text_is_named_by_line(tmp_path):
         calibration.read_documents(tmp_path / "none.jsonl")
 
 
+def test_documents_end_at_line_feeds_alone(tmp_path):
+    """U+2028, U+0085 and other line ends of Unicode stand unescaped in JSON; they belong to the text."""
+    texts = ["one\u2028two", "three\x85four\u2029"]
+    lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
+    (tmp_path / "text.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
+    assert [row["text"] for row in calibration.read_documents(tmp_path / "text.jsonl")] == texts
+
+
 def test_heldout_text_must_not_be_calibration_text(tmp_path):
     one, other = write_text(tmp_path / "one", 1), write_text(tmp_path / "other", 2)
     calibration.refuse_overlap(one / "text.jsonl", other / "text.jsonl")

@@ -214,6 +214,44 @@ def test_moved_scales_are_taken_back(tmp_path):
     assert not all(check["passed"] for check in checks)
 
 
+def moved_to(tmp_path, spread, spoil=None):
+    """A 4-bit checkpoint whose `up_proj` gave its output channels' scales, exp(spread * normal), to `down_proj`."""
+    model, _, executed, traits = rtn(tmp_path)
+    moved = {name: values.astype(np.float32) for name, values in weights().items()}
+    for layer in ("model.layers.0", "model.layers.1"):
+        factor = np.exp(np.random.default_rng(1).standard_normal(256) * spread).astype(np.float32)
+        moved[f"{layer}.mlp.up_proj.weight"] /= factor[:, None]
+        moved[f"{layer}.mlp.down_proj.weight"] *= factor[None, :]
+    if spoil:
+        spoil(moved)
+    source = write_model(tmp_path / "moved", {name: values.astype(np.float16) for name, values in moved.items()})
+    (tmp_path / "again").mkdir()
+    toolkits.unit("rtn").quantize(source, {"bits": 4, "group_size": 128, "ignore": ["lm_head"]}, None, tmp_path / "again")
+    return proof.prove_tensors(model, tmp_path / "again", traits, executed | {"transform": "smoothing"})
+
+
+def test_error_is_measured_where_the_rounding_was(tmp_path):
+    """Scales as wide as those of AWQ's `duo_scaling` round channels coarsely that carry little: no sign of a wrong weight."""
+    checks, summary = moved_to(tmp_path, 1.5)
+    proof.demand(checks, "test")
+    assert 0.05 < summary["weight_error_largest"] < 0.2
+
+
+def not_taken_up(moved):
+    moved["model.layers.0.mlp.down_proj.weight"] = weights()["model.layers.0.mlp.down_proj.weight"].astype(np.float32)
+
+
+def one_channel_lost(moved):
+    moved["model.layers.0.mlp.up_proj.weight"][7] = 0
+
+
+@pytest.mark.parametrize("spoil", [not_taken_up, one_channel_lost], ids=lambda f: f.__name__)
+def test_scales_that_do_not_cancel_are_refused(tmp_path, spoil):
+    checks, _ = moved_to(tmp_path, 1.5, spoil)
+    with pytest.raises(UserError, match="largest relative weight error"):
+        proof.demand(checks, "test")
+
+
 def test_sizes_agree_with_what_is_written(tmp_path):
     model, out, _, _ = rtn(tmp_path)
     source = tensors.Tensors(model)

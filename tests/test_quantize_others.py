@@ -1,5 +1,7 @@
 """AutoRound, AutoAWQ and GPTQModel for real on a tiny model, each in its own environment."""
 
+import json
+
 import pytest
 from edge2giant.errors import UserError
 from edge2giant.quantize import core, preflight, toolkits
@@ -22,6 +24,7 @@ def made(place, out, toolkit, recipe, bits="w4a16", **calibration):
     traits, promised = preflight.read_traits(out), toolkits.unit(toolkit).traits(recipe, bits)
     assert {key: traits[key] for key in traits if key in promised} == {key: promised[key] for key in traits if key in promised}
     assert record["proof"]["damage"]["logprob_difference_largest"] > 0.01
+    assert record["recipe"]["executed"]["parameters"]["calibrated_in"] in ("float32", "float16", "bfloat16")
     return record["proof"]["engine"]
 
 
@@ -39,6 +42,20 @@ def test_autoround_other_exports(place, tmp_path, change):
 @pytest.mark.toolkit("main")
 def test_autoround_in_the_format_of_gptq(place, tmp_path):
     made(place, tmp_path / "out", "autoround", AUTOROUND)
+
+
+@pytest.mark.toolkit("main")
+@pytest.mark.parametrize("export", ["auto_gptq", pytest.param("auto_round", marks=pytest.mark.slow)])
+def test_the_hf_engine_reads_it_without_gptqmodel(place, tmp_path, export):
+    from edge2giant.engine import open_engine
+    from edge2giant.quantize import agreement, likelihood
+
+    made(place, tmp_path / "out", "autoround", AUTOROUND | {"export": export})
+    reference = json.loads((tmp_path / "out/proof.json").read_text())
+    with open_engine("hf", tmp_path / "out", {"dtype": "float32"}) as lm:
+        found = likelihood.log_probabilities(lm.model, reference["token_ids"])
+        assert "QuantLinear" in lm.describe()["kernel"]
+    assert agreement.judge(found, reference, "float16")["passed"]
 
 
 @pytest.mark.toolkit("main")
@@ -61,3 +78,5 @@ def test_autoawq(place, tmp_path, group):
 def test_gptqmodel(place, tmp_path, bits, desc_act):
     recipe = {"bits": bits, "group_size": 128, "desc_act": desc_act, "sym": True, "damp_percent": 0.1}
     made(place, tmp_path / "out", "gptqmodel", recipe, f"w{bits}a16")
+    config = json.loads((tmp_path / "out/config.json").read_text())["quantization_config"]
+    assert "meta" not in config, "GPTQModel notes a folder of the machine there"

@@ -51,6 +51,7 @@ def test_what_a_study_changes_counts():
 
 def test_every_verdict_has_reason_and_cure():
     for rule in preflight.RULES:
+        assert bool(rule.packages) == (rule.level == preflight.NEEDS)
         assert rule.reason and rule.cure and rule.learnt in ("run", "source") and preflight.release_of(rule.since)
     assert len({rule.name for rule in preflight.RULES}) == len(preflight.RULES)
 

@@ -11,6 +11,7 @@ from edge2giant import dag, grid
 pytest.importorskip("snakemake_executor_plugin_slurm")
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.slurm,
     pytest.mark.skipif(rehearsal.missing() is not None, reason=f"no SLURM here: {rehearsal.missing()}"),
 ]
 CONFIG = {"study": "paper", "batch": "suite", "results": "results", "figures": "paper_figures"}
@@ -51,6 +52,7 @@ def requests():
     return found
 
 
+@pytest.mark.ci
 def test_every_request_of_the_paper_would_start(cluster):
     found = requests()
     shown = []

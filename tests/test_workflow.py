@@ -99,7 +99,7 @@ def test_the_default_profile_sets_nothing_that_another_profile_sets():
     [
         (
             ["--config", "study=papier"],
-            ["unknown study 'papier'", "choose one of: miniature, paper, smoke"],
+            ["unknown study 'papier'", "choose one of: miniature, paper, paper-cpu, paper2024, schemes, schemes-vllm, smoke"],
         ),
         (["--config", "batch=all"], ["batch: 'all' is not one of ['suite', 'checkpoint', 'benchmark']"]),
         (["--config", "studdy=paper"], ["'studdy' was unexpected", "its keys are study"]),

@@ -6,12 +6,14 @@ Needs the engine's environment (vLLM, lm-eval) and a GPU; no network. From the r
 
 Every argument is a folder that `python -m edge2giant.quantize run` wrote. The tokens of the held-out text are scored in three
 ways of engine `vllm`: `rows` (each text one prompt, log-probabilities of its own tokens), `texts` (sums over whole texts through
-lm-eval's interface) and `next` (one-token answers at every place of one text, the way of MMLU's letters). The reference is the
-independent dequantization in float32; where the scheme quantizes activations, the one with the inputs rounded as well. A failed
-load is recorded with its reason and the next one is tried; the exit code is the number of checkpoints that did not pass.
+lm-eval's interface) and `next` (one-token answers at every place of one text, the way of MMLU's letters). `rows` are judged as
+`edge2giant.quantize.agreement` says; `next` and `texts` are held to the same limit, by the reference that `rows` were nearer to.
+Beside OUT.json, OUT.values.json.gz keeps every value of `rows` with its reference, so that limits can be studied afterwards. A
+failed load is recorded with its reason and the next one is tried; the exit code is the number of checkpoints that did not pass.
 """
 
 import argparse
+import gzip
 import json
 import multiprocessing
 import os
@@ -34,13 +36,26 @@ def main() -> int:
     options.add_argument("--seconds", type=int, default=300, help="for one checkpoint at most; the first load compiles kernels")
     asked = options.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    record = {"settings": SETTINGS | asked.settings, "machine": machine(), "loads": []}
+    record, values = {"settings": SETTINGS | asked.settings, "machine": machine(), "loads": []}, []
     for folder in asked.checkpoints:
         load = attempt(folder, record["settings"], asked.seconds)
+        if "values" in load:
+            values.append({key: load[key] for key in ("method", "bits", "digest")} | load.pop("values"))
+            keep(asked.out.with_suffix(".values.json.gz"), values)
         record["loads"].append(load)
         asked.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print(json.dumps({key: load.get(key) for key in ("method", "bits", "passed", "rows", "kernel", "error")}), flush=True)
     return sum(not load["passed"] for load in record["loads"])
+
+
+def keep(path: Path, values: list[dict]) -> None:
+    """Write the values of all loads so far, four decimals each."""
+    text = json.dumps(values, separators=(",", ":"))
+    path.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+def shortened(rows: list[list[float]]) -> list[list[float]]:
+    return [[round(value, 4) for value in row] for row in rows]
 
 
 def machine() -> dict:
@@ -94,10 +109,10 @@ def end_engines(seconds: float = 20) -> None:
 def score(folder: Path, settings: dict) -> dict:
     """Open the engine and compare."""
     from edge2giant.engine import describe, open_engine, usage
+    from edge2giant.quantize import agreement
 
     proof = json.loads((folder / "proof.json").read_text(encoding="utf-8"))
-    samples, plain = proof["token_ids"], proof["logprobs"]
-    rounded = proof["logprobs_activations_rounded"]
+    samples = proof["token_ids"]
     began = time.perf_counter()
     with open_engine("vllm", folder, settings) as lm:
         loaded = time.perf_counter() - began
@@ -106,7 +121,8 @@ def score(folder: Path, settings: dict) -> dict:
         with lm.meter.call(len(samples)):
             texts = lm._loglikelihood_tokens([(None, ids[:1], ids[1:]) for ids in samples])
         engine, memory, used = describe(lm), lm.memory(), usage(lm)
-    reference = rounded or plain
+    verdict = agreement.judge(answers["rows"], proof, engine["dtype"])
+    reference = expected(proof, verdict["reference"])
     found = {
         "rows": difference(flat(answers["rows"]), flat(reference)),
         "next": difference(answers["next"], reference[0]),
@@ -115,18 +131,25 @@ def score(folder: Path, settings: dict) -> dict:
             [sum(row) / len(row) for row in reference],
         ),
     }
-    limit = proof["limits"][engine["dtype"]]
     found |= {
-        "tokens": len(flat(plain)), "reference": "activations rounded" if rounded else "weights", "limit": limit,
-        "mean_logprob": sum(flat(answers["rows"])) / len(flat(plain)),
-        "from_unrounded_reference": difference(flat(answers["rows"]), flat(plain)) if rounded else None,
-        "passed": all(found[way]["mean"] <= limit for way in ("rows", "next", "texts")),
+        "verdict": verdict, "tokens": len(flat(reference)), "limit": verdict["limit"],
+        "mean_logprob": sum(flat(answers["rows"])) / len(flat(reference)),
+        "mean_logprob_of_reference": sum(flat(reference)) / len(flat(reference)),
+        "passed": verdict["passed"] and all(found[way]["mean"] <= verdict["limit"] for way in ("next", "texts")),
+        "values": {"found": shortened(answers["rows"]), "reference": shortened(reference)},
     }  # fmt: skip
     return found | {
         "load_seconds": loaded, "score_seconds": used["seconds"], "kernel": engine["kernel"], "engine": engine,
         "weights_bytes": sum(one["weights"] for one in memory), "kv_cache_bytes": sum(one["kv_cache"] for one in memory),
         "peak_gpu_bytes": used["peak_gpu_bytes"],
     }  # fmt: skip
+
+
+def expected(proof: dict, name: str) -> list[list[float]]:
+    """The reference rows: an exact one, or the mean of the draws."""
+    if name in proof["exact"]:
+        return proof["exact"][name]
+    return [[(x + y) / 2 for x, y in zip(*pair, strict=True)] for pair in zip(*proof["rounding"]["means"], strict=True)]
 
 
 def rows(lm, samples: list[list[int]]) -> list[list[float]]:

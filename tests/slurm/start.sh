@@ -10,12 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=${PYTHON:-python3}
 export PATH=$PATH:/usr/sbin:/sbin
 
-for program in slurmctld slurmd sbatch munged; do
-  command -v "$program" >/dev/null && continue
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null
-  break
-done
+bash "$here/install.sh"
 
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)

@@ -5,6 +5,7 @@ reads results, so a dry run needs none.
 """
 
 from functools import cached_property
+from types import SimpleNamespace
 
 from edge2giant import grid, paths, records
 from edge2giant.cluster import resources
@@ -13,6 +14,8 @@ from edge2giant.evaluate.settings import settings_digest
 
 HELD_OUT = "offdist"
 NO_STUDY = "(?!)"
+SPELT = {"true": True, "false": False}
+"""Snakemake's --config reads True and False alone; YAML's spelling comes as text."""
 SUITE_OF_TABLE = {
     "1": "leaderboard_v1",
     "2": "leaderboard_v2",
@@ -21,7 +24,7 @@ SUITE_OF_TABLE = {
     "6": "mt_bench",
     "7": "mt_bench",
 }
-CONFIG_KEYS = ("study", "batch", "results", "figures", "mirror", "token_file", "cluster")
+CONFIG_KEYS = ("study", "batch", "results", "figures", "keep_checkpoints", "mirror", "token_file", "cluster")
 
 
 def open_jobs(config: dict) -> "Jobs":
@@ -32,6 +35,8 @@ def open_jobs(config: dict) -> "Jobs":
     UserError
         If anything in the config is not as its schema and the other files say.
     """
+    kept = config.get("keep_checkpoints", True)
+    config = config | {"keep_checkpoints": SPELT.get(kept, kept) if isinstance(kept, str) else kept}
     if wrong := records.problem(config, "config"):
         raise UserError(wrong, "config/config.yaml or --config", f"its keys are {', '.join(CONFIG_KEYS)}")
     house = grid.load()
@@ -73,6 +78,11 @@ class Jobs:
         if row not in study.rows:
             raise grid.unknown("row", row.path, [r.path for r in study.rows], f"config/studies/{study.name}.yaml")
         return study, row
+
+    @property
+    def keeps_checkpoints(self) -> bool:
+        """Whether weights stay once the cells that were asked for are done."""
+        return self.config["keep_checkpoints"]
 
     # --- checkpoints -----------------------------------------------------------------------------------------------
 
@@ -161,6 +171,23 @@ class Jobs:
         tables = [paths.nltk_lock(source)] if "ifeval" in benchmarks else []
         return [paths.benchmark_lock(source, name) for name in benchmarks] + tables
 
+    def calibration_locks(self, wildcards) -> list[str]:
+        """Calibration text that the checkpoints of a study read."""
+        study = self.house.study(wildcards.study)
+        schemes = [self.identities[self._digests[study.name, row]]["scheme"]["calibration"] for row in study.rows]
+        texts = {one["id"] for one in schemes if one and one["packing"] != "random_tokens"}
+        return [paths.calibration_lock(study.source, name) for name in sorted(texts)]
+
+    def evaluated_locks(self, wildcards) -> list[str]:
+        """Data of the lm-eval benchmarks of a study; MT-Bench's 80 questions have no right answer to know."""
+        study = self.house.study(wildcards.study)
+        return [paths.benchmark_lock(study.source, name) for name in study.benchmarks if name != "mt_bench"]
+
+    def overlap(self, study: str) -> list[str]:
+        """Comparison of a study's calibration text with its benchmarks, where it has both."""
+        asked = SimpleNamespace(study=study)
+        return [f"<results>/{study}/overlap.json"] if self.calibration_locks(asked) and self.evaluated_locks(asked) else []
+
     def evaluation_settings(self, wildcards) -> str:
         study, row = self._member(wildcards)
         return settings_digest(self.house, study, row, self.benchmarks_of_batch(wildcards))
@@ -221,6 +248,10 @@ class Jobs:
         return paths.benchmark_lock(self.source(wildcards), "mt_bench")
 
     # --- collections -----------------------------------------------------------------------------------------------
+
+    def checkpoints(self, study: str) -> list[str]:
+        """Every checkpoint of a study."""
+        return [paths.checkpoint(row, self._digests[study, row]) for row in self.house.study(study).rows]
 
     def cells(self, study: str, suite: str | None = None) -> list[str]:
         """Every cell of a study, or of one of its suites."""
@@ -283,12 +314,10 @@ class Jobs:
         return f"--cluster {self.config['cluster']}" if self.config.get("cluster") else ""
 
     def _evaluation(self, wildcards) -> resources.Job:
-        study, row = self._member(wildcards)
-        return resources.Job("evaluate", row, self.house.stacks[study.stack]["device"])
+        return resources.evaluation(self.house, *self._member(wildcards))
 
     def _quantization(self, wildcards) -> resources.Job:
-        stack = self.identity(wildcards)["environment"].split("/")[0]
-        return resources.Job("quantize", self.row(wildcards), self.house.stacks[stack]["device"])
+        return resources.making(self.house, self.row(wildcards), self.identity(wildcards))
 
     def evaluate_threads(self, wildcards) -> int:
         return resources.threads(self._evaluation(wildcards))

@@ -6,6 +6,7 @@ finished environment, as Snakemake does for conda. Writes `.venvs` alone.
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,17 @@ def requirements(path: Path) -> list[str]:
         raise UserError("is missing", path, f"environments: {', '.join(known)}") from None
     except (yaml.YAMLError, KeyError, TypeError, StopIteration):
         raise UserError("is no conda environment with a pip section", path, "see envs/cpu/main.yaml") from None
+
+
+def distributions(name: str, root: Path = grid.ROOT) -> dict[str, str]:
+    """Distribution and version of everything that an environment pins, its post-deploy script's `pin=` too."""
+    recipe = root / "envs" / f"{name}.yaml"
+    script = recipe.with_suffix(".post-deploy.sh")
+    lines = requirements(recipe)
+    if script.exists():
+        lines = lines + re.findall(r"^pin=(\S+)$", script.read_text(encoding="utf-8"), re.MULTILINE)
+    pins = (re.sub(r"\[.*?\]", "", line).split("==") for line in lines)
+    return {pin[0].lower().replace("_", "-"): pin[1] for pin in pins if len(pin) == 2}
 
 
 def make(name: str, root: Path = grid.ROOT) -> None:

@@ -14,6 +14,11 @@ def path(journal: str | Path, study: str, row: grid.Row, phase: str) -> Path:
     return Path(journal) / "failures" / study / row.path / f"{phase}.json"
 
 
+def of_checkpoint(digest: str) -> str:
+    """Stand for the study in the record of a checkpoint's making, since several studies may share it."""
+    return f"checkpoints/{digest}"
+
+
 @contextlib.contextmanager
 def recorded(journal: str | Path, study: str, row: grid.Row, phase: str) -> Iterator[None]:
     """Write a failure record if the block raises, remove an older one if it succeeds."""

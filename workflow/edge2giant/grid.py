@@ -41,6 +41,13 @@ def read_yaml(path: Path, schema: str) -> dict:
     UserError
         If the file is missing, is no YAML, repeats a key or does not fit the schema.
     """
+    document = load_yaml(path)
+    check_schema(document, path, schema)
+    return document
+
+
+def load_yaml(path: Path) -> object:
+    """Content of a YAML file; raises `UserError` if it is missing, empty, no YAML or repeats a key."""
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
@@ -53,9 +60,13 @@ def read_yaml(path: Path, schema: str) -> dict:
         raise UserError(f"is not valid YAML ({error})", path, "mend it there") from None
     if document is None:
         raise UserError("is empty", path, "restore it from git")
+    return document
+
+
+def check_schema(document: object, path: Path, schema: str) -> None:
+    """Raise `UserError` if the content of a file does not fit its schema."""
     if wrong := records.problem(document, schema):
         raise UserError(wrong, path, f"workflow/schemas/{schema}.schema.json says what is allowed")
-    return document
 
 
 @dataclass(frozen=True, order=True)
@@ -104,6 +115,7 @@ class Study:
     figure2_models: list[str]
     tables: list[int]
     rows_by_model: dict = field(repr=False)
+    extends: str | None = None
     calibration: str | None = None
     limit: int | None = None
     engine_settings: dict = field(default_factory=dict)
@@ -212,8 +224,9 @@ class House:
         return self.recipes["methods"]
 
     def environment(self, stack: str, toolkit: str) -> str:
-        """`<stack>/<environment>` that holds a toolkit: the stem of a file in `envs/`."""
-        return f"{stack}/{self.stacks[stack]['environments'][toolkit]}"
+        """`<stack>/<environment>` that holds a toolkit: the stem of a file in `envs/`; a stack may name another's."""
+        name = self.stacks[stack]["environments"][toolkit]
+        return name if "/" in name else f"{stack}/{name}"
 
 
 def needs_bos(rule: str, repo: str) -> bool | None:
@@ -243,7 +256,7 @@ def load(root: str | Path = ROOT) -> House:
     tables = {name: read_yaml(root / "config" / f"{name}.yaml", name) for name in TABLES}
     studies = {p.stem: read_study(p) for p in sorted((root / "config/studies").glob("*.yaml"))}
     house = House(root=root, studies=studies, **tables)
-    for study in studies.values():
+    for study in sorted(studies.values(), key=lambda study: study.extends is not None):  # a mistake is named where it stands
         check_study(house, study)
     check_benchmarks(house)
     check_protocols(house)
@@ -251,8 +264,15 @@ def load(root: str | Path = ROOT) -> House:
 
 
 def read_study(path: Path) -> Study:
-    """Read one file of `config/studies/`."""
-    entry = copy.deepcopy(read_yaml(path, "study"))
+    """Read one file of `config/studies/`, over the keys of the study that it extends."""
+    entry = load_yaml(path)
+    if isinstance(entry, dict) and isinstance(base := entry.get("extends"), str):
+        others = [other.stem for other in path.parent.glob("*.yaml") if other != path]
+        if base not in others:
+            raise unknown("study to extend", base, others, path)
+        entry = read_yaml(path.with_name(f"{base}.yaml"), "study") | entry
+    check_schema(entry, path, "study")
+    entry = copy.deepcopy(entry)
     return Study(name=path.stem, rows_by_model=entry.pop("rows"), **entry)
 
 

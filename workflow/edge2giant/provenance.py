@@ -4,6 +4,8 @@ import datetime
 import importlib.metadata
 import platform
 import subprocess
+import sys
+from pathlib import Path
 
 from edge2giant import records
 
@@ -17,6 +19,13 @@ def packages() -> dict[str, str]:
     """Versions of every distribution of this environment, by name."""
     found = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
     return dict(sorted(found.items()))
+
+
+def installer() -> str:
+    """Say how this environment was installed: 'conda', 'venv' or 'system'."""
+    if Path(sys.prefix, "conda-meta").is_dir():
+        return "conda"
+    return "venv" if sys.prefix != sys.base_prefix else "system"
 
 
 def git_state(root) -> tuple[str | None, bool | None]:
@@ -58,6 +67,7 @@ def collect(root) -> dict:
         "git_commit": commit,
         "git_dirty": dirty,
         "environment_sha256": records.digest(found),
+        "installer": installer(),
         "packages": named | {"python": platform.python_version()} | ({"nvidia-driver": driver} if driver else {}),
         "host": platform.node(),
     }

@@ -27,12 +27,14 @@ def script(record: dict, path: str) -> list[str]:
         lines.append(f"git checkout {shlex.quote(made['git_commit'])}")
     if made["git_dirty"]:
         lines.append("# the tree had changes that were not committed: this commit alone does not give the same code")
+    stack, study, target = (shlex.quote(part) for part in (cell["stack"], cell["study"], path))
+    by_conda = made.get("installer") == "conda"
     lines += [
-        f"make setup envs STACK={shlex.quote(cell['stack'])}",
-        f"snakemake --cores all --config study={shlex.quote(cell['study'])} batch=benchmark -- {shlex.quote(path)}",
+        "" if by_conda else f"make setup envs STACK={stack}",
+        f"snakemake {'--sdm conda' if by_conda else ''} --cores all --config study={study} batch=benchmark -- {target}",
         f"# expected: score {record['score']!r}, samples {record['samples']['sha256']}",
     ]
-    return [" ".join(line.split()) for line in lines]
+    return [" ".join(line.split()) for line in lines if line]
 
 
 def facts(record: dict) -> list[str]:
@@ -44,7 +46,7 @@ def facts(record: dict) -> list[str]:
     return [
         f"made {made['started']} on {made['host']} with {gpu}{f', driver {driver}' if driver else ''}",
         f"engine {engine['name']} ({engine['version']}), kernel {engine['kernel']}, {engine['dtype']}",
-        f"environment {made['environment_sha256'][:16]}: {versions}",
+        f"environment {made['environment_sha256'][:16]} by {made.get('installer') or 'an unknown installer'}: {versions}",
         f"data {', '.join(f'{name} {revision[:16]}' for name, revision in sorted(made['datasets'].items()))}",
         f"checkpoint {record['checkpoint']['digest'][:16]}, recipe {record['checkpoint']['recipe'].get('digest', '')[:16]}",
     ]

@@ -5,15 +5,19 @@ Reads `config/` alone: no weights, no network, no results.
 
 import argparse
 import csv
+import json
 import sys
 from collections import Counter
 from pathlib import Path
 
-from edge2giant import errors, grid, paths, records
+from edge2giant import environments, errors, grid, paths, records
 from edge2giant.cluster import resources
 from edge2giant.errors import UserError
-from edge2giant.quantize import preflight, sizes
-from edge2giant.quantize.recipe import widths
+from edge2giant.quantize import preflight, sizes, toolkits
+from edge2giant.quantize.recipe import resolve, widths
+
+FALLBACK = "fallback"
+LEVELS = (FALLBACK, preflight.DEGRADED, preflight.REFUSED)
 
 
 def rows(house: grid.House, study: grid.Study) -> list[dict]:
@@ -59,21 +63,38 @@ def plan(house: grid.House, study: grid.Study, cluster: dict) -> list[dict]:
 def planned(house: grid.House, study: grid.Study, row: grid.Row, cluster: dict) -> dict:
     """The plan of one row."""
     identity = paths.checkpoint_identity(house, study, row)
-    device = house.stacks[study.stack]["device"]
-    places = {phase: resources.place(house, cluster, resources.Job(phase, row, device)) for phase in ("quantize", "evaluate")}
-    size = sizes.planned_bytes(house.models[row.model]["architecture"], widths(row.bits)[0])
-    verdicts = known_against(house, study, identity["scheme"], places, cluster)
+    jobs = (resources.making(house, row, identity), resources.evaluation(house, study, row))
+    places = {job.phase: resources.place(house, cluster, job) for job in jobs}
     return {
         "model": row.model,
         "scheme": row.scheme,
         "environment": identity["environment"],
         "checkpoint": paths.recipe_digest(identity),
-        "gigabytes": round(size["total"] / 1e9, 3),
+        "gigabytes": round(planned_gb(house, row.model, widths(row.bits)[0]), 3),
         "quantize on": placement(places["quantize"]),
         "evaluate on": placement(places["evaluate"]),
         "cells": len(study.benchmarks_of(row)),
-        "verdict": "; ".join(f"{v.level}: {v.reason} ({v.cure})" for v in verdicts) or "ok",
+        "verdict": "; ".join(findings(house, study, row, places, cluster)) or "ok",
     }
+
+
+def findings(house: grid.House, study: grid.Study, row: grid.Row, places: dict, cluster: dict) -> list[str]:
+    """What is known against a row, and where the study leaves the recipe because of it."""
+    changed = study.recipe_settings.get(row.scheme)
+    verdicts = known_against(house, study, row, changed, places, cluster)
+    found = [f"{v.level}: {v.reason} ({v.cure})" for v in verdicts]
+    if changed:
+        avoided = [v.reason for v in known_against(house, study, row, None, places, cluster) if v not in verdicts]
+        change = ", ".join(f"{key} {json.dumps(value)}" for key, value in changed.items())
+        found.append(f"{FALLBACK}: {change}" + (f", since {', '.join(avoided)}" if avoided else ""))
+    return found
+
+
+def judged(lines: list[dict]) -> str:
+    """How many rows have which verdict; a row may have several."""
+    counts = {level: sum(f"{level}: " in line["verdict"] for line in lines) for level in LEVELS}
+    fine = sum(line["verdict"] == "ok" for line in lines)
+    return f"rows: {fine} ok, " + ", ".join(f"{count} {level}" for level, count in counts.items())
 
 
 def placement(place) -> str:
@@ -83,16 +104,54 @@ def placement(place) -> str:
     return f"{place.gpus} x {place.gpu}" + (f" on {place.nodes} nodes" if place.nodes > 1 else "")
 
 
-def known_against(house: grid.House, study: grid.Study, scheme: dict, places: dict, cluster: dict) -> list[preflight.Verdict]:
-    """Verdicts on making a row's checkpoint and on loading it, each on the hardware it is placed on."""
-    stack = house.stacks[study.stack]
+def known_against(
+    house: grid.House, study: grid.Study, row: grid.Row, settings: dict | None, places: dict, cluster: dict
+) -> list[preflight.Verdict]:
+    """Verdicts on making a row's checkpoint and on loading it, each on the hardware it is placed on.
+
+    A published checkpoint, whose own config nobody has read yet, is judged as what its recipe says that it is.
+    """
+    stack, environment = house.stacks[study.stack], house.environment(study.stack, "evaluate")
+    scheme = resolve(house.recipes, house.calibration, *grid.astuple(row), calibration=study.calibration, settings=settings)
 
     def device(phase: str) -> str:
         place = places[phase]
         return f"cuda:{cluster['partitions'][place.partition]['compute_capability']}" if place else "cpu"
 
-    making = preflight.check_making(scheme, device("quantize")) if scheme["source"] == "make" else []
-    return making + preflight.check(scheme, stack["engine"], stack["engine_version"], device("evaluate"))
+    published = study.checkpoints.get(row.scheme) == "published"
+    making = [] if published else preflight.check_making(scheme, device("quantize"))
+    loading = preflight.check(scheme, stack["engine"], stack["engine_version"], device("evaluate"))
+    return making + preflight.settle(loading, environment, set(environments.distributions(environment, house.root)))
+
+
+def disk(house: grid.House, study: grid.Study, lines: list[dict]) -> list[str]:
+    """What the study takes of a disk, in words. Rows that only link to the store take nothing of their own."""
+    models = sum(planned_gb(house, model, 16) for model in study.rows_by_model)
+    made, linked = {}, {}
+    for row, line in zip(study.rows, lines, strict=True):
+        published = study.checkpoints.get(row.scheme) == "published"
+        if published:
+            linked[line["checkpoint"]] = line["gigabytes"]
+        elif not toolkits.links(house.toolkit(row)):
+            made[line["checkpoint"]] = line["gigabytes"]
+    store = models + sum(linked.values())
+    whole, largest = sum(made.values()), max(made.values(), default=0)
+    fetched = f" and {len(linked)} published checkpoints" if linked else ""
+    ends, at_once = f"{gb(store)} in the end", f"at most {gb(store + largest)} if one job runs at a time"
+    return [
+        f"disk: {gb(store)} of unquantized models{fetched} in the store, {gb(whole)} of {len(made)} checkpoints made",
+        f"  keep_checkpoints: true   {gb(store + whole)} in the end",
+        f"  keep_checkpoints: false  {ends}, {at_once}, up to {gb(store + whole)} if all are made before one is evaluated",
+    ]
+
+
+def gb(gigabytes: float) -> str:
+    return f"{gigabytes:,.1f} GB" if gigabytes >= 1 else f"{gigabytes:.3f} GB"
+
+
+def planned_gb(house: grid.House, model: str, bits: int) -> float:
+    """Estimated size of a model's weights, in 10^9 bytes."""
+    return sizes.planned_bytes(house.models[model]["architecture"], bits)["total"] / 1e9
 
 
 def table(lines: list[dict], total: bool = False) -> str:
@@ -120,8 +179,8 @@ def show(house: grid.House, study: grid.Study, cluster: dict, out: Path) -> None
         writer.writerows(lines)
     print(f"study {study.name}: {study.title} (protocol {study.protocol}, stack {study.stack})\n")
     print(table(counts(study), total=True), table(lines), sep="\n\n")
-    disk = sum({line["checkpoint"]: line["gigabytes"] for line in lines}.values())
-    print(f"\n{len(study.cells)} cells of {len(lines)} checkpoints, {disk:,.1f} GB on disk; as CSV: {out}")
+    print(f"\n{len(study.cells)} cells of {len(lines)} checkpoints; as CSV: {out}", *disk(house, study, lines), sep="\n")
+    print(judged(lines))
     refused = [line for line in lines if "refused:" in line["verdict"]]
     if refused:
         first = refused[0]

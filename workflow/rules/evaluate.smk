@@ -9,6 +9,7 @@ rule evaluate:
         "<results>/{study}/evaluations/{model}/{method}/{bits}/{batch}.json",
     log:
         "logs/{study}/evaluate/{model}/{method}/{bits}/{batch}.log",
+    priority: 1  # before further checkpoints are made: those that wait cost disk
     conda:
         environment_file
     threads: JOBS.evaluate_threads
@@ -30,7 +31,7 @@ rule evaluate:
     shell:
         "checkpoint=$(workflow/staged {input.checkpoint} '{resources.scratch}') &&"
         " EDGE2GIANT_LOG={log} workflow/with-gpus {resources.gpu} workflow/in-env {params.env} workflow/on-nodes"
-        " python -m edge2giant.evaluate batch --parallel {resources.parallel}"
+        " python -m edge2giant.evaluate batch --parallel {resources.parallel} --planned '{resources.engine}'"
         " --study {wildcards.study} --model {wildcards.model} --method {wildcards.method} --bits {wildcards.bits}"
         " --batch {wildcards.batch} --benchmarks {params.benchmarks} --settings {params.settings}"
         " --checkpoint $checkpoint --store {params.store} --journal {params.journal} --cache {params.cache}"

@@ -39,11 +39,13 @@ rule judge:
         data=JOBS.mt_bench_data,
         journal=f"{RESULTS}/journal/judgments",
         code=JOBS.code("judge"),
+        failures=f"{RESULTS}/journal",
     message:
         "Judging {wildcards.model} {wildcards.method}/{wildcards.bits} by {params.judge}"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.judge rate --answers {input.answers} --data {params.data}"
-        " --judge {params.judge} --config config/judges.yaml --journal {params.journal} --out {output} >{log} 2>&1"
+        "EDGE2GIANT_LOG={log} workflow/in-env {params.env} python -m edge2giant.judge rate --answers {input.answers} --data {params.data}"
+        " --judge {params.judge} --config config/judges.yaml --journal {params.journal} --out {output}"
+        " --failures {params.failures} --row {wildcards.study}/{wildcards.model}/{wildcards.method}/{wildcards.bits} >{log} 2>&1"
 
 
 # The same for a judge that the job itself serves, on GPUs of its own.
@@ -63,3 +65,4 @@ use rule judge as judge_by_served_model with:
         data=JOBS.mt_bench_data,
         journal=f"{RESULTS}/journal/judgments",
         code=JOBS.code("judge"),
+        failures=f"{RESULTS}/journal",

@@ -5,6 +5,7 @@ PRINTED = "<figures>/published"
 
 rule all:
     input:
+        JOBS.overlap(config["study"]),
         JOBS.tables(config["study"]),
         multiext(f"{FIGURES}/figure2", ".pdf", ".png", ".svg"),
     localrule: True
@@ -31,6 +32,12 @@ rule figure2:
 rule cells:
     input:
         JOBS.cells(config["study"]),
+    localrule: True
+
+
+rule checkpoints:
+    input:
+        JOBS.checkpoints(config["study"]),
     localrule: True
 
 

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge2giant import errors, grid, records
+from edge2giant import errors, failures, grid, records
 from edge2giant.errors import UserError
 
 PHASES = ("quantize", "evaluate", "judge", "cells")
@@ -38,62 +39,69 @@ def step_reason(text: str) -> str | None:
     return found[-1].removeprefix("error: ")[:500] if found else None
 
 
-def step_logs(logs: Path, study: str, row: grid.Row) -> Iterator[tuple[str, Path]]:
+@dataclass(frozen=True)
+class Tried:
+    """A row of a study, with the digest in its checkpoint's path: the making of another recipe's is not its failure."""
+
+    study: str
+    row: grid.Row
+    digest: str
+
+
+def step_logs(logs: Path, tried: Tried) -> Iterator[tuple[str, Path]]:
     """(phase, log) of a row's steps."""
-    for path in (logs / "quantize" / row.path).glob("*.log"):
-        yield "quantize", path
+    paths = [("quantize", logs / "quantize" / tried.row.path / f"{tried.digest}.log")]
     for phase in ("evaluate", "answers", "judge", "cells"):
-        folder = logs / study / phase
-        for path in [folder / f"{row.path}.log", *(folder / row.path).glob("*.log")]:
-            if path.is_file():
-                yield phase, path
+        folder = logs / tried.study / phase
+        paths += [(phase, path) for path in [folder / f"{tried.row.path}.log", *(folder / tried.row.path).glob("*.log")]]
+    yield from ((phase, path) for phase, path in paths if path.is_file())
 
 
-def slurm_logs(logs: Path, study: str, row: grid.Row) -> Iterator[tuple[str, Path]]:
+def slurm_logs(logs: Path, tried: Tried) -> Iterator[tuple[str, Path]]:
     """(phase, log) of a row's SLURM jobs, in the folders that the executor names after rule and wildcards."""
-    joined = "_".join(grid.astuple(row))
-    for phase, start in [("quantize", joined), ("evaluate", f"{study}_{joined}")]:
-        for path in logs.glob(f"slurm/rule_{phase}/{start}_*/*.log"):
+    joined = "_".join(grid.astuple(tried.row))
+    for phase, folder in [("quantize", f"{joined}_{tried.digest}"), ("evaluate", f"{tried.study}_{joined}_*")]:
+        for path in logs.glob(f"slurm/rule_{phase}/{folder}/*.log"):
             yield phase, path
 
 
-def reasons(logs: Path, study: str, row: grid.Row) -> list[tuple[float, str, str, Path]]:
+def reasons(logs: Path, tried: Tried) -> list[tuple[float, str, str, Path]]:
     """(time, phase, reason, log) that the logs of a row tell, oldest first.
 
     Steps that ended well leave no such line, but a success may have followed a failure: ask for rows with missing cells.
     """
     found = []
     for read, listed in [(step_reason, step_logs), (slurm_reason, slurm_logs)]:
-        for phase, path in listed(logs, study, row):
+        for phase, path in listed(logs, tried):
             if reason := read(tail(path)):
                 found.append((path.stat().st_mtime, phase, reason, path))
     return sorted(found, key=lambda each: each[0])
 
 
-def recorded(journal: Path, study: str, row: grid.Row) -> list[dict]:
-    """The failure records that a row's phases left."""
-    folder = journal / "failures" / study / row.path
+def recorded(journal: Path, tried: Tried) -> list[dict]:
+    """The failure records that a row's phases left, oldest first."""
     found = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            found.append((path.stat().st_mtime, records.read_json(path, "failure")))
-        except UserError:
-            continue  # a record cut short by a full disk says nothing that the log does not
+    for of in (tried.study, failures.of_checkpoint(tried.digest)):
+        for path in (journal / "failures" / of / tried.row.path).glob("*.json"):
+            try:
+                found.append((path.stat().st_mtime, records.read_json(path, "failure") | {"study": tried.study}))
+            except UserError:
+                continue  # a record cut short by a full disk says nothing that the log does not
     return [record for _, record in sorted(found, key=lambda each: each[0])]
 
 
-def failure(results: Path, logs: Path, study: str, row: grid.Row) -> dict | None:
+def failure(results: Path, logs: Path, tried: Tried) -> dict | None:
     """Why a row with missing cells failed, as a record of schema `failure`; None when nothing says that it was ever tried.
 
     SLURM's word on a killed job, when it is newer, goes before what the job itself recorded.
     """
-    written = recorded(results / "journal", study, row)
-    told = reasons(logs, study, row)
+    written = recorded(results / "journal", tried)
+    told = reasons(logs, tried)
     newest = written[-1] if written else None
     if told and (newest is None or told[-1][0] > datetime.fromisoformat(newest["time"]).timestamp() + 1):
         at, phase, reason, path = told[-1]
         return {
-            "schema": 1, "study": study, "model": row.model, "method": row.method, "bits": row.bits, "benchmark": None,
+            "schema": 1, "study": tried.study, **asdict(tried.row), "benchmark": None,
             "phase": phase, "reason": errors.one_line(reason, None, None), "log": path.as_posix(),
             "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"),
         }  # fmt: skip

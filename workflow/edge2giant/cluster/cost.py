@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import mean
 
 from edge2giant import grid, records
 from edge2giant.cluster import forecast, resources
@@ -15,12 +16,10 @@ ORDER = ("quantize", "load", "Table 1", "Table 2", "Figure 2")
 LABELS = {"quantize": "making checkpoints", "load": "starting engines"}
 
 
-def measure(lines: list[Line], house: grid.House, study: grid.Study, results: Path) -> None:
+def measure(lines: list[Line], house: grid.House, results: Path, cells: dict[grid.Row, dict[str, dict]]) -> None:
     """Fill in what the cells and checkpoints of a run say; what does not exist stays None."""
-    rows = {(line.model, line.method, line.bits) for line in lines}
-    cells = {key: _cells(study, grid.Row(*key), results) for key in rows}
     for line in lines:
-        found = cells[line.model, line.method, line.bits]
+        found = cells[grid.Row(line.model, line.method, line.bits)]
         if line.step == "cell" and (cost := found.get(line.benchmark)):
             _take(line, cost["seconds"], cost["gpu_count"], cost["gpu_name"])
         if line.step == "load":
@@ -44,6 +43,18 @@ def _cells(study: grid.Study, row: grid.Row, results: Path) -> dict[str, dict]:
     return found
 
 
+def counted(cells: dict[grid.Row, dict[str, dict]]) -> dict[str, tuple[float, float]]:
+    """Computed and generated tokens of each benchmark, as its finished cells have counted them on average."""
+    costs: dict[str, list[dict]] = {}
+    for row in cells.values():
+        for benchmark, cost in row.items():
+            costs.setdefault(benchmark, []).append(cost)
+    return {
+        benchmark: (mean(cost["tokens_in"] - cost["tokens_cached"] for cost in found), mean(cost["tokens_out"] for cost in found))
+        for benchmark, found in costs.items()
+    }
+
+
 def _take_load(line: Line, found: dict[str, dict], house: grid.House) -> None:
     """An engine's start is counted once for the cells that it served: those of one batch carry the same seconds."""
     served = [cost for name, cost in found.items() if line.benchmark in ("all", name, house.benchmarks[name]["suite"])]
@@ -56,7 +67,8 @@ def _take_load(line: Line, found: dict[str, dict], house: grid.House) -> None:
 def _take_making(line: Line, results: Path, found: dict[str, dict]) -> None:
     """The making of the checkpoint that the row's cells scored, or of the only one there is."""
     wanted = {cost["digest"] for cost in found.values()}
-    for path in sorted((results / "checkpoints" / line.model / line.method / line.bits).glob("*/checkpoint.json")):
+    folder = results / "checkpoints" / line.model / line.method / line.bits
+    for path in sorted([*folder.glob("*/checkpoint.json"), *folder.glob("*.json")]):  # the second outlives the weights
         record = json.loads(path.read_text(encoding="utf-8"))
         if not wanted or record["digest"] in wanted:
             gpus = 1 if (record.get("memory") or {}).get("gpu_bytes") else 0
@@ -83,9 +95,7 @@ def sentences(lines: list[Line]) -> list[str]:
     for key, sums in totals(lines).items():
         members = [line for line in lines if (line.place or line.step) == key]
         text = f"{LABELS.get(key, key)}: "
-        text += (
-            f"about {_hours(sums['forecast_gpu_seconds'])} GPU-hours forecast" if sums["forecast_gpu_seconds"] else "no forecast"
-        )
+        text += _forecast(sums)
         if by_type := _by_type(members):
             text += f" ({', '.join(f'{name} {_hours(value)}' for name, value in by_type.items())})"
         done = sum(line.seconds is not None for line in members)
@@ -94,6 +104,14 @@ def sentences(lines: list[Line]) -> list[str]:
             text += f" for {done} of {len(members)}"
         found.append(text)
     return found
+
+
+def _forecast(sums: dict[str, float | None]) -> str:
+    if sums["forecast_seconds"] is None:
+        return "no forecast"
+    if sums["forecast_gpu_seconds"]:
+        return f"about {_hours(sums['forecast_gpu_seconds'])} GPU-hours forecast"
+    return f"about {_hours(sums['forecast_seconds'])} hours forecast, without GPU"
 
 
 def _by_type(members: list[Line]) -> dict[str, float]:
@@ -178,8 +196,9 @@ def report(house: grid.House, study: grid.Study, cluster_name: str | None, batch
     if not study.rows:
         raise UserError("has no rows", f"study {study.name}")
     cluster = resources.cluster_of(house, cluster_name)
-    lines = forecast.lines(house, study, cluster, forecast.read_workload(house), batch)
-    measure(lines, house, study, results)
+    cells = {row: _cells(study, row, results) for row in study.rows}
+    lines = forecast.lines(house, study, cluster, forecast.read_workload(house), batch, counted(cells))
+    measure(lines, house, results, cells)
     prefix.parent.mkdir(parents=True, exist_ok=True)
     write_csv(lines, prefix.with_name(f"{prefix.name}.csv"))
     draw(lines, f"Study {study.name} on {cluster['title']}", prefix)

@@ -1,8 +1,12 @@
-"""GPU time of a study before it runs: tokens times parameters over stated throughput. Pure functions of `config/`."""
+"""GPU time of a study before it runs: tokens times parameters over stated throughput. Pure functions of `config/`.
 
+What finished cells counted goes before the estimates of `config/workload.yaml`.
+"""
+
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from edge2giant import grid
+from edge2giant import grid, paths
 from edge2giant.cluster import placement, resources
 
 STATED = ("tflops", "bandwidth_gb_s")
@@ -66,23 +70,37 @@ def cell_seconds(
     return prefill + tokens[1] / workload["concurrency"] * step
 
 
-def tokens_of(house: grid.House, study: grid.Study, benchmark: str, workload: dict) -> tuple[float, float]:
-    """Computed and generated tokens of a benchmark in a study."""
-    each = workload["tokens"][benchmark]
+def tokens_of(house: grid.House, study: grid.Study, benchmark: str, workload: dict) -> tuple[float, float] | None:
+    """Computed and generated tokens of a benchmark in a study; None if nothing is known of it."""
+    each = workload["tokens"].get(benchmark)
+    if each is None:
+        return None
     documents = house.benchmark(study, benchmark)["documents"]
     if study.limit:
         documents = min(documents, study.limit)
     return each["prefill"] * documents, each["new"] * documents
 
 
-def lines(house: grid.House, study: grid.Study, cluster: dict, workload: dict, batch: str) -> list[Line]:
-    """The forecast of every step of a study, rows in its order."""
-    device = house.stacks[study.stack]["device"]
-    found = []
+def lines(
+    house: grid.House,
+    study: grid.Study,
+    cluster: dict,
+    workload: dict,
+    batch: str,
+    counted: Mapping[str, tuple[float, float]] | None = None,
+) -> list[Line]:
+    """The forecast of every step of a study, rows in its order.
+
+    Parameters
+    ----------
+    counted : mapping, optional
+        Computed and generated tokens by benchmark, where cells of the study have counted them.
+    """
+    found, tokens = [], {name: tokens_of(house, study, name, workload) for name in study.benchmarks} | dict(counted or {})
     for row in study.rows:
-        making, asking = (resources.Job(phase, row, device) for phase in ("quantize", "evaluate"))
+        making = resources.making(house, row, paths.checkpoint_identity(house, study, row))
         found.append(_quantize(house, cluster, making, workload))
-        found += _evaluate(house, study, cluster, asking, workload, batch)
+        found += _evaluate(house, study, cluster, resources.evaluation(house, study, row), workload, batch, tokens)
     return found
 
 
@@ -100,16 +118,20 @@ def _placed(house: grid.House, cluster: dict, job: resources.Job) -> placement.P
 
 
 def _quantize(house: grid.House, cluster: dict, job: resources.Job, workload: dict) -> Line:
+    """A checkpoint that is linked takes time and no GPU."""
     placed = _placed(house, cluster, job)
-    rate = workload["quantize_seconds_per_billion"].get(job.row.method)
-    seconds = rate * house.models[job.row.model]["parameters"] / 1e9 if placed and rate is not None else None
+    rate = workload["link_seconds_per_billion"] if job.links else workload["quantize_seconds_per_billion"].get(job.row.method)
+    known = rate is not None and (placed or (job.links and job.device == "cuda"))
+    seconds = rate * house.models[job.row.model]["parameters"] / 1e9 if known else None
     return _line("quantize", job.row, placed, seconds)
 
 
-def _evaluate(house: grid.House, study: grid.Study, cluster: dict, job: resources.Job, workload: dict, batch: str) -> list[Line]:
+def _evaluate(
+    house: grid.House, study: grid.Study, cluster: dict, job: resources.Job, workload: dict, batch: str, tokens: dict
+) -> list[Line]:
     row, model = job.row, house.models[job.row.model]
     placed = _placed(house, cluster, job)
-    partition = cluster["partitions"][placed.partition] if placed else {}
+    partition = cluster["partitions"][placed.partition] if placed else cluster.get("cpu", {})
     stated = all(key in partition for key in STATED)
     weights = placement.checkpoint_bytes(model["architecture"], row.bits)
     start = workload["start"]["seconds"] + weights / (workload["start"]["read_gb_s"] * 1e9) if placed else None
@@ -121,8 +143,8 @@ def _evaluate(house: grid.House, study: grid.Study, cluster: dict, job: resource
             loaded.add(resident)
             found.append(_line("load", row, placed, start, benchmark=resident))
         seconds = None
-        if stated and name in workload["tokens"]:
-            tokens = tokens_of(house, study, name, workload)
-            seconds = cell_seconds(model["parameters"], weights, row.bits, tokens, partition, placed.gpus, workload)
+        if stated and tokens[name]:
+            width = placed.gpus if placed else 1
+            seconds = cell_seconds(model["parameters"], weights, row.bits, tokens[name], partition, width, workload)
         found.append(_line("cell", row, placed, seconds, name, PLACES[suite]))
     return found

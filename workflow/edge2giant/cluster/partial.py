@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge2giant import grid, records
+from edge2giant import grid, paths, records
 from edge2giant.cluster import blame
 from edge2giant.errors import UserError
 from edge2giant.study import rows as study_rows
@@ -13,8 +13,8 @@ from edge2giant.study import rows as study_rows
 
 def found_cells(house: grid.House, study: grid.Study, results: Path) -> tuple[list[Path], list[grid.Cell]]:
     """Cells that exist, and cells that do not."""
-    paths = {cell: results / study.name / "cells" / cell.row.path / f"{cell.benchmark}.json" for cell in study.cells}
-    return [p for p in paths.values() if p.is_file()], [c for c, p in paths.items() if not p.is_file()]
+    found = {cell: results / study.name / "cells" / cell.row.path / f"{cell.benchmark}.json" for cell in study.cells}
+    return [p for p in found.values() if p.is_file()], [c for c, p in found.items() if not p.is_file()]
 
 
 def render(house: grid.House, study: grid.Study, results: Path, logs: Path, out: Path) -> str:
@@ -27,7 +27,7 @@ def render(house: grid.House, study: grid.Study, results: Path, logs: Path, out:
     """
     cells, missing = found_cells(house, study, results)
     shutil.rmtree(out, ignore_errors=True)
-    failed = write_failures(study, results, logs, out, missing)
+    failed = write_failures(house, study, results, logs, out, missing)
     if not cells and not failed:
         raise UserError("no cell exists and no failure is recorded", f"study {study.name}", "run it first: snakemake all")
     records.write_json(out / "rows.json", study_rows(house, study))
@@ -40,11 +40,14 @@ def render(house: grid.House, study: grid.Study, results: Path, logs: Path, out:
     return f"{len(cells)} of {len(study.cells)} cells, {len(failed)} rows failed: {out}"
 
 
-def write_failures(study: grid.Study, results: Path, logs: Path, out: Path, missing: list[grid.Cell]) -> list[Path]:
+def write_failures(
+    house: grid.House, study: grid.Study, results: Path, logs: Path, out: Path, missing: list[grid.Cell]
+) -> list[Path]:
     """Write one failure record for each row that misses cells and was tried; return their paths."""
     written = []
     for row in dict.fromkeys(cell.row for cell in missing):
-        if record := blame.failure(results, logs, study.name, row):
+        digest = paths.recipe_digest(paths.checkpoint_identity(house, study, row))
+        if record := blame.failure(results, logs, blame.Tried(study.name, row, digest)):
             path = out / "failures" / row.path / "failure.json"
             records.write_json(path, record, "failure")
             written.append(path)

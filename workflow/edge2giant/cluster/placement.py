@@ -1,23 +1,22 @@
 """The smallest GPUs that run a job natively, out of those that `config/clusters.yaml` declares. Pure functions.
 
-Memory is counted in bytes unless a name says otherwise. Sources of the rules (CUDA C++ programming guide; vLLM's table of
-supported hardware): FP8 tensor cores exist from compute capability 8.9 on, INT8 ones from 7.5, BF16 and the Marlin kernels for
-4-bit and 8-bit weights from 8.0.
+An evaluation's GPUs are those of the engine's plan (`engine/plan.py`, which also knows what a GPU can compute); here stands
+what a quantizer needs, and host memory. Memory is counted in bytes unless a name says otherwise.
 """
 
 from dataclasses import dataclass
 
 from edge2giant.engine import plan
+from edge2giant.engine.plan import GIB
 from edge2giant.errors import UserError
-from edge2giant.quantize.sizes import planned_bytes
+from edge2giant.quantize.sizes import planned_bytes, proven_bytes
 
-GIB = 2**30
-NATIVE_CAPABILITY = {"fp8": (8, 9)}
-LEAST_CAPABILITY = (8, 0)
 # Of a GPU's memory a quantizer takes this share; the rest is the driver's and what fragments.
 USABLE_SHARE = 0.9
 # GPTQ holds a Hessian of the widest layer, its damped copy and its inverse's factor, in float32.
 HESSIAN_COPIES = 3
+# The proof of a checkpoint holds two models in float32 (state and module), which takes four times their bytes in 16 bits.
+PROOF_COPIES = 4
 
 
 @dataclass(frozen=True)
@@ -32,31 +31,24 @@ class Placement:
         GPU type as SLURM calls it.
     nodes, gpus_per_node : int
         The tensor-parallel size is the number of GPUs in a node, the pipeline-parallel size the number of nodes.
+    settings : tuple of (str, number)
+        What the engine is told so that it takes the memory that the plan counted; none for making a checkpoint.
     """
 
     partition: str
     gpu: str
     nodes: int
     gpus_per_node: int
+    settings: tuple[tuple[str, float], ...] = ()
 
     @property
     def gpus(self) -> int:
         return self.nodes * self.gpus_per_node
 
 
-def capability(partition: dict) -> tuple[int, int]:
-    major, minor = partition["compute_capability"].split(".")
-    return int(major), int(minor)
-
-
-def weight_bits(bits: str) -> int:
-    """`w4a16` -> 4."""
-    return int(bits[1:].split("a")[0])
-
-
 def checkpoint_bytes(architecture: dict, bits: str) -> int:
     """Bytes of the weights of a checkpoint, estimated from the architecture."""
-    return planned_bytes(architecture, weight_bits(bits))["total"]
+    return planned_bytes(architecture, plan.weight_bits(bits))["total"]
 
 
 def quantization_bytes(architecture: dict) -> int:
@@ -65,24 +57,24 @@ def quantization_bytes(architecture: dict) -> int:
     return 2 * layer + HESSIAN_COPIES * 4 * architecture["intermediate_size"] ** 2
 
 
-def place_evaluation(architecture: dict, method: str, bits: str, cluster: dict) -> Placement:
-    """GPUs on which a checkpoint is evaluated natively: the engine's own plan, over the GPUs that have the kernels.
+def place_evaluation(architecture: dict, method: str, bits: str, serving: plan.Serving, cluster: dict) -> Placement:
+    """GPUs on which a checkpoint is evaluated natively: the engine's own plan.
 
     Raises
     ------
     UserError
         If no partition of the cluster can hold it.
     """
-    least = NATIVE_CAPABILITY.get(method, LEAST_CAPABILITY)
-    # The plan takes the first of equals: the least capable, which spares the best GPUs for those in need.
-    native = sorted((capability(entry), name) for name, entry in cluster["partitions"].items() if capability(entry) >= least)
-    site = plan.gpus_of({"partitions": {name: cluster["partitions"][name] for _, name in native}})
     try:
-        placed = plan.place(architecture, bits, site, method)
+        placed = plan.place(architecture, method, bits, plan.gpus_of(cluster), serving)
     except UserError as error:
-        raise _nowhere(f"evaluating {method}/{bits}: {error.what}", least) from None
-    partition = cluster["partitions"][placed.gpu]
-    return Placement(placed.gpu, partition["gpu"], placed.nodes, placed.tensor_parallel_size)
+        raise _nowhere(f"evaluating {method}/{bits}: {error.what}", plan.least_capability(method)) from None
+    return _served(placed, cluster)
+
+
+def _served(placed: plan.Placement, cluster: dict) -> Placement:
+    gpu = cluster["partitions"][placed.gpu]["gpu"]
+    return Placement(placed.gpu, gpu, placed.nodes, placed.tensor_parallel_size, tuple(placed.settings.items()))
 
 
 def place_quantization(architecture: dict, method: str, bits: str, cluster: dict) -> Placement:
@@ -95,17 +87,28 @@ def place_quantization(architecture: dict, method: str, bits: str, cluster: dict
     """
     need, host = quantization_bytes(architecture), quantization_host_bytes(architecture)
     found = [
-        (entry["gpu_memory_gib"], capability(entry), name)
-        for name, entry in cluster["partitions"].items()
-        if capability(entry) >= LEAST_CAPABILITY
-        and entry["gpu_memory_gib"] * GIB * USABLE_SHARE >= need
-        and entry["host_memory_gib"] * GIB >= host
+        (kind.memory_gib, kind.compute_capability, kind.name)
+        for kind in plan.gpus_of(cluster)
+        if kind.compute_capability >= plan.LEAST_CAPABILITY
+        and kind.bytes * USABLE_SHARE >= need
+        and cluster["partitions"][kind.name]["host_memory_gib"] * GIB >= host
     ]
     if not found:
         what = f"making {method}/{bits}: {need / GIB:.0f} GiB on one GPU and {host / GIB:.0f} GiB on its host"
-        raise _nowhere(what, LEAST_CAPABILITY)
+        raise _nowhere(what, plan.LEAST_CAPABILITY)
     name = min(found)[2]
     return Placement(name, cluster["partitions"][name]["gpu"], 1, 1)
+
+
+def as_ordered(
+    architecture: dict, bits: str, serving: plan.Serving | None, cluster: dict, name: str, nodes: int, gpus: int
+) -> Placement:
+    """The placement that a user orders; the engine is told its memory where the plan finds room there, else left to itself."""
+    if serving:
+        kind = next(kind for kind in plan.gpus_of(cluster) if kind.name == name)
+        if placed := plan.fit(kind, architecture, bits, nodes, gpus, serving):
+            return _served(placed, cluster)
+    return Placement(name, cluster["partitions"][name]["gpu"], nodes, gpus)
 
 
 def _nowhere(what: str, least: tuple[int, int]) -> UserError:
@@ -116,9 +119,14 @@ def _nowhere(what: str, least: tuple[int, int]) -> UserError:
     )
 
 
+def proof_host_bytes(architecture: dict) -> int:
+    """Host memory of a checkpoint's proof, and so of one that is linked and not made: models in float32, and libraries."""
+    return PROOF_COPIES * proven_bytes(architecture) + 12 * GIB
+
+
 def quantization_host_bytes(architecture: dict) -> int:
     """Host memory of a quantizer: the unquantized model, a tenth on top for what is being written, and its calibration."""
-    return int(1.1 * checkpoint_bytes(architecture, "w16a16")) + 12 * GIB
+    return max(int(1.1 * checkpoint_bytes(architecture, "w16a16")) + 12 * GIB, proof_host_bytes(architecture))
 
 
 def evaluation_host_bytes(architecture: dict, bits: str, gpus: int) -> int:

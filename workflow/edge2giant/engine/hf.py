@@ -5,6 +5,7 @@ Scores and answers are those of ``lm_eval.models.huggingface.HFLM``; nothing is 
 
 import logging
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,20 @@ from lm_eval.models.huggingface import HFLM
 from edge2giant.engine.counters import Meter
 
 log = logging.getLogger(__name__)
+
+
+def plain_torch(quantization_config: Any) -> Any:
+    """Without a GPU: read the format of GPTQ, and AutoRound's own, by AutoRound's layers in torch (they compute in float16).
+
+    transformers' own readers want gptqmodel; where that is installed they are left to it.
+    """
+    config = quantization_config if isinstance(quantization_config, dict) else getattr(quantization_config, "__dict__", {})
+    method = str(getattr(config.get("quant_method"), "value", config.get("quant_method")))
+    if method not in ("gptq", "auto-round") or find_spec("gptqmodel") or not find_spec("auto_round"):
+        return quantization_config
+    import auto_round  # noqa: F401 (registers its loader with transformers)
+
+    return transformers.AutoRoundConfig(backend="torch")
 
 
 class HuggingFace(HFLM):
@@ -40,6 +55,10 @@ class HuggingFace(HFLM):
             lm._default_max_gen_toks = int(max_gen_toks)
         lm.settings = {**settings, "device": str(lm.device), "batch_size": arguments["batch_size"]}
         return lm
+
+    def _create_model(self, pretrained: Any, *args: Any, quantization_config: Any = None, **kwargs: Any) -> None:
+        chosen = quantization_config if torch.cuda.is_available() else plain_torch(quantization_config)
+        super()._create_model(pretrained, *args, quantization_config=chosen, **kwargs)
 
     @property
     def max_gen_toks(self) -> int:

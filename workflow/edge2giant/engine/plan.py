@@ -8,10 +8,15 @@ Bytes everywhere unless a name says otherwise. What is counted, on the GPU that 
 - log-probabilities: a row of the vocabulary in 16 and twice in 32 bits for every token of a step whose
   log-probability is asked;
 - key-value cache: what is left of the share of the GPU that the engine may take.
+
+What is assumed here is what the engine is told: `Placement.settings` goes to it by the evaluation's command line.
+
+Compute capabilities: CUDA C++ programming guide and vLLM's table of supported hardware. FP8 tensor cores exist from 8.9 on, BF16
+and the Marlin kernels for 4-bit and 8-bit weights from 8.0.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from edge2giant.errors import UserError
@@ -21,11 +26,13 @@ GIB = 2**30
 RUNTIME_BYTES = int(1.5 * GIB)
 # CUDA graphs and their pools.
 GRAPH_BYTES = 1 * GIB
-# Longest prompt that lm-eval renders for the paper's benchmarks, in tokens (12,314), and its answer.
-LONGEST_REQUEST = 16_384
 # A cache below this many tokens keeps too few prompts in flight.
 LEAST_CACHE_TOKENS = 32_768
 SHARE_OF_GPU = 0.9
+# Prompt tokens of one step, best first.
+STEPS = (8192, 4096, 2048, 1024)
+NATIVE_CAPABILITY = {"fp8": (8, 9)}
+LEAST_CAPABILITY = (8, 0)
 # Scale, in 16 bits, for each group of 128 weights; zero points at the weights' own bits.
 GROUP = 128
 
@@ -50,13 +57,46 @@ class Memory:
 
 @dataclass(frozen=True)
 class Gpus:
-    """One kind of GPU at a site."""
+    """One kind of GPU at a site, by the name of its partition."""
 
     name: str
     memory_gib: float
     per_node: int
     nodes: int = 1
-    compute_capability: tuple[int, int] = (8, 0)
+    compute_capability: tuple[int, int] = LEAST_CAPABILITY
+
+    @property
+    def bytes(self) -> int:
+        """Memory of one GPU."""
+        return int(self.memory_gib * GIB)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What is asked of an engine, wherever it is placed.
+
+    Parameters
+    ----------
+    max_model_len : int
+        Longest prompt plus answer of the protocol, in tokens.
+    kv_cache_dtype : str
+    max_num_batched_tokens, gpu_memory_utilization : optional
+        Where the config fixes them, the plan does not choose.
+    whole_prompts : bool
+        The engine computes a prompt in one step however long it is, as vLLM did before it cut them into chunks.
+    """
+
+    max_model_len: int
+    kv_cache_dtype: str = "auto"
+    max_num_batched_tokens: int | None = None
+    gpu_memory_utilization: float | None = None
+    whole_prompts: bool = False
+
+    def steps(self, longest: int) -> tuple[int, ...]:
+        """Numbers of prompt tokens that one step may compute, best first."""
+        if self.max_num_batched_tokens:
+            return (self.max_num_batched_tokens,)
+        return (longest,) if self.whole_prompts else STEPS
 
 
 @dataclass(frozen=True)
@@ -66,24 +106,15 @@ class Placement:
     gpu: str
     nodes: int
     tensor_parallel_size: int
-    pipeline_parallel_size: int
     max_model_len: int
     max_num_batched_tokens: int
     gpu_memory_utilization: float
     memory: Memory
-    warnings: tuple[str, ...] = ()
 
+    @property
     def settings(self) -> dict[str, Any]:
-        """Give what `edge2giant.engine.open_engine` takes."""
-        names = (
-            "tensor_parallel_size", "pipeline_parallel_size", "max_model_len", "max_num_batched_tokens",
-            "gpu_memory_utilization",
-        )  # fmt: skip
-        return {name: getattr(self, name) for name in names}
-
-    def record(self) -> dict[str, Any]:
-        """Give everything as plain data."""
-        return asdict(self)
+        """What the engine must be told, beside its GPUs, so that it takes the memory that was counted."""
+        return {name: getattr(self, name) for name in ("max_num_batched_tokens", "gpu_memory_utilization")}
 
 
 def gpus_of(cluster: Mapping[str, Any]) -> list[Gpus]:
@@ -93,11 +124,16 @@ def gpus_of(cluster: Mapping[str, Any]) -> list[Gpus]:
             name,
             partition["gpu_memory_gib"],
             partition["gpus_per_node"],
-            partition.get("nodes", 1),
-            tuple(map(int, str(partition["compute_capability"]).split("."))),
+            partition["nodes"],
+            tuple(map(int, partition["compute_capability"].split("."))),
         )
         for name, partition in cluster["partitions"].items()
     ]
+
+
+def least_capability(method: str) -> tuple[int, int]:
+    """Compute capability from which a method's kernels run as they should: FP8 in FP8, not in 16 bits."""
+    return NATIVE_CAPABILITY.get(method, LEAST_CAPABILITY)
 
 
 def weight_bits(bits: str) -> int:
@@ -190,80 +226,65 @@ def memory(
     return Memory(weights, activations, logprobs, RUNTIME_BYTES + GRAPH_BYTES, per_token, cache, cache // per_token)
 
 
-def place(
-    architecture: Mapping[str, Any],
-    bits: str,
-    gpus: Iterable[Gpus],
-    method: str | None = None,
-    kv_cache_dtype: str = "auto",
-    longest_request: int = LONGEST_REQUEST,
-) -> Placement:
-    """Choose the fewest, then the smallest GPUs on which a checkpoint can be scored.
+def place(architecture: Mapping[str, Any], method: str, bits: str, gpus: Iterable[Gpus], serving: Serving) -> Placement:
+    """Choose the fewest nodes, then the least GPU memory in all, on which a checkpoint can be scored natively.
+
+    Of equals the least capable, which spares the best GPUs for those in need.
 
     Parameters
     ----------
     architecture : mapping
         Keys of ``architecture`` in config/models.yaml.
-    bits : str
-        Such as ``w4a16``.
+    method, bits : str
+        Such as ``awq`` and ``w4a16``.
     gpus : iterable of Gpus
         What the site has; see `gpus_of`.
-    method : str, optional
-        ``fp8`` prefers GPUs that multiply in 8-bit floating point (compute capability 8.9).
+    serving : Serving
 
     Raises
     ------
     UserError
-        No GPUs of the site, over all their nodes, hold it.
+        No GPUs of the site that have the kernels hold it, over all their nodes.
     """
-    site = list(gpus)
-    longest = min(architecture["max_position_embeddings"], longest_request)
-    found = [one for kind in site for one in _on(kind, architecture, bits, longest, kv_cache_dtype)]
-    native = [one for kind, one in found if method != "fp8" or kind.compute_capability >= (8, 9)]
+    native = [kind for kind in gpus if kind.compute_capability >= least_capability(method)]
+    found = [(kind, placed) for kind in native for placed in _on(kind, architecture, bits, serving)]
     if not found:
         least = weight_bytes(architecture, bits) / GIB
-        raise UserError(
-            f"{least:.0f} GiB of weights ({bits}) do not fit any GPUs of this site",
-            cure="add nodes to config/clusters.yaml, or take fewer bits",
-        )
-    size = {kind.name: kind.memory_gib for kind in site}
-    chosen = native or [one for _, one in found]
+        raise UserError(f"{least:.0f} GiB of weights ({bits}) do not fit any GPUs of this site")
 
-    def cost(one: Placement) -> tuple[float, ...]:
-        count = one.tensor_parallel_size * one.pipeline_parallel_size
-        return one.nodes, count * size[one.gpu], count
+    def cost(one: tuple[Gpus, Placement]) -> tuple:
+        kind, placed = one
+        count = placed.tensor_parallel_size * placed.nodes
+        return placed.nodes, count * kind.memory_gib, count, kind.compute_capability, kind.name
 
-    best = min(chosen, key=cost)
-    if native:
-        return best
-    warning = "fp8 runs as weight-only 8-bit: no GPU of this site multiplies in fp8 (compute capability 8.9)"
-    return Placement(**{**vars(best), "warnings": (*best.warnings, warning)})
+    return min(found, key=cost)[1]
 
 
-def _on(kind: Gpus, architecture: Mapping[str, Any], bits: str, longest: int, kv_cache_dtype: str):
-    """Yield (kind, placement) for the numbers of these GPUs that hold the checkpoint, fewest first."""
-    gpu_bytes = int(kind.memory_gib * GIB)
+def fit(kind: Gpus, architecture: Mapping[str, Any], bits: str, nodes: int, tp: int, serving: Serving) -> Placement | None:
+    """The placement on ``nodes`` nodes with ``tp`` GPUs each, or None if the checkpoint and its cache do not fit there."""
+    longest = min(architecture["max_position_embeddings"], serving.max_model_len)
+    for step in serving.steps(longest):
+        held = memory(architecture, bits, kind.bytes, tp, nodes, step, serving.kv_cache_dtype)
+        # the engine's share leaves the rest of the GPU to log-probabilities, which it does not reserve
+        share = serving.gpu_memory_utilization or min(SHARE_OF_GPU, 1.0 - (held.logprobs + RUNTIME_BYTES) / kind.bytes)
+        if share <= 0.5:
+            continue
+        share = int(share * 100) / 100
+        held = memory(architecture, bits, kind.bytes, tp, nodes, step, serving.kv_cache_dtype, share)
+        if held.kv_tokens >= max(LEAST_CACHE_TOKENS, longest):
+            return Placement(kind.name, nodes, tp, longest, step, share, held)
+    return None
+
+
+def _on(kind: Gpus, architecture: Mapping[str, Any], bits: str, serving: Serving) -> Iterator[Placement]:
+    """Placements on the numbers of these GPUs that hold the checkpoint, fewest first."""
     for nodes, tp in _shapes(kind, architecture["num_attention_heads"]):
-        for step in (8192, 4096, 2048, 1024):
-            held = memory(architecture, bits, gpu_bytes, tp, nodes, step, kv_cache_dtype)
-            # the engine's share leaves the rest of the GPU to log-probabilities, which it does not reserve
-            share = min(SHARE_OF_GPU, 1.0 - (held.logprobs + RUNTIME_BYTES) / gpu_bytes)
-            if share <= 0.5:
-                continue
-            held = memory(architecture, bits, gpu_bytes, tp, nodes, step, kv_cache_dtype, share)
-            if held.kv_tokens >= max(LEAST_CACHE_TOKENS, longest):
-                share = int(share * 100) / 100
-                yield kind, Placement(kind.name, nodes, tp, nodes, longest, step, share, held)
-                break
+        if placed := fit(kind, architecture, bits, nodes, tp, serving):
+            yield placed
 
 
-def _shapes(kind: Gpus, heads: int):
+def _shapes(kind: Gpus, heads: int) -> Iterator[tuple[int, int]]:
     """Yield (nodes, tensor parallel size): within a node first, then whole nodes as pipeline stages."""
-    tp = 1
-    while tp <= kind.per_node:
-        if heads % tp == 0:
-            yield 1, tp
-            widest = tp
-        tp *= 2
-    for nodes in range(2, kind.nodes + 1):
-        yield nodes, widest
+    sizes = [tp for tp in (2**power for power in range(kind.per_node.bit_length())) if tp <= kind.per_node and heads % tp == 0]
+    yield from ((1, tp) for tp in sizes)
+    yield from ((nodes, sizes[-1]) for nodes in range(2, kind.nodes + 1))

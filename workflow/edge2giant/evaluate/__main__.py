@@ -25,6 +25,12 @@ def parser() -> argparse.ArgumentParser:
     batch.add_argument(
         "--parallel", default="1x1", metavar="GPUSxNODES", help="tensor-parallel by pipeline-parallel size, such as 8x2"
     )
+    batch.add_argument(
+        "--planned",
+        default="-",
+        metavar="NAME=VALUE,...",
+        help="memory that the plan counts on, in the engine's settings; - for none",
+    )
     batch.add_argument("--out", required=True, type=Path, help="index to write, last")
     batch.set_defaults(run=evaluate)
     answers = commands.add_parser("answers", help="copy a batch's MT-Bench answers out of the journal")
@@ -50,7 +56,8 @@ def evaluate(args: argparse.Namespace) -> None:
 
         batch.offline_environment(args.store.resolve(), args.cache.resolve())
         checkpoint, store, journal = (path.resolve() for path in (args.checkpoint, args.store, args.journal))
-        index = batch.run(batch.Batch(house, study, row, args.benchmarks, checkpoint, store, Journal(journal), args.parallel))
+        asked = batch.Batch(house, study, row, args.benchmarks, checkpoint, store, Journal(journal), args.parallel, args.planned)
+        index = batch.run(asked)
         records.write_json(args.out, index | {"batch": args.batch}, "index")
 
 

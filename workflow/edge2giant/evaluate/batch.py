@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import json
 import logging
 import os
 import time
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge2giant import engine, grid, offline, provenance, records, store
+from edge2giant.engine.settings import BY_ENGINE
 from edge2giant.errors import UserError
 from edge2giant.evaluate import RESULT_VERSION
 from edge2giant.evaluate.journal import Journal
@@ -24,7 +26,10 @@ ENGINE_PACKAGES = {
 
 @dataclass(frozen=True)
 class Batch:
-    """What to evaluate and where things lie. All paths are absolute, since tasks run with the store as working directory."""
+    """What to evaluate and where things lie. All paths are absolute, since tasks run with the store as working directory.
+
+    `parallel` and `planned` tell the engine where it runs: see `parallel_settings` and `planned_settings`.
+    """
 
     house: grid.House
     study: grid.Study
@@ -34,6 +39,7 @@ class Batch:
     store: Path
     journal: Journal
     parallel: str = "1x1"
+    planned: str = "-"
 
     def settings(self, benchmark: str) -> dict:
         return self.house.evaluation(self.study, self.row, benchmark)
@@ -113,9 +119,8 @@ def _evaluate(batch: Batch, pending: list[str], identities: dict, fingerprints: 
 
     settings = batch.settings(pending[0])
     started = time.monotonic()
-    with engine.open_engine(
-        settings["engine"], batch.checkpoint, engine_settings(settings) | parallel_settings(batch.parallel)
-    ) as lm:
+    told = planned_settings(batch.planned, settings["engine"]) | engine_settings(settings) | parallel_settings(batch.parallel)
+    with engine.open_engine(settings["engine"], batch.checkpoint, told) as lm:
         load_seconds = time.monotonic() - started
         log.info("%s: %s ready after %.0f s", batch.row.path, settings["engine"], load_seconds)
         for number, name in enumerate(pending, 1):
@@ -142,6 +147,26 @@ def engine_settings(settings: dict) -> dict:
     """What `engine.open_engine` is told: the stack's settings, the protocol's dtype and length where they name none, and BOS."""
     merged = {key: settings[key] for key in ("dtype", "max_model_len")} | settings["engine_settings"]
     return merged if settings["bos"] is None else merged | {"add_bos_token": settings["bos"]}
+
+
+def planned_settings(planned: str, engine_name: str) -> dict:
+    """What the engine is told so that it takes the memory that the plan counted on; what the config says goes before it.
+
+    The Hugging Face engine reserves no memory and has no such settings. Like the GPUs, they are no part of a fingerprint: they
+    stand in the cell's `engine.settings`.
+
+    Raises
+    ------
+    UserError
+        If it is neither `-` nor settings and their values.
+    """
+    try:
+        pairs = [part.split("=") for part in planned.split(",")] if planned != "-" else []
+        told = {name: json.loads(value) for name, value in pairs}
+    except ValueError:
+        cure = "write for example max_num_batched_tokens=8192,gpu_memory_utilization=0.8"
+        raise UserError(f"'{planned}' is no list of settings", "--planned", cure) from None
+    return {name: value for name, value in told.items() if name in BY_ENGINE[engine_name]}
 
 
 def parallel_settings(parallel: str) -> dict:

@@ -64,5 +64,6 @@ def use_order(tasks: dict, order: str) -> None:
         return
     for task in tasks.values():
         task.config.process_docs = stable_order(task.config.process_docs)
-        if task.fewshot_cfg.process_docs is not None:
+        fewshot = getattr(task, "fewshot_cfg", None)  # lm-eval 0.4.4 has one preparation for both
+        if fewshot is not None and fewshot.process_docs is not None:
             task.fewshot_cfg.process_docs = stable_order(task.fewshot_cfg.process_docs)

@@ -83,6 +83,8 @@ class Journal:
             records.write_json(partial / "entry.json", entry, "entry")
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if error.errno is None:  # not the disk's: libraries derive errors of the network and of data sets from OSError
+                raise
             raise UserError(f"cannot be written ({error.strerror})", self.root, "free space, then run again") from error
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)

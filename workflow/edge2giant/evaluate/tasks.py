@@ -13,7 +13,7 @@ import lm_eval.tasks
 from lm_eval.utils import handle_non_serializable
 
 from edge2giant import grid, jsonl, records, store
-from edge2giant.evaluate import gpqa, mt_bench
+from edge2giant.evaluate import early, gpqa, mt_bench
 
 MEMORY = re.compile(r"at 0x[0-9a-f]+")
 
@@ -58,7 +58,9 @@ def _answer_mt_bench(lm, row: grid.Row, settings: dict, store_root: Path, folder
 
 def load_tasks(settings: dict) -> list:
     """The stock tasks of a benchmark; GPQA's with the order of options that the protocol asks for."""
-    tasks = task_manager(settings["folder"]).load(settings["tasks"])["tasks"]
+    manager = task_manager(settings["folder"])
+    early_release = not hasattr(manager, "load")
+    tasks = early.load(manager, settings["tasks"]) if early_release else manager.load(settings["tasks"])["tasks"]
     gpqa.use_order(tasks, settings.get("gpqa_order", "lm-eval"))
     return list(tasks.values())
 

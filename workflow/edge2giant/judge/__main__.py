@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from edge2giant import errors, jsonl, records
+from edge2giant import errors, failures, grid, jsonl, records
 from edge2giant.errors import UserError
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -51,6 +51,8 @@ def _rate_parser(commands) -> None:
         help="books of the money spent, under one cap (default: ledger-JUDGE.jsonl in the journal)",
     )
     add("--allow-failed", type=int, default=0, metavar="N", help="write --out although up to N were not had")
+    add("--failures", help="results/journal: a failure leaves its reason there; takes --row")
+    add("--row", type=_row, metavar="STUDY/MODEL/METHOD/BITS", help="whose answers they are")
     add("--dry-run", action="store_true", help="state calls, tokens and cost as JSON; call nobody")
     parser.set_defaults(run=rate)
 
@@ -115,8 +117,25 @@ def _amount(text: str) -> float:
     return value
 
 
+def _row(text: str) -> tuple[str, grid.Row]:
+    study, *row = text.split("/")
+    if len(row) != 3:
+        raise argparse.ArgumentTypeError(f"'{text}' is no STUDY/MODEL/METHOD/BITS")
+    return study, grid.Row(*row)
+
+
 def rate(options: argparse.Namespace) -> int:
     """Rate answers; exit code 2 when a judgment is missing (what was had stays in the journal)."""
+    if bool(options.failures) != bool(options.row):
+        raise UserError("--failures and --row go together", cure="give both or neither")
+    if not options.failures:
+        return _rate(options)
+    study, row = options.row
+    with failures.recorded(options.failures, study, row, "judge"):
+        return _rate(options)
+
+
+def _rate(options: argparse.Namespace) -> int:
     from edge2giant.judge import asks, config, journal, local, material
     from edge2giant.judge import rate as rating
 

@@ -78,10 +78,6 @@ def add_preflight(commands) -> None:
     preflight.set_defaults(do=do_preflight)
 
 
-SHARED = "checkpoints"
-"""Stands for the study in a failure's record, since several studies may share a checkpoint."""
-
-
 def do_run(arguments: argparse.Namespace) -> None:
     from edge2giant import failures, grid, offline
     from edge2giant.quantize import recipe
@@ -92,7 +88,9 @@ def do_run(arguments: argparse.Namespace) -> None:
     offline.guard()
     scheme = recipe.load_scheme(arguments.scheme_json)
     row = grid.Row(scheme["model"], scheme["method"], scheme["bits"])
-    recorded = failures.recorded(arguments.journal, SHARED, row, "quantize") if arguments.journal else contextlib.nullcontext()
+    recorded = contextlib.nullcontext()
+    if arguments.journal:
+        recorded = failures.recorded(arguments.journal, failures.of_checkpoint(arguments.out.name), row, "quantize")
     with recorded:
         make(arguments, scheme)
 

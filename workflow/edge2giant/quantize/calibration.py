@@ -101,7 +101,7 @@ def read_documents(path: Path) -> list[dict]:
         If the file is missing or a line is no such row.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except OSError:
         raise UserError("is missing", path, "acquire the calibration set") from None
     rows = []

@@ -100,7 +100,7 @@ def run(job: Job) -> dict:
 
 def quantize(job: Job, model_dir: Path, unit, calibration, folder: Path) -> dict:
     """Let the toolkit write its checkpoint, then give it the source's config and what it need not have changed."""
-    if getattr(unit, "LINKS", False):
+    if toolkits.links(job.scheme["toolkit"]):
         return unit.quantize(job.model_dir, job.recipe, calibration, folder)
     executed = unit.quantize(model_dir, job.recipe, calibration, folder)
     compat.adopt_config(job.model_dir, folder)

@@ -8,7 +8,8 @@ import resource
 import sys
 import time
 from importlib import metadata
-from pathlib import Path
+
+from edge2giant import provenance
 
 
 class Watch:
@@ -43,19 +44,12 @@ def installed() -> str:
     return hashlib.sha256("\n".join(pins).encode()).hexdigest()
 
 
-def installer() -> str:
-    """Say how this environment was installed: 'conda', 'venv' or 'system'."""
-    if Path(sys.prefix, "conda-meta").is_dir():
-        return "conda"
-    return "venv" if sys.prefix != sys.base_prefix else "system"
-
-
 def record() -> dict:
     """What `checkpoint.json` says of the environment."""
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "installer": installer(),
+        "installer": provenance.installer(),
         "distributions_sha256": installed(),
         "cpus": len(os.sched_getaffinity(0)),
         "gpu": gpu_name(),

@@ -4,11 +4,9 @@ from pathlib import Path
 
 from edge2giant import records
 from edge2giant.errors import UserError
-from edge2giant.quantize import compat, likelihood, proof, sizes
+from edge2giant.quantize import agreement, compat, likelihood, proof, rounding, sizes
 from edge2giant.quantize.tensors import Tensors
 
-WHOLE_MODEL_BYTES = 16 * 2**30
-DEPTH_OF_LARGE_MODELS = 2
 DTYPE = "float32"
 
 
@@ -49,22 +47,23 @@ def gather(
     quantized = traits["form"] != "none"
     checks, summary = proof.prove_tensors(model_dir, folder, traits, executed) if quantized else (proof.Checks(), None)
     proof.demand(checks, where)
-    depth = DEPTH_OF_LARGE_MODELS if sizes.weight_bytes(model_dir) > WHOLE_MODEL_BYTES else None
+    depth = sizes.DEPTH_OF_LARGE_MODELS if sizes.weight_bytes(model_dir) > sizes.WHOLE_MODEL_BYTES else None
     samples = likelihood.heldout_tokens(heldout_dir, tokenizer_of(model_dir))
     if not samples:
         raise UserError("has no usable text", heldout_dir, "acquire the held-out set")
     model, layers = likelihood.reference(model_dir, folder, depth)
     own = likelihood.log_probabilities(model, samples)
-    rounded = None
+    exact, drawn = {rounding.WEIGHTS: own}, None
     if traits["activations"]:
-        with likelihood.RoundedInputs(model, Tensors(folder), layers, traits["activations"]):
-            rounded = likelihood.log_probabilities(model, samples)
+        exact, drawn = rounding.study(model, Tensors(folder), layers, traits["activations"], samples, own)
     del model
     result = {"tensors": summary, "heldout": heldout(samples, depth)}
     result["damage"] = damage(model_dir, samples, own, depth) if quantized else None
-    result["engine"] = compare(folder, samples, own, rounded, depth, engine, unit, checks) if quantized else None
+    result["rounding"] = drawn and tidy(agreement.summary(drawn))
+    reference = {"exact": exact, "rounding": drawn}
+    result["engine"] = compare(folder, samples, reference, depth, engine, unit, checks) if quantized else None
     proof.demand(checks, where)
-    write_reference(folder, samples, own, rounded, depth)
+    write_reference(folder, samples, reference, depth)
     return result | {"checks": list(checks)}
 
 
@@ -94,35 +93,31 @@ def damage(model_dir: Path, samples: list[list[int]], own: list[list[float]], de
     }
 
 
-def compare(folder, samples, own, rounded, depth, engine, unit, checks) -> dict | None:
-    """Let an engine load the checkpoint and compare its log-probabilities with those of the independent weights."""
+def compare(folder, samples, reference, depth, engine, unit, checks) -> dict | None:
+    """Let an engine load the checkpoint and hold its log-probabilities against the reference."""
     if engine == "none":
         return None
     if engine == "toolkit" and not hasattr(unit, "load"):
         raise UserError("this toolkit has no loader of its own", "--proof-engine", "use hf or none")
     model = opened(folder, engine, unit, depth)
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
-    found = likelihood.log_probabilities(model, samples)
-    mean, largest = likelihood.difference(found, own)
-    inputs_rounded = False
-    if rounded is not None:
-        other, other_largest = likelihood.difference(found, rounded)
-        if other < mean:
-            mean, largest, inputs_rounded = other, other_largest, True
-    limit = proof.LOGPROB_ERROR[dtype]
-    checks.below(
-        f"mean difference of log-probability, {engine} engine in {dtype} against independent weights",
-        mean,
-        limit,
-    )
-    return {
-        "name": engine,
-        "dtype": dtype,
-        "activations_rounded": inputs_rounded,
-        "logprob_difference_mean": proof.rounded(mean),
-        "logprob_difference_largest": proof.rounded(largest),
-        "limit": limit,
-    }
+    found = agreement.judge(likelihood.log_probabilities(model, samples), reference, dtype)
+    name = f"mean difference of log-probability, {engine} engine in {dtype} against independent weights"
+    checks.below(name, found["logprob_difference_mean"], found["limit"])
+    missed = [line["name"] for line in found["misreadings"] if agreement.wrong(line)]
+    if found["misreadings"]:
+        checks.add(f"misreadings that the {engine} engine is nearer to", missed or 0, 0, not missed)
+    del found["passed"]
+    return {"name": engine, "dtype": dtype} | tidy(found)
+
+
+def tidy(value):
+    """Numbers to six significant digits, whatever holds them."""
+    if isinstance(value, dict):
+        return {key: tidy(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [tidy(inner) for inner in value]
+    return proof.rounded(value) if isinstance(value, float) else value
 
 
 def opened(folder: Path, engine: str, unit, depth: int | None):
@@ -131,13 +126,16 @@ def opened(folder: Path, engine: str, unit, depth: int | None):
         return unit.load(view) if engine == "toolkit" else likelihood.served(view, DTYPE, depth)
 
 
-def write_reference(folder: Path, samples, own, rounded, depth: int | None) -> None:
-    """Write held-out token ids and their reference log-probabilities into the checkpoint."""
-    record = {
-        "token_ids": samples,
-        "logprobs": [[round(value, 6) for value in row] for row in own],
-        "logprobs_activations_rounded": rounded and [[round(value, 6) for value in row] for row in rounded],
-        "decoder_layers": depth,
-        "limits": proof.LOGPROB_ERROR,
-    }
+def write_reference(folder: Path, samples: list[list[int]], reference: dict, depth: int | None) -> None:
+    """Write held-out token ids and their reference into the checkpoint, to five decimals."""
+    record = {"token_ids": samples, **shortened(reference), "decoder_layers": depth, "limits": agreement.LIMITS}
     records.write_json(folder / "proof.json", record)
+
+
+def shortened(value):
+    """The same with numbers of five decimals."""
+    if isinstance(value, dict):
+        return {key: shortened(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [shortened(inner) for inner in value]
+    return round(value, 5) if isinstance(value, float) else value

@@ -1,8 +1,7 @@
 """Log-probabilities of held-out text: by independently dequantized weights, and by an engine that loads the checkpoint itself.
 
 The reference is the plain Hugging Face architecture in float32 whose weights are those that `dequantize` reads. For schemes that
-quantize activations as well there is a second reference that rounds the inputs of every quantized layer the way the scheme says,
-for engines that do so (vLLM does, transformers does not).
+quantize activations as well, `rounding` adds what an engine gives that rounds them (vLLM does, transformers does not).
 
 A model too large for this machine is compared on its first decoder layers (`depth`): both sides run the same truncated model.
 """
@@ -106,51 +105,3 @@ def difference(a: list[list[float]], b: list[list[float]]) -> tuple[float, float
 
     gaps = np.abs(np.concatenate([np.subtract(x, y) for x, y in zip(a, b, strict=True)]))
     return float(gaps.mean()), float(gaps.max())
-
-
-class RoundedInputs:
-    """Round the inputs of quantized layers the way the scheme says, while the block runs.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-    stored : Tensors
-        Holds `input_scale` for static schemes.
-    quantized : list of str
-    activations : dict
-        bits, dynamic, type ('int' or 'float').
-    """
-
-    def __init__(self, model, stored: Tensors, quantized: list[str], activations: dict):
-        self.model, self.stored, self.quantized, self.activations = model, stored, quantized, activations
-        self.hooks: list = []
-
-    def __enter__(self):
-        modules = dict(self.model.named_modules())
-        for name in self.quantized:
-            self.hooks.append(modules[name].register_forward_pre_hook(self.rounder(name)))
-        return self
-
-    def __exit__(self, *error):
-        for hook in self.hooks:
-            hook.remove()
-
-    def rounder(self, name: str):
-        import torch
-
-        static = f"{name}.input_scale"
-        fixed = torch.from_numpy(self.stored.float32(static).copy()).reshape(-1) if static in self.stored else None
-        floating = self.activations["type"] == "float"
-
-        def hook(module, inputs):
-            values = inputs[0]
-            top = 448.0 if floating else 2.0 ** (self.activations["bits"] - 1) - 0.5
-            scale = fixed if fixed is not None else values.abs().amax(-1, keepdim=True).clamp_min(1e-10) / top
-            steps = values / scale
-            if floating:
-                steps = steps.clamp(-448, 448).to(torch.float8_e4m3fn).to(values.dtype)
-            else:
-                steps = steps.round().clamp(-top - 0.5, top - 0.5)
-            return (steps * scale, *inputs[1:])
-
-        return hook

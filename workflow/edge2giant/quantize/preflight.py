@@ -7,7 +7,7 @@ this project, 'source' was read in the engine's code at that release.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge2giant.errors import UserError
@@ -27,12 +27,15 @@ class Verdict:
         It will not work; it works otherwise than the scheme says; it works if something is installed.
     rule : str
     reason, cure : str
+    packages : tuple of str
+        Distributions that make it work, for 'needs'.
     """
 
     level: str
     rule: str
     reason: str
     cure: str
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Rule:
     reason: str
     cure: str
     learnt: str
+    packages: tuple[str, ...] = ()
 
 
 def floats(traits: dict) -> bool:
@@ -135,9 +139,20 @@ RULES = (
         REFUSED, "the CPU build has no static FP8 quantization of activations", "evaluate with the Hugging Face engine", "run",
     ),
     Rule(
-        "hf-gptq", ("hf",), "5", lambda t, d: t["form"] in ("gptq", "awq", "auto-round"),
+        "hf-gptq", ("hf",), "5", lambda t, d: d.kind != "cpu" and t["form"] in ("gptq", "auto-round"),
         NEEDS, "transformers loads this format with the packages gptqmodel and optimum alone",
-        "evaluate in an environment that has them", "run",
+        "evaluate in an environment that has them, or take the method's -llmcompressor variant", "run", ("gptqmodel", "optimum"),
+    ),
+    Rule(
+        "hf-gptq-cpu", ("hf",), "5", lambda t, d: d.kind == "cpu" and t["form"] in ("gptq", "auto-round"),
+        NEEDS, "transformers loads this format with the package auto-round, in float16",
+        "evaluate in an environment that has it", "run", ("auto-round",),
+    ),
+    Rule(
+        "hf-awq", ("hf",), "5", lambda t, d: t["form"] == "awq",
+        NEEDS, "transformers loads this format with the packages gptqmodel and optimum alone",
+        "evaluate in an environment that has them, or with vLLM (stack cpu-vllm has its CPU build)", "run",
+        ("gptqmodel", "optimum"),
     ),
 )  # fmt: skip
 
@@ -164,10 +179,22 @@ def check(what: dict, engine: str, version: str, device: str) -> list[Verdict]:
     traits = scheme_traits(what) if "toolkit" in what else what
     hardware, release = Device.parse(device), release_of(version)
     return [
-        Verdict(rule.level, rule.name, f"{engine} {version} on {device}: {rule.reason}", rule.cure)
+        Verdict(rule.level, rule.name, f"{engine} {version} on {device}: {rule.reason}", rule.cure, rule.packages)
         for rule in RULES
         if engine in rule.engines and release >= release_of(rule.since) and rule.applies(traits, hardware)
     ]
+
+
+def settle(verdicts: list[Verdict], environment: str, present: set[str]) -> list[Verdict]:
+    """Decide what `needs` a package: nothing stands against it where the environment has all of them, else it is refused."""
+    settled = []
+    for verdict in verdicts:
+        if verdict.level != NEEDS:
+            settled.append(verdict)
+        elif missing := [name for name in verdict.packages if name not in present]:
+            reason = f"{verdict.reason}; {environment} lacks {' and '.join(missing)}"
+            settled.append(replace(verdict, level=REFUSED, reason=reason))
+    return settled
 
 
 def check_making(scheme: dict, device: str) -> list[Verdict]:

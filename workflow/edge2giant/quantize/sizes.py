@@ -6,6 +6,9 @@ from edge2giant.quantize.tensors import Tensors, count
 
 UNQUANTIZED = ("embed_tokens", "lm_head", "norm")
 UNQUANTIZED_BITS = 16
+# A larger model (bytes in 16 bits) is proven on its first decoder layers.
+WHOLE_MODEL_BYTES = 16 * 2**30
+DEPTH_OF_LARGE_MODELS = 2
 
 
 def is_linear(name: str, shape: tuple[int, ...], ignore: tuple[str, ...] = ("lm_head",)) -> bool:
@@ -75,3 +78,11 @@ def planned_bytes(architecture: dict, bits: int, group_size: int = 128) -> dict[
     rest = 2 * (tables * architecture["vocab_size"] * hidden + (2 * layers + 1) * hidden)
     weights = (linear * bits + scales * (16 + bits)) // 8
     return {"weights": weights, "rest": rest, "total": weights + rest}
+
+
+def proven_bytes(architecture: dict) -> int:
+    """Estimate the bytes, in 16 bits, of what the proof of a checkpoint holds: the model, or the first layers of a large one."""
+    planned = planned_bytes(architecture, UNQUANTIZED_BITS)
+    if planned["total"] <= WHOLE_MODEL_BYTES:
+        return planned["total"]
+    return planned["rest"] + planned["weights"] * DEPTH_OF_LARGE_MODELS // architecture["num_hidden_layers"]

@@ -200,7 +200,7 @@ def settings(material: Material, key: Key) -> list[tuple[str, list[tuple[str, st
     run = {
         name: made[name] for name in ("git_commit", "git_dirty", "environment_sha256", "chat_template_sha256", "host", "started")
     }
-    run |= {name: made[name] for name in ("finished", "fingerprint")}
+    run |= {name: made[name] for name in ("finished", "fingerprint")} | {"installer": made.get("installer")}
     groups = [
         ("Cell", cell["cell"]),
         ("Engine", plain),

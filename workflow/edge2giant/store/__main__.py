@@ -1,4 +1,4 @@
-"""Fetch models and data into the store at locked revisions, and prove a store afterwards."""
+"""Fetch models and data into the store at locked revisions, prove a store, hold calibration text against benchmarks."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge2giant import errors, store
 from edge2giant.errors import UserError
-from edge2giant.store import acquire, mt_bench, punkt, selection, sources, texts
+from edge2giant.store import acquire, mt_bench, overlap, punkt, selection, sources, texts
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,6 +27,11 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("--pins", type=Path, help="folder of the committed locks, to hold them against")
     verify.add_argument("--store", type=Path, help="folder that the committed locks' paths start from")
     verify.set_defaults(run=verify_locks)
+    overlap_ = commands.add_parser("overlap", help="hold calibration text against the documents of benchmarks")
+    overlap_.add_argument("--calibration", nargs="+", type=Path, required=True, help="locks of calibration sets")
+    overlap_.add_argument("--datasets", nargs="+", type=Path, required=True, help="locks of benchmarks' data sets")
+    overlap_.add_argument("--out", type=Path, required=True)
+    overlap_.set_defaults(run=lambda args: overlap.report(args.calibration, args.datasets, args.out))
     return top
 
 

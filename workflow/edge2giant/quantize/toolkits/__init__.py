@@ -8,6 +8,7 @@ A unit imports its packages only inside functions and offers
   symmetric, desc_act, activations); pure. group_size is -1 per channel, 0 per tensor;
 - `quantize(model_dir, recipe, calibration, out_dir) -> dict`: write the checkpoint's weights and config to `out_dir` and
   return the recipe as executed. `calibration` is a `calibration.Calibration`, or None for a scheme without one;
+- `LINKS = True` (optional): nothing is made, the checkpoint links to files that exist;
 - `proof_engine(recipe)` (optional, else 'hf'): who loads the checkpoint to be proven;
 - `load(checkpoint_dir)` (optional): the model as the toolkit's own loader runs it, for toolkits that transformers cannot
   load here.
@@ -39,6 +40,11 @@ def unit(name: str) -> ModuleType:
     if name not in names():
         raise UserError(f"unknown toolkit '{name}'", cure=f"allowed: {', '.join(names())}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def links(name: str) -> bool:
+    """Whether a toolkit makes nothing: its checkpoint is links to files that exist."""
+    return getattr(unit(name), "LINKS", False)
 
 
 def proof_engine(name: str, recipe: dict) -> str:

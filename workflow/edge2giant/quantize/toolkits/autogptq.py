@@ -82,7 +82,7 @@ def store(model, recipe: dict, tried: list[dict], out_dir: Path) -> dict:
     return {
         "transform": "none",
         "ignore": ["lm_head"],
-        "parameters": recipe,
+        "parameters": recipe | {"calibrated_in": str(model.model.dtype).removeprefix("torch.")},
         "fallbacks": tried,
     }
 

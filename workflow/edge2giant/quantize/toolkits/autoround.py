@@ -40,6 +40,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     on_cpu = not torch.accelerator.is_available()
     wanted = "float32" if on_cpu else "auto"
     model = AutoModelForCausalLM.from_pretrained(str(model_dir), **compat.dtype_argument(wanted))
+    calibrated_in = str(model.dtype).removeprefix("torch.")
     tuner = AutoRound(
         model,
         AutoTokenizer.from_pretrained(str(model_dir)),
@@ -61,7 +62,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     return {
         "transform": "none",
         "ignore": ["lm_head"],
-        "parameters": recipe | {"nsamples": len(calibration.token_ids), "seqlen": length},
+        "parameters": recipe | {"nsamples": len(calibration.token_ids), "seqlen": length, "calibrated_in": calibrated_in},
         "fallbacks": [],
     }
 

@@ -4,6 +4,7 @@ E. Frantar et al., GPTQ, ICLR 2023, arXiv 2210.17323. Written for gptqmodel 7.6.
 workers than the pool has and stops, so its own variable GPTQMODEL_CPU_WORKERS is set there.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -31,16 +32,30 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     from gptqmodel import GPTQModel, QuantizeConfig
 
     model = GPTQModel.load(str(model_dir), QuantizeConfig(**settings(recipe)))
+    calibrated_in = str(model.model.dtype).removeprefix("torch.")
     examples = [{"input_ids": row, "attention_mask": [1] * len(row)} for row in calibration.token_ids]
     shortest = min(map(len, calibration.token_ids))
     model.quantize(examples, batch_size=recipe.get("batch_size", 1), calibration_data_min_length=min(10, shortest))
     model.save(str(out_dir))
+    drop_traces(out_dir)
     return {
         "transform": "none",
         "ignore": ["lm_head"],
-        "parameters": recipe,
+        "parameters": recipe | {"calibrated_in": calibrated_in},
         "fallbacks": [],
     }
+
+
+def drop_traces(out_dir: Path) -> None:
+    """Take out of the config what GPTQModel notes of its run: a folder of this machine, another one each time.
+
+    Other readers of the format (AutoRound's layers in transformers) take a config with such notes for another version of it.
+    """
+    for path in (out_dir / "config.json", out_dir / "quantize_config.json"):
+        if path.is_file():
+            config = json.loads(path.read_text(encoding="utf-8"))
+            config.get("quantization_config", config).pop("meta", None)
+            path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def settings(recipe: dict) -> dict:

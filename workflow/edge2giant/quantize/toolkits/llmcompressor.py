@@ -1,4 +1,4 @@
-"""llmcompressor: GPTQ, SmoothQuant, FP8 and AWQ through `oneshot`. Written for release 0.14.
+"""llmcompressor: GPTQ, SmoothQuant, FP8 and AWQ through `oneshot`. For release 0.14; `_llmcompressor03` has the paper's 0.3.1.
 
 The recipe is llmcompressor's own: a list of modifiers with their arguments, so that what the paper's Figures 5-7 print can be
 compared line by line. Reads a model folder and token ids, writes a compressed-tensors checkpoint.
@@ -22,10 +22,11 @@ from pathlib import Path
 
 from edge2giant.errors import UserError
 from edge2giant.quantize import faults
+from edge2giant.quantize.toolkits import _llmcompressor03 as early
 
 PACKAGES = ("llmcompressor", "compressed-tensors", "transformers", "torch")
 CITATION = "Red Hat AI and vLLM Project, LLM Compressor, https://github.com/vllm-project/llm-compressor"
-LEAST_RELEASE = (0, 14)
+LEAST_RELEASE, EARLY_RELEASE = (0, 14), (0, 3)
 SMOOTHING = ("SmoothQuantModifier", "AWQModifier")
 
 
@@ -56,10 +57,13 @@ def quantizing(recipe: dict) -> dict:
 
 def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     """Run the recipe, and again with each fallback dampening that it allows, until every layer was really quantized by GPTQ."""
-    tried = []
+    tried, is_early = [], release() == EARLY_RELEASE
+    recipe = early.translated(recipe) if is_early else recipe
     for dampening in [None, *recipe.get("fallback_dampening", [])]:
         attempt = with_dampening(recipe, dampening)
-        model, failed = compress(model_dir, attempt, calibration)
+        model, failed = (
+            early.compress(model_dir, attempt, calibration, dataset) if is_early else compress(model_dir, attempt, calibration)
+        )
         if not failed:
             save(model, out_dir)
             return executed(attempt, tried, str(model.dtype).removeprefix("torch."))
@@ -72,6 +76,12 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
         )
         del model
     raise faults.singular(tried, allowed=recipe.get("fallback_dampening", []))
+
+
+def proof_engine(recipe: dict) -> str:
+    """transformers; nobody here where the early release meets dynamic scales of activations (see `_llmcompressor03`)."""
+    activations = traits(recipe, "")["activations"]
+    return "none" if release() == EARLY_RELEASE and activations and activations["dynamic"] else "hf"
 
 
 def with_dampening(recipe: dict, dampening: float | None) -> dict:
@@ -110,7 +120,6 @@ def compress(model_dir: Path, recipe: dict, calibration):
     failed : list of str
         Layers whose Hessian could not be factorised.
     """
-    refuse_old_release()
     import torch
     from llmcompressor import oneshot
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -137,21 +146,23 @@ def compress(model_dir: Path, recipe: dict, calibration):
     return model, watch.failed
 
 
-def refuse_old_release() -> None:
-    """Stop before another interface than this unit's gives an error that nobody understands.
+def release() -> tuple[int, int]:
+    """Major and minor release of the installed llmcompressor.
 
     Raises
     ------
     UserError
-        If the installed llmcompressor is older than 0.14.
+        If it is one whose interface this unit does not speak, before that gives an error that nobody understands.
     """
-    release = metadata.version("llmcompressor")
-    if tuple(map(int, release.split(".")[:2])) < LEAST_RELEASE:
+    version = metadata.version("llmcompressor")
+    major, minor = map(int, version.split(".")[:2])
+    if (major, minor) != EARLY_RELEASE and (major, minor) < LEAST_RELEASE:
         raise UserError(
-            f"this unit speaks the interface of llmcompressor 0.14, {release} is installed",
+            f"this unit speaks the interfaces of llmcompressor 0.3 and 0.14, {version} is installed",
             "toolkit llmcompressor",
-            "quantize on the stack `current`, or take the published checkpoint",
+            "quantize on the stack `current` or `paper2024`, or take the published checkpoint",
         )
+    return major, minor
 
 
 def batch_size(recipe: dict, calibration) -> int:

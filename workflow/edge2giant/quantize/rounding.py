@@ -1,0 +1,228 @@
+"""What an engine gives that rounds activations to 8 bits, how far rounding alone scatters it, which misreadings would show.
+
+Rounding has steps: an input that moves by less than the engine's own precision may fall on the next code, and the layers behind
+amplify that. So one right engine differs from another, and from any reference, by much more than 16-bit arithmetic alone would
+move them. The reference is therefore not one run but several *draws*: the same weights with the same rounding, the inputs of the
+quantized layers moved beforehand by normal noise as large as the precision of the engine's type. A right engine is one more draw.
+What is kept of them (see `agreement` for what is asked of an engine):
+
+- the mean of each half of the draws, the *spread* (mean distance of a draw from the mean of the others) by type;
+- the values with the inputs left alone;
+- for each *misreading* the move of the values that it causes where nothing is rounded, so that noise does not hide it.
+
+Engines round in two manners:
+
+- *transformers* (by compressed-tensors): int8 inputs with scale (largest) / 127.5, each layer by itself. Its arithmetic is
+  that of the reference, so here one run in float32 is exact;
+- *vllm* (csrc/quantization/w8a8, `process_fp8_weight_tensor_strategy`): int8 inputs by token with scale (largest) / 127, ties to
+  even; FP8 by token with scale (largest) / 448, at least 1 / (448 * 512), or by the stored scale; layers that it fuses share the
+  largest of their input scales, and of their weight scales where those are per tensor, the codes being rounded anew to it. The
+  draws are of this manner.
+"""
+
+import contextlib
+
+from edge2giant.quantize import likelihood
+from edge2giant.quantize.tensors import Tensors
+
+DRAWS = 8
+PRECISION = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+OTHER_DRAWS = {"float32": 1, "bfloat16": 2}
+FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+LARGEST_FLOAT8, LEAST_FLOAT8_SCALE = 448.0, 1 / (448.0 * 512)
+WRONG_SCALE = 1.1
+UNFUSED = "fused layers keep their own weight scales"
+WEIGHTS = "weights"
+AS_TRANSFORMERS = "weights, inputs rounded as by transformers"
+ANEW = "weights of fused layers rounded anew"
+
+Rows = list[list[float]]
+
+
+def study(model, stored: Tensors, layers: list[str], activations: dict, samples: list[list[int]], own: Rows) -> tuple[dict, dict]:
+    """Draw the reference of a scheme that rounds activations. It runs the model some 20 times over the samples.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        As `likelihood.reference` makes it; its fused layers are changed here.
+    stored : Tensors
+        The checkpoint.
+    layers : list of str
+        Its quantized layers.
+    activations : dict
+        bits, dynamic, type ('int' or 'float').
+    samples : list of list of int
+    own : list of list of float
+        Log-probabilities by the stored weights, nothing rounded.
+
+    Returns
+    -------
+    exact : dict
+        The exact references by name, `own` among them.
+    drawn : dict
+        draws, means (two), spread by type, unrounded, moves by misreading.
+    """
+    exact = {WEIGHTS: own}
+    with RoundedInputs(model, stored, layers, activations, "transformers"):
+        exact[AS_TRANSFORMERS] = likelihood.log_probabilities(model, samples)
+    changed = fuse(model, stored, layers)
+    unrounded = likelihood.log_probabilities(model, samples)
+    moves = {name: minus(values, unrounded) for name, values in misread(model, layers, samples)}
+    if changed:
+        exact[ANEW] = unrounded
+        moves[UNFUSED] = minus(own, unrounded)
+
+    def drawn(dtype: str, seed: int) -> Rows:
+        with RoundedInputs(model, stored, layers, activations, "vllm", PRECISION[dtype], seed):
+            return likelihood.log_probabilities(model, samples)
+
+    draws = [drawn("float16", seed) for seed in range(DRAWS)]
+    everything = mean(draws)
+    others = [mean(draws[:at] + draws[at + 1 :]) for at in range(DRAWS)]
+    spread = {"float16": sum(map(apart, draws, others)) / DRAWS}
+    for dtype, count in OTHER_DRAWS.items():
+        spread[dtype] = sum(apart(drawn(dtype, DRAWS + seed), everything) for seed in range(count)) / count
+    means = [mean(draws[0::2]), mean(draws[1::2])]
+    return exact, {"draws": DRAWS, "means": means, "spread": spread, "unrounded": unrounded, "moves": moves}
+
+
+def mean(runs: list[Rows]) -> Rows:
+    """Mean of several runs, token by token."""
+    return [[sum(values) / len(runs) for values in zip(*rows, strict=True)] for rows in zip(*runs, strict=True)]
+
+
+def minus(a: Rows, b: Rows) -> Rows:
+    return [[one - other for one, other in zip(x, y, strict=True)] for x, y in zip(a, b, strict=True)]
+
+
+def apart(a: Rows, b: Rows) -> float:
+    return likelihood.difference(a, b)[0]
+
+
+def fuse(model, stored: Tensors, layers: list[str]) -> bool:
+    """Round FP8 weights with one scale a tensor anew to the largest scale of the layers that engines fuse; say if any changed."""
+    import torch
+
+    modules, changed = dict(model.named_modules()), False
+    for names in groups(layers):
+        scales = [stored.float32(f"{name}.weight_scale") for name in names]
+        if any(stored.dtype(f"{name}.weight") != "F8_E4M3" for name in names) or any(scale.size > 1 for scale in scales):
+            continue
+        largest = max(float(scale.reshape(-1)[0]) for scale in scales)
+        for name, scale in zip(names, scales, strict=True):
+            codes = torch.from_numpy(stored.float32(f"{name}.weight")).half()
+            wide = (codes * torch.tensor(float(scale.reshape(-1)[0]))).float() * (1 / largest)
+            weight = float8(wide) * largest
+            changed |= not torch.equal(weight, modules[name].weight.data)
+            modules[name].weight.data = weight
+    return changed
+
+
+def groups(layers: list[str]) -> list[list[str]]:
+    """The stored layers that engines fuse into one, each group whole."""
+    found = []
+    for name in layers:
+        block, _, last = name.rpartition(".")
+        for kinds in FUSED:
+            names = [f"{block}.{kind}" for kind in kinds]
+            if last == kinds[0] and set(names) <= set(layers):
+                found.append(names)
+    return found
+
+
+def misread(model, layers: list[str], samples: list[list[int]]):
+    """Yield (misreading, log-probabilities): the weights of one kind of layer scaled wrongly throughout, one kind at a time."""
+    modules = dict(model.named_modules())
+    for kind in sorted({name.rpartition(".")[2] for name in layers}):
+        with scaled([modules[name] for name in layers if name.endswith(f".{kind}")], WRONG_SCALE):
+            yield f"{kind} scaled by {WRONG_SCALE}", likelihood.log_probabilities(model, samples)
+
+
+@contextlib.contextmanager
+def scaled(modules: list, factor: float):
+    """Multiply weights while the block runs."""
+    original = [module.weight.data for module in modules]
+    for module in modules:
+        module.weight.data = module.weight.data * factor
+    try:
+        yield
+    finally:
+        for module, weight in zip(modules, original, strict=True):
+            module.weight.data = weight
+
+
+def float8(values):
+    """Round to the numbers of FP8 E4M3, values beyond its range to its ends."""
+    import torch
+
+    return values.clamp(-LARGEST_FLOAT8, LARGEST_FLOAT8).to(torch.float8_e4m3fn).to(values.dtype)
+
+
+class RoundedInputs:
+    """Round the inputs of quantized layers while the block runs.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    stored : Tensors
+        Holds `input_scale` for static schemes.
+    layers : list of str
+    activations : dict
+        bits, dynamic, type ('int' or 'float').
+    manner : {'transformers', 'vllm'}
+    noise : float
+        Size, relative to each value, of the normal noise added before rounding.
+    seed : int
+    """
+
+    def __init__(self, model, stored: Tensors, layers, activations: dict, manner: str, noise: float = 0.0, seed: int = 0):
+        import torch
+
+        self.model, self.layers, self.activations, self.manner, self.noise = model, layers, activations, manner, noise
+        self.scales = {name: float(stored.float32(f"{name}.input_scale").max()) for name in layers if static(stored, name)}
+        for names in groups(layers):
+            if manner == "vllm" and set(names) <= set(self.scales):
+                self.scales |= dict.fromkeys(names, max(self.scales[name] for name in names))
+        self.generator = torch.Generator().manual_seed(seed)
+        self.hooks: list = []
+
+    def __enter__(self):
+        modules = dict(self.model.named_modules())
+        for name in self.layers:
+            self.hooks.append(modules[name].register_forward_pre_hook(self.rounder(self.scales.get(name))))
+        return self
+
+    def __exit__(self, *error):
+        for hook in self.hooks:
+            hook.remove()
+
+    def rounder(self, fixed: float | None):
+        def hook(module, inputs):
+            values = self.moved(inputs[0])
+            rounded = self.float8(values, fixed) if self.activations["type"] == "float" else self.integer(values, fixed)
+            return (rounded, *inputs[1:])
+
+        return hook
+
+    def moved(self, values):
+        import torch
+
+        if not self.noise:
+            return values
+        noise = torch.randn(values.shape, generator=self.generator).to(values)
+        return values * (1 + self.noise * noise)
+
+    def float8(self, values, fixed: float | None):
+        scale = fixed or (values.abs().amax(-1, keepdim=True) / LARGEST_FLOAT8).clamp_min(LEAST_FLOAT8_SCALE)
+        return float8(values / scale) * scale
+
+    def integer(self, values, fixed: float | None):
+        top = 2 ** (self.activations["bits"] - 1) - 1
+        steps = top if self.manner == "vllm" else top + 0.5
+        scale = fixed or (values.abs().amax(-1, keepdim=True) / steps).clamp_min(1e-30)
+        return (values / scale).round().clamp(-top - 1, top) * scale
+
+
+def static(stored: Tensors, name: str) -> bool:
+    return f"{name}.input_scale" in stored

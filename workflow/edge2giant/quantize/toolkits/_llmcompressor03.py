@@ -1,0 +1,112 @@
+"""llmcompressor 0.3, the release of Appendix D.1: where it differs from today's. `llmcompressor.py` uses it where it is found.
+
+- `oneshot` lives in `llmcompressor.transformers`, takes one sample at a time, and reads the modifiers from YAML text.
+- The order of activations stands with the weights' arguments, not with GPTQModifier; there is no AWQModifier.
+- The observer `static_minmax` does not exist. `minmax`, the default of the time, stands in: a moving average of the extremes.
+- A Hessian that cannot be factorised raises an error without the layer's name, which is added here.
+- compressed-tensors 0.8.1, through which transformers loads the result, gives each number of a token a scale of its own where the
+  scheme says one a token. So it cannot prove checkpoints with dynamic activations; that is left to the serving engine.
+- transformers' Trainer, which does the calibration, makes a folder `output` where it stands: it stands in a temporary one.
+"""
+
+import contextlib
+import copy
+import tempfile
+from pathlib import Path
+
+from edge2giant.errors import UserError
+from edge2giant.quantize import faults
+
+OBSERVERS = {"static_minmax": "minmax"}
+KNOWN = ("QuantizationModifier", "GPTQModifier", "SmoothQuantModifier")
+
+
+def translated(recipe: dict) -> dict:
+    """The recipe as 0.3 understands it.
+
+    Raises
+    ------
+    UserError
+        If it names a modifier that 0.3 does not have, or asks for more than one sample at a time.
+    """
+    recipe = copy.deepcopy(recipe)
+    if recipe.get("batch_size", 1) != 1:
+        raise UserError("llmcompressor 0.3 takes one sample at a time", "recipe: batch_size", "leave it out")
+    for modifier in recipe["modifiers"]:
+        ((name, arguments),) = modifier.items()
+        if name not in KNOWN:
+            raise UserError(f"llmcompressor 0.3 has no {name}", "recipe", "quantize on the stack `current`")
+        order = arguments.pop("actorder", None)
+        for group in arguments.get("config_groups", {}).values():
+            if order:
+                group["weights"]["actorder"] = order
+            for part in filter(None, (group["weights"], group.get("input_activations"))):
+                if part.get("observer") in OBSERVERS:
+                    part["observer"] = OBSERVERS[part["observer"]]
+    return recipe
+
+
+def compress(model_dir: Path, recipe: dict, calibration, dataset):
+    """Quantize in memory.
+
+    Returns
+    -------
+    model : transformers.PreTrainedModel
+    failed : list of str
+        The layer whose Hessian could not be factorised; the run ends there.
+    """
+    import torch
+    import yaml
+    from llmcompressor.core import reset_session
+    from llmcompressor.transformers import oneshot
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    dtype = "auto" if torch.cuda.is_available() else "float32"
+    model = AutoModelForCausalLM.from_pretrained(
+        str(model_dir), torch_dtype=dtype, device_map="auto" if dtype == "auto" else None
+    )
+    arguments = {}
+    if calibration is not None:
+        arguments = {
+            "dataset": dataset(calibration),
+            "num_calibration_samples": len(calibration.token_ids),
+            "max_seq_length": calibration.longest,
+            "shuffle_calibration_samples": False,
+        }
+    stages = {name: value for modifier in recipe["modifiers"] for name, value in modifier.items()}
+    tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
+    failed: list[str] = []
+    reset_session()
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), watched(failed):
+        try:
+            text = yaml.safe_dump({"paper_stage": {"paper_modifiers": stages}}, sort_keys=False)
+            oneshot(model=model, tokenizer=tokenizer, recipe=text, **arguments)
+        except ValueError:
+            if not failed:
+                raise
+    return model, failed
+
+
+@contextlib.contextmanager
+def watched(failed: list[str]):
+    """Let GPTQ name the layer that it could not treat."""
+    from llmcompressor.modifiers.quantization.gptq import base
+
+    original = base.GPTQWrapper
+
+    class Watched(original):
+        def compress(self, *arguments, **options):
+            if not self.H.isfinite().all():
+                raise faults.not_finite(self.name)
+            try:
+                super().compress(*arguments, **options)
+            except ValueError as error:
+                if "invert hessian" in str(error):
+                    failed.append(self.name)
+                raise
+
+    base.GPTQWrapper = Watched
+    try:
+        yield
+    finally:
+        base.GPTQWrapper = original
