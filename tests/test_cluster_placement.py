@@ -266,10 +266,17 @@ def test_engine_is_told_its_share_of_gpus_and_nodes():
             parallel_settings(wrong)
 
 
-def test_engine_is_told_what_the_plan_counted_unless_the_config_says_otherwise():
-    from edge2giant.evaluate.batch import planned_settings
+def test_engine_is_told_what_the_plan_counted_unless_the_config_says_otherwise(house):
+    from edge2giant.engine import settings as known
+    from edge2giant.evaluate.batch import planned_settings, told
 
     text = "max_num_batched_tokens=4096,gpu_memory_utilization=0.86"
+    study = dataclasses.replace(house.study("paper"), engine_settings={"gpu_memory_utilization": 0.5})
+    for asker, share in ((house.study("paper"), 0.86), (study, 0.5)):
+        asked = house.evaluation(asker, asker.rows[0], "gsm8k")
+        given = known.check(asked["engine"], told(asked, "4x1", text), known.BY_ENGINE)
+        assert (given["max_num_batched_tokens"], given["gpu_memory_utilization"]) == (4096, share)
+        assert given["tensor_parallel_size"] == 4 and given["max_model_len"] == asked["max_model_len"]
     assert planned_settings(text, "vllm") == {"max_num_batched_tokens": 4096, "gpu_memory_utilization": 0.86}
     assert planned_settings(text, "hf") == planned_settings("-", "vllm") == {}
     for wrong in ("8192", "a=b=c", "gpu_memory_utilization=much"):

@@ -119,8 +119,7 @@ def _evaluate(batch: Batch, pending: list[str], identities: dict, fingerprints: 
 
     settings = batch.settings(pending[0])
     started = time.monotonic()
-    told = planned_settings(batch.planned, settings["engine"]) | engine_settings(settings) | parallel_settings(batch.parallel)
-    with engine.open_engine(settings["engine"], batch.checkpoint, told) as lm:
+    with engine.open_engine(settings["engine"], batch.checkpoint, told(settings, batch.parallel, batch.planned)) as lm:
         load_seconds = time.monotonic() - started
         log.info("%s: %s ready after %.0f s", batch.row.path, settings["engine"], load_seconds)
         for number, name in enumerate(pending, 1):
@@ -141,6 +140,11 @@ def _evaluate(batch: Batch, pending: list[str], identities: dict, fingerprints: 
                 number,
                 len(pending),
             )
+
+
+def told(settings: dict, parallel: str, planned: str) -> dict:
+    """All that an engine is told: the plan's memory, over it the config, over both the GPUs that the job has."""
+    return planned_settings(planned, settings["engine"]) | engine_settings(settings) | parallel_settings(parallel)
 
 
 def engine_settings(settings: dict) -> dict:
