@@ -272,6 +272,11 @@ class Jobs:
         prefixes = [f"<figures>/{study}/table{number}" for number in self.house.study(study).tables]
         return [f"{prefix}.{form}" for prefix in prefixes for form in ("csv", "tex", "html", "md")]
 
+    def figure2(self, study: str) -> list[str]:
+        """Figure 2 in its three forms, of a study that asks MT-Bench."""
+        forms = ("pdf", "png", "svg") if self.cells(study, "mt_bench") else ()
+        return [f"<figures>/{study}/figure2.{form}" for form in forms]
+
     def mt_bench_cells(self, wildcards) -> list[str]:
         return self.cells(wildcards.study, "mt_bench")
 

@@ -7,7 +7,7 @@ rule all:
     input:
         JOBS.overlap(config["study"]),
         JOBS.tables(config["study"]),
-        multiext(f"{FIGURES}/figure2", ".pdf", ".png", ".svg"),
+        JOBS.figure2(config["study"]),
     localrule: True
 
 
