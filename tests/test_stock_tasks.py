@@ -54,3 +54,18 @@ def test_a_stock_task_runs_on_rows_of_the_real_set(store, lm, tmp_path, name):
     assert 0 <= score.estimate.value <= 100
     assert score.estimate.n == len(settings["tasks"])
     assert len({row["doc_hash"] for row in score.rows}) == score.estimate.n
+
+
+def test_templates_are_compiled_once_and_render_the_same():
+    import lm_eval.utils
+    from edge2giant.evaluate import tasks
+
+    template = "{{question.strip()}}\nA. {{choices[0]}}\nAnswer:"
+    documents = [{"question": f" Why {at}? ", "choices": [str(at)]} for at in range(5)]
+    plain = lm_eval.utils.env.overlay()
+    tasks.compile_templates_once()
+    tasks.compile_templates_once()
+    before = lm_eval.utils.env.from_string.cache_info().misses
+    rendered = [lm_eval.utils.apply_template(template, one) for one in documents]
+    assert rendered == [plain.from_string(template).render(**one) for one in documents]
+    assert lm_eval.utils.env.from_string.cache_info().misses == before + 1

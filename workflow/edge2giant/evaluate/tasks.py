@@ -10,6 +10,7 @@ from pathlib import Path
 import datasets
 import lm_eval
 import lm_eval.tasks
+import lm_eval.utils
 from lm_eval.utils import handle_non_serializable
 
 from edge2giant import grid, jsonl, records, store
@@ -23,6 +24,13 @@ def task_manager(folder: str) -> lm_eval.tasks.TaskManager:
     """Index of the tasks of one folder of lm-eval: the whole index takes seconds, this one next to nothing."""
     path = Path(lm_eval.tasks.__file__).parent / folder
     return lm_eval.tasks.TaskManager(include_path=str(path), include_defaults=False)
+
+
+def compile_templates_once() -> None:
+    """Keep compiled prompt templates; lm-eval compiles them again for every question and example, nine tenths of building."""
+    environment = lm_eval.utils.env
+    if not hasattr(environment.from_string, "cache_info"):
+        environment.from_string = cache(environment.from_string)
 
 
 @contextlib.contextmanager
@@ -58,6 +66,7 @@ def _answer_mt_bench(lm, row: grid.Row, settings: dict, store_root: Path, folder
 
 def load_tasks(settings: dict) -> list:
     """The stock tasks of a benchmark; GPQA's with the order of options that the protocol asks for."""
+    compile_templates_once()
     manager = task_manager(settings["folder"])
     early_release = not hasattr(manager, "load")
     tasks = early.load(manager, settings["tasks"]) if early_release else manager.load(settings["tasks"])["tasks"]
