@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from edge2giant import grid
 from shared import ROOT
 
 FILES = sorted((ROOT / "envs").glob("*/*.yaml"))
@@ -45,9 +46,8 @@ def test_pins_are_exact_and_enough_for_the_package(path):
 
 
 def test_every_environment_of_the_stacks_is_there():
-    stacks = yaml.safe_load((ROOT / "config/stacks.yaml").read_text(encoding="utf-8"))
-    names = {(stack, env) for stack, entry in stacks.items() for env in entry["environments"].values()}
-    wanted = {env if "/" in env else f"{stack}/{env}" for stack, env in names}
+    house = grid.load()
+    wanted = {house.environment(stack, name) for stack, entry in house.stacks.items() for name in entry["environments"]}
     assert wanted <= {name(path) for path in FILES}
 
 

@@ -231,7 +231,7 @@ def moved_to(tmp_path, spread, spoil=None):
 
 
 def test_error_is_measured_where_the_rounding_was(tmp_path):
-    """Scales as wide as those of AWQ's `duo_scaling` round channels coarsely that carry little: no sign of a wrong weight."""
+    """Wide scales round channels coarsely that carry little, which is no sign of a wrong weight."""
     checks, summary = moved_to(tmp_path, 1.5)
     proof.demand(checks, "test")
     assert 0.05 < summary["weight_error_largest"] < 0.2

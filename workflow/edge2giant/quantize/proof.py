@@ -20,7 +20,7 @@ from edge2giant.errors import UserError
 from edge2giant.quantize import dequantize, sizes
 from edge2giant.quantize.tensors import Tensors
 
-WEIGHT_ERROR = {("int", 4): 0.5, ("int", 8): 0.05, ("float", 8): 0.1}
+WEIGHT_ERROR = {("int", 4): 0.3, ("int", 8): 0.05, ("float", 8): 0.1}
 LEAST_WEIGHT_ERROR = 1e-4
 COPY_ERROR = {"same": 0.0, "F16": 1e-3, "BF16": 8e-3, "F32": 1e-6}
 SMOOTHED = (
@@ -100,7 +100,7 @@ class Scales:
 
     The source is moved forward, not the checkpoint back: the model computes the same either way, but rounding happened to the
     moved weights, and an error taken back is divided by s, so that input channels that hardly carry anything (small s) would
-    decide the number. AWQ with `duo_scaling` has such channels in every `down_proj`.
+    decide the number.
     """
 
     def __init__(self, source: Tensors, stored: Tensors, moved: bool, model_type: str):

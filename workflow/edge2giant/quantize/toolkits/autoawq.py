@@ -41,15 +41,9 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
         device_map="cpu" if on_cpu else "auto",
         trust_remote_code=False,
     )
-    model.quantize(
-        AutoTokenizer.from_pretrained(str(model_dir)),
-        quant_config={key: recipe[key] for key in FORMAT},
-        calib_data=calibration.token_ids,
-        max_calib_samples=len(calibration.token_ids),
-        max_calib_seq_len=calibration.longest,
-        apply_clip=recipe["apply_clip"],
-        duo_scaling=recipe["duo_scaling"],
-    )
+    tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
+    with copied_weights() if on_cpu else contextlib.nullcontext():
+        search(model, tokenizer, recipe, calibration)
     model.save_quantized(str(out_dir))
     return {
         "transform": "smoothing",
@@ -57,6 +51,46 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
         "parameters": recipe | {"calibrated_in": "float32" if on_cpu else own},
         "fallbacks": [],
     }
+
+
+def search(model, tokenizer, recipe: dict, calibration) -> None:
+    """Find scales and clipping, and quantize in memory."""
+    model.quantize(
+        tokenizer,
+        quant_config={key: recipe[key] for key in FORMAT},
+        calib_data=calibration.token_ids,
+        max_calib_samples=len(calibration.token_ids),
+        max_calib_seq_len=calibration.longest,
+        apply_clip=recipe["apply_clip"],
+        duo_scaling=recipe["duo_scaling"],
+    )
+
+
+@contextlib.contextmanager
+def copied_weights():
+    """Give AutoAWQ's search for scales a copy of a layer's weights to come back to.
+
+    It keeps them by `.cpu()`, a copy on a GPU and none on a CPU. There the first scales that it tries stay in the weights:
+    all ones without `duo_scaling`, but with it a layer is scaled once more than the layer before it is scaled down, and the model
+    computes something else (0.2.9, `AwqQuantizer._compute_best_scale`). The proof found that by the error of `down_proj`.
+    """
+    from awq.quantize.quantizer import AwqQuantizer
+
+    original = AwqQuantizer._compute_best_scale
+
+    def with_copies(self, x, w_mean, x_mean, module2inspect, *rest, **named):
+        own = module2inspect.state_dict
+        module2inspect.state_dict = lambda *a, **k: {name: values.clone() for name, values in own(*a, **k).items()}
+        try:
+            return original(self, x, w_mean, x_mean, module2inspect, *rest, **named)
+        finally:
+            del module2inspect.state_dict
+
+    AwqQuantizer._compute_best_scale = with_copies
+    try:
+        yield
+    finally:
+        AwqQuantizer._compute_best_scale = original
 
 
 def proof_engine(recipe: dict) -> str:
