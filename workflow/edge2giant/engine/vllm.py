@@ -314,6 +314,7 @@ class FastVLLM(StockVLLM):
                 detokenize=False,
                 flat_logprobs=True,
                 skip_reading_prefix_cache=ask.fresh,
+                skip_clone=True,  # vLLM adds the end tokens to each prompt's copy; a deep one is a quarter of sending
                 **wanted,
             )
         return self._params[kind]
