@@ -122,3 +122,56 @@ def test_what_is_no_request_of_ours_and_an_unknown_runner_stay_as_they_are():
     assert step_rows.rows_from(SimpleNamespace(extra_args={step_rows.ROWS_FROM: 3})) == 3
     assert step_rows.install(SimpleNamespace()) == "unknown"
     assert step_rows.install(SimpleNamespace(prompt_logprobs_worker=None)) == "idle"
+
+
+class OwnRows:
+    """Stands in for vLLM's `PromptLogprobsWorker`, as 0.25.1 to 0.33 call it: answers for what it was not told to leave out."""
+
+    def __init__(self, requests):
+        self.uses_prompt_logprobs = np.zeros(requests, dtype=bool)
+        self.held = {}
+
+    def add_request(self, req_id, req_idx, sampling_params):
+        self.held[req_id] = req_idx
+        self.uses_prompt_logprobs[req_idx] = sampling_params.prompt_logprobs is not None
+
+    def remove_request(self, req_id):
+        self.held.pop(req_id)
+
+    def compute_prompt_logprobs(self, logits_fn, hidden_states, input_batch, all_token_ids, num_computed_tokens, prompt_lens):
+        return {name: "vLLM's own" for name in input_batch.req_ids if self.uses_prompt_logprobs[self.held[name]]}
+
+
+def test_the_second_model_runner_answers_ours_and_leaves_the_others():
+    from types import SimpleNamespace
+
+    prompts = {"ours": [3, 1, 4, 1, 5, 9, 2, 6], "stock": [2, 7, 1, 8], "bare": [1, 4, 1]}
+    asked = {"ours": {step_rows.ROWS_FROM: 5}, "stock": None, "bare": None}
+    slots = {"ours": 2, "stock": 0, "bare": 3}
+    tokens = torch.zeros(4, 10, dtype=torch.int32)
+    runner = SimpleNamespace(prompt_logprobs_worker=OwnRows(4))
+    assert step_rows.install(runner) == "v2"
+    worker = runner.prompt_logprobs_worker
+    for name, prompt in prompts.items():
+        tokens[slots[name], : len(prompt)] = torch.tensor(prompt)
+        wanted = SimpleNamespace(extra_args=asked[name], prompt_logprobs=None if name == "bare" else 1)
+        worker.add_request(name, slots[name], wanted)
+    sizes = np.array([len(prompt) for prompt in prompts.values()])
+    batch = SimpleNamespace(
+        req_ids=list(prompts),
+        idx_mapping_np=np.array(list(slots.values())),
+        query_start_loc_np=np.concatenate([[0], np.cumsum(sizes)]),
+        num_computed_prefill_tokens_np=np.zeros(3, dtype=np.int32),
+        num_scheduled_tokens=sizes,
+    )
+    lengths = np.zeros(4, dtype=np.int32)
+    lengths[list(slots.values())] = sizes
+    hidden = torch.cat([hidden_of(prompt) for prompt in prompts.values()])
+    found = worker.compute_prompt_logprobs(logits_of, hidden, batch, tokens, None, lengths)
+    assert found.pop("stock") == "vLLM's own"
+    assert list(found) == ["ours"]
+    ((values, rows),) = found["ours"].parts
+    assert values.logprobs[rows][:, 0].tolist() == pytest.approx(expected(prompts["ours"], 5)[0], abs=1e-5)
+    assert values.token_ids[rows][:, 0].tolist() == prompts["ours"][5:]
+    worker.remove_request("ours")
+    assert "ours" not in worker.held

@@ -250,7 +250,7 @@ def offline_environment(store_root: Path, cache: Path) -> None:
         NLTK_DATA=str(store_root / "nltk"),
         TOKENIZERS_PARALLELISM="true",
         HF_HUB_DISABLE_TELEMETRY="1",
-        TQDM_MININTERVAL="30",  # vLLM before 0.26 divides by the time that a disabled bar never counts
+        TQDM_MININTERVAL="30",  # not disabled: vLLM divides by the time that such a bar never counts
         VLLM_NO_USAGE_STATS="1",
         DO_NOT_TRACK="1",
     )
