@@ -62,7 +62,7 @@ resume: .venv/.ready ## after a crash of Snakemake: settle its orphaned jobs, ta
 	@workflow/in-env workflow python -m edge2giant.cluster resume
 	@$(SNAKEMAKE) $(SNAKEMAKE_ARGS)
 
-faults: .venv/.ready ## what a cluster can do to a run, done on a real SLURM on this machine (Debian or Ubuntu, as root)
+faults: .venv/.ready .venvs/cpu/ray/.ready ## what a cluster can do to a run, done on a real SLURM on this machine (Debian or Ubuntu, as root)
 	@bash tests/slurm/install.sh
 	@.venv/bin/python -m pytest --all -m slurm --durations=0 $$(grep -l 'mark\.slurm' tests/test_*.py)
 

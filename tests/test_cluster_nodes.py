@@ -16,6 +16,7 @@ RAY = Path(os.environ.get("EDGE2GIANT_RAY_ENV", ROOT / ".venvs/cpu/ray"))
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.slurm,
+    pytest.mark.ci,
     pytest.mark.timeout(400),
     pytest.mark.skipif(rehearsal.missing() is not None, reason=f"no SLURM here: {rehearsal.missing()}"),
 ]
@@ -86,7 +87,6 @@ def test_failing_command_fails_the_job_step(cluster, tmp_path):
     wait_for(lambda: not of_job(job), "the last process of the job to go", 60)
 
 
-@pytest.mark.ci
 def test_a_step_that_ends_first_ends_the_command(cluster, tmp_path):
     """The site's own starter, which here gives up."""
     starter = tmp_path / "starter"
@@ -100,14 +100,12 @@ def test_a_step_that_ends_first_ends_the_command(cluster, tmp_path):
     wait_for(lambda: not of_job(job), "the last process of the job to go", 60)
 
 
-@pytest.mark.ci
 def test_one_node_runs_the_command_as_it_is(cluster, tmp_path):
     job = submit(cluster, tmp_path, "echo alone", nodes=1)
     wait_for(lambda: ended(cluster, job), "the job to end")
     assert (tmp_path / "log").read_text().split() == ["alone", "status", "0"]
 
 
-@pytest.mark.ci
 def test_outside_slurm_the_command_runs_as_it_is():
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
     done = subprocess.run(

@@ -18,6 +18,7 @@ from rehearsal import Toy, wait_for
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.slurm,
+    pytest.mark.ci,
     pytest.mark.skipif(rehearsal.missing() is not None, reason=f"no SLURM here: {rehearsal.missing()}"),
     pytest.mark.timeout(400),
 ]
@@ -71,7 +72,6 @@ def comment(cluster, job):
     return cluster("squeue", "--noheader", f"--jobs={job}", "--format=%k").strip().rsplit("_", 1)[-1]
 
 
-@pytest.mark.ci
 def test_worker_killed_is_tried_again(toy, undisturbed):
     hold = toy.lay("hold", "a")
     process = toy.start()
@@ -131,7 +131,6 @@ def run_name(cluster, job):
     return cluster("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%j").strip()
 
 
-@pytest.mark.ci
 def test_out_of_memory_is_doubled(cluster, toy, undisturbed):
     toy.lay("memory", "a", "700")
     process = toy.start("--config", "rows=a")
@@ -162,7 +161,7 @@ def test_controller_stopped_and_started(cluster, toy, undisturbed):
     assert toy.starts("a") == 1 and toy.cells() == undisturbed
 
 
-@pytest.mark.parametrize("how", [pytest.param("adopt", marks=pytest.mark.ci), "cancel"])
+@pytest.mark.parametrize("how", ["adopt", "cancel"])
 def test_snakemake_killed_and_resumed(cluster, toy, undisturbed, how):
     holds = [toy.lay("hold", row) for row in "abc"]
     process = toy.start("--config", "rows=a,b,c")
@@ -199,7 +198,6 @@ def resume(toy):
     return subprocess.run(resume_command(), cwd=toy.folder, env=toy.on.environment, capture_output=True, text=True, timeout=120)
 
 
-@pytest.mark.ci
 def test_second_snakemake_in_the_folder_is_refused(cluster, toy, undisturbed):
     hold = toy.lay("hold", "a")
     process = toy.start()
@@ -229,7 +227,6 @@ def test_second_writer_of_a_journal_entry_is_refused(cluster, toy, undisturbed):
     finish(toy, undisturbed)
 
 
-@pytest.mark.ci
 def test_output_cut_short_is_made_again(toy, undisturbed):
     toy.lay("truncate", "a")
     assert toy.run("--retries", "0") == 1
@@ -258,7 +255,6 @@ def tmpfs(folder, size):
         subprocess.run(["umount", "-l", folder], check=True)
 
 
-@pytest.mark.ci
 def test_poisoned_row_leaves_the_others(toy, undisturbed):
     poison = toy.lay("poison", "a")
     assert toy.run("--config", "rows=a,b") == 1
