@@ -68,13 +68,15 @@ faults: .venv/.ready .venvs/cpu/ray/.ready ## what a cluster can do to a run, do
 
 DATASETS ?= results/store/miniature/datasets
 BENCH_MODEL ?= tiny
-BENCH_SETTINGS ?= {"dtype": "float32", "enforce_eager": true, "block_size": 32}
+BENCH_SETTINGS ?= {"dtype": "float32", "enforce_eager": true, "block_size": 32, "gpu_memory_utilization": 0.3}
 
 bench: .venvs/cpu/vllm/.ready ## stock lm-eval against this engine, ratios in one run: make bench DATASETS=... (GPU: docs/performance.md)
+	@[ -d $(DATASETS) ] || { echo "error: no data sets in $(DATASETS); run make demo first, or name a folder laid out as the hub: make bench DATASETS=..." >&2; exit 2; }
 	@mkdir -p results/bench
 	@workflow/in-env cpu/vllm python bench/requests_of_tasks.py --data $(DATASETS) --share 0.02 --out results/bench/requests.json.gz
 	@workflow/in-env cpu/vllm python bench/random_model.py --requests results/bench/requests.json.gz --architecture $(BENCH_MODEL) --dtype float32 --max-length 4096 --out results/bench/$(BENCH_MODEL)
 	@workflow/in-env cpu/vllm python bench/scoring.py --model results/bench/$(BENCH_MODEL) --requests results/bench/requests.json.gz --limit 5 --settings '$(BENCH_SETTINGS)' --out results/bench/scoring.json
+	@.venv/bin/python bench/tables.py results/bench/scoring.json
 
 BENCH_CALIBRATION ?= results/store/miniature/calibration/miniature
 

@@ -38,7 +38,7 @@ def speed(name, one):
         f"{one['over_prefill']:.2f}",
         f"{fast['tokens_cached'] / fast['tokens_in']:.0%}",
         f"{one['stock']['prompts']} -> {fast['prompts']}",
-        f"{fast['gpu_busy']:.0%}",
+        "" if fast["gpu_busy"] is None else f"{fast['gpu_busy']:.0%}",
         f"{rate:.1f}x ({hf['requests']})" if rate else "",
     ]
     return f"| {' | '.join(cells)} |"
