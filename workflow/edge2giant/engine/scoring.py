@@ -146,7 +146,9 @@ class Group:
         few: dict[tuple[int, ...], dict[int, None]] = {}
         many = []
         for continuation in self._leaves():
-            unknown = [at for at in range(len(continuation)) if self._find(continuation, at) is None]
+            # its own row, where there is one, tells the rest
+            _, _, open_tokens = self.rows.get(continuation, ((), (), len(continuation)))
+            unknown = [at for at in range(open_tokens) if self._find(continuation, at) is None]
             if len(unknown) > FEW:
                 many.append(self._rows_ask(continuation, fresh=True))
             else:
