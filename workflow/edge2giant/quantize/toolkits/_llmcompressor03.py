@@ -46,7 +46,7 @@ def translated(recipe: dict) -> dict:
     return recipe
 
 
-def compress(model_dir: Path, recipe: dict, calibration, dataset):
+def compress(model_dir: Path, recipe: dict, samples: dict):
     """Quantize in memory.
 
     Returns
@@ -65,14 +65,6 @@ def compress(model_dir: Path, recipe: dict, calibration, dataset):
     model = AutoModelForCausalLM.from_pretrained(
         str(model_dir), torch_dtype=dtype, device_map="auto" if dtype == "auto" else None
     )
-    arguments = {}
-    if calibration is not None:
-        arguments = {
-            "dataset": dataset(calibration),
-            "num_calibration_samples": len(calibration.token_ids),
-            "max_seq_length": calibration.longest,
-            "shuffle_calibration_samples": False,
-        }
     stages = {name: value for modifier in recipe["modifiers"] for name, value in modifier.items()}
     tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
     failed: list[str] = []
@@ -80,7 +72,7 @@ def compress(model_dir: Path, recipe: dict, calibration, dataset):
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), watched(failed):
         try:
             text = yaml.safe_dump({"paper_stage": {"paper_modifiers": stages}}, sort_keys=False)
-            oneshot(model=model, tokenizer=tokenizer, recipe=text, **arguments)
+            oneshot(model=model, tokenizer=tokenizer, recipe=text, **samples)
         except ValueError:
             if not failed:
                 raise

@@ -62,7 +62,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     for dampening in [None, *recipe.get("fallback_dampening", [])]:
         attempt = with_dampening(recipe, dampening)
         model, failed = (
-            early.compress(model_dir, attempt, calibration, dataset) if is_early else compress(model_dir, attempt, calibration)
+            early.compress(model_dir, attempt, samples_of(calibration)) if is_early else compress(model_dir, attempt, calibration)
         )
         if not failed:
             save(model, out_dir)
@@ -127,21 +127,15 @@ def compress(model_dir: Path, recipe: dict, calibration):
     dtype = "auto" if torch.accelerator.is_available() else "float32"
     model = AutoModelForCausalLM.from_pretrained(str(model_dir), dtype=dtype)
     modifiers, watch = build(recipe["modifiers"])
-    arguments = {}
-    if calibration is not None:
-        arguments = {
-            "dataset": dataset(calibration),
-            "num_calibration_samples": len(calibration.token_ids),
-            "max_seq_length": calibration.longest,
-            "shuffle_calibration_samples": False,
-            "batch_size": batch_size(recipe, calibration),
-        }
+    samples = samples_of(calibration)
+    if samples:
+        samples["batch_size"] = batch_size(recipe, calibration)
     with unpinned():
         oneshot(
             model=model,
             tokenizer=AutoTokenizer.from_pretrained(str(model_dir)),
             recipe=modifiers,
-            **arguments,
+            **samples,
         )
     return model, watch.failed
 
@@ -185,6 +179,18 @@ def batch_size(recipe: dict, calibration) -> int:
 def save(model, out_dir: Path) -> None:
     """Write the compressed checkpoint."""
     model.save_pretrained(str(out_dir), save_compressed=True)
+
+
+def samples_of(calibration) -> dict:
+    """What `oneshot` of every release is told of the calibration text; nothing without one."""
+    if calibration is None:
+        return {}
+    return {
+        "dataset": dataset(calibration),
+        "num_calibration_samples": len(calibration.token_ids),
+        "max_seq_length": calibration.longest,
+        "shuffle_calibration_samples": False,
+    }
 
 
 def dataset(calibration):
