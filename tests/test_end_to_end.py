@@ -132,7 +132,7 @@ def test_a_cell_that_is_gone_is_made_again_when_asked_for(smoke):
     assert engine_starts(smoke) == starts
 
 
-def test_a_corrupt_cell_is_one_line_with_file_and_cure(smoke):
+def test_a_corrupt_cell_is_one_line_with_file_and_hint(smoke):
     path = smoke / f"results/smoke/cells/{ROW}/arc_challenge.json"
     whole = path.read_text()
     path.write_text(whole[: len(whole) // 2])

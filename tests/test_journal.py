@@ -44,7 +44,7 @@ def test_an_entry_is_found_again(tmp_path):
     ],
 )
 def test_only_the_disks_errors_are_called_so(tmp_path, error, told):
-    """Libraries derive errors of the network and of data sets from OSError; freeing space cures none of them."""
+    """Libraries derive errors of the network and of data sets from OSError; freeing space hints none of them."""
 
     def failing(folder):
         raise error

@@ -136,7 +136,7 @@ def test_two_bos_tokens_are_refused():
         mt_bench.generate_answers(lm, QUESTIONS, {"model_id": "m"})
 
 
-def test_a_model_without_a_template_is_refused_with_a_cure():
+def test_a_model_without_a_template_is_refused_with_a_hint():
     lm = Recorder()
 
     def fail(chat_history, add_generation_prompt=True):

@@ -62,7 +62,7 @@ def test_the_papers_own_versions_need_no_fallback(plans):
     assert schemes_with(plans["paper2024"], "degraded") == ["gptq-autogptq/w4a16"] * 2  # Llama 3, AutoGPTQ's issue 729
 
 
-def test_a_cpu_blocks_rows_each_with_its_reason_and_cure(plans):
+def test_a_cpu_blocks_rows_each_with_its_reason_and_hint(plans):
     blocked = [line for line in plans["cpu"] if "refused: " in line["verdict"]]
     assert sorted(line["scheme"] for line in blocked) == ["awq/w4a16"] * 12 + ["gptq-autogptq/w4a16"] * 8
     for line in blocked:

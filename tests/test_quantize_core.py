@@ -1,4 +1,4 @@
-"""Checkpoints appear whole or not at all; calibration text is drawn as its set says; faults are said with their cure."""
+"""Checkpoints appear whole or not at all; calibration text is drawn as its set says; faults are said with their hint."""
 
 import json
 import os
@@ -171,7 +171,7 @@ def test_out_of_memory_says_what_to_give():
     assert faults.out_of_memory(RuntimeError("shape mismatch"), 1, None) is None
 
 
-def test_singular_hessian_names_layers_and_cure():
+def test_singular_hessian_names_layers_and_hint():
     tried = [{"layers": ["model.layers.3.mlp.down_proj"], "dampening_frac": 0.01, "cause": "x"}]
     message = str(faults.singular(tried, allowed=[]))
     assert "model.layers.3.mlp.down_proj" in message and "0.01" in message and "fallback_dampening" in message

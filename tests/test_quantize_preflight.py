@@ -49,10 +49,10 @@ def test_what_a_study_changes_counts():
     assert verdicts("gptq-gptqmodel", "w4a16", "vllm", "0.33", "cuda:9.0", {"sym": False}) == [("refused", "gptq-asymmetric")]
 
 
-def test_every_verdict_has_reason_and_cure():
+def test_every_verdict_has_reason_and_hint():
     for rule in preflight.RULES:
         assert bool(rule.packages) == (rule.level == preflight.NEEDS)
-        assert rule.reason and rule.cure and rule.learnt in ("run", "source") and preflight.release_of(rule.since)
+        assert rule.reason and rule.hint and rule.learnt in ("run", "source") and preflight.release_of(rule.since)
     assert len({rule.name for rule in preflight.RULES}) == len(preflight.RULES)
 
 

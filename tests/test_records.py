@@ -40,7 +40,7 @@ def test_a_failed_write_leaves_the_older_record(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"schema": 1}', "[]", "\x00"])
-def test_a_corrupt_record_is_one_line_with_file_and_cure(tmp_path, content):
+def test_a_corrupt_record_is_one_line_with_file_and_hint(tmp_path, content):
     path = tmp_path / "cell.json"
     path.write_text(content)
     with pytest.raises(UserError) as caught:

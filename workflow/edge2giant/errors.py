@@ -13,22 +13,22 @@ class UserError(Exception):
         What is wrong.
     where : str or path, optional
         File, entry or option that it was found in.
-    cure : str, optional
+    hint : str, optional
         What to do about it.
     """
 
-    def __init__(self, what: str, where: object = None, cure: str | None = None):
-        self.what, self.where, self.cure = what, where, cure
-        super().__init__(one_line(what, where, cure))
+    def __init__(self, what: str, where: object = None, hint: str | None = None):
+        self.what, self.where, self.hint = what, where, hint
+        super().__init__(one_line(what, where, hint))
 
     def __reduce__(self):
-        return type(self), (self.what, self.where, self.cure)
+        return type(self), (self.what, self.where, self.hint)
 
 
-def one_line(what: str, where: object = None, cure: str | None = None) -> str:
+def one_line(what: str, where: object = None, hint: str | None = None) -> str:
     """Join the three parts of a message into a single line."""
     text = f"{where}: {what}" if where else what
-    text = f"{text}; {cure}" if cure else text
+    text = f"{text}; {hint}" if hint else text
     return " ".join(text.split())
 
 

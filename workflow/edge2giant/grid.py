@@ -55,7 +55,7 @@ def load_yaml(path: Path) -> object:
     except OSError as error:
         raise UserError(f"cannot be read ({error.strerror})", path, "mend its rights") from None
     except UserError as error:
-        raise UserError(error.what, f"{path}, {error.where}", error.cure) from None
+        raise UserError(error.what, f"{path}, {error.where}", error.hint) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"is not valid YAML ({error})", path, "mend it there") from None
     if document is None:
@@ -311,8 +311,8 @@ def check_benchmarks(house: House) -> None:
             if not entry.get(key):
                 raise UserError(f"{name} lacks its {key}", "config/benchmarks.yaml", "see the entries beside it")
         if (name == "mt_bench") != (entry["suite"] == "mt_bench"):
-            cure = "suite mt_bench holds mt_bench alone"
-            raise UserError(f"{name} is in suite {entry['suite']}", "config/benchmarks.yaml", cure)
+            hint = "suite mt_bench holds mt_bench alone"
+            raise UserError(f"{name} is in suite {entry['suite']}", "config/benchmarks.yaml", hint)
 
 
 def check_protocols(house: House) -> None:

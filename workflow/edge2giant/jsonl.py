@@ -8,7 +8,7 @@ from edge2giant import records
 from edge2giant.errors import UserError
 
 
-def read(path: str | Path, schema: str | None = None, cure: str = "delete it and make it again") -> Iterator[dict]:
+def read(path: str | Path, schema: str | None = None, hint: str = "delete it and make it again") -> Iterator[dict]:
     """Yield the rows of a JSONL file; blank lines are skipped.
 
     Parameters
@@ -17,7 +17,7 @@ def read(path: str | Path, schema: str | None = None, cure: str = "delete it and
         The file, UTF-8.
     schema : str, optional
         Schema that each row must fit (`workflow/schemas/<schema>.schema.json`).
-    cure : str
+    hint : str
         What the user is told to do about a bad file.
 
     Raises
@@ -30,16 +30,16 @@ def read(path: str | Path, schema: str | None = None, cure: str = "delete it and
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError("is missing", path, cure) from None
+        raise UserError("is missing", path, hint) from None
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot be read ({error})", path, cure) from None
+        raise UserError(f"cannot be read ({error})", path, hint) from None
     # not splitlines(): model output may hold U+2028 and its like inside a JSON string
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield parse(line, f"{path}:{number}", schema, cure)
+            yield parse(line, f"{path}:{number}", schema, hint)
 
 
-def parse(line: str, place: str, schema: str | None = None, cure: str | None = None) -> dict:
+def parse(line: str, place: str, schema: str | None = None, hint: str | None = None) -> dict:
     """Return the object of one line, or say in a `UserError` at which place it is wrong."""
     try:
         row = json.loads(line)
@@ -47,11 +47,11 @@ def parse(line: str, place: str, schema: str | None = None, cure: str | None = N
             # half of a surrogate pair, as cut-off text may hold, could not be written as UTF-8 again
             row = json.loads(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
     except ValueError as error:
-        raise UserError(f"is no JSON ({error})", place, cure) from None
+        raise UserError(f"is no JSON ({error})", place, hint) from None
     if not isinstance(row, dict):
-        raise UserError("is no JSON object", place, cure)
+        raise UserError("is no JSON object", place, hint)
     if schema and (wrong := records.problem(row, schema)):
-        raise UserError(f"does not fit schema {schema}: {wrong}", place, cure)
+        raise UserError(f"does not fit schema {schema}: {wrong}", place, hint)
     return row
 
 

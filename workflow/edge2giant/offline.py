@@ -67,8 +67,8 @@ def is_foreign(name: str) -> bool:
 
 def refusal(host: str) -> UserError:
     """The error for an attempt, with the module that made it."""
-    cure = "this phase works offline: fetch what it wants with `snakemake acquire`"
-    return UserError(f"tried to reach {host}", culprit(), cure)
+    hint = "this phase works offline: fetch what it wants with `snakemake acquire`"
+    return UserError(f"tried to reach {host}", culprit(), hint)
 
 
 def culprit() -> str:

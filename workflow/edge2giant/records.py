@@ -110,13 +110,13 @@ def read_json(path: str | Path, schema: str | None = None) -> dict:
     UserError
         If the file is missing, is not JSON, or does not fit its schema.
     """
-    cure = "delete it and run the same command again to make it anew"
+    hint = "delete it and run the same command again to make it anew"
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
     except FileNotFoundError:
         raise UserError("is missing", path, "ask Snakemake for it by this path") from None
     except (ValueError, OSError) as error:
-        raise UserError(f"cannot be read as JSON ({error})", path, cure) from None
+        raise UserError(f"cannot be read as JSON ({error})", path, hint) from None
     if schema and (wrong := problem(record, schema)):
-        raise UserError(f"does not fit schema {schema}: {wrong}", path, cure)
+        raise UserError(f"does not fit schema {schema}: {wrong}", path, hint)
     return record

@@ -82,7 +82,7 @@ def findings(house: grid.House, study: grid.Study, row: grid.Row, places: dict, 
     """What is known against a row, and where the study leaves the recipe because of it."""
     changed = study.recipe_settings.get(row.scheme)
     verdicts = known_against(house, study, row, changed, places, cluster)
-    found = [f"{v.level}: {v.reason} ({v.cure})" for v in verdicts]
+    found = [f"{v.level}: {v.reason} ({v.hint})" for v in verdicts]
     if changed:
         avoided = [v.reason for v in known_against(house, study, row, None, places, cluster) if v not in verdicts]
         change = ", ".join(f"{key} {json.dumps(value)}" for key, value in changed.items())

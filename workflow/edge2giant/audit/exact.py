@@ -29,7 +29,7 @@ def number(text: str) -> Fraction:
     except InvalidOperation:
         value = Decimal("NaN")
     if not value.is_finite():
-        raise UserError(f"'{text}' is not a printed number", cure="write digits, at most one point and a sign")
+        raise UserError(f"'{text}' is not a printed number", hint="write digits, at most one point and a sign")
     return Fraction(value)
 
 

@@ -34,7 +34,7 @@ def weight_bits(bits: str) -> int:
     """Return the weight width of ``w4a16``."""
     match = BITS.fullmatch(bits)
     if not match:
-        raise UserError(f"'{bits}' is not a bit width", cure="write w<weight bits>a<activation bits>")
+        raise UserError(f"'{bits}' is not a bit width", hint="write w<weight bits>a<activation bits>")
     return int(match[1])
 
 

@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     """Judge all claims and print the counts."""
     options = arguments(argv)
     if options.source == "published" and options.cells:
-        raise errors.UserError("--cells goes with --source cells", cure="drop one of both")
+        raise errors.UserError("--cells goes with --source cells", hint="drop one of both")
     from edge2giant.claims import report, verdict
 
     cells = options.cells if options.source == "cells" else None

@@ -32,7 +32,7 @@ def _ratings(mt_bench: pd.DataFrame) -> pd.DataFrame:
 def _complete(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame[[*KEYS, "value"]].reset_index(drop=True)
     if double := frame[frame.duplicated(KEYS)].values.tolist():
-        raise UserError(f"{' '.join(map(str, double[0][:-1]))} occurs twice", cure="give one source's scores")
+        raise UserError(f"{' '.join(map(str, double[0][:-1]))} occurs twice", hint="give one source's scores")
     frame["family"] = frame["method"].str.partition("-")[0]
     frame["w_bits"] = frame["bits"].str.extract(r"w(\d+)a")[0].astype(int)
     fp16 = frame[frame["method"] == "fp16"].set_index(["suite", "benchmark", "model"])["value"]

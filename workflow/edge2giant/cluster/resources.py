@@ -127,7 +127,7 @@ def place(house: grid.House, cluster: dict, job: Job) -> Placement | None:
     try:
         return _place(job.row.method, job.row.bits, shape, job.serving, json.dumps(cluster["partitions"]))
     except UserError as error:
-        raise UserError(error.what, f"{error.where}, {job.row.path}", error.cure) from None
+        raise UserError(error.what, f"{error.where}, {job.row.path}", error.hint) from None
 
 
 @cache

@@ -73,7 +73,7 @@ def slurm_orphans(folder: Path) -> list[Orphan]:
     except subprocess.TimeoutExpired:
         failure = ["no answer"]
     if failure is not None:
-        raise UserError(f"squeue failed ({' '.join(failure)})", cure="wait until SLURM answers; only then can orphans be seen")
+        raise UserError(f"squeue failed ({' '.join(failure)})", hint="wait until SLURM answers; only then can orphans be seen")
     jobs = [line.split("|", 3) for line in asked.stdout.splitlines()]
     return [
         Orphan("SLURM job", number, state in RUNNING, comment.removeprefix("rule_"))

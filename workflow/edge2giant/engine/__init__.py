@@ -62,7 +62,7 @@ def open_engine(name: str, checkpoint_dir: str | Path, settings: Mapping[str, An
     checked = engine_settings.check(name, settings or {}, known=ENGINES)
     path = Path(checkpoint_dir)
     if not (path / "config.json").is_file():
-        raise UserError("is not a checkpoint: no config.json", where=checkpoint_dir, cure="quantize it first")
+        raise UserError("is not a checkpoint: no config.json", where=checkpoint_dir, hint="quantize it first")
     lm = _engine_class(name).load(path, checked)
     try:
         yield lm
@@ -108,5 +108,5 @@ def _engine_class(name: str) -> type:
             raise
         raise UserError(
             f"engine {name} needs the package {missing.name}",
-            cure="run the step in its environment, `workflow/in-env <toolkit> python -m ...`",
+            hint="run the step in its environment, `workflow/in-env <toolkit> python -m ...`",
         ) from None

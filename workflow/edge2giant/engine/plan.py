@@ -146,7 +146,7 @@ def weight_bits(bits: str) -> int:
     """
     head, _, tail = bits.partition("a")
     if not (head[:1] == "w" and head[1:].isdigit() and tail.isdigit()):
-        raise UserError(f"no bit-width {bits!r}", cure="write it as w4a16")
+        raise UserError(f"no bit-width {bits!r}", hint="write it as w4a16")
     return int(head[1:])
 
 

@@ -52,8 +52,8 @@ def check(name: str, settings: Mapping[str, Any], known: Collection[str]) -> dic
         The engine or one of the settings does not exist.
     """
     if name not in known:
-        raise UserError(f"no engine {name!r}", cure=f"use one of {', '.join(sorted(known))}")
+        raise UserError(f"no engine {name!r}", hint=f"use one of {', '.join(sorted(known))}")
     allowed = BY_ENGINE[name]
     if unknown := sorted(set(settings) - set(allowed)):
-        raise UserError(f"engine {name} has no setting {', '.join(unknown)}", cure=f"use {', '.join(sorted(allowed))}")
+        raise UserError(f"engine {name} has no setting {', '.join(unknown)}", hint=f"use {', '.join(sorted(allowed))}")
     return dict(settings)

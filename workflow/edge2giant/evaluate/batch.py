@@ -168,8 +168,8 @@ def planned_settings(planned: str, engine_name: str) -> dict:
         pairs = [part.split("=") for part in planned.split(",")] if planned != "-" else []
         told = {name: json.loads(value) for name, value in pairs}
     except ValueError:
-        cure = "write for example max_num_batched_tokens=8192,gpu_memory_utilization=0.8"
-        raise UserError(f"'{planned}' is no list of settings", "--planned", cure) from None
+        hint = "write for example max_num_batched_tokens=8192,gpu_memory_utilization=0.8"
+        raise UserError(f"'{planned}' is no list of settings", "--planned", hint) from None
     return {name: value for name, value in told.items() if name in BY_ENGINE[engine_name]}
 
 

@@ -127,7 +127,7 @@ def _row(text: str) -> tuple[str, grid.Row]:
 def rate(options: argparse.Namespace) -> int:
     """Rate answers; exit code 2 when a judgment is missing (what was had stays in the journal)."""
     if bool(options.failures) != bool(options.row):
-        raise UserError("--failures and --row go together", cure="give both or neither")
+        raise UserError("--failures and --row go together", hint="give both or neither")
     if not options.failures:
         return _rate(options)
     study, row = options.row
@@ -199,8 +199,8 @@ def _deliver(outcome, judge, options: argparse.Namespace) -> int:
     from edge2giant.judge.rate import say
 
     if outcome.not_asked or len(outcome.failed) > options.allow_failed:
-        cure = "run the same command again: nothing that was had is asked for twice"
-        raise UserError(say(outcome, judge), f"judge {judge.name}", cure)
+        hint = "run the same command again: nothing that was had is asked for twice"
+        raise UserError(say(outcome, judge), f"judge {judge.name}", hint)
     rows = sorted(outcome.judgments + outcome.failed, key=lambda r: (r["question_id"], r["turn"], r["repeat"]))
     jsonl.write(options.out, rows, "judgment")
     unparsed = sum(row["status"] == "unparsed" for row in rows)

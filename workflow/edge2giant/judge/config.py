@@ -97,8 +97,8 @@ def api_key(judge: Judge, key_file: str | None = None) -> str:
     if not judge.key_file and not judge.key_env:
         return "no-key-needed"
     places = [p for p in (judge.key_file, judge.key_env and f"${judge.key_env}") if p]
-    cure = "put it there or give --key-file"
-    raise UserError(f"no API key in {' or '.join(places)}", f"judge {judge.name}", cure)
+    hint = "put it there or give --key-file"
+    raise UserError(f"no API key in {' or '.join(places)}", f"judge {judge.name}", hint)
 
 
 def _first_line(path: Path) -> str:

@@ -57,8 +57,8 @@ def _started(judge: Judge, model_path: str):
             preexec_fn=_die_with_parent,
         )
     except OSError as error:
-        cure = "run it in the engine's environment"
-        raise UserError(f"cannot be started ({error.strerror})", command[0], cure) from None
+        hint = "run it in the engine's environment"
+        raise UserError(f"cannot be started ({error.strerror})", command[0], hint) from None
     try:
         url = f"http://127.0.0.1:{port}/v1"
         _await_ready(process, url, judge)

@@ -138,8 +138,8 @@ class Rating:
                 self._put_back(ask)
                 self._end(f"{type(error).__name__}: {error}")
                 if isinstance(error, EndpointError):
-                    cure = "check key, model and address"
-                    raise UserError(str(error), f"judge {self.judge.name}", cure) from None
+                    hint = "check key, model and address"
+                    raise UserError(str(error), f"judge {self.judge.name}", hint) from None
                 raise
 
     def _next(self) -> Ask | None:

@@ -47,18 +47,18 @@ def run(model: str, store: Path, shipped: Path | None = None) -> Path:
 
 def _digests(source: Path) -> dict[str, str]:
     record = source / "trained.json"
-    cure = f"train it: python -m edge2giant.miniature train --model {source.name} --out {source}"
+    hint = f"train it: python -m edge2giant.miniature train --model {source.name} --out {source}"
     if not record.is_file():
-        raise UserError("no shipped weights", record, cure)
+        raise UserError("no shipped weights", record, hint)
     try:
         return json.loads(record.read_text(encoding="utf-8"))["sha256"]
     except (ValueError, KeyError) as error:
-        raise UserError("not a training record", record, cure) from error
+        raise UserError("not a training record", record, hint) from error
 
 
 def _check(path: Path, digest: str) -> None:
-    cure = "restore the file from the repository, or train the model again"
+    hint = "restore the file from the repository, or train the model again"
     if not path.is_file():
-        raise UserError("shipped file is missing", path, cure)
+        raise UserError("shipped file is missing", path, hint)
     if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-        raise UserError("differs from the digest in trained.json", path, cure)
+        raise UserError("differs from the digest in trained.json", path, hint)

@@ -57,7 +57,7 @@ def _found_rows(cells: list[dict], config_dir: str) -> list[dict]:
 def _study_title(cells: list[dict], rows: list[dict] | None) -> str:
     studies = sorted({cell["cell"]["study"] for cell in cells})
     if len(studies) > 1:
-        raise UserError(f"cells of several studies are mixed: {', '.join(studies)}", cure="give one study's cells")
+        raise UserError(f"cells of several studies are mixed: {', '.join(studies)}", hint="give one study's cells")
     return f"Regenerated (study {studies[0]})." if studies else "Regenerated: no cell yet."
 
 

@@ -74,7 +74,7 @@ def run(job: Job) -> dict:
     Raises
     ------
     UserError
-        For bad input, a failure inside the toolkit that has a known cure, or a checkpoint that was not proven.
+        For bad input, a failure inside the toolkit that has a known hint, or a checkpoint that was not proven.
     """
     watch = environment.Watch()
     unit = toolkits.unit(job.scheme["toolkit"])

@@ -106,7 +106,7 @@ def unpack(words: np.ndarray, bits: int, count: int) -> np.ndarray:
         How many codes the last axis holds.
     """
     if bits not in (2, 4, 8):
-        raise UserError(f"{bits}-bit codes have no reader", cure="use 2, 4 or 8 bits")
+        raise UserError(f"{bits}-bit codes have no reader", hint="use 2, 4 or 8 bits")
     shifts = np.arange(0, 32, bits, dtype=np.uint32)
     values = (words.view(np.uint32)[..., None] >> shifts) & np.uint32(2**bits - 1)
     return values.reshape(*words.shape[:-1], -1)[..., :count].astype(np.int16)

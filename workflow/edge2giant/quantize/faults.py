@@ -1,4 +1,4 @@
-"""What can go wrong inside a toolkit, said with the layer or the amount and the cure."""
+"""What can go wrong inside a toolkit, said with the layer or the amount and the hint."""
 
 from edge2giant.errors import UserError
 
@@ -19,10 +19,10 @@ def singular(tried: list[dict], allowed: list[float]) -> UserError:
     layers = sorted({layer for attempt in tried for layer in attempt["layers"]})
     shown = ", ".join(layers[:5]) + (f" and {len(layers) - 5} more" if len(layers) > 5 else "")
     values = ", ".join(str(attempt["dampening_frac"]) for attempt in tried)
-    cure = "take more calibration samples or a larger dampening_frac"
+    hint = "take more calibration samples or a larger dampening_frac"
     if not allowed:
-        cure += ", or allow the recipe a list `fallback_dampening`"
-    return UserError(f"the Hessian is not positive definite (dampening tried: {values})", shown, cure)
+        hint += ", or allow the recipe a list `fallback_dampening`"
+    return UserError(f"the Hessian is not positive definite (dampening tried: {values})", shown, hint)
 
 
 def out_of_memory(error: BaseException, weights: int, gpu: int | None) -> UserError | None:

@@ -26,7 +26,7 @@ class Verdict:
     level : {'refused', 'degraded', 'needs'}
         It will not work; it works otherwise than the scheme says; it works if something is installed.
     rule : str
-    reason, cure : str
+    reason, hint : str
     packages : tuple of str
         Distributions that make it work, for 'needs'.
     """
@@ -34,7 +34,7 @@ class Verdict:
     level: str
     rule: str
     reason: str
-    cure: str
+    hint: str
     packages: tuple[str, ...] = ()
 
 
@@ -56,7 +56,7 @@ class Device:
         """
         match = re.fullmatch(r"cuda:(\d+)\.(\d+)", text)
         if text != "cpu" and not match:
-            raise UserError(f"unknown device '{text}'", cure="write cpu, or cuda:<compute capability> such as cuda:8.9")
+            raise UserError(f"unknown device '{text}'", hint="write cpu, or cuda:<compute capability> such as cuda:8.9")
         return cls("cuda", (int(match[1]), int(match[2]))) if match else cls("cpu")
 
     def below(self, *capability: int) -> bool:
@@ -73,7 +73,7 @@ class Rule:
     applies: Callable[[dict, Device], bool]
     level: str
     reason: str
-    cure: str
+    hint: str
     learnt: str
     packages: tuple[str, ...] = ()
 
@@ -179,7 +179,7 @@ def check(what: dict, engine: str, version: str, device: str) -> list[Verdict]:
     traits = scheme_traits(what) if "toolkit" in what else what
     hardware, release = Device.parse(device), release_of(version)
     return [
-        Verdict(rule.level, rule.name, f"{engine} {version} on {device}: {rule.reason}", rule.cure, rule.packages)
+        Verdict(rule.level, rule.name, f"{engine} {version} on {device}: {rule.reason}", rule.hint, rule.packages)
         for rule in RULES
         if engine in rule.engines and release >= release_of(rule.since) and rule.applies(traits, hardware)
     ]
@@ -221,7 +221,7 @@ def release_of(version: str) -> tuple[int, ...]:
     """Leading numbers of a version: '0.6.6.post1' -> (0, 6, 6)."""
     match = re.match(r"\d+(\.\d+)*", version)
     if not match:
-        raise UserError(f"'{version}' is no version", cure="write it like 0.33 or 0.6.6.post1")
+        raise UserError(f"'{version}' is no version", hint="write it like 0.33 or 0.6.6.post1")
     return tuple(map(int, match[0].split(".")))
 
 
@@ -230,7 +230,7 @@ def scheme_traits(scheme: dict) -> dict:
     from edge2giant.quantize import toolkits
 
     if scheme["toolkit"] == "published":
-        raise UserError("a published checkpoint is judged by its own config", cure="use --checkpoint")
+        raise UserError("a published checkpoint is judged by its own config", hint="use --checkpoint")
     return toolkits.unit(scheme["toolkit"]).traits(scheme["recipe"], scheme["bits"])
 
 

@@ -30,21 +30,21 @@ def header(path: Path) -> tuple[dict, int]:
     UserError
         If the file is cut short or is no safetensors file.
     """
-    cure = "fetch or make it again"
+    hint = "fetch or make it again"
     size = path.stat().st_size
     with path.open("rb") as stream:
         start = stream.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
         if length > size - 8:
-            raise UserError("is no whole safetensors file", path, cure)
+            raise UserError("is no whole safetensors file", path, hint)
         try:
             entries = json.loads(stream.read(length))
         except ValueError:
-            raise UserError("has a header that is no JSON", path, cure) from None
+            raise UserError("has a header that is no JSON", path, hint) from None
     entries.pop("__metadata__", None)
     end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
     if 8 + length + end > size:
-        raise UserError(f"is cut short ({size} bytes, {8 + length + end} expected)", path, cure)
+        raise UserError(f"is cut short ({size} bytes, {8 + length + end} expected)", path, hint)
     return entries, 8 + length
 
 

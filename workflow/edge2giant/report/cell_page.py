@@ -126,7 +126,7 @@ def answers(material: Material, key: Key, limit: int) -> Answers:
 
 def _plain(error: UserError) -> str:
     """What a reader of the page can use of an error: no path of this machine."""
-    return " ".join(f"{error.what}; {error.cure}".split())
+    return " ".join(f"{error.what}; {error.hint}".split())
 
 
 def _joined(material: Material, key: Key, one: samples.Evaluation) -> tuple[pd.DataFrame, str]:

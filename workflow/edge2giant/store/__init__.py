@@ -47,13 +47,13 @@ def check(lock_path: str | Path, root: str | Path, hashes: bool = False) -> dict
         Naming the first file that is missing or differs.
     """
     lock = records.read_json(lock_path, "lock")
-    cure = f"delete {lock_path} and run the same command again to fetch it anew"
+    hint = f"delete {lock_path} and run the same command again to fetch it anew"
     for name, expected in lock["files"].items():
         path = Path(root) / plain_name(name, lock_path)
         if not path.is_file():
-            raise UserError("is missing from the store", path, cure)
+            raise UserError("is missing from the store", path, hint)
         if path.stat().st_size != expected["bytes"] or (hashes and records.file_sha256(path) != expected["sha256"]):
-            raise UserError("differs from what was fetched", path, cure)
+            raise UserError("differs from what was fetched", path, hint)
     return lock
 
 
@@ -90,5 +90,5 @@ def compare(pin_path: str | Path, lock: dict) -> None:
     """
     pin = records.read_json(pin_path, "lock")
     if lines := differences(pin, lock):
-        cure = f"fetch again; if the change is wanted, delete {pin_path} and commit the new one"
-        raise UserError(f"is not what {pin_path} locks: {', '.join(lines)}", pin["id"][0], cure)
+        hint = f"fetch again; if the change is wanted, delete {pin_path} and commit the new one"
+        raise UserError(f"is not what {pin_path} locks: {', '.join(lines)}", pin["id"][0], hint)

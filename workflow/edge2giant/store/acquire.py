@@ -97,11 +97,11 @@ def agreed_revision(order: Order, pin: dict | None) -> str | None:
     if pin is None:
         return order.revision
     if order.revision and _is_commit(order.revision) and _is_commit(pin["revision"]) and pin["revision"] != order.revision:
-        cure = f"delete {order.pin} if the config is right, else mend the config"
+        hint = f"delete {order.pin} if the config is right, else mend the config"
         raise UserError(
             f"the config wants revision {order.revision}, {order.pin} locks {pin['revision']}",
             order.repo,
-            cure,
+            hint,
         )
     return pin["revision"] if _is_commit(pin["revision"]) else order.revision
 

@@ -101,8 +101,8 @@ class Hub:
             return patiently(ask, repo)
         except errors.GatedRepoError:
             page = f"{self.endpoint or 'https://huggingface.co'}/{repo}"
-            cure = f"accept its terms at {page} and name a `token_file` in config/config.yaml"
-            raise UserError("is gated, and this token has no access", repo, cure) from None
+            hint = f"accept its terms at {page} and name a `token_file` in config/config.yaml"
+            raise UserError("is gated, and this token has no access", repo, hint) from None
         except errors.RevisionNotFoundError:
             raise UserError(
                 f"has no revision {revision or '(as locked)'}",

@@ -79,7 +79,7 @@ def compare(text: Path, benchmarks: dict[str, list[Document]]) -> list[dict]:
     for document in asked:
         by_anchor.setdefault(document.anchor, []).append(document)
     here, whole = set(), set()
-    for row in jsonl.read(text, cure="acquire the calibration set again"):
+    for row in jsonl.read(text, hint="acquire the calibration set again"):
         tokens = words(" ".join(fields(row)))
         here |= wanted.intersection(runs(tokens, RUN))
         if anchors := by_anchor.keys() & set(runs(tokens, LEAST)):

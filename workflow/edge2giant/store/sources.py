@@ -35,8 +35,8 @@ def read_token(path: Path | None) -> str | None:
         words = path.read_text(encoding="utf-8").split()
         shared = path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
     except FileNotFoundError:
-        cure = "write the hub token there, or take `token_file` out of config.yaml"
-        raise UserError("is missing", path, cure) from None
+        hint = "write the hub token there, or take `token_file` out of config.yaml"
+        raise UserError("is missing", path, hint) from None
     except (OSError, ValueError) as error:
         raise UserError(f"cannot be read ({type(error).__name__})", path, "mend its rights") from None
     if len(words) != 1:

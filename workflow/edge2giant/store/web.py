@@ -81,9 +81,9 @@ class Web:
             return patiently(ask, url)
         except httpx.HTTPStatusError as error:
             status = error.response.status_code
-            cure = (
+            hint = (
                 "name a commit that exists in config/benchmarks.yaml" if status == 404 else "run the same command again to go on"
             )
-            raise UserError(f"answers HTTP {status}", url, cure) from None
+            raise UserError(f"answers HTTP {status}", url, hint) from None
         except (httpx.HTTPError, OSError) as error:
             raise UserError(f"could not be fetched ({error})", url, "run the same command again to go on") from None

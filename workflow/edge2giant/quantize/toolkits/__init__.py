@@ -38,7 +38,7 @@ def unit(name: str) -> ModuleType:
         If there is no such unit.
     """
     if name not in names():
-        raise UserError(f"unknown toolkit '{name}'", cure=f"allowed: {', '.join(names())}")
+        raise UserError(f"unknown toolkit '{name}'", hint=f"allowed: {', '.join(names())}")
     return importlib.import_module(f"{__name__}.{name}")
 
 
