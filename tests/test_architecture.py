@@ -10,7 +10,7 @@ from shared import ROOT
 
 PACKAGE = ROOT / "workflow/edge2giant"
 FLOORS = {
-    1: {"grid", "records", "jsonl", "store", "failures", "provenance", "environments", "errors", "offline"},
+    1: {"grid", "records", "jsonl", "mt_bench", "store", "failures", "provenance", "environments", "errors", "offline"},
     2: {"quantize", "engine", "evaluate", "judge", "score", "stats", "miniature", "rerun"},
     3: {"paper", "audit", "claims", "report"},
     4: {"dag", "paths", "study", "cluster", "acquisition"},
