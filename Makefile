@@ -11,7 +11,7 @@ SNAKEMAKE := .venv/bin/snakemake
 # uv does not read pip's configuration; a local folder of wheels named there holds for both.
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: help setup envs demo published test test-all lint resume faults bench bench-adapters clean
+.PHONY: help setup envs demo published test test-full lint resume faults bench bench-adapters clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -50,11 +50,11 @@ lint: setup ## snakemake --lint, snakefmt, ruff
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 
-test: setup ## the tests that CI runs
-	@bash tests/run
+test: setup ## lint, fast tests, one toolkit and the smoke study; nothing outside the clone
+	@bash tests/run quick
 
-test-all: setup ## all tests, the slow ones too
-	@bash tests/run --all
+test-full: setup ## the rest: all toolkits, all end-to-end tests, faults on SLURM (installed as root); SLOW=1 adds the slow ones
+	@bash tests/run full
 
 SNAKEMAKE_ARGS ?= --profile slurm all
 
@@ -64,7 +64,7 @@ resume: .venv/.ready ## after a crash of Snakemake: settle its orphaned jobs, ta
 
 faults: .venv/.ready .venvs/cpu/ray/.ready ## what a cluster can do to a run, done on a real SLURM on this machine (Debian or Ubuntu, as root)
 	@bash tests/slurm/install.sh
-	@.venv/bin/python -m pytest --all -m slurm --durations=0 $$(grep -l 'mark\.slurm' tests/test_*.py)
+	@.venv/bin/python -m pytest --slow -m slurm --durations=0 $$(grep -l 'mark\.slurm' tests/test_*.py)
 
 DATASETS ?= results/store/miniature/datasets
 BENCH_MODEL ?= tiny

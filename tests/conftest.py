@@ -13,16 +13,16 @@ with contextlib.suppress(ImportError):  # the toolkits' environments do without
 
 def pytest_addoption(parser):
     parser.addoption("--toolkit", help="run the tests that are marked toolkit(NAME), and only them")
-    parser.addoption("--all", action="store_true", help="run slow tests too")
+    parser.addoption("--slow", action="store_true", help="run slow tests too")
 
 
 def pytest_collection_modifyitems(config, items):
-    toolkit, everything = config.getoption("--toolkit"), config.getoption("--all")
+    toolkit, slow_too = config.getoption("--toolkit"), config.getoption("--slow")
 
     def wanted(item: pytest.Item) -> bool:
         needs = item.get_closest_marker("toolkit")
         slow = item.get_closest_marker("slow")
-        return (needs.args[0] if needs else None) == toolkit and (everything or not slow)
+        return (needs.args[0] if needs else None) == toolkit and (slow_too or not slow)
 
     left_out = [item for item in items if not wanted(item)]
     config.hook.pytest_deselected(items=left_out)

@@ -67,6 +67,7 @@ def smoke(tmp_path_factory) -> Path:
     return clone
 
 
+@pytest.mark.smoke
 def test_the_smoke_study_makes_its_cells_tables_and_figure(smoke):
     found = cells(smoke, "smoke")
     assert len(found) == 6
@@ -89,14 +90,17 @@ def test_the_smoke_study_makes_its_cells_tables_and_figure(smoke):
     assert str(smoke) not in json.dumps(found)
 
 
+@pytest.mark.smoke
 def test_one_engine_start_a_checkpoint(smoke):
     assert engine_starts(smoke) == 2
 
 
+@pytest.mark.smoke
 def test_a_second_run_has_nothing_to_do(smoke):
     assert "Nothing to be done" in succeeded(smoke_run(smoke, "all"))
 
 
+@pytest.mark.smoke
 def test_a_quantized_checkpoint_is_smaller_and_proven(smoke):
     checkpoint = next((smoke / f"results/checkpoints/{ROW}").iterdir())
     record = records.read_json(checkpoint / "checkpoint.json", "checkpoint")
@@ -106,6 +110,7 @@ def test_a_quantized_checkpoint_is_smaller_and_proven(smoke):
     assert all(check["passed"] for check in record["proof"]["checks"])
 
 
+@pytest.mark.smoke
 def test_another_batch_size_starts_no_engine(smoke):
     before = engine_starts(smoke)
     succeeded(
@@ -122,6 +127,7 @@ def test_another_batch_size_starts_no_engine(smoke):
     assert engine_starts(smoke) == before
 
 
+@pytest.mark.smoke
 def test_a_cell_that_is_gone_is_made_again_when_asked_for(smoke):
     path = f"results/smoke/cells/{ROW}/arc_challenge.json"
     before, starts = records.read_json(smoke / path), engine_starts(smoke)
@@ -132,6 +138,7 @@ def test_a_cell_that_is_gone_is_made_again_when_asked_for(smoke):
     assert engine_starts(smoke) == starts
 
 
+@pytest.mark.smoke
 def test_a_corrupt_cell_is_one_line_with_file_and_hint(smoke):
     path = smoke / f"results/smoke/cells/{ROW}/arc_challenge.json"
     whole = path.read_text()
@@ -146,6 +153,7 @@ def test_a_corrupt_cell_is_one_line_with_file_and_hint(smoke):
     assert "delete it" in said[0]
 
 
+@pytest.mark.smoke
 def test_a_missing_data_file_is_named(smoke):
     parquet = next((smoke / "results/store/miniature/datasets/allenai/ai2_arc").rglob("test*.parquet"))
     hidden = parquet.with_suffix(".hidden")

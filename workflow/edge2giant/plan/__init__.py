@@ -1,0 +1,132 @@
+"""Which jobs a study has: their specs, inputs and resources, as the rules ask for them.
+
+One module a phase, found by the name of its rule file: `plan/quantize.py` answers `rules/quantize.smk`. Its functions take the
+`Plan` and Snakemake's wildcards (any object with the named attributes) and return paths, specs or resources. Nothing here reads
+results, so a dry run needs none.
+"""
+
+import hashlib
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge2giant import specs
+from edge2giant.plan import submitted
+
+if TYPE_CHECKING:
+    from edge2giant.config import Config
+
+PACKAGE = Path(__file__).resolve().parent.parent
+CODE = ("*.py", "*.j2", "*.jinja", "*.css", "*.js")
+
+
+def open_plan(run: dict, main_process: bool = True, root: Path = PACKAGE.parent.parent) -> "Plan":
+    """Check `config/config.yaml` as Snakemake merged it and all of `config/`, and return the plan of this run.
+
+    Parameters
+    ----------
+    run : dict
+        Snakemake's `config`.
+    main_process : bool
+        False where Snakemake reads the workflow again inside a job.
+    root : path
+        Folder that holds `config/`.
+
+    Raises
+    ------
+    UserError
+        If anything in the configuration is not as its models and the other files say.
+    """
+    from edge2giant import config as configuration
+
+    run_settings = configuration.check_run(run)
+    config = configuration.load(root)
+    config.study(run_settings.study)
+    return Plan(config, run_settings, submitted.open_ledger(main_process))
+
+
+class Plan:
+    """Answers for one run of Snakemake.
+
+    Parameters
+    ----------
+    config : Config
+    run : config.run.RunSettings
+        Checked content of `config/config.yaml`.
+    ledger : submitted.Ledger
+        Digests of the specs that this run planned.
+    """
+
+    def __init__(self, config: "Config", run, ledger: submitted.Ledger | None = None):
+        self.config, self.run, self.ledger = config, run, ledger
+        self._specs: dict[tuple, str] = {}
+
+    @property
+    def results(self) -> str:
+        """Folder of results; in params, where path variables are not replaced."""
+        return self.run.results
+
+    @property
+    def figures(self) -> str:
+        return self.run.figures
+
+    @property
+    def study(self):
+        """The study that the named targets mean."""
+        return self.config.study(self.run.study)
+
+    def ask(self, function: Callable[["Plan", Any], Any]) -> Callable[[Any], Any]:
+        """A function of wildcards alone, for an input or a param of a rule."""
+        return lambda wildcards: function(self, wildcards)
+
+    def spec(self, build: Callable[["Plan", Any], Any]) -> dict[str, Callable[[Any], str]]:
+        """The params `spec` and `digest` of a rule whose jobs get what `build(plan, wildcards)` returns.
+
+        Evaluating either writes the spec's file. The digest is a tracked param: a change of it, and nothing else of the
+        configuration, makes the job run again.
+        """
+        return {
+            "spec": lambda wildcards: specs.path(self.results, self.planned(build, wildcards)).as_posix(),
+            "digest": lambda wildcards: self.planned(build, wildcards),
+        }
+
+    def planned(self, build: Callable[["Plan", Any], Any], wildcards) -> str:
+        """Digest of a job's spec, which is written.
+
+        Raises
+        ------
+        UserError
+            If Snakemake reads the workflow again inside a job and the configuration decides otherwise than when it was submitted.
+        """
+        names = {name: value for name, value in sorted(vars_of(wildcards).items())}
+        key = (f"{build.__module__}.{build.__qualname__}", *names.items())
+        if key not in self._specs:
+            found = specs.write(build(self, wildcards), self.results)
+            if self.ledger:
+                self.ledger.enter(key[0], names, found)
+            self._specs[key] = found
+        return self._specs[key]
+
+    @cached_property
+    def code(self) -> str:
+        """Digest over the whole package: Snakemake does not see edits of what `python -m` runs."""
+        return digest_of_code(PACKAGE)
+
+    def code_of(self, *folders: str) -> str:
+        """Digest over some folders of the package, for phases that take more than seconds."""
+        return digest_of_code(*(PACKAGE / folder for folder in folders))
+
+
+def vars_of(wildcards) -> dict[str, str]:
+    """Wildcards by name."""
+    return dict(wildcards.items()) if hasattr(wildcards, "items") else vars(wildcards)
+
+
+def digest_of_code(*folders: Path) -> str:
+    """Digest of the names and contents of the files of code in some folders."""
+    found = hashlib.sha256()
+    for folder in folders:
+        for file in sorted(path for pattern in CODE for path in folder.rglob(pattern)):
+            found.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
+    return found.hexdigest()[:16]

@@ -1,0 +1,85 @@
+"""What a job gets to know: one frozen record, written when Snakemake plans and read when the job runs.
+
+A spec is a frozen dataclass, stored as canonical JSON in `<results>/specs/<sha256>.json`. The job gets path and digest and
+reads nothing else of the configuration. This package needs only the standard library, since jobs run in toolkit environments.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from edge2giant.errors import UserError
+from edge2giant.specs import typed
+
+Spec = TypeVar("Spec")
+
+
+def text(spec: object) -> str:
+    """The one JSON text of a spec: sorted keys, no spaces."""
+    content = asdict(spec) if is_dataclass(spec) else spec
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(spec: object) -> str:
+    """SHA-256 of a spec's text, in hexadecimal."""
+    return hashlib.sha256(text(spec).encode()).hexdigest()
+
+
+def path(folder: str | Path, sha256: str) -> Path:
+    """Where a spec lies below the folder of results."""
+    return Path(folder) / "specs" / f"{sha256}.json"
+
+
+def write(spec: object, folder: str | Path) -> str:
+    """Write a spec below the folder of results unless it is there, and return its digest."""
+    from edge2giant.records import atomic
+
+    found = digest(spec)
+    target = path(folder, found)
+    if not target.exists():
+        with atomic(target) as stream:
+            stream.write(text(spec))
+    return found
+
+
+def read(file: str | Path, sha256: str, kind: type[Spec]) -> Spec:
+    """Read the spec of a job.
+
+    Parameters
+    ----------
+    file : path
+        `<results>/specs/<sha256>.json`.
+    sha256 : str
+        Digest that was planned.
+    kind : type
+        Dataclass to return.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, has another digest, or is not a valid `kind`.
+    """
+    try:
+        content = Path(file).read_bytes()
+    except FileNotFoundError:
+        raise UserError("is missing", file, "run snakemake again: planning writes it") from None
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror})", file, "repair its permissions") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        hint = "delete it and run snakemake again: planning writes it"
+        raise UserError(f"has digest {found[:12]}, this job was planned with {sha256[:12]}", file, hint)
+    return typed.build(kind, json.loads(content), str(file))
+
+
+def add_arguments(parser) -> None:
+    """Add the two options of every job's command line."""
+    parser.add_argument("--spec", required=True, type=Path, metavar="FILE", help="results/specs/<digest>.json")
+    parser.add_argument("--spec-digest", required=True, metavar="SHA256", help="digest that was planned")
+
+
+def of_arguments(arguments, kind: type[Spec]) -> Spec:
+    """Read the spec that the command line names."""
+    return read(arguments.spec, arguments.spec_digest, kind)
