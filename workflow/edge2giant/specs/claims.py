@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadingSpec:
     """One way to decide a part of a claim.
 
     Parameters
@@ -24,25 +24,25 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class ClaimPart:
+class PartSpec:
     """Part of a claim.
 
     Parameters
     ----------
     says : str
         What it is about; empty for the only part of a claim.
-    strict : Reading
-    lenient : Reading or None
+    strict : ReadingSpec
+    lenient : ReadingSpec or None
         None where no word is vague.
     """
 
     says: str
-    strict: Reading
-    lenient: Reading | None = None
+    strict: ReadingSpec
+    lenient: ReadingSpec | None = None
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimSpec:
     """A sentence of the paper's findings.
 
     Parameters
@@ -52,19 +52,19 @@ class Claim:
         Section of the paper.
     statement : str
         The sentence, paraphrased.
-    parts : tuple of ClaimPart
+    parts : tuple of PartSpec
     note : str
     """
 
     id: str
     place: str
     statement: str
-    parts: tuple[ClaimPart, ...]
+    parts: tuple[PartSpec, ...]
     note: str = ""
 
 
 @dataclass(frozen=True)
-class Fact:
+class FactSpec:
     """A setting that a claim can ask for.
 
     Parameters
@@ -84,12 +84,12 @@ class ClaimsSpec:
 
     Parameters
     ----------
-    claims : tuple of Claim
+    claims : tuple of ClaimSpec
     sets : dict of str to tuple
         Lists that a selection names as `@name`.
-    facts : dict of str to Fact
+    facts : dict of str to FactSpec
     """
 
-    claims: tuple[Claim, ...]
+    claims: tuple[ClaimSpec, ...]
     sets: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    facts: dict[str, Fact] = field(default_factory=dict)
+    facts: dict[str, FactSpec] = field(default_factory=dict)

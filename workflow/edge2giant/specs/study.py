@@ -11,8 +11,6 @@ from edge2giant.specs.variant import BITS, Variant
 FP16 = ("fp16", "w16a16")
 AVERAGE = "average"
 MT_BENCH = "mt_bench"
-CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
-TURNS = ("turn 1", "turn 2")
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ class StudyBenchmark:
 
 
 @dataclass(frozen=True)
-class Suite:
+class SuiteColumns:
     """Benchmarks with a common average.
 
     Parameters
@@ -174,7 +172,7 @@ class StudySpec:
         Hub id of every model.
     benchmarks : dict of str to StudyBenchmark
         Every benchmark in `config/benchmarks.yaml`, as the study's protocol changes it.
-    suites : tuple of Suite
+    suites : tuple of SuiteColumns
         The leaderboards; MT-Bench is no suite of columns.
     tables : tuple of TableLayout
         All six tables, whether or not the study asks for them.
@@ -192,7 +190,7 @@ class StudySpec:
     labels: Labels
     repositories: dict[str, str]
     benchmarks: dict[str, StudyBenchmark]
-    suites: tuple[Suite, ...]
+    suites: tuple[SuiteColumns, ...]
     tables: tuple[TableLayout, ...]
     figure2_models: tuple[str, ...]
 
