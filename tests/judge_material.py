@@ -1,9 +1,13 @@
 """A small bench of 80 questions in FastChat's files, for tests of the judge."""
 
 import json
+import os
 from pathlib import Path
 
 import yaml
+
+# as workflow/in-env does: a judge that a run starts is a Python module beside the package
+os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent / "workflow")
 
 CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
 REFERENCED = ("reasoning", "math", "coding")
