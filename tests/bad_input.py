@@ -24,8 +24,8 @@ from edge2giant import dag, errors, grid, records, store  # noqa: E402
 from factories import make_cell  # noqa: E402
 
 BYTES = bytes(range(256)) * 8
-# What is meant to outlive a failure: downloads that are gone on with, and the journal with the reason of a row's failure.
-KEPT = re.compile(r"(^|/)\.[^/]*\.partial/|^journal/")
+# What is meant to outlive a failure: downloads that are gone on with, locks of the answer cache, and the record of a failure.
+KEPT = re.compile(r"(^|/)\.[^/]*\.partial/|^(journal|answer_cache|failures)/")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 AREAS = {
     "config": "`config/config.yaml` and `--config`",
@@ -892,7 +892,8 @@ def evaluating(room: Room, **changes) -> list:
         "benchmarks": "arc_challenge",
         "settings": settings_digest(house, study, row, ["arc_challenge"]), "checkpoint": room.path / "checkpoint",
         "store": room.path / "store",
-        "journal": room.path / "journal", "cache": room.path / "cache", "out": room.path / "index.json",
+        "answer-cache": room.path / "answer_cache", "cache": room.path / "cache", "failures": room.path / "failures",
+        "out": room.path / "manifest.json",
     } | changes  # fmt: skip
     return [
         "evaluate",
@@ -922,48 +923,48 @@ def _(room):
     return evaluating(room, settings="0123456789abcdef")
 
 
-@case("evaluation", "an index that is missing", "index.json: is missing", "ask Snakemake for it")
+@case("evaluation", "a manifest that is missing", "manifest.json: is missing", "ask Snakemake for it")
 def _(room):
     return scoring(room)
 
 
 def scoring(room: Room, benchmark: str = "arc_challenge") -> list:
     return ["score", "--study", "smoke", "--model", "tiny-0.4m", "--method", "fp16", "--bits", "w16a16", "--benchmark", benchmark,
-            "--index", room.path / "index.json", "--journal", room.path / "journal", "--out", room.path / "cell.json",
-            "--samples", room.path / "samples.parquet"]  # fmt: skip
+            "--manifest", room.path / "manifest.json", "--answer-cache", room.path / "answer_cache",
+            "--out", room.path / "cell.json", "--samples", room.path / "samples.parquet"]  # fmt: skip
 
 
-def an_index(room: Room) -> None:
+def a_manifest(room: Room) -> None:
     summary = {"digest": "0" * 64, "bytes": 1, "nominal_bytes": 1, "recipe": {}}
     records.write_json(
-        room.path / "index.json",
+        room.path / "manifest.json",
         {"schema": 1, "study": "smoke", "model": "tiny-0.4m", "method": "fp16", "bits": "w16a16", "batch": "leaderboard_v1",
-         "checkpoint": summary, "entries": {"arc_challenge": "f" * 64}}, "index",
+         "checkpoint": summary, "entries": {"arc_challenge": "f" * 64}}, "manifest",
     )  # fmt: skip
 
 
-@case("evaluation", "a cell of a benchmark that was not asked", "index.json: holds no gpqa", "run again")
+@case("evaluation", "a cell of a benchmark that was not asked", "manifest.json: holds no gpqa", "run again")
 def _(room):
-    an_index(room)
+    a_manifest(room)
     return scoring(room, "gpqa")
 
 
-@case("evaluation", "a journal that was deleted", "is gone from the journal", "run the same command again")
+@case("evaluation", "cached answers that were deleted", "is gone from the answer cache", "run the same command again")
 def _(room):
-    an_index(room)
+    a_manifest(room)
     return scoring(room)
 
 
-@case("evaluation", "answers of a batch whose journal was deleted", "index.json")
+@case("evaluation", "MT-Bench answers of a batch without them", "manifest.json")
 def _(room):
-    an_index(room)
+    a_manifest(room)
     return [
         "evaluate",
         "answers",
-        "--index",
-        room.path / "index.json",
-        "--journal",
-        room.path / "journal",
+        "--manifest",
+        room.path / "manifest.json",
+        "--answer-cache",
+        room.path / "answer_cache",
         "--out",
         room.path / "answers.jsonl",
     ]
@@ -1210,19 +1211,19 @@ def _no_package(name):
 
 @case(
     "environment",
-    "a journal that another process writes",
+    "an answer cache that another process writes",
     "is being written by process",
     "wait for it or end it",
 )
 def _(room):
-    from edge2giant.evaluate.journal import Journal
+    from edge2giant.evaluate.answer_cache import AnswerCache
 
-    held = Journal(room.path / "journal").locked(["f" * 64])
+    held = AnswerCache(room.path / "answer_cache").locked(["f" * 64])
     held.__enter__()
 
     def command():
         try:
-            with Journal(room.path / "journal").locked(["f" * 64]):
+            with AnswerCache(room.path / "answer_cache").locked(["f" * 64]):
                 pass
         finally:
             held.__exit__(None, None, None)
@@ -1287,7 +1288,7 @@ def page(folder: Path, said: dict[int, str] | None = None) -> str:
         "<!-- Made by `python tests/bad_input.py > docs/errors.md`; a test fails when it is stale. -->",
         "",
         f"{len(CASES)} mistakes and what is said about them. Each ends with exit code 2 and one line on stderr: where, what,"
-        " and what to do. Nothing is written but the journal's record of the failure. Command lines that do not parse"
+        " and what to do. Nothing is written but the record of the failure. Command lines that do not parse"
         " print their usage before.",
     ]
     for area, title in AREAS.items():

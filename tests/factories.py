@@ -4,12 +4,13 @@ import copy
 import json
 from pathlib import Path
 
+from edge2giant.mt_bench import CATEGORIES
+
 SUITES = {
     "leaderboard_v1": ("arc_challenge", "gsm8k", "hellaswag", "mmlu", "truthfulqa", "winogrande"),
     "leaderboard_v2": ("bbh", "gpqa", "ifeval", "math_lvl5", "mmlu_pro", "musr"),
     "mt_bench": ("mt_bench",),
 }
-CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
 DIGEST = "0123456789abcdef" * 4
 
 CELL = {

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import yaml
+from edge2giant.mt_bench import CATEGORIES, REFERENCE_CATEGORIES
 
-CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
-REFERENCED = ("reasoning", "math", "coding")
 ENTRY = {
     "title": "test judge",
     "kind": "openai-compatible",
@@ -63,7 +62,7 @@ def answer(question, model="model-a", words="answer"):
 def bench(folder: Path, per_category=10) -> Path:
     rows = questions(per_category)
     lines(folder / "question.jsonl", rows)
-    referenced = [answer(q, "reference", "reference") for q in rows if q["category"] in REFERENCED]
+    referenced = [answer(q, "reference", "reference") for q in rows if q["category"] in REFERENCE_CATEGORIES]
     lines(folder / "reference_answer.jsonl", referenced)
     prompts = [
         {"name": name, "type": "single", "system_prompt": f"system of {name}", "prompt_template": template}

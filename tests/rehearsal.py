@@ -133,7 +133,7 @@ class Toy:
         return {path.stem: json.loads(path.read_text()) for path in sorted((self.folder / "results/cells").glob("*.json"))}
 
     def starts(self, row: str) -> int:
-        """How often a row's evaluation worked (not: read the journal)."""
+        """How often a row's evaluation worked (not: read cached answers)."""
         path = self.faults / f"began-evaluate-{row}"
         return len(path.read_text().split()) if path.exists() else 0
 

@@ -184,7 +184,7 @@ def write_log(path, text, at):
 def test_the_newest_word_counts(tmp_path):
     results, logs, now = tmp_path / "results", tmp_path / "logs", time.time()
     assert blame.failure(results, logs, TRIED) is None
-    with pytest.raises(ValueError), failures.recorded(results / "journal", "smoke", ROW, "evaluate"):
+    with pytest.raises(ValueError), failures.recorded(results / "failures", "smoke", ROW, "evaluate"):
         raise ValueError("header too large")
     assert blame.failure(results, logs, TRIED)["reason"] == "ValueError: header too large"
     name = "_".join(["smoke", *grid.astuple(ROW), "leaderboard_v1"])
@@ -203,8 +203,8 @@ def test_step_without_a_record_is_found_by_its_log(tmp_path):
 
 
 def test_failed_making_is_the_failure_of_rows_that_take_that_checkpoint_alone(tmp_path):
-    journal = tmp_path / "results/journal"
-    with pytest.raises(UserError), failures.recorded(journal, failures.of_checkpoint(TRIED.digest), ROW, "quantize"):
+    folder = tmp_path / "results/failures"
+    with pytest.raises(UserError), failures.recorded(folder, failures.of_checkpoint(TRIED.digest), ROW, "quantize"):
         raise UserError("100 input channels do not split", "layers.0")
     write_log(tmp_path / "logs/quantize" / ROW.path / "another.log", "error: of another recipe\n", time.time() + 60)
     found = blame.failure(tmp_path / "results", tmp_path / "logs", TRIED)
@@ -224,7 +224,7 @@ def test_partial_shows_a_failed_row_with_its_reason(house, tmp_path, monkeypatch
     monkeypatch.setenv("PYTHONPATH", str(grid.ROOT / "workflow"))
     results, study = tmp_path / "results", house.study("smoke")
     write_cells(house, "smoke", results, but=[ROW])
-    with pytest.raises(UserError), failures.recorded(results / "journal", "smoke", ROW, "evaluate"):
+    with pytest.raises(UserError), failures.recorded(results / "failures", "smoke", ROW, "evaluate"):
         raise UserError("cannot be loaded", "checkpoint")
     told = partial.render(house, study, results, tmp_path / "logs", tmp_path / "out")
     assert "1 rows failed" in told

@@ -170,13 +170,13 @@ def test_a_killed_run_resumes_and_every_cell_is_as_undisturbed(smoke, tmp_path):
     command = [*SNAKEMAKE, "all", "--config", "study=smoke", "batch=checkpoint"]
     process = subprocess.Popen(command, cwd=clone, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 300
-    while not list((clone / "results").glob("journal/*/entry.json")):
+    while not list((clone / "results").glob("answer_cache/*/entry.json")):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.2)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    finished = len(list((clone / "results").glob("journal/*/entry.json")))
+    finished = len(list((clone / "results").glob("answer_cache/*/entry.json")))
     succeeded(smoke_run(clone, "--unlock"))
     succeeded(smoke_run(clone, "all"))
     assert finished >= 1
@@ -193,7 +193,7 @@ def test_checkpoints_that_are_not_kept_leave_their_records_and_come_back(smoke, 
     """`keep_checkpoints: false`: weights go after their last cell and come back for a new one; the same command does nothing."""
     clone = tmp_path / "edge2giant"
     shutil.copytree(smoke, clone, symlinks=True)
-    shutil.rmtree(clone / "results/checkpoints")  # to be made anew: the answers lie in the journal, so no engine starts
+    shutil.rmtree(clone / "results/checkpoints")  # to be made anew: the answers are cached, so no engine starts
     before, starts = results(cells(clone, "smoke")), engine_starts(clone)
     store = {path: path.stat().st_size for path in (clone / "results/store").rglob("*") if path.is_file()}
 
@@ -243,7 +243,7 @@ def test_a_row_whose_recipe_fails_is_shown_with_its_reason(smoke, tmp_path):
         )
     done = smoke_run(clone, f"results/smoke/cells/{ROW}/arc_challenge.json")
     assert done.returncode != 0
-    (record,) = (clone / "results/journal/failures/checkpoints").glob(f"*/{ROW}/quantize.json")
+    (record,) = (clone / "results/failures/checkpoints").glob(f"*/{ROW}/quantize.json")
     reason = records.read_json(record, "failure")["reason"]
     assert "do not split into groups of 96" in reason
     succeeded(smoke_run(clone, "partial"))

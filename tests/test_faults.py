@@ -209,14 +209,14 @@ def test_second_snakemake_in_the_folder_is_refused(cluster, toy, undisturbed):
     assert toy.starts("a") == 1 and toy.cells() == undisturbed
 
 
-def test_second_writer_of_a_journal_entry_is_refused(cluster, toy, undisturbed):
-    """Two folders with one journal: Snakemake's own lock does not see that."""
+def test_second_writer_of_a_cached_answer_is_refused(cluster, toy, undisturbed):
+    """Two folders with one answer cache: Snakemake's own lock does not see that."""
     hold = toy.lay("hold", "a")
     process = toy.start("--config", "rows=a")
     toy.begun("a")
     other = Toy(cluster, toy.folder / "other")
     (other.folder / "results").mkdir()
-    (other.folder / "results/journal").symlink_to(toy.folder / "results/journal")
+    (other.folder / "results/answer_cache").symlink_to(toy.folder / "results/answer_cache")
     assert other.run("--retries", "0", "--config", "rows=a") == 1
     logs = "".join(path.read_text() for path in other.folder.glob("logs/slurm/*/*/*.log"))
     assert "is being written by process" in logs
@@ -232,7 +232,7 @@ def test_output_cut_short_is_made_again(toy, undisturbed):
     assert toy.run("--retries", "0") == 1
     assert list(toy.cells()) == ["b"]
     finish(toy, undisturbed)
-    assert toy.starts("a") == 1, "the journal held the answers"
+    assert toy.starts("a") == 1, "the answers were cached"
 
 
 def test_results_full(toy, undisturbed):

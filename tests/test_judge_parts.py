@@ -19,6 +19,7 @@ from edge2giant.judge import __main__ as cli
 from edge2giant.judge import asks, config, miniature, rating, score, server
 from edge2giant.judge.endpoint import retry_after
 from edge2giant.judge.material import load_answers, load_bench
+from edge2giant.mt_bench import CATEGORIES
 from hypothesis import given
 from hypothesis import strategies as st
 from shared import ROOT, shared
@@ -313,7 +314,7 @@ def judged(values, repeats=1, category=None):
     """Judgments of questions 81... with these (turn 1, turn 2) ratings; None is unparsed."""
     return [
         {
-            "question_id": 81 + i, "category": category or score.CATEGORIES[i % 8], "turn": turn,
+            "question_id": 81 + i, "category": category or CATEGORIES[i % 8], "turn": turn,
             "repeat": repeat,
             "rating": value, "status": "unparsed" if value is None else "rated", "judge": "test",
             "question_sha256": "0" * 64, "answer_sha256": "1" * 64, "fingerprint": f"{i:08x}{turn}{repeat}",
@@ -328,7 +329,7 @@ def test_scores_are_fastchats_means():
     known = [v for pair in values for v in pair if v is not None]
     assert mean == pytest.approx(sum(known) / len(known)) and n == 30 and stderr > 0
     by_task = {part["task"]: part for part in parts}
-    assert list(by_task) == [*score.CATEGORIES, "turn 1", "turn 2"]
+    assert list(by_task) == [*CATEGORIES, "turn 1", "turn 2"]
     assert by_task["writing"]["raw"] == 7.0 and by_task["writing"]["n"] == 4
     assert by_task["reasoning"]["raw"] == 4.0 and by_task["reasoning"]["n"] == 2
     assert by_task["turn 1"]["raw"] == pytest.approx(np.mean([p[0] for p in values]))

@@ -199,7 +199,7 @@ def test_mt_bench_has_fastchats_form(store):
     assert all(len(r["turns"]) == 2 and r["turns"][0] != r["turns"][1] for r in rows)
     assert [r["category"] for r in rows] == [c for c in mt_bench.CATEGORIES for _ in range(2)]
     references = [json.loads(line) for line in (store / "mt_bench/reference_answer.jsonl").read_text().splitlines()]
-    needed = {r["question_id"] for r in rows if r["category"] in mt_bench.WITH_REFERENCE}
+    needed = {r["question_id"] for r in rows if r["category"] in mt_bench.REFERENCE_CATEGORIES}
     assert {r["question_id"] for r in references} == needed
     assert all(words.pool_of(turn) == "test" for r in rows for turn in r["turns"])
 

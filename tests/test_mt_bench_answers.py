@@ -9,6 +9,7 @@ import pytest
 from edge2giant import jsonl
 from edge2giant.errors import UserError
 from edge2giant.evaluate import mt_bench
+from edge2giant.mt_bench import read_questions
 from shared import shared
 
 LLAMA3 = (
@@ -157,7 +158,7 @@ def test_wrong_settings_are_refused():
 def test_the_answer_file_has_fastchats_format(tmp_path):
     path = tmp_path / "answers.jsonl"
     answers = mt_bench.generate_answers(Recorder(), QUESTIONS, {"model_id": "m"})
-    mt_bench.write_answers(path, reversed(answers))
+    jsonl.write(path, answers, "answer")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert [row["question_id"] for row in rows] == [81, 111, 141]
     for row in rows:
@@ -170,12 +171,12 @@ def test_questions_that_are_wrong_are_named_with_their_line(tmp_path):
     path = tmp_path / "question.jsonl"
     path.write_text(json.dumps(QUESTIONS[0]) + '\n{"question_id": 82, "category": "math", "turns": ["one"]}\n')
     with pytest.raises(UserError, match=r"question.jsonl:2.*turns"):
-        mt_bench.load_questions(path)
+        read_questions(path)
     path.write_text("")
     with pytest.raises(UserError, match="no question"):
-        mt_bench.load_questions(path)
+        read_questions(path)
     with pytest.raises(UserError, match="missing"):
-        mt_bench.load_questions(tmp_path / "none.jsonl")
+        read_questions(tmp_path / "none.jsonl")
 
 
 def tiny_model(folder, max_positions=256):
@@ -279,10 +280,8 @@ def test_answers_stop_at_the_end_of_the_turn(resident, monkeypatch):
 
 
 @pytest.mark.toolkit("main")
-def test_all_real_questions_are_answered(resident, tmp_path):
-    questions = mt_bench.load_questions(shared("datasets/mt_bench/question.jsonl"))
+def test_all_real_questions_are_answered(resident):
+    questions = read_questions(shared("datasets/mt_bench/question.jsonl"))
     answers = mt_bench.generate_answers(resident, questions, {**SETTINGS, "temperatures": "greedy"})
-    mt_bench.write_answers(tmp_path / "answers.jsonl", answers)
-    rows = list(jsonl.read(tmp_path / "answers.jsonl", "answer"))
-    assert [row["question_id"] for row in rows] == list(range(81, 161))
-    assert any(turn["prompt_cut"] for row in rows for turn in row["generation"]["turns"])
+    assert [answer["question_id"] for answer in answers] == list(range(81, 161))
+    assert any(turn["prompt_cut"] for answer in answers for turn in answer["generation"]["turns"])

@@ -156,7 +156,7 @@ def test_no_place_of_this_machine_is_in_a_cell(world):
 
 
 def test_gpqas_questions_are_in_no_cell_and_no_table(world):
-    """Hashes and correctness alone leave the journal."""
+    """Hashes and correctness alone leave the answer cache."""
     import pyarrow.parquet
 
     data = world / "clone/results/store/miniature/datasets/Idavidrein/gpqa"

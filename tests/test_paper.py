@@ -19,7 +19,8 @@ pytest.importorskip("matplotlib", reason="the paper room needs the workflow envi
 
 from edge2giant import records  # noqa: E402
 from edge2giant.errors import UserError  # noqa: E402
-from edge2giant.paper import frames, inputs, labels, numerals, render, tables  # noqa: E402
+from edge2giant.mt_bench import CATEGORIES  # noqa: E402
+from edge2giant.paper import frames, inputs, numerals, render, tables  # noqa: E402
 from shared import ROOT  # noqa: E402
 
 CONFIG = ROOT / "config"
@@ -102,7 +103,7 @@ def test_published_frames_hold_every_printed_row():
     assert scores.drop_duplicates(frames.ROW).shape[0] == 50
     assert ratings.drop_duplicates(frames.ROW).shape[0] == 36
     assert ratings["method"].notna().all() and not (ratings["method"] == "gptq").any()
-    assert set(ratings["category"]) == {*labels.CATEGORIES, "turn 1", "turn 2", "average"}
+    assert set(ratings["category"]) == {*CATEGORIES, "turn 1", "turn 2", "average"}
     first = scores.iloc[7]
     assert (first["method"], first["bits"], first["printed"], first["printed_delta"]) == (
         "gptq-autogptq",

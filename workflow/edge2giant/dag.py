@@ -204,13 +204,13 @@ class Jobs:
     def mt_bench_data(self, wildcards) -> str:
         return f"{self.store(wildcards)}/mt_bench"
 
-    def index_of_cell(self, wildcards) -> str:
+    def manifest_of_cell(self, wildcards) -> str:
         study, row = self._member(wildcards)
         benchmark = getattr(wildcards, "benchmark", "mt_bench")
         if benchmark not in study.benchmarks_of(row):
             raise grid.unknown(f"benchmark of {row.path}", benchmark, study.benchmarks_of(row), f"study {study.name}")
         suite = self.house.benchmarks[benchmark]["suite"]
-        return paths.index(study.name, row, paths.batch_of(self.config["batch"], benchmark, suite))
+        return paths.manifest(study.name, row, paths.batch_of(self.config["batch"], benchmark, suite))
 
     # --- cells -----------------------------------------------------------------------------------------------------
 

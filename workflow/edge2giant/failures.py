@@ -9,9 +9,9 @@ from edge2giant import grid, provenance, records
 from edge2giant.errors import UserError
 
 
-def path(journal: str | Path, study: str, row: grid.Row, phase: str) -> Path:
-    """Where the record of a row's failure in a phase lies."""
-    return Path(journal) / "failures" / study / row.path / f"{phase}.json"
+def path(folder: str | Path, study: str, row: grid.Row, phase: str) -> Path:
+    """Where the record of a failure lies below `results/failures`."""
+    return Path(folder) / study / row.path / f"{phase}.json"
 
 
 def of_checkpoint(digest: str) -> str:
@@ -20,9 +20,9 @@ def of_checkpoint(digest: str) -> str:
 
 
 @contextlib.contextmanager
-def recorded(journal: str | Path, study: str, row: grid.Row, phase: str) -> Iterator[None]:
+def recorded(folder: str | Path, study: str, row: grid.Row, phase: str) -> Iterator[None]:
     """Write a failure record if the block raises, remove an older one if it succeeds."""
-    target = path(journal, study, row, phase)
+    target = path(folder, study, row, phase)
     try:
         yield
     except Exception as error:

@@ -59,7 +59,7 @@ def calibration_lock(source: str, name: str) -> str:
     return f"<results>/store/{source}/calibration/{name}.lock.json"
 
 
-def index(study: str, row: grid.Row, batch: str) -> str:
+def manifest(study: str, row: grid.Row, batch: str) -> str:
     return f"<results>/{study}/evaluations/{row.path}/{batch}.json"
 
 

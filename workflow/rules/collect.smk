@@ -3,7 +3,7 @@
 
 rule score_cell:
     input:
-        index=JOBS.index_of_cell,
+        manifest=JOBS.manifest_of_cell,
         judgments=JOBS.judgments_of_cell,
     output:
         cell="<results>/{study}/cells/{model}/{method}/{bits}/{benchmark}.json",
@@ -15,11 +15,11 @@ rule score_cell:
         environment_file
     params:
         env="workflow",
-        journal=f"{RESULTS}/journal",
+        answer_cache=f"{RESULTS}/answer_cache",
         scoring=JOBS.scoring,
         code=JOBS.code("score"),
         judgments=JOBS.judgments_argument,
     shell:
         "workflow/in-env {params.env} python -m edge2giant.score --study {wildcards.study} --model {wildcards.model}"
-        " --method {wildcards.method} --bits {wildcards.bits} --benchmark {wildcards.benchmark} --index {input.index}"
-        " --journal {params.journal} {params.judgments} --out {output.cell} --samples {output.samples} >{log} 2>&1"
+        " --method {wildcards.method} --bits {wildcards.bits} --benchmark {wildcards.benchmark} --manifest {input.manifest}"
+        " --answer-cache {params.answer_cache} {params.judgments} --out {output.cell} --samples {output.samples} >{log} 2>&1"

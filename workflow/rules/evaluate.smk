@@ -1,4 +1,4 @@
-# A batch of benchmarks on one checkpoint, loaded once. Finished benchmarks lie in the journal; the batch declares its index alone.
+# A batch of benchmarks on one checkpoint, loaded once. Finished benchmarks lie in the answer cache; the batch's only output is its manifest.
 
 
 rule evaluate:
@@ -24,7 +24,8 @@ rule evaluate:
         settings=JOBS.evaluation_settings,
         version=evaluate.RESULT_VERSION,
         store=JOBS.store,
-        journal=f"{RESULTS}/journal",
+        answer_cache=f"{RESULTS}/answer_cache",
+        failures=f"{RESULTS}/failures",
         cache=f"{RESULTS}/cache",
     message:
         "Evaluating {wildcards.model} {wildcards.method}/{wildcards.bits}: {params.benchmarks}"
@@ -34,5 +35,6 @@ rule evaluate:
         " python -m edge2giant.evaluate batch --parallel {resources.parallel} --planned '{resources.engine}'"
         " --study {wildcards.study} --model {wildcards.model} --method {wildcards.method} --bits {wildcards.bits}"
         " --batch {wildcards.batch} --benchmarks {params.benchmarks} --settings {params.settings}"
-        " --checkpoint $checkpoint --store {params.store} --journal {params.journal} --cache {params.cache}"
+        " --checkpoint $checkpoint --store {params.store} --answer-cache {params.answer_cache}"
+        " --cache {params.cache} --failures {params.failures}"
         " --out {output} >{log} 2>&1"

@@ -3,7 +3,7 @@
 
 rule extract_answers:
     input:
-        JOBS.index_of_cell,
+        JOBS.manifest_of_cell,
     output:
         "<results>/{study}/answers/{model}/{method}/{bits}.jsonl",
     log:
@@ -13,10 +13,10 @@ rule extract_answers:
         environment_file
     params:
         env="workflow",
-        journal=f"{RESULTS}/journal",
+        answer_cache=f"{RESULTS}/answer_cache",
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.evaluate answers --index {input}"
-        " --journal {params.journal} --out {output} >{log} 2>&1"
+        "workflow/in-env {params.env} python -m edge2giant.evaluate answers --manifest {input}"
+        " --answer-cache {params.answer_cache} --out {output} >{log} 2>&1"
 
 
 rule judge:
@@ -39,7 +39,7 @@ rule judge:
         data=JOBS.mt_bench_data,
         journal=f"{RESULTS}/journal/judgments",
         code=JOBS.code("judge"),
-        failures=f"{RESULTS}/journal",
+        failures=f"{RESULTS}/failures",
     message:
         "Judging {wildcards.model} {wildcards.method}/{wildcards.bits} by {params.judge}"
     shell:
@@ -65,4 +65,4 @@ use rule judge as judge_by_served_model with:
         data=JOBS.mt_bench_data,
         journal=f"{RESULTS}/journal/judgments",
         code=JOBS.code("judge"),
-        failures=f"{RESULTS}/journal",
+        failures=f"{RESULTS}/failures",

@@ -27,14 +27,14 @@ rule quantize:
         texts=JOBS.text_arguments,
         base=JOBS.base_model,
         published=JOBS.published_argument,
-        journal=f"{RESULTS}/journal",
+        failures=f"{RESULTS}/failures",
     message:
         "Quantizing {wildcards.model} by {wildcards.method} to {wildcards.bits}"
     shell:
         "EDGE2GIANT_LOG={log} workflow/with-gpus {resources.gpu} workflow/in-env {params.env} python -m edge2giant.quantize run"
         " --model {input.model} --scheme-json {params.scheme:q} {params.texts} {params.base}"
         " {params.published}"
-        " --lock {input.lock} --journal {params.journal} --out {output.checkpoint} >{log} 2>&1"
+        " --lock {input.lock} --failures {params.failures} --out {output.checkpoint} >{log} 2>&1"
         " && cp {output.checkpoint}/checkpoint.json {output.record} && cp {output.checkpoint}/README.md {output.card}"
 
 

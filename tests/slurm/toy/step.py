@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge2giant import errors, records
 from edge2giant.errors import UserError
-from edge2giant.evaluate.journal import Journal
+from edge2giant.evaluate.answer_cache import AnswerCache
 
 FAULTS = Path("faults")
 
@@ -43,19 +43,19 @@ def write(path: Path, record: dict, phase: str, row: str) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     fingerprint = records.digest(["toy", args.row])
-    with Journal(args.journal).locked([fingerprint]):
-        kept = args.journal / fingerprint / "answers.json"
+    with AnswerCache(args.answer_cache).locked([fingerprint]):
+        kept = args.answer_cache / fingerprint / "answers.json"
         if not kept.exists():
             pass_gate("evaluate", args.row)
             samples = [records.digest([args.row, number]) for number in range(1000)]
             records.write_json(kept, {"samples": samples})
-        with (args.journal / "asked.txt").open("a") as stream:
+        with (args.answer_cache / "asked.txt").open("a") as stream:
             stream.write(f"{args.row}\n")
     write(args.out, {"row": args.row, "answers": str(kept)}, "evaluate", args.row)
 
 
 def cell(args: argparse.Namespace) -> None:
-    samples = records.read_json(records.read_json(args.index)["answers"])["samples"]
+    samples = records.read_json(records.read_json(args.manifest)["answers"])["samples"]
     score = sum(int(each[:8], 16) for each in samples) / len(samples) / 2**32 * 100
     write(args.out, {"row": args.row, "score": score, "samples": records.digest(samples)}, "cell", args.row)
 
@@ -70,7 +70,7 @@ def main() -> None:
     for run in (evaluate, cell, table):
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run)
-        for name in ("journal", "index", "out"):
+        for name in ("answer-cache", "manifest", "out"):
             command.add_argument(f"--{name}", type=Path)
         command.add_argument("--row")
         command.add_argument("--cells", type=Path, nargs="*")

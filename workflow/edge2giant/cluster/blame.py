@@ -78,11 +78,11 @@ def reasons(logs: Path, tried: Tried) -> list[tuple[float, str, str, Path]]:
     return sorted(found, key=lambda each: each[0])
 
 
-def recorded(journal: Path, tried: Tried) -> list[dict]:
+def recorded(folder: Path, tried: Tried) -> list[dict]:
     """The failure records that a row's phases left, oldest first."""
     found = []
     for of in (tried.study, failures.of_checkpoint(tried.digest)):
-        for path in (journal / "failures" / of / tried.row.path).glob("*.json"):
+        for path in (folder / of / tried.row.path).glob("*.json"):
             try:
                 found.append((path.stat().st_mtime, records.read_json(path, "failure") | {"study": tried.study}))
             except UserError:
@@ -95,7 +95,7 @@ def failure(results: Path, logs: Path, tried: Tried) -> dict | None:
 
     SLURM's word on a killed job, when it is newer, goes before what the job itself recorded.
     """
-    written = recorded(results / "journal", tried)
+    written = recorded(results / "failures", tried)
     told = reasons(logs, tried)
     newest = written[-1] if written else None
     if told and (newest is None or told[-1][0] > datetime.fromisoformat(newest["time"]).timestamp() + 1):

@@ -22,7 +22,7 @@ CPU_MINUTES = 60
 GPU_JOB_THREADS = 8
 # Set-up of a job before it works: imports, loading, compiling.
 SETUP_MINUTES = 45
-# Wall time of a job by a checkpoint's size: generous, since a job that hits its limit loses what the journal does not hold yet.
+# Wall time of a job by a checkpoint's size: generous, since a job that hits its limit loses the benchmark that was running.
 MINUTES_PER_BILLION = {"evaluate": 12, "quantize": 6}
 # To link a checkpoint is to read its files twice for their SHA-256, and the proof.
 LINK_MINUTES_PER_BILLION = 0.5

@@ -1,7 +1,7 @@
 """Outputs that a job left behind as finished and that are not whole: cut short by a full disk or a failing file system.
 
 Snakemake sees that a file is there, not that it can be read. What cannot be read is taken away, so that the same command makes it
-again. What it was made from (the journal, the checkpoints) is checked by hash or size where it is read, and stays.
+again. What it was made from (cached answers, checkpoints) is checked by hash or size where it is read, and stays.
 """
 
 import json

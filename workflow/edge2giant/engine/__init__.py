@@ -1,6 +1,6 @@
 """Engines: one checkpoint in memory, asked many times, through lm-eval's model interface.
 
-Reads a checkpoint directory; writes nothing; never touches a task, a score or a journal.
+Reads a checkpoint directory; writes nothing; never touches a task, a score or the answer cache.
 
 ``open_engine(name, checkpoint_dir, settings)`` loads a checkpoint once and gives the lm-eval model object;
 ``describe(lm)`` says what really runs (for the cell's ``engine`` block); ``usage(lm)`` says what was asked

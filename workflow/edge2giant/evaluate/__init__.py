@@ -1,7 +1,7 @@
-"""Load a checkpoint once, run a batch of benchmarks on it, keep each finished one in the journal.
+"""Load a checkpoint once, run a batch of benchmarks on it, keep the answers to each finished one in the answer cache.
 
-Reads a checkpoint, the store's data sets and `config/`. Writes `results/journal/<fingerprint>/` (one entry a finished benchmark,
-never a Snakemake output) and, last, the batch's index. Never touches the network, a checkpoint or a cell.
+Reads a checkpoint, the store's data sets and `config/`. Writes `results/answer_cache/<fingerprint>/` (one folder for each
+finished benchmark, never a Snakemake output) and, last, the batch's manifest. Never touches the network, a checkpoint or a cell.
 """
 
 RESULT_VERSION = 1

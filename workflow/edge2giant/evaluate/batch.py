@@ -13,7 +13,7 @@ from edge2giant import engine, grid, offline, provenance, records, store
 from edge2giant.engine.settings import BY_ENGINE
 from edge2giant.errors import UserError
 from edge2giant.evaluate import RESULT_VERSION
-from edge2giant.evaluate.journal import Journal
+from edge2giant.evaluate.answer_cache import AnswerCache
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Batch:
     benchmarks: list[str]
     checkpoint: Path
     store: Path
-    journal: Journal
+    answer_cache: AnswerCache
     parallel: str = "1x1"
     planned: str = "-"
 
@@ -62,7 +62,7 @@ def engine_versions(name: str) -> dict[str, str]:
 
 
 def identity(batch: Batch, benchmark: str, checkpoint: dict) -> dict:
-    """Everything that a benchmark's answers depend on; its digest is the fingerprint of the journal entry."""
+    """Everything that a benchmark's answers depend on; its digest is the fingerprint of the cached answers."""
     settings = batch.settings(benchmark)
     locks = [batch.dataset_lock(benchmark), *([batch.store / "nltk.lock.json"] if benchmark == "ifeval" else [])]
     return {
@@ -75,7 +75,7 @@ def identity(batch: Batch, benchmark: str, checkpoint: dict) -> dict:
 
 
 def run(batch: Batch) -> dict:
-    """Evaluate what the journal does not hold yet and return the batch's index record.
+    """Evaluate what the answer cache does not hold yet and return the batch's manifest.
 
     The engine is not even imported when nothing is left to do.
 
@@ -87,8 +87,8 @@ def run(batch: Batch) -> dict:
     checkpoint = records.read_json(batch.checkpoint / "checkpoint.json", "checkpoint")
     identities = {name: identity(batch, name, checkpoint) for name in batch.benchmarks}
     fingerprints = {name: records.digest(record) for name, record in identities.items()}
-    with batch.journal.locked(fingerprints.values()):
-        pending = [name for name in batch.benchmarks if batch.journal.entry(fingerprints[name]) is None]
+    with batch.answer_cache.locked(fingerprints.values()):
+        pending = [name for name in batch.benchmarks if batch.answer_cache.entry(fingerprints[name]) is None]
         log.info("%s: %d of %d benchmarks to run", batch.row.path, len(pending), len(batch.benchmarks))
         if pending:
             _evaluate(batch, pending, identities, fingerprints)
@@ -131,7 +131,7 @@ def _evaluate(batch: Batch, pending: list[str], identities: dict, fingerprints: 
                 seconds = time.monotonic() - began
                 return _entry(batch, lm, name, identities[name], fingerprints[name], made, seconds, load_seconds, at)
 
-            entry = batch.journal.add(fingerprints[name], write)
+            entry = batch.answer_cache.add(fingerprints[name], write)
             log.info(
                 "%s: %s done in %.0f s (%d of %d)",
                 batch.row.path,

@@ -7,29 +7,17 @@ alike. It never judges and never loads a model.
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from edge2giant import jsonl, records
+from edge2giant import records
 from edge2giant.errors import UserError
+from edge2giant.mt_bench import temperature
 
 RESULT_VERSION = 1
 
-# FastChat 0.2.36, llm_judge/common.py; a category that it does not know is sampled at 0.7.
-FASTCHAT_TEMPERATURES = {
-    "writing": 0.7,
-    "roleplay": 0.7,
-    "extraction": 0.0,
-    "math": 0.0,
-    "coding": 0.0,
-    "reasoning": 0.0,
-    "stem": 0.1,
-    "humanities": 0.1,
-}
-OTHER_TEMPERATURE = 0.7
-# Where a model is too short for a prompt and all the new tokens, its answers are cut in steps of this many
-# tokens, so that # engines which batch by generation settings still get batches.
+# Where a model is too short for a prompt and all the new tokens, answers are shortened in steps of this many tokens, so that
+# engines which batch requests with equal generation settings still get batches.
 STEP = 64
 LEAST_NEW_TOKENS = 16
 
@@ -65,21 +53,7 @@ class Settings:
         """Return the sampling temperature of a category; 0 means greedy."""
         if self.temperatures == "greedy":
             return 0.0
-        return FASTCHAT_TEMPERATURES.get(category, OTHER_TEMPERATURE)
-
-
-def load_questions(path: str | Path) -> list[dict]:
-    """Read question.jsonl.
-
-    Raises
-    ------
-    UserError
-        If the file is missing or empty, or a question lacks its id, its category or its two turns.
-    """
-    questions = list(jsonl.read(path, "question", "run the acquire phase again"))
-    if not questions:
-        raise UserError("holds no question", path, "run the acquire phase again")
-    return questions
+        return temperature(category)
 
 
 def generate_answers(lm, questions: Sequence[dict], settings: Settings | dict) -> list[dict]:
@@ -97,7 +71,7 @@ def generate_answers(lm, questions: Sequence[dict], settings: Settings | dict) -
         An engine says by an attribute `accepts_request_seed = True` that its generation arguments may hold
         `seed`; lm-eval's own vLLM model is known to.
     questions : sequence of dict
-        Rows of question.jsonl, see `load_questions`.
+        Rows of question.jsonl.
     settings : Settings or dict
         How to generate.
 
@@ -126,11 +100,6 @@ def generate_answers(lm, questions: Sequence[dict], settings: Settings | dict) -
             chats[index].append({"role": "assistant", "content": text})
             notes[index].append(_turn_note(lm, asked[index], text))
     return [_record(q, chat, note, settings, stop) for q, chat, note in zip(questions, chats, notes, strict=True)]
-
-
-def write_answers(path: str | Path, answers: Iterable[dict]) -> None:
-    """Write answers.jsonl atomically, sorted by question, each line checked against its schema."""
-    jsonl.write(path, sorted(answers, key=lambda a: a["question_id"]), "answer")
 
 
 def turn_end(lm) -> list[str]:

@@ -15,6 +15,7 @@ from lm_eval.utils import handle_non_serializable
 
 from edge2giant import grid, jsonl, records, store
 from edge2giant.evaluate import early, gpqa, mt_bench
+from edge2giant.mt_bench import read_questions
 
 MEMORY = re.compile(r"at 0x[0-9a-f]+")
 
@@ -58,7 +59,7 @@ def answer(lm, row: grid.Row, settings: dict, store_root: Path, folder: Path) ->
 
 
 def _answer_mt_bench(lm, row: grid.Row, settings: dict, store_root: Path, folder: Path) -> dict:
-    questions = mt_bench.load_questions(store_root / "mt_bench/question.jsonl")
+    questions = read_questions(store_root / "mt_bench/question.jsonl")
     how = mt_bench.Settings(model_id=row.path.replace("/", "--"), **settings)
     jsonl.write(folder / "answers.jsonl", mt_bench.generate_answers(lm, questions, how))
     return {"task_versions": {"mt_bench": mt_bench.RESULT_VERSION}, "task_hashes": {}, "templated": True}

@@ -51,7 +51,7 @@ def _rate_parser(commands) -> None:
         help="books of the money spent, under one cap (default: ledger-JUDGE.jsonl in the journal)",
     )
     add("--allow-failed", type=int, default=0, metavar="N", help="write --out although up to N were not had")
-    add("--failures", help="results/journal: a failure leaves its reason there; takes --row")
+    add("--failures", help="results/failures: a failure leaves its reason there; takes --row")
     add("--row", type=_row, metavar="STUDY/MODEL/METHOD/BITS", help="whose answers they are")
     add("--dry-run", action="store_true", help="state calls, tokens and cost as JSON; call nobody")
     parser.set_defaults(run=rate)

@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge2giant import jsonl
+from edge2giant import jsonl, mt_bench
 from edge2giant.errors import UserError
+from edge2giant.mt_bench import FETCH, REFERENCE_CATEGORIES
 
-# Categories whose judge prompt holds a reference answer (FastChat 0.2.36, llm_judge/common.py).
-REFERENCE_CATEGORIES = ("math", "reasoning", "coding")
 PROMPTS = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
-FETCH = "run the acquire phase again"
 
 
 @dataclass(frozen=True)
@@ -32,9 +30,7 @@ def load_bench(folder: str | Path) -> Bench:
         If a file is missing or wrong, or a question of a category that is judged by reference has none.
     """
     folder = Path(folder)
-    questions = {q["question_id"]: q for q in jsonl.read(folder / "question.jsonl", "question", FETCH)}
-    if not questions:
-        raise UserError("holds no question", folder / "question.jsonl", FETCH)
+    questions = {q["question_id"]: q for q in mt_bench.read_questions(folder / "question.jsonl")}
     bench = Bench(questions, _references(folder), _prompts(folder / "judge_prompts.jsonl"))
     for key, question in questions.items():
         if question["category"] in REFERENCE_CATEGORIES and key not in bench.references:

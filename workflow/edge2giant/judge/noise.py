@@ -17,6 +17,7 @@ from scipy import stats
 from edge2giant import jsonl, records
 from edge2giant.errors import UserError
 from edge2giant.judge import material, score
+from edge2giant.mt_bench import CATEGORIES
 
 COLUMNS = ("measure", "group", "statistic", "value", "low", "high", "n")
 # Fewer points give a correlation that says nothing.
@@ -71,7 +72,7 @@ def groups(rows: pd.DataFrame):
     for turn in (1, 2):
         yield f"turn {turn}", rows[rows["turn"] == turn]
     present = set(rows["category"])
-    for category in [c for c in score.CATEGORIES if c in present] + sorted(present - set(score.CATEGORIES)):
+    for category in [c for c in CATEGORIES if c in present] + sorted(present - set(CATEGORIES)):
         yield category, rows[rows["category"] == category]
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from edge2giant.errors import UserError
+from edge2giant.mt_bench import CATEGORIES
 
-CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
 METRIC = "rating"
 
 

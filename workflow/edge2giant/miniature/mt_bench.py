@@ -10,10 +10,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from edge2giant.mt_bench import CATEGORIES, REFERENCE_CATEGORIES
+
 from .words import ANIMALS, COLOURS, COUNTS, FOODS, NAMES, PLACES, THINGS, pool_of
 
-CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
-WITH_REFERENCE = ("reasoning", "math", "coding")
 FIRST_ID = 81
 NOUNS = ANIMALS + FOODS + THINGS
 
@@ -113,7 +113,7 @@ def questions(rng: random.Random, per_category: int = 2) -> tuple[list[dict[str,
             turns = _unused(rng, category, used)
             number = FIRST_ID + len(asked)
             asked.append({"question_id": number, "category": category, "turns": [q for q, _ in turns]})
-            if category in WITH_REFERENCE:
+            if category in REFERENCE_CATEGORIES:
                 references.append(_reference(number, [a for _, a in turns]))
     return asked, references
 

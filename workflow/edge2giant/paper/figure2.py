@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from edge2giant import records
+from edge2giant.mt_bench import CATEGORIES
 from edge2giant.paper import labels, plotting
 
 Z95 = 1.959963984540054
@@ -42,14 +43,14 @@ class Panels:
         """Method, bits and the eight ratings (index: category) of one panel; FP16 first."""
         chosen = self.frame[(self.frame["source"] == source) & (self.frame["model"] == model)]
         groups = [
-            (method, bits, group.set_index("category").reindex(labels.CATEGORIES))
+            (method, bits, group.set_index("category").reindex(CATEGORIES))
             for (method, bits), group in chosen.groupby(["method", "bits"], sort=False)
         ]
         return sorted(groups, key=lambda group: group[0] != "fp16")
 
 
 def _angles() -> np.ndarray:
-    return np.linspace(0, 2 * np.pi, len(labels.CATEGORIES), endpoint=False)
+    return np.linspace(0, 2 * np.pi, len(CATEGORIES), endpoint=False)
 
 
 def _radar_axes(axes) -> None:
@@ -60,7 +61,7 @@ def _radar_axes(axes) -> None:
     axes.set_yticklabels(["2", "4", "6", "8", "10"], color=plotting.GREY, fontsize=7)
     axes.set_rlabel_position(22.5)
     axes.set_xticks(_angles())
-    axes.set_xticklabels([labels.category(name) for name in labels.CATEGORIES])
+    axes.set_xticklabels([labels.category(name) for name in CATEGORIES])
     axes.tick_params(axis="x", pad=-2)
     for text, angle in zip(axes.get_xticklabels(), _angles(), strict=True):
         side = math.sin(angle)
@@ -91,7 +92,7 @@ def _radar(axes, schemes, names: labels.Labels) -> None:
 
 def _points(axes, schemes, names: labels.Labels) -> None:
     """Draw one panel of points, with 95% intervals where a standard error is known."""
-    places = np.arange(len(labels.CATEGORIES))
+    places = np.arange(len(CATEGORIES))
     for number, (method, bits, ratings) in enumerate(schemes):
         colour, marker, _ = plotting.style(method)
         shift = 0.24 * (number - (len(schemes) - 1) / 2)
@@ -109,7 +110,7 @@ def _points(axes, schemes, names: labels.Labels) -> None:
         )
     axes.set_yticks(places)
     first = axes.get_subplotspec().is_first_col()
-    axes.set_yticklabels([labels.category(name) if first else "" for name in labels.CATEGORIES])
+    axes.set_yticklabels([labels.category(name) if first else "" for name in CATEGORIES])
     axes.set_ylim(len(places) - 0.5, -0.5)
     axes.set_xlim(0.8, 10.2)
     axes.set_xticks([1, 2, 4, 6, 8, 10])

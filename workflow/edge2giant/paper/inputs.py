@@ -10,6 +10,7 @@ import yaml
 
 from edge2giant import records
 from edge2giant.errors import UserError
+from edge2giant.mt_bench import CATEGORIES
 from edge2giant.paper import frames, labels, tables
 from edge2giant.paper.figure2 import Panels
 
@@ -87,7 +88,7 @@ def table_source(spec: tables.Spec, arguments: Namespace) -> tuple[labels.Labels
 
 
 def _categories(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[frame["category"].isin(labels.CATEGORIES)]
+    return frame[frame["category"].isin(CATEGORIES)]
 
 
 def _paper_models(config_dir: str) -> list[str]:

@@ -9,7 +9,6 @@ import yaml
 from edge2giant.errors import UserError
 
 BITS = {"w16a16": "16/16", "w8a8": "8/8", "w8a16": "8/16", "w4a16": "4/16"}
-CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
 CATEGORY_LABELS = {"stem": "STEM"}
 
 

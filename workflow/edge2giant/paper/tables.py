@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from edge2giant.mt_bench import CATEGORIES
 from edge2giant.paper import frames, labels, numerals
 
 RATINGS_PER_CATEGORY = 20
@@ -320,7 +321,7 @@ class _Builder:
         """Signs of a printed score that cannot be, or whose printed difference does not add up."""
         if record["printed"] is None:
             return ""
-        rated = record["column"] in labels.CATEGORIES
+        rated = record["column"] in CATEGORIES
         odd = rated and numerals.off_grid(record["printed"], RATINGS_PER_CATEGORY)
         marks = (OFF_GRID if odd else "") + ("" if self._adds_up(record) else WRONG_DELTA)
         self.marks.update(marks)

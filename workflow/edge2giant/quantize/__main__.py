@@ -41,7 +41,7 @@ def add_run(commands) -> None:
         type=Path,
         help="the model's lock, for id and revision (default: <model>.lock.json if it is there)",
     )
-    run.add_argument("--journal", type=Path, help="results/journal: a failure leaves its reason there")
+    run.add_argument("--failures", type=Path, help="results/failures: a failure leaves its reason there")
     run.add_argument("--licence", help="licence of the base model, for the model card")
     run.add_argument(
         "--nominal-billions",
@@ -89,8 +89,8 @@ def do_run(arguments: argparse.Namespace) -> None:
     scheme = recipe.load_scheme(arguments.scheme_json)
     row = grid.Row(scheme["model"], scheme["method"], scheme["bits"])
     recorded = contextlib.nullcontext()
-    if arguments.journal:
-        recorded = failures.recorded(arguments.journal, failures.of_checkpoint(arguments.out.name), row, "quantize")
+    if arguments.failures:
+        recorded = failures.recorded(arguments.failures, failures.of_checkpoint(arguments.out.name), row, "quantize")
     with recorded:
         make(arguments, scheme)
 

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 
+from edge2giant.mt_bench import CATEGORIES
 from edge2giant.paper import frames, labels, tables
 from edge2giant.report import grids
 from edge2giant.report.gather import Key, Material, page_of
@@ -307,4 +308,4 @@ def storage_note(material: Material) -> str:
 def mt_bench(material: Material):
     """MT-Bench frame of the cells, categories only; empty when there are none."""
     frame = frames.mt_bench_of(list(material.cells.values()))
-    return frame[frame["category"].isin(labels.CATEGORIES)]
+    return frame[frame["category"].isin(CATEGORIES)]

@@ -14,8 +14,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m edge2giant.score", description=__doc__)
     for name in ("study", "model", "method", "bits", "benchmark"):
         top.add_argument(f"--{name}", required=True)
-    top.add_argument("--index", required=True, type=Path, help="index of the evaluation batch")
-    top.add_argument("--journal", required=True, type=Path)
+    top.add_argument("--manifest", required=True, type=Path, help="manifest of the evaluation batch")
+    top.add_argument("--answer-cache", required=True, type=Path)
     top.add_argument("--judgments", type=Path, help="for mt_bench: the judge's ratings")
     top.add_argument("--out", required=True, type=Path)
     top.add_argument("--samples", required=True, type=Path)
@@ -28,19 +28,19 @@ def main() -> None:
     cell = grid.Cell(args.study, args.model, args.method, args.bits, args.benchmark)
     if cell.benchmark == "mt_bench" and args.judgments is None:
         raise UserError("mt_bench needs the judge's ratings", "--judgments", "name judgments.jsonl")
-    index = records.read_json(args.index, "index")
-    if cell.benchmark not in index["entries"]:
-        raise UserError(f"holds no {cell.benchmark}", args.index, f"delete {args.index} and run again")
-    folder = args.journal / index["entries"][cell.benchmark]
+    manifest = records.read_json(args.manifest, "manifest")
+    if cell.benchmark not in manifest["entries"]:
+        raise UserError(f"holds no {cell.benchmark}", args.manifest, f"delete {args.manifest} and run again")
+    folder = args.answer_cache / manifest["entries"][cell.benchmark]
     if not (folder / "entry.json").exists():
-        raise UserError("is gone from the journal", folder, f"delete {args.index} and run the same command again")
+        raise UserError("is gone from the answer cache", folder, f"delete {args.manifest} and run the same command again")
     entry = records.read_json(folder / "entry.json", "entry")
     if cell.benchmark == "mt_bench":
         score = score_judgments(args.judgments, folder / "answers.jsonl")
     else:
         score = cells.score_tasks(folder, house.scoring(house.study(cell.study), cell.benchmark))
     samples.write(args.samples, score.rows)
-    records.write_json(args.out, cells.assemble(house, cell, index, entry, score, args.samples), "cell")
+    records.write_json(args.out, cells.assemble(house, cell, manifest, entry, score, args.samples), "cell")
 
 
 def score_judgments(path: Path | None, answers: Path) -> cells.Score:

@@ -1,4 +1,4 @@
-"""Assemble a cell record out of an evaluation's journal entry."""
+"""Assemble a cell record out of an entry of the answer cache."""
 
 import csv
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
-"""The journal: one folder for each finished benchmark of a checkpoint, under the fingerprint of all that decides its answers.
+"""The answer cache: one folder for each finished benchmark of a checkpoint, named by a digest of all that decides the answers.
 
-An entry is made in a hidden folder and renamed when it is whole, so `kill -9` loses at most the benchmark in work. A lock on the
-entry, held by the operating system and gone with its owner, refuses a second writer.
+An entry is written in a hidden folder and renamed when it is complete, so `kill -9` loses at most the benchmark that was running.
+A lock of the operating system on each entry refuses a second writer; it is released when its process ends.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ from edge2giant import records
 from edge2giant.errors import UserError
 
 
-class Journal:
+class AnswerCache:
     """Entries below one folder.
 
     Parameters
     ----------
     root : path
-        `results/journal`.
+        `results/answer_cache`.
     """
 
     def __init__(self, root: str | Path):
@@ -32,7 +32,7 @@ class Journal:
         return self.root / fingerprint
 
     def entry(self, fingerprint: str) -> dict | None:
-        """Return a finished benchmark's entry, or None. An entry that does not hold its files is no entry."""
+        """Return the entry of a finished benchmark, or None if there is none or one of its files is missing or damaged."""
         folder = self.folder(fingerprint)
         if not (folder / "entry.json").exists():
             return None
@@ -83,7 +83,7 @@ class Journal:
             records.write_json(partial / "entry.json", entry, "entry")
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
-            if error.errno is None:  # not the disk's: libraries derive errors of the network and of data sets from OSError
+            if error.errno is None:  # not from the disk: libraries derive errors of the network and of data sets from OSError
                 raise
             raise UserError(f"cannot be written ({error.strerror})", self.root, "free space, then run again") from error
         except BaseException:

@@ -1,4 +1,4 @@
-"""The journal loses nothing that was finished and admits one writer."""
+"""The answer cache loses nothing that was finished and admits one writer."""
 
 import multiprocessing
 import os
@@ -7,7 +7,7 @@ import time
 
 import pytest
 from edge2giant.errors import UserError
-from edge2giant.evaluate.journal import Journal
+from edge2giant.evaluate.answer_cache import AnswerCache
 
 FINGERPRINT = "ab" * 32
 
@@ -32,8 +32,8 @@ def write(folder):
 
 
 def test_an_entry_is_found_again(tmp_path):
-    Journal(tmp_path).add(FINGERPRINT, write)
-    assert Journal(tmp_path).entry(FINGERPRINT)["benchmark"] == "gsm8k"
+    AnswerCache(tmp_path).add(FINGERPRINT, write)
+    assert AnswerCache(tmp_path).entry(FINGERPRINT)["benchmark"] == "gsm8k"
 
 
 @pytest.mark.parametrize(
@@ -50,24 +50,24 @@ def test_only_the_disks_errors_are_called_so(tmp_path, error, told):
         raise error
 
     with pytest.raises((UserError, ConnectionError)) as raised:
-        Journal(tmp_path).add(FINGERPRINT, failing)
+        AnswerCache(tmp_path).add(FINGERPRINT, failing)
     assert told in str(raised.value)
     assert isinstance(raised.value, UserError) == (error.errno is not None)
     assert not list(tmp_path.glob(".*.partial"))
 
 
 def test_nothing_is_found_before(tmp_path):
-    assert Journal(tmp_path).entry(FINGERPRINT) is None
+    assert AnswerCache(tmp_path).entry(FINGERPRINT) is None
 
 
 @pytest.mark.parametrize("damage", ["results.json", "entry.json"])
 def test_a_damaged_entry_is_no_entry(tmp_path, damage):
-    journal = Journal(tmp_path)
-    journal.add(FINGERPRINT, write)
-    (journal.folder(FINGERPRINT) / damage).write_text("{ half")
-    assert journal.entry(FINGERPRINT) is None
-    journal.add(FINGERPRINT, write)
-    assert journal.entry(FINGERPRINT)
+    cache = AnswerCache(tmp_path)
+    cache.add(FINGERPRINT, write)
+    (cache.folder(FINGERPRINT) / damage).write_text("{ half")
+    assert cache.entry(FINGERPRINT) is None
+    cache.add(FINGERPRINT, write)
+    assert cache.entry(FINGERPRINT)
 
 
 def test_a_failure_in_the_work_leaves_no_entry(tmp_path):
@@ -76,13 +76,13 @@ def test_a_failure_in_the_work_leaves_no_entry(tmp_path):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        Journal(tmp_path).add(FINGERPRINT, fail)
-    assert Journal(tmp_path).entry(FINGERPRINT) is None
+        AnswerCache(tmp_path).add(FINGERPRINT, fail)
+    assert AnswerCache(tmp_path).entry(FINGERPRINT) is None
     assert list(tmp_path.iterdir()) == []
 
 
 def _hold(root, ready):
-    with Journal(root).locked([FINGERPRINT]):
+    with AnswerCache(root).locked([FINGERPRINT]):
         ready.set()
         time.sleep(60)
 
@@ -94,10 +94,10 @@ def test_a_second_writer_is_refused_and_a_killed_one_frees_its_lock(tmp_path):
     assert ready.wait(20)
     with (
         pytest.raises(UserError, match=f"is being written by process {holder.pid} on"),
-        Journal(tmp_path).locked([FINGERPRINT]),
+        AnswerCache(tmp_path).locked([FINGERPRINT]),
     ):
         pass
     os.kill(holder.pid, signal.SIGKILL)
     holder.join()
-    with Journal(tmp_path).locked([FINGERPRINT]):
+    with AnswerCache(tmp_path).locked([FINGERPRINT]):
         pass

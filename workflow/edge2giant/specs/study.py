@@ -1,0 +1,218 @@
+"""What tables, figures, comparisons, claims, reports and exports need of the configuration of one study.
+
+Mappings are for look-up alone: a spec is stored with sorted keys, so whatever has an order is a tuple.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from edge2giant.specs.variant import BITS, Variant
+
+FP16 = ("fp16", "w16a16")
+AVERAGE = "average"
+MT_BENCH = "mt_bench"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a reader sees of a name; a name without an entry is its own label.
+
+    Parameters
+    ----------
+    models, methods, benchmarks : dict of str to str
+        Labels of every model, method and benchmark in `config/`. That of a method has its toolkit's mark (`GPTQ*`).
+    toolkits : dict of str to str
+        Toolkit of every method; `none` for the unquantized model.
+    """
+
+    models: dict[str, str] = field(default_factory=dict)
+    methods: dict[str, str] = field(default_factory=dict)
+    toolkits: dict[str, str] = field(default_factory=dict)
+    benchmarks: dict[str, str] = field(default_factory=dict)
+
+    def model(self, name: str) -> str:
+        return self.models.get(name, name)
+
+    def method(self, name: str) -> str:
+        return self.methods.get(name, name)
+
+    def toolkit(self, method: str) -> str:
+        return self.toolkits.get(method, method)
+
+    def benchmark(self, name: str) -> str:
+        return "Average" if name == AVERAGE else self.benchmarks.get(name, name)
+
+    def bits(self, name: str) -> str:
+        """Width of weights and activations as the paper prints it (`4/16`)."""
+        match = BITS.fullmatch(name)
+        return f"{match[1]}/{match[2]}" if match else name
+
+    def method_bits(self, method: str, bits: str) -> str:
+        """Method and width in one short text (`GPTQ** 4/16`); `FP16` alone for the unquantized model."""
+        return self.method(method) if method == FP16[0] else f"{self.method(method)} {self.bits(bits)}"
+
+    def category(self, name: str) -> str:
+        """Heading of an MT-Bench category or turn."""
+        return "STEM" if name == "stem" else name[:1].upper() + name[1:]
+
+
+@dataclass(frozen=True)
+class StudyVariant:
+    """A variant that a study evaluates.
+
+    Parameters
+    ----------
+    variant : Variant
+    storage_gb : float
+        Nominal size of its weights in 10^9 bytes: the billions of parameters in the model's name times weight bits over 8.
+    benchmarks : tuple of str
+        What the study evaluates it on, in the order of the study.
+    """
+
+    variant: Variant
+    storage_gb: float
+    benchmarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StudyBenchmark:
+    """A benchmark under the study's protocol.
+
+    Parameters
+    ----------
+    suite : str
+    questions : int
+        Size of the whole set.
+    confidential : bool
+        Whether its questions and answers must not be shown.
+    datasets : dict of str to str
+        Repository to revision.
+    metrics : tuple of str
+        lm-eval's names; empty for MT-Bench.
+    num_fewshot : int
+    aggregation : str
+        How subtasks become one score.
+    normalise : bool
+        Whether the score is scaled from chance (0) to perfect (100).
+    """
+
+    suite: str
+    questions: int
+    confidential: bool = False
+    datasets: dict[str, str] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
+    num_fewshot: int = 0
+    aggregation: str = "single"
+    normalise: bool = False
+
+
+@dataclass(frozen=True)
+class SuiteColumns:
+    """Benchmarks with a common average.
+
+    Parameters
+    ----------
+    name, label : str
+    benchmarks : tuple of str
+        What the average takes in, in the order of the columns: all that the paper prints, and what the study has beside them.
+    """
+
+    name: str
+    label: str
+    benchmarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """One of the paper's tables as a study fills it.
+
+    Parameters
+    ----------
+    number : int
+        Number in the paper.
+    title : str
+        What the caption begins with.
+    suite : str
+    columns : tuple of str
+        Benchmarks, or categories or turns of MT-Bench; the average last.
+    variants : tuple of Variant
+        What the study shows in this table, in its order. A model that the paper prints in the suite's other table is left out.
+    printed : bool
+        Whether the columns are exactly those that the paper prints, so that the averages can be compared.
+    """
+
+    number: int
+    title: str
+    suite: str
+    columns: tuple[str, ...]
+    variants: tuple[Variant, ...] = ()
+    printed: bool = True
+
+    @property
+    def is_mt_bench(self) -> bool:
+        return self.suite == MT_BENCH
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """What every table, figure, comparison, report and export of a study needs of the configuration.
+
+    Parameters
+    ----------
+    study, title : str
+        Name of its file and its title.
+    protocol, protocol_title, stack : str
+    source : str
+        Where models and data come from: `hub`, or `miniature` for models and questions made up here.
+    variants : tuple of StudyVariant
+        In the order of the study's file.
+    labels : Labels
+        The one table of labels; it holds all of `config/`, so that it names what the paper prints, too.
+    repositories : dict of str to str
+        Hub id of every model.
+    benchmarks : dict of str to StudyBenchmark
+        Every benchmark in `config/benchmarks.yaml`, as the study's protocol changes it.
+    suites : tuple of SuiteColumns
+        The leaderboards; MT-Bench is no suite of columns.
+    tables : tuple of TableLayout
+        All six tables, whether or not the study asks for them.
+    figure2_models : tuple of str
+        Panels of Figure 2.
+    """
+
+    study: str
+    title: str
+    protocol: str
+    protocol_title: str
+    stack: str
+    source: str
+    variants: tuple[StudyVariant, ...]
+    labels: Labels
+    repositories: dict[str, str]
+    benchmarks: dict[str, StudyBenchmark]
+    suites: tuple[SuiteColumns, ...]
+    tables: tuple[TableLayout, ...]
+    figure2_models: tuple[str, ...]
+
+    def table(self, number: int) -> TableLayout:
+        """Layout of a numbered table."""
+        return next(table for table in self.tables if table.number == number)
+
+    @cached_property
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """Suite to the benchmarks that its average takes in."""
+        return {suite.name: suite.benchmarks for suite in self.suites}
+
+    @cached_property
+    def by_variant(self) -> dict[Variant, StudyVariant]:
+        return {entry.variant: entry for entry in self.variants}
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Models of the study in its order."""
+        return tuple(dict.fromkeys(entry.variant.model for entry in self.variants))
+
+    def questions(self, benchmark: str) -> int | None:
+        """Questions of a whole benchmark under the study's protocol; None if it is not known."""
+        entry = self.benchmarks.get(benchmark)
+        return entry.questions if entry else None
