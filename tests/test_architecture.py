@@ -135,7 +135,7 @@ WORDS = re.compile(r"\b(house|cure|proven)\b", re.IGNORECASE)
 
 
 def test_the_words_of_the_first_design_are_gone():
-    files = [p for top in ("workflow", "docs", "config") for p in (ROOT / top).rglob("*") if p.suffix in TEXT] + [
+    files = [p for top in ("workflow", "docs", "config") for p in (ROOT / top).rglob("*") if p.is_file() and p.suffix in TEXT] + [
         ROOT / "README.md"
     ]
     found = {p.relative_to(ROOT).as_posix() for p in files if WORDS.search(p.read_text(encoding="utf-8"))}
