@@ -15,7 +15,7 @@ LAYERS = (
     {"errors"},
     {"records", "jsonl", "provenance", "specs", "grid"},
     {"config", "environments", "failures", "offline", "store", "mt_bench", "results"},
-    {"quantize", "engine", "evaluate", "judge", "score", "scoring", "stats", "miniature", "plan", "dag", "paths", "acquisition"},
+    {"quantize", "engine", "evaluate", "judge", "score", "scoring", "stats", "plan", "dag", "paths", "acquisition"},
     {"paper"},
     {"audit", "claims"},
     {"report"},

@@ -12,7 +12,7 @@ from edge2giant.cluster import resources
 from edge2giant.errors import UserError
 from edge2giant.evaluate.settings import settings_digest
 
-HELD_OUT = "offdist"
+HELD_OUT = "heldout"
 NO_STUDY = "(?!)"
 SPELT = {"true": True, "false": False}
 """Snakemake's --config reads True and False alone; YAML's spelling comes as text."""
@@ -225,10 +225,10 @@ class Jobs:
             "<results>", self.config["results"]
         )
 
-    def studies_judged(self, served: bool) -> str:
-        """Pattern of the studies whose judge is (or is not) a model that the job serves itself."""
-        kinds = {name: self.house.judges[study.judge]["kind"] == "served" for name, study in self.house.studies.items()}
-        return "|".join(name for name, kind in kinds.items() if kind == served) or NO_STUDY
+    def studies_judged(self, on_gpus: bool) -> str:
+        """Pattern of the studies whose judge is (or is not) a model that the job serves on GPUs."""
+        found = {name: "gpus" in self.house.judges[study.judge] for name, study in self.house.studies.items()}
+        return "|".join(name for name, takes_gpus in found.items() if takes_gpus == on_gpus) or NO_STUDY
 
     def judge_gpus(self, wildcards) -> int:
         return self.house.judges[self.judge(wildcards)]["gpus"]

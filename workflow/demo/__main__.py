@@ -1,8 +1,9 @@
-"""Make the miniature study's data and models: ``data``, ``train``, ``install``, ``punkt``.
+"""Make the demonstration's data and models and serve its judge: ``data``, ``train``, ``install``, ``punkt``, ``judge``.
 
 ``data`` writes the store's data sets, calibration sets, MT-Bench files and (shipped) nltk stand-in;
 ``train`` reads lm-eval's fixed few-shot examples and writes a model; ``install`` copies shipped weights into
-a store; ``punkt`` trains the nltk stand-in anew. None of them opens a network connection or touches a result.
+a store; ``punkt`` trains the nltk stand-in anew; ``judge`` rates answers by rule behind an OpenAI-compatible endpoint on the
+loopback interface. None of them opens another network connection or touches a result.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ MODELS = ("tiny-0.4m", "tiny-2m")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m edge2giant.miniature", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     data = commands.add_parser("data", help="write the miniature's data sets and texts into a store")
     data.add_argument("--out", type=Path, required=True, metavar="DIR", help="store, e.g. results/store/miniature")
@@ -31,9 +32,10 @@ def _parser() -> argparse.ArgumentParser:
     install = commands.add_parser("install", help="copy the shipped weights into a store, checking their digests")
     install.add_argument("--model", choices=MODELS, required=True)
     install.add_argument("--out", type=Path, required=True, metavar="DIR", help="store, e.g. results/store/miniature")
-    install.add_argument("--shipped", type=Path, help="folder of the shipped models (default config/miniature/models)")
     stand_in = commands.add_parser("punkt", help="train the stand-in for nltk's punkt_tab (needs nltk)")
     stand_in.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of its files")
+    judge = commands.add_parser("judge", help="serve the rule judge (no language model) until it is terminated")
+    judge.add_argument("--port", type=int, default=0, help="loopback port (default: any free one, which is printed)")
     return parser
 
 
@@ -48,6 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
         from . import train
 
         train.run(options.model, options.out, options.store, options.seed, options.steps)
+    elif options.command == "judge":
+        from . import judge_server
+
+        judge_server.serve(options.port)
     elif options.command == "punkt":
         from . import punkt
 
@@ -55,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         from . import install
 
-        install.run(options.model, options.out, options.shipped)
+        install.run(options.model, options.out)
     return 0
 
 

@@ -242,7 +242,7 @@ def _card(identifier: str, rows: Splits) -> str:
     lines += [
         "---",
         "",
-        f"Miniature stand-in with the columns of {identifier}, made by edge2giant.miniature.",
+        f"Miniature stand-in with the columns of {identifier}, made by `python -m demo data`.",
         "Not one row is of the real data set; scores on it say nothing about a real model.",
         "",
     ]
@@ -291,7 +291,7 @@ def write_store(store: Path, seed: int = 0) -> None:
         write_lock(datasets / f"{benchmark}.lock.json", [identifier], files)
     calibration = {
         "miniature": text.calibration(random.Random(f"{seed}/calibration")),
-        "offdist": text.off_distribution(random.Random(f"{seed}/offdist")),
+        "heldout": text.held_out(random.Random(f"{seed}/offdist")),  # the seed's word decides the text
     }
     for name, texts in calibration.items():
         file = _write_jsonl(store / "calibration" / name / "text.jsonl", ({"text": t} for t in texts))

@@ -1,4 +1,4 @@
-"""Hold the training text against the questions of a store: none may occur in it."""
+"""Compare the training text with the questions of a store: none may occur in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
-
 from edge2giant.errors import UserError
 
 from . import corpus, hub
@@ -41,7 +40,7 @@ def check(store: Path, seed: int, rows: int = 300) -> int:
     """
     asked = contexts(store)
     if not asked:
-        raise UserError("holds no data sets", store, "make them: python -m edge2giant.miniature data --out STORE")
+        raise UserError("holds no data sets", store, "make them: python -m demo data --out STORE")
     rng = random.Random(f"{seed}/apart")
     compared = 0
     for _ in range(rows):

@@ -1,4 +1,9 @@
-# The miniature study's own models and data, made here: no network, no licence, no meaning beyond showing that the machinery works.
+# The demonstration's models and data, made by workflow/demo: a source of the store like the hub, without network or licence.
+from pathlib import Path
+
+from edge2giant.records import tree_digest
+
+DEMO_CODE = tree_digest(Path(workflow.basedir) / "demo", ("*.py",))[:16]
 MINIATURE = "<results>/store/miniature"
 
 
@@ -10,7 +15,7 @@ rule make_miniature_data:
         ),
         calibration=expand(
             f"{MINIATURE}/calibration/{{name}}.lock.json",
-            name=["miniature", "offdist"],
+            name=["miniature", "heldout"],
         ),
         mt_bench=f"{MINIATURE}/mt_bench.lock.json",
         nltk=f"{MINIATURE}/nltk.lock.json",
@@ -21,17 +26,17 @@ rule make_miniature_data:
         environment_file
     params:
         env="workflow",
-        code=JOBS.code("miniature"),
+        code=DEMO_CODE,
         store=subpath(output.mt_bench, parent=True),
     message:
         "Making the miniature data sets"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.miniature data --out {params.store} >{log} 2>&1"
+        "workflow/in-env {params.env} python -m demo data --out {params.store} >{log} 2>&1"
 
 
 rule install_miniature_model:
     input:
-        "config/miniature/models/{model}/trained.json",
+        "workflow/demo/models/{model}/trained.json",
     output:
         model=directory(f"{MINIATURE}/models/{{model}}"),
         lock=f"{MINIATURE}/models/{{model}}.lock.json",
@@ -42,12 +47,12 @@ rule install_miniature_model:
         environment_file
     params:
         env="workflow",
-        code=JOBS.code("miniature"),
+        code=DEMO_CODE,
         store=subpath(output.model, ancestor=2),
     message:
         "Installing the shipped weights of {wildcards.model}"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.miniature install --model {wildcards.model}"
+        "workflow/in-env {params.env} python -m demo install --model {wildcards.model}"
         " --out {params.store} >{log} 2>&1"
 
 
@@ -61,8 +66,8 @@ rule train_miniature_model:
     threads: 1
     params:
         env="cpu/main",
-        code=JOBS.code("miniature"),
+        code=DEMO_CODE,
     message:
         "Training {wildcards.model} from scratch (some minutes)"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.miniature train --model {wildcards.model} --out {output} >{log} 2>&1"
+        "workflow/in-env {params.env} python -m demo train --model {wildcards.model} --out {output} >{log} 2>&1"

@@ -1,12 +1,15 @@
 """HTTP around the rule judge, in the form of an OpenAI-compatible chat endpoint."""
 
 import json
-import threading
-from contextlib import contextmanager
+import signal
+import sys
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from edge2giant import records
-from edge2giant.judge import miniature
+from edge2giant.errors import UserError
+
+from . import rule_judge
 
 LONGEST_REQUEST = 16 * 1024 * 1024
 
@@ -24,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """List the one model."""
         if self.path.rstrip("/") == "/v1/models":
-            self._answer(200, {"object": "list", "data": [{"id": miniature.MODEL, "object": "model"}]})
+            self._answer(200, {"object": "list", "data": [{"id": rule_judge.MODEL, "object": "model"}]})
         else:
             self._refuse(404, "no such path")
 
@@ -37,8 +40,8 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(404, "no such path")
             return
         messages = request.get("messages")
-        if request.get("model") != miniature.MODEL:
-            self._refuse(404, f"the only model is {miniature.MODEL}")
+        if request.get("model") != rule_judge.MODEL:
+            self._refuse(404, f"the only model is {rule_judge.MODEL}")
         elif not _are_messages(messages):
             self._refuse(400, "messages must be a list of objects with role and content")
         else:
@@ -80,14 +83,14 @@ def _are_messages(messages: object) -> bool:
 
 def completion(messages: list[dict]) -> dict:
     """Return the chat completion with the rule judge's verdict; words stand in for tokens in its usage."""
-    text = miniature.grade(messages[-1]["content"]).text
+    text = rule_judge.grade(messages[-1]["content"]).text
     words_in = sum(len(m["content"].split()) for m in messages)
     words_out = len(text.split())
     return {
         "id": "rule-" + records.digest(messages)[:16],
         "object": "chat.completion",
         "created": 0,
-        "model": miniature.MODEL,
+        "model": rule_judge.MODEL,
         "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
         "usage": {
             "prompt_tokens": words_in,
@@ -111,23 +114,19 @@ class Server(ThreadingHTTPServer):
 
 def listen(port: int) -> Server:
     """Bind the rule judge to a loopback port (0: any free one)."""
-    from edge2giant.errors import UserError
-
     try:
         return Server(("127.0.0.1", port), Handler)
     except (OSError, OverflowError) as error:
         raise UserError(f"cannot listen ({error})", f"port {port}", "choose another, or 0 for any") from None
 
 
-@contextmanager
-def running():
-    """Serve the rule judge on a free loopback port for the time of the block; yields its address."""
-    server = listen(0)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield server.base_url
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+def serve(port: int) -> None:
+    """Serve the rule judge until SIGTERM or SIGINT."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    with listen(port) as server, suppress(KeyboardInterrupt):
+        print(f"rule judge (no language model) at {server.base_url}", file=sys.stderr, flush=True)
+        server.serve_forever(poll_interval=0.05)
+
+
+def _interrupt(*_) -> None:
+    raise KeyboardInterrupt

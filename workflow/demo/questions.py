@@ -226,7 +226,7 @@ def mmlu_pro(category: str, rng: random.Random) -> Item:
         "answer_index": index,
         "cot_content": "",
         "category": category,
-        "src": "edge2giant.miniature",
+        "src": "demo",
     }
     return _with_options(question, words), row
 

@@ -130,7 +130,7 @@ def _reference(number: int, answers: list[str]) -> dict[str, Any]:
     return {
         "question_id": number,
         "answer_id": f"miniature-{number}",
-        "model_id": "edge2giant.miniature",
+        "model_id": "demo",
         "choices": [{"index": 0, "turns": answers}],
         "tstamp": 0.0,
     }

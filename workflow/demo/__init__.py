@@ -1,4 +1,4 @@
-"""The miniature study's own world: data sets, text and models small enough for two CPU cores.
+"""A demonstration: data sets, text, models and a judge, small enough for two CPU cores.
 
 Reads nothing but the fixed few-shot examples inside an installed lm-eval (training only).
 Writes a store in the layout of :mod:`edge2giant.store` (data sets under their real hub ids,

@@ -146,7 +146,7 @@ def calibration(rng: random.Random, number: int = 256) -> list[str]:
     return texts
 
 
-def off_distribution(rng: random.Random, number: int = 64) -> list[str]:
+def held_out(rng: random.Random, number: int = 64) -> list[str]:
     """Return texts unlike any question: random letters, digits, signs and made-up words."""
     signs = string.ascii_letters + string.digits + string.punctuation + " " * 12
     texts = []

@@ -1,4 +1,4 @@
-"""The miniature in its toolkit: tokenizer, training text, stock lm-eval tasks, determinism of training."""
+"""The demonstration in its toolkit: tokenizer, training text, stock lm-eval tasks, determinism of training."""
 
 import json
 import os
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.toolkit("main")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    from edge2giant.miniature import data, install
+    from demo import data, install
 
     folder = tmp_path_factory.mktemp("store")
     data.write(folder)
@@ -25,7 +25,7 @@ def store(tmp_path_factory):
 
 def test_ifeval_responses_follow_their_instructions(store, monkeypatch):
     monkeypatch.setenv("NLTK_DATA", str(store / "nltk"))
-    from edge2giant.miniature import ifeval, words
+    from demo import ifeval, words
     from lm_eval.tasks.ifeval import utils
 
     followed = []
@@ -39,9 +39,9 @@ def test_ifeval_responses_follow_their_instructions(store, monkeypatch):
 
 def test_shipped_stand_in_for_punkt_is_what_nltk_trains(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
-    command = [sys.executable, "-m", "edge2giant.miniature", "punkt", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "demo", "punkt", "--out", str(tmp_path)]
     subprocess.run(command, check=True, env=environment)
-    shipped = ROOT / "config/miniature/punkt_tab_stand_in"
+    shipped = ROOT / "workflow/demo/punkt_tab_stand_in"
     names = sorted(p.name for p in shipped.iterdir())
     assert names == sorted(p.name for p in tmp_path.iterdir())
     assert all((shipped / n).read_bytes() == (tmp_path / n).read_bytes() for n in names)
@@ -58,7 +58,7 @@ def test_tokenizer_cuts_digits_and_choices_into_single_pieces(store):
 
 
 def test_chat_template_renders_what_the_model_was_trained_on(store):
-    from edge2giant.miniature import text
+    from demo import text
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(store / "models/tiny-0.4m")
@@ -75,8 +75,8 @@ def test_chat_template_renders_what_the_model_was_trained_on(store):
 
 
 def test_training_text_holds_no_question_of_the_store(store, monkeypatch):
+    from demo import apart, corpus
     from edge2giant.errors import UserError
-    from edge2giant.miniature import apart, corpus
 
     assert apart.check(store, seed=0) > 2000
     question = sorted(apart.contexts(store))[0]
@@ -86,7 +86,7 @@ def test_training_text_holds_no_question_of_the_store(store, monkeypatch):
 
 
 def test_fixed_beginnings_are_lm_evals(store):
-    from edge2giant.miniature import corpus
+    from demo import corpus
 
     assert corpus.beginning("bbh", "navigate").count("Q: ") == 3
     assert corpus.beginning("math_lvl5", "algebra").count("Problem:") == 4
@@ -101,7 +101,7 @@ def test_training_repeats_itself(tmp_path):
         command = [
             sys.executable,
             "-m",
-            "edge2giant.miniature",
+            "demo",
             "train",
             "--model",
             "tiny-0.4m",
@@ -142,11 +142,11 @@ def test_stock_tasks_load_and_score(store, tmp_path):
 @pytest.mark.parametrize("model", ["tiny-0.4m", "tiny-2m"])
 def test_shipped_models_score_above_chance_on_half_of_the_benchmarks(store, tmp_path, model):
     """Clearly: by more than two standard errors, or with two right answers where chance is 0, on at least 6 of 12."""
-    from edge2giant.miniature import install
+    from demo import install
 
     install.run(model, store)
     environment = os.environ | {"HF_DATASETS_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "2"}
-    script = ROOT / "tests/miniature_scores.py"
+    script = ROOT / "tests/demo_scores.py"
     command = [sys.executable, str(script), str(store), model, str(tmp_path / "scores.json")]
     subprocess.run(command, check=True, env=environment)
     found = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from .words import ANIMALS, COLOURS, NAMES, PLACES, THINGS
 
-SHIPPED = Path(__file__).resolve().parents[3] / "config" / "miniature" / "punkt_tab_stand_in"
+SHIPPED = Path(__file__).with_name("punkt_tab_stand_in")
 PLACE = Path("nltk", "tokenizers", "punkt_tab", "english")
 README = """# Stand-in, not punkt_tab
 
 Parameters of a sentence splitter in the files of nltk's `punkt_tab`, trained by
-`python -m edge2giant.miniature punkt` with nltk's own `PunktTrainer` on generated sentences.
+`python -m demo punkt` with nltk's own `PunktTrainer` on generated sentences.
 It lets lm-eval's IFEval run without a download. Its splits are NOT those of the real punkt_tab:
 never use it for a score that is to be compared.
 """

@@ -174,7 +174,7 @@ def run(name: str, out: Path, store: Path | None, seed: int = 0, steps: int | No
     loss = fit(model.train(), made, seed, steps, RATES[name])
     _save(model, name, made, out)
     record = {
-        "command": f"python -m edge2giant.miniature train --model {name} --seed {seed} --steps {steps}",
+        "command": f"python -m demo train --model {name} --seed {seed} --steps {steps}",
         "model": name,
         "seed": seed,
         "steps": steps,

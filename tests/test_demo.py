@@ -1,4 +1,4 @@
-"""The miniature's data: deterministic, in the real schemas, disjoint, gradable."""
+"""The demonstration's data: deterministic, in the real schemas, disjoint, gradable."""
 
 import json
 import random
@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import shared as samples
+from demo import bbh, hub, ifeval, install, lock, mt_bench, questions, text, words
 from edge2giant import store as locks
 from edge2giant.errors import UserError
-from edge2giant.miniature import bbh, hub, ifeval, install, lock, mt_bench, questions, text, words
 
 # Columns that hold a question, by hub id: what must not occur in two pools.
 QUESTION = {
@@ -146,15 +146,15 @@ def test_calibration_text_holds_no_question_of_a_data_set(store):
                 assert not any(context + answer in t for t in texts), context
 
 
-def test_off_distribution_text_shares_no_line_with_calibration(store):
+def test_held_out_text_shares_no_line_with_calibration(store):
     texts = {
         name: {json.loads(line)["text"] for line in path.read_text(encoding="utf-8").splitlines()}
-        for name in ("miniature", "offdist")
+        for name in ("miniature", "heldout")
         for path in [store / "calibration" / name / "text.jsonl"]
     }
-    assert len(texts["offdist"]) == 64
-    assert not texts["miniature"] & texts["offdist"]
-    assert all("Answer" not in t for t in texts["offdist"])
+    assert len(texts["heldout"]) == 64
+    assert not texts["miniature"] & texts["heldout"]
+    assert all("Answer" not in t for t in texts["heldout"])
 
 
 @pytest.mark.parametrize("benchmark", sorted(text.makers()))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge2giant import records, store
 
-SOURCE = "made by edge2giant.miniature"
+SOURCE = "made by workflow/demo"
 
 
 def write_lock(path: Path, identifiers: list[str], files: Iterable[Path]) -> None:

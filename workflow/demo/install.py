@@ -11,7 +11,7 @@ from edge2giant.errors import UserError
 
 from .lock import write_lock
 
-SHIPPED = Path(__file__).resolve().parents[3] / "config" / "miniature" / "models"
+SHIPPED = Path(__file__).with_name("models")
 
 
 def run(model: str, store: Path, shipped: Path | None = None) -> Path:
@@ -20,7 +20,7 @@ def run(model: str, store: Path, shipped: Path | None = None) -> Path:
     Parameters
     ----------
     shipped
-        Folder that holds one folder per shipped model; None takes ``config/miniature/models``.
+        Folder that holds one folder per shipped model; None takes ``workflow/demo/models``.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def run(model: str, store: Path, shipped: Path | None = None) -> Path:
 
 def _digests(source: Path) -> dict[str, str]:
     record = source / "trained.json"
-    hint = f"train it: python -m edge2giant.miniature train --model {source.name} --out {source}"
+    hint = f"train it: python -m demo train --model {source.name} --out {source}"
     if not record.is_file():
         raise UserError("no shipped weights", record, hint)
     try:

@@ -1,13 +1,12 @@
-"""Score an installed miniature model on all twelve benchmarks by stock lm-eval, and hold it against chance.
+"""Score an installed model of the demonstration on its twelve benchmarks by stock lm-eval, beside chance.
 
-In the toolkit: ``python tests/miniature_scores.py STORE MODEL [OUT.json [BENCHMARK ...]]``.
-The working directory becomes the store's ``datasets`` folder.
+``workflow/in-env cpu/main python tests/demo_scores.py --help``; the working directory becomes the store's ``datasets`` folder.
 """
 
+import argparse
 import json
 import math
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -97,11 +96,16 @@ def summary(benchmark: str, samples: dict[str, list[dict]]) -> dict[str, float]:
 
 def main() -> None:
     """Print a line a benchmark as it is done; write all as JSON where asked."""
-    store, model = Path(sys.argv[1]).resolve(), sys.argv[2]
-    out = Path(sys.argv[3]).resolve() if len(sys.argv) > 3 else None
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("store", type=Path, help="results/store/miniature")
+    parser.add_argument("model", help="tiny-0.4m or tiny-2m")
+    parser.add_argument("out", type=Path, nargs="?", help="JSON to write")
+    parser.add_argument("benchmarks", nargs="*", metavar="BENCHMARK", help="default: all twelve")
+    options = parser.parse_args()
+    store, out = options.store.resolve(), options.out and options.out.resolve()
     os.environ |= {"HF_HUB_OFFLINE": "1", "NLTK_DATA": str(store / "nltk"), "TOKENIZERS_PARALLELISM": "false"}
     os.chdir(store / "datasets")
-    found = evaluate(store, model, sys.argv[4:] or list(SHOTS))
+    found = evaluate(store, options.model, options.benchmarks or list(SHOTS))
     if out:
         out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
