@@ -31,6 +31,12 @@ def check(config) -> None:
         check_study(config, study)
 
 
+def check_names(config, run) -> None:
+    """Refuse a study or cluster of `config/config.yaml` or `--config` that does not exist."""
+    config.study(run.study)
+    _known("cluster", [run.cluster] if run.cluster else [], config.clusters, "config/config.yaml")
+
+
 def _known(kind: str, names: Iterable[str], known: Iterable[str], where: str) -> None:
     for name in names:
         if name not in known:
@@ -93,14 +99,24 @@ def check_recipes(config) -> None:
 def check_clusters(config) -> None:
     for name, cluster in config.clusters.items():
         where = f"config/clusters.yaml, {name}"
-        partitions = [*cluster.partitions, *filter(None, [cluster.cpu.partition])]
-        _known("partition", [one.partition for one in cluster.overrides], partitions, f"{where}.overrides")
+        for number, one in enumerate(cluster.overrides):
+            place = f"{where}.overrides[{number}]"
+            _known("partition", [one.partition], cluster.partitions, place)
+            there = cluster.partitions[one.partition]
+            if one.gpus > there.gpus_per_node or one.nodes > there.nodes:
+                have = f"{there.nodes} nodes of {there.gpus_per_node} GPUs"
+                raise UserError(f"asks for {one.nodes} nodes of {one.gpus} GPUs, partition {one.partition} has {have}", place)
         _known("model", [*cluster.rehearse, *cluster.rehearse.values()], config.models, f"{where}.rehearse")
 
 
 def check_workload(config) -> None:
     _known("benchmark", config.workload.tokens, config.benchmarks, "config/workload.yaml, tokens")
-    _known("method", config.workload.quantize_seconds_per_billion, config.methods, "config/workload.yaml, quantize_seconds_per_billion")
+    _known(
+        "method",
+        config.workload.quantize_seconds_per_billion,
+        config.methods,
+        "config/workload.yaml, quantize_seconds_per_billion",
+    )
 
 
 def check_grids(config) -> None:
@@ -155,7 +171,9 @@ def check_variant(config, study, variant, where: str) -> None:
     published = study.checkpoints.get(variant.method_bits) == "published"
     if published:
         models = config.methods[variant.method].bits[variant.bits].published
-        _known("published checkpoint: model", [variant.model], models, where)
+        if variant.model not in models:
+            known = ", ".join(models) or "none"
+            raise UserError(f"no published checkpoint of {variant.model}", where, f"config/recipes.yaml names one of: {known}")
     needed = "published" if published else config.toolkit(variant)
     environments = config.stacks[study.stack].environments
     _known(f"toolkit on stack {study.stack}", [needed], environments, where)

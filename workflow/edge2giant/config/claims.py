@@ -51,5 +51,5 @@ class Claims(Entry):
     """The whole file."""
 
     sets: dict[Text, Annotated[list[JsonValue], Field(min_length=1)]] = Field(description="named lists; @name stands for one")
-    facts: dict[Text, Fact] = {}
+    facts: dict[Text, Fact] = Field(default={})
     claims: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")], Claim], Field(min_length=1)]

@@ -47,8 +47,8 @@ class PlacementOverride(Entry):
     variants: Text = Field(description="model/method/bits with * and ?")
     phase: Literal["evaluate", "quantize"] | None = None
     partition: Text
-    gpus: Natural | None = Field(default=None, description="of one node; 0 for a job without GPU")
-    nodes: Count | None = None
+    gpus: Natural = Field(default=1, description="of one node; 0 for a job without GPU")
+    nodes: Count = 1
 
 
 class Cluster(Entry):

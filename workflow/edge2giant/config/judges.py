@@ -22,7 +22,9 @@ class Judge(Entry):
     kind: Literal["openai-compatible", "served", "miniature"]
     model: Text
     model_choice: Text | None = Field(default=None, description="why this model")
-    base_url: Annotated[str, Field(pattern=r"^(auto|https?://.+)$")] = Field(description="http(s) address, or auto for a judge that the job starts")
+    base_url: Annotated[str, Field(pattern=r"^(auto|https?://.+)$")] = Field(
+        description="http(s) address, or auto for a judge that the job starts"
+    )
     key_file: Text | None = Field(default=None, description="file whose first line is the API key")
     key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
         default=None, description="environment variable that holds the API key"
@@ -42,7 +44,7 @@ class Judge(Entry):
     temperature: NotNegative | None = 0
     max_tokens: Count = 2048
     token_limit_parameter: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    extra_body: Settings = {}
+    extra_body: Settings = Field(default={}, description="what else each request holds")
 
     @model_validator(mode="after")
     def _kind_and_keys_agree(self):

@@ -16,7 +16,6 @@ from edge2giant.config.judges import Judge, Judges
 from edge2giant.config.models import Model, Models
 from edge2giant.config.protocols import Protocol, Protocols
 from edge2giant.config.recipes import Method, Recipes
-from edge2giant.config.run import Run
 from edge2giant.config.stacks import Stack, Stacks
 from edge2giant.config.studies import Study, StudyFile
 from edge2giant.config.workload import Workload
@@ -37,7 +36,7 @@ FILES = {
     "published/claims": Claims,
     "published/grids": Grids,
 }
-"""Model of each file of `config/` but studies/*.yaml (`StudyFile`) and config.yaml (`Run`)."""
+"""Model of each file of `config/` but studies/*.yaml (`StudyFile`) and config.yaml (`run.RunSettings`)."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +105,7 @@ def load(root: str | Path = ROOT) -> Config:
         If a file does not fit its model or names what does not exist.
     """
     root = Path(root)
+    _refuse_repeated_keys(root)
     found = {}
     for name, kind in FILES.items():
         where = f"config/{name}.yaml"
@@ -133,25 +133,8 @@ def read_study(root: Path, name: str) -> Study:
     return Study.model_construct(study.model_fields_set | {"name"}, name=name, **dict(study))
 
 
-def read_run(merged: dict, config: Config) -> Run:
-    """Check `config/config.yaml` as Snakemake merged it with a profile and `--config`.
-
-    Raises
-    ------
-    UserError
-        If a key or value is not allowed, or names what the rest of `config/` does not have.
-    """
-    where = "config/config.yaml or --config"
-    spelt = {"true": True, "false": False}  # Snakemake's --config reads True and False alone
-    kept = merged.get("keep_checkpoints", True)
-    run = files.check(merged | {"keep_checkpoints": spelt.get(kept, kept) if isinstance(kept, str) else kept}, Run, where)
-    config.study(run.study)
-    if run.cluster is not None and run.cluster not in config.clusters:
-        raise unknown("cluster", run.cluster, config.clusters, where)
-    return run
-
-
-def check_once(root: Path) -> None:
-    """Refuse a config.yaml that repeats a key, which Snakemake's own reader does not."""
-    if (root / "config/config.yaml").is_file() and not isinstance(files.read_yaml(root, "config/config.yaml"), dict):
-        raise UserError("is not a mapping", "config/config.yaml", "restore it from git")
+def _refuse_repeated_keys(root: Path) -> None:
+    """Snakemake reads config.yaml by itself and takes the last of two keys."""
+    name = "config/config.yaml"
+    if (root / name).is_file() and not isinstance(files.read_yaml(root, name), dict):
+        raise UserError("should be a mapping", name, "restore it from git")

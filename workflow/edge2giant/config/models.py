@@ -26,13 +26,17 @@ class Model(Entry):
 
     name: Text = Field(description="as tables print it")
     repo: Text = Field(description="id on the Hugging Face hub")
-    revision: Commit | None = Field(description="commit of 40 hexadecimal digits; null: acquire resolves the branch once and locks it")
+    revision: Commit | None = Field(
+        description="commit of 40 hexadecimal digits; null: acquire resolves the branch once and locks it"
+    )
     licence: Text
     gated: bool = Field(description="whether the hub asks for a token and accepted terms")
     parameters: Count
     nominal_billions: Positive = Field(description="size in the model's name, for the printed storage")
     architecture: Architecture
-    trust_remote_code: bool = Field(default=False, description="whether code of the model's repository may run; needs a `revision`")
+    trust_remote_code: bool = Field(
+        default=False, description="whether code of the model's repository may run; needs a `revision`"
+    )
     made_by: Literal["miniature"] | None = Field(default=None, description="made here and not fetched")
 
     @model_validator(mode="after")

@@ -51,7 +51,9 @@ class Protocol(Entry):
     max_model_len: Count = Field(description="tokens of prompt and answer")
     seeds: Seeds
     clip_normalised_at_zero: bool
-    gpqa_order: Literal["stable", "lm-eval"] = Field(description="order of GPQA's choices: by the question's id, or lm-eval's own")
+    gpqa_order: Literal["stable", "lm-eval"] = Field(
+        description="order of GPQA's choices: by the question's id, or lm-eval's own"
+    )
     benchmarks: dict[Text, Override] = Field(description="what differs from config/benchmarks.yaml")
     mt_bench: MtBench
 

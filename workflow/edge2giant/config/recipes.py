@@ -38,7 +38,9 @@ class Recipe(Entry):
     recipe: Settings = Field(description="parameters of the toolkit")
     calibration: Text | None = Field(description="set of config/calibration.yaml; null: none is read")
     overrides: listed(RecipeOverride, min_length=1) = ()
-    published: Annotated[dict[Text, Published], Field(min_length=1)] = Field(default={}, description="checkpoints on the hub by model")
+    published: Annotated[dict[Text, Published], Field(min_length=1)] = Field(
+        default={}, description="checkpoints on the hub by model"
+    )
     place: Places = Field(description="where each value stands in the paper")
     unknown: Places = Field(default={}, description="what the paper leaves open, and the choice made here")
 

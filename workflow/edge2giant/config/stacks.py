@@ -9,7 +9,9 @@ from edge2giant.config.entry import Entry, Name, Settings, Text
 
 def _no_remote_code(settings: dict) -> dict:
     if "trust_remote_code" in settings:
-        raise ValueError("trust_remote_code does not belong here: a model's own code is allowed in its entry of models.yaml alone")
+        raise ValueError(
+            "trust_remote_code does not belong here: a model's own code is allowed in its entry of models.yaml alone"
+        )
     return settings
 
 

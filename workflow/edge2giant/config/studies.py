@@ -37,7 +37,9 @@ class StudyFile(Entry):
     )
     figure2_models: Names = Field(description="models of Figure 2")
     engine_settings: EngineSettings = Field(default={}, description="over those of the stack")
-    recipe_settings: dict[MethodBits, Settings] = Field(default={}, description="toolkit parameters that the study changes, by method/bits")
+    recipe_settings: dict[MethodBits, Settings] = Field(
+        default={}, description="toolkit parameters that the study changes, by method/bits"
+    )
     checkpoints: dict[MethodBits, Literal["make", "published"]] = Field(
         default={}, description="method/bits whose checkpoint is made, or taken from the hub"
     )
