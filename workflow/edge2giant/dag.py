@@ -209,17 +209,6 @@ class Jobs:
 
     # --- cells -----------------------------------------------------------------------------------------------------
 
-    def judgments_of_cell(self, wildcards) -> list[str]:
-        """The judge's ratings that an MT-Bench cell reads; nothing for the other benchmarks."""
-        if wildcards.benchmark != "mt_bench":
-            return []
-        return [f"<results>/{wildcards.study}/judgments/{self.row(wildcards).path}.jsonl"]
-
-    def judgments_argument(self, wildcards) -> str:
-        return " ".join(f"--judgments {path}" for path in self.judgments_of_cell(wildcards)).replace(
-            "<results>", self.config["results"]
-        )
-
     def studies_judged(self, on_gpus: bool) -> str:
         """Pattern of the studies whose judge is (or is not) a model that the job serves on GPUs."""
         found = {name: "gpus" in self.house.judges[study.judge] for name, study in self.house.studies.items()}
@@ -231,10 +220,6 @@ class Jobs:
     def judge_settings(self, wildcards) -> str:
         """Digest of the judge's entry, so that another price or model is another job."""
         return records.digest(self.house.judges[self.judge(wildcards)])[:16]
-
-    def scoring(self, wildcards) -> str:
-        study = self.house.study(wildcards.study)
-        return records.digest(self.house.scoring(study, wildcards.benchmark))[:16]
 
     def judge(self, wildcards) -> str:
         return self.house.study(wildcards.study).judge
