@@ -840,7 +840,7 @@ def _(room):
     return quantizing(room, SCHEME | {"toolkit": "gptq-for-llama"})
 
 
-@case("checkpoint", "a model folder that is missing", "--model", "is no folder", "acquire it first")
+@case("checkpoint", "a model folder that is missing", "--model", "is not a folder", "acquire it first")
 def _(room):
     command = quantizing(room)
     (room.path / "model").rmdir()
