@@ -13,7 +13,7 @@ SUBMITTED = ".snakemake/edge2giant-submitted-to-slurm"
 
 
 def started(pid: int) -> float | None:
-    """When a process started, in seconds since the epoch; None if it has ended. A later process of that number has another time."""
+    """When a process started, in seconds since the epoch; None if it has ended. Tells processes of one number apart."""
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
