@@ -8,6 +8,7 @@ import pytest
 import yaml
 from edge2giant import config, jsonl, records, store
 from edge2giant.errors import UserError
+from edge2giant.plan import quantize
 from factories import make_cell
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -108,6 +109,7 @@ def _use(loaded: config.Config) -> None:
     for study in loaded.studies.values():
         assert study.cells
         for variant in study.variants[:3]:
+            quantize.checkpoint_spec(loaded, study, variant)
             assert loaded.environment(study.stack, loaded.toolkit(variant))
             for name in study.benchmarks_of(variant):
                 assert loaded.benchmark(study, name).label

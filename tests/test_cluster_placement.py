@@ -36,7 +36,7 @@ def job(phase, model, scheme, device="cuda"):
 def jobs(house, row, study="paper"):
     """Both jobs of a row, as the rules ask for them."""
     found = house.study(study)
-    making = resources.making(house, row, paths.checkpoint_identity(house, found, row))
+    making = resources.making(house, row, paths.checkpoint_spec(house, found, row))
     return making, resources.evaluation(house, found, row)
 
 
@@ -108,7 +108,7 @@ def test_checkpoint_that_is_linked_asks_for_no_gpu_and_for_the_memory_of_its_pro
 def test_published_checkpoint_is_linked_too(house):
     study = dataclasses.replace(house.study("paper"), checkpoints={"fp8/w8a8": "published"})
     row = grid.Row("llama-3.1-8b-it", "fp8", "w8a8")
-    assert resources.making(house, row, paths.checkpoint_identity(house, study, row)).links
+    assert resources.making(house, row, paths.checkpoint_spec(house, study, row)).links
 
 
 def test_the_engine_is_told_the_memory_that_the_plan_counted(house, paper):
