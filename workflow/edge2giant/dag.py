@@ -11,7 +11,6 @@ from edge2giant import config as configuration
 from edge2giant import grid, paths, records
 from edge2giant.cluster import resources
 from edge2giant.errors import UserError
-from edge2giant.evaluate.settings import settings_digest
 
 HELD_OUT = "heldout"
 NO_STUDY = "(?!)"
@@ -150,22 +149,6 @@ class Jobs:
         study, row = self._member(wildcards)
         return paths.checkpoint(row, self._digests[study.name, row])
 
-    def benchmarks_of_batch(self, wildcards) -> list[str]:
-        study, row = self._member(wildcards)
-        names = paths.benchmarks_of_batch(self.house, study, row, wildcards.batch)
-        if not names:
-            raise UserError(
-                f"no batch '{wildcards.batch}' of {row.path} in study {study.name}", "results path",
-                f"batches: {', '.join([*paths.SUITES, paths.WHOLE])}, or one of its benchmarks",
-            )  # fmt: skip
-        return names
-
-    def dataset_locks(self, wildcards) -> list[str]:
-        source = self.house.study(wildcards.study).source
-        benchmarks = self.benchmarks_of_batch(wildcards)
-        tables = [paths.nltk_lock(source)] if "ifeval" in benchmarks else []
-        return [paths.benchmark_lock(source, name) for name in benchmarks] + tables
-
     def calibration_locks(self, wildcards) -> list[str]:
         """Calibration text that the checkpoints of a study read."""
         study = self.house.study(wildcards.study)
@@ -183,13 +166,6 @@ class Jobs:
         asked = SimpleNamespace(study=study)
         return [f"<results>/{study}/overlap.json"] if self.calibration_locks(asked) and self.evaluated_locks(asked) else []
 
-    def evaluation_settings(self, wildcards) -> str:
-        study, row = self._member(wildcards)
-        return settings_digest(self.house, study, row, self.benchmarks_of_batch(wildcards))
-
-    def evaluate_environment(self, wildcards) -> str:
-        return self.house.environment(self.house.study(wildcards.study).stack, "evaluate")
-
     def source(self, wildcards) -> str:
         return self.house.study(wildcards.study).source
 
@@ -198,14 +174,6 @@ class Jobs:
 
     def mt_bench_data(self, wildcards) -> str:
         return f"{self.store(wildcards)}/mt_bench"
-
-    def manifest_of_cell(self, wildcards) -> str:
-        study, row = self._member(wildcards)
-        benchmark = getattr(wildcards, "benchmark", "mt_bench")
-        if benchmark not in study.benchmarks_of(row):
-            raise grid.unknown(f"benchmark of {row.path}", benchmark, study.benchmarks_of(row), f"study {study.name}")
-        suite = self.house.benchmarks[benchmark]["suite"]
-        return paths.manifest(study.name, row, paths.batch_of(self.config["batch"], benchmark, suite))
 
     # --- cells -----------------------------------------------------------------------------------------------------
 

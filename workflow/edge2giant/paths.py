@@ -5,10 +5,6 @@
 
 from edge2giant import grid, records, store
 
-SUITES = ("leaderboard_v1", "leaderboard_v2", "mt_bench")
-WHOLE = "all"
-ROW = "{model}/{method}/{bits}"
-
 
 def checkpoint_identity(house: grid.House, study: grid.Study, row: grid.Row) -> dict:
     """Everything that decides a row's weights: the scheme as resolved, the model's source, and the environment."""
@@ -59,23 +55,5 @@ def calibration_lock(source: str, name: str) -> str:
     return f"<results>/store/{source}/calibration/{name}.lock.json"
 
 
-def manifest(study: str, row: grid.Row, batch: str) -> str:
-    return f"<results>/{study}/evaluations/{row.path}/{batch}.json"
-
-
 def cell(of: grid.Cell) -> str:
     return f"<results>/{of.study}/cells/{of.row.path}/{of.benchmark}.json"
-
-
-def batch_of(size: str, benchmark: str, suite: str) -> str:
-    """Name of the batch that a benchmark belongs to under a batch size of config.yaml."""
-    return {"suite": suite, "checkpoint": WHOLE, "benchmark": benchmark}[size]
-
-
-def benchmarks_of_batch(house: grid.House, study: grid.Study, row: grid.Row, batch: str) -> list[str]:
-    """The benchmarks of a batch, in the order of the study."""
-    if batch == WHOLE:
-        return study.benchmarks_of(row)
-    if batch in SUITES:
-        return house.suite(study, row, batch)
-    return [name for name in study.benchmarks_of(row) if name == batch]

@@ -3,7 +3,7 @@
 
 rule score_cell:
     input:
-        manifest=JOBS.manifest_of_cell,
+        manifest=PLAN.ask(evaluate.manifest),
         judgments=JOBS.judgments_of_cell,
     output:
         cell="<results>/{study}/cells/{model}/{method}/{bits}/{benchmark}.json",

@@ -3,7 +3,7 @@
 
 rule extract_answers:
     input:
-        JOBS.manifest_of_cell,
+        PLAN.ask(evaluate.manifest),
     output:
         "<results>/{study}/answers/{model}/{method}/{bits}.jsonl",
     log:
@@ -59,7 +59,7 @@ use rule judge as judge_by_served_model with:
         mem_mb=64000,
         runtime=240,
     params:
-        env=JOBS.evaluate_environment,
+        env=PLAN.ask(evaluate.environment),
         judge=JOBS.judge,
         settings=JOBS.judge_settings,
         data=JOBS.mt_bench_data,
