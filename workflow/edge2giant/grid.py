@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from edge2giant import config as configuration
-from edge2giant.config import unknown
+from edge2giant.errors import UserError
 
-ROOT = configuration.ROOT
+ROOT = Path(__file__).resolve().parent.parent.parent
 TABLES = ("models", "benchmarks", "protocols", "stacks", "clusters", "calibration", "recipes", "judges", "workload")
 
 
@@ -178,8 +177,15 @@ def needs_bos(rule: str, repo: str) -> bool | None:
     return {"always": True, "never": False, "tokenizer": None, "gemma_only": "gemma" in repo}[rule]
 
 
+def unknown(kind: str, name: str, known, where: object) -> UserError:
+    """The error for a name that is not in the config."""
+    return UserError(f"unknown {kind} '{name}'", where, f"choose one of: {', '.join(sorted(known))}")
+
+
 def load(root: str | Path = ROOT) -> House:
     """All of `config/` as mappings, for what does not take `edge2giant.config` yet."""
+    from edge2giant import config as configuration
+
     found = configuration.load(root)
     tables = {name: _plain(getattr(found, name)) for name in TABLES}
     for cluster in tables["clusters"].values():

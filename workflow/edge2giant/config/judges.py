@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge2giant.config.entry import Count, Entry, Name, NotNegative, Positive, Settings, Text, listed
+from edge2giant.config.entry import Count, Entry, Name, Natural, NotNegative, Positive, Settings, Text, listed
 
 
 class Price(Entry):
@@ -19,7 +19,7 @@ class Judge(Entry):
     """One judge; docs/mt_bench.md explains each key."""
 
     title: Text
-    kind: Literal["openai-compatible", "served", "miniature"]
+    kind: Literal["openai-compatible", "served"]
     model: Text
     model_choice: Text | None = Field(default=None, description="why this model")
     base_url: Annotated[str, Field(pattern=r"^(auto|https?://.+)$")] = Field(
@@ -30,7 +30,7 @@ class Judge(Entry):
         default=None, description="environment variable that holds the API key"
     )
     serve: listed(Text, min_length=1) = Field(default=(), description="command that serves the model")
-    gpus: Annotated[int, Field(ge=1)] | None = Field(default=None, description="GPUs that serving the model takes")
+    gpus: Natural = Field(default=0, description="GPUs that serving the model takes")
     ready_timeout_s: Positive = 900
     price_usd_per_1k_tokens: Price
     price_source: Text | None = None
@@ -48,16 +48,12 @@ class Judge(Entry):
 
     @model_validator(mode="after")
     def _kind_and_keys_agree(self):
-        if self.kind == "served":
-            for key in ("serve", "gpus"):
-                if not getattr(self, key):
-                    raise ValueError(f"a judge of kind served needs `{key}`")
-        elif self.serve:
-            raise ValueError("`serve` belongs to a judge of kind served")
+        if (self.kind == "served") != bool(self.serve):
+            raise ValueError("a judge of kind served needs `serve`" if self.kind == "served" else "`serve` needs kind served")
         if self.kind == "openai-compatible" and self.base_url == "auto":
             raise ValueError("a judge of kind openai-compatible needs an http(s) address as its `base_url`")
-        if self.kind != "openai-compatible" and not re.match(r"auto$|http://(127\.|localhost|\[::1\])", self.base_url):
-            raise ValueError(f"the `base_url` of a judge of kind {self.kind} is auto or an address of this machine")
+        if self.kind == "served" and not re.match(r"auto$|http://(127\.|localhost|\[::1\])", self.base_url):
+            raise ValueError("the `base_url` of a judge of kind served is auto or an address of this machine")
         return self
 
 
