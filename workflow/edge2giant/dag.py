@@ -13,7 +13,6 @@ from edge2giant.cluster import resources
 from edge2giant.errors import UserError
 
 HELD_OUT = "heldout"
-NO_STUDY = "(?!)"
 SUITE_OF_TABLE = {
     "1": "leaderboard_v1",
     "2": "leaderboard_v2",
@@ -172,8 +171,6 @@ class Jobs:
     def store(self, wildcards) -> str:
         return f"{self.config['results']}/store/{self.source(wildcards)}"
 
-    def mt_bench_data(self, wildcards) -> str:
-        return f"{self.store(wildcards)}/mt_bench"
 
     # --- cells -----------------------------------------------------------------------------------------------------
 
@@ -188,27 +185,9 @@ class Jobs:
             "<results>", self.config["results"]
         )
 
-    def studies_judged(self, on_gpus: bool) -> str:
-        """Pattern of the studies whose judge is (or is not) a model that the job serves on GPUs."""
-        found = {name: "gpus" in self.house.judges[study.judge] for name, study in self.house.studies.items()}
-        return "|".join(name for name, takes_gpus in found.items() if takes_gpus == on_gpus) or NO_STUDY
-
-    def judge_gpus(self, wildcards) -> int:
-        return self.house.judges[self.judge(wildcards)]["gpus"]
-
-    def judge_settings(self, wildcards) -> str:
-        """Digest of the judge's entry, so that another price or model is another job."""
-        return records.digest(self.house.judges[self.judge(wildcards)])[:16]
-
     def scoring(self, wildcards) -> str:
         study = self.house.study(wildcards.study)
         return records.digest(self.house.scoring(study, wildcards.benchmark))[:16]
-
-    def judge(self, wildcards) -> str:
-        return self.house.study(wildcards.study).judge
-
-    def mt_bench_lock(self, wildcards) -> str:
-        return paths.benchmark_lock(self.source(wildcards), "mt_bench")
 
     # --- collections -----------------------------------------------------------------------------------------------
 
