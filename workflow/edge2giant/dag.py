@@ -11,7 +11,6 @@ from edge2giant import config as configuration
 from edge2giant import grid, paths, records
 from edge2giant.cluster import resources
 from edge2giant.errors import UserError
-from edge2giant.evaluate.settings import settings_digest
 from edge2giant.plan import Plan, quantize
 
 SUITE_OF_TABLE = {
@@ -84,34 +83,11 @@ class Jobs:
     def checkpoint_of_row(self, wildcards) -> str:
         return quantize.checkpoint(self._plan, wildcards)
 
-    def benchmarks_of_batch(self, wildcards) -> list[str]:
-        study, row = self._member(wildcards)
-        names = paths.benchmarks_of_batch(self.house, study, row, wildcards.batch)
-        if not names:
-            raise UserError(
-                f"no batch '{wildcards.batch}' of {row.path} in study {study.name}", "results path",
-                f"batches: {', '.join([*paths.SUITES, paths.WHOLE])}, or one of its benchmarks",
-            )  # fmt: skip
-        return names
-
-    def dataset_locks(self, wildcards) -> list[str]:
-        source = self.house.study(wildcards.study).source
-        benchmarks = self.benchmarks_of_batch(wildcards)
-        tables = [paths.nltk_lock(source)] if "ifeval" in benchmarks else []
-        return [paths.benchmark_lock(source, name) for name in benchmarks] + tables
-
     def overlap(self, study: str) -> list[str]:
         """Comparison of a study's calibration text with its benchmarks, where it has both."""
         named = SimpleNamespace(study=study)
         compared = quantize.calibration_locks(self._plan, named) and quantize.evaluated_locks(self._plan, named)
         return [f"<results>/{study}/overlap.json"] if compared else []
-
-    def evaluation_settings(self, wildcards) -> str:
-        study, row = self._member(wildcards)
-        return settings_digest(self.house, study, row, self.benchmarks_of_batch(wildcards))
-
-    def evaluate_environment(self, wildcards) -> str:
-        return self.house.environment(self.house.study(wildcards.study).stack, "evaluate")
 
     def source(self, wildcards) -> str:
         return self.house.study(wildcards.study).source
@@ -119,13 +95,6 @@ class Jobs:
     def store(self, wildcards) -> str:
         return f"{self.config['results']}/store/{self.source(wildcards)}"
 
-    def manifest_of_cell(self, wildcards) -> str:
-        study, row = self._member(wildcards)
-        benchmark = getattr(wildcards, "benchmark", "mt_bench")
-        if benchmark not in study.benchmarks_of(row):
-            raise grid.unknown(f"benchmark of {row.path}", benchmark, study.benchmarks_of(row), f"study {study.name}")
-        suite = self.house.benchmarks[benchmark]["suite"]
-        return paths.manifest(study.name, row, paths.batch_of(self.config["batch"], benchmark, suite))
 
     # --- collections -----------------------------------------------------------------------------------------------
 
