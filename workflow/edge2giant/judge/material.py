@@ -1,4 +1,4 @@
-"""What a judge is shown: questions, reference answers, judge prompts, and the answers to be rated."""
+"""What a judge prompt holds: questions, reference answers, prompt templates, and the answers to be rated."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,6 @@ class Bench:
 def load_bench(folder: str | Path) -> Bench:
     """Read question.jsonl, reference_answer.jsonl and judge_prompts.jsonl of a folder.
 
-    FastChat's own place of the references, reference_answer/gpt-4.jsonl, is read as well.
-
     Raises
     ------
     UserError
@@ -31,18 +29,13 @@ def load_bench(folder: str | Path) -> Bench:
     """
     folder = Path(folder)
     questions = {q["question_id"]: q for q in mt_bench.read_questions(folder / "question.jsonl")}
-    bench = Bench(questions, _references(folder), _prompts(folder / "judge_prompts.jsonl"))
+    path = folder / "reference_answer.jsonl"
+    references = {row["question_id"]: two_turns(row, path) for row in jsonl.read(path, "answer", FETCH)}
+    bench = Bench(questions, references, _prompts(folder / "judge_prompts.jsonl"))
     for key, question in questions.items():
         if question["category"] in REFERENCE_CATEGORIES and key not in bench.references:
             raise UserError(f"question {key} ({question['category']}) has no reference answer", folder, FETCH)
     return bench
-
-
-def _references(folder: Path) -> dict[int, list[str]]:
-    path = folder / "reference_answer.jsonl"
-    if not path.exists() and (folder / "reference_answer" / "gpt-4.jsonl").exists():
-        path = folder / "reference_answer" / "gpt-4.jsonl"
-    return {row["question_id"]: two_turns(row, path) for row in jsonl.read(path, "answer", FETCH)}
 
 
 def _prompts(path: Path) -> dict[str, dict]:
@@ -78,14 +71,14 @@ def two_turns(answer: dict, place: object) -> list[str]:
 
 
 def check_complete(bench: Bench, answers: dict[int, dict], place: object) -> None:
-    """Refuse answers that are not those to exactly the questions of the bench."""
+    """Raise `UserError` unless the answers are those to exactly the questions of the bench."""
     missing = sorted(set(bench.questions) - set(answers))
-    strange = sorted(set(answers) - set(bench.questions))
+    unknown = sorted(set(answers) - set(bench.questions))
     if missing:
         what = f"{len(missing)} questions are not answered: {_some(missing)}"
         raise UserError(what, place, "generate them")
-    if strange:
-        raise UserError(f"{len(strange)} answers are to no question: {_some(strange)}", place, "check --data")
+    if unknown:
+        raise UserError(f"{len(unknown)} answers are to no question: {_some(unknown)}", place, "check --data")
 
 
 def _some(ids: list[int]) -> str:
