@@ -129,9 +129,7 @@ def run(spec: AuditSpec, published: Path, checkpoints: list[Path]) -> Audit:
     return audit
 
 
-def _columns(
-    audit: Audit, rows: list[printed.PrintedRow], columns: tuple[AuditedColumn, ...]
-) -> dict[str, QuestionSet]:
+def _columns(audit: Audit, rows: list[printed.PrintedRow], columns: tuple[AuditedColumn, ...]) -> dict[str, QuestionSet]:
     """Compare every column with its candidate sets; return the accepted set of each."""
     accepted = {}
     for column in columns:
@@ -168,9 +166,7 @@ def _sample_numbers(audit: Audit, spec: AuditSpec, stated: Mapping[str, int], ac
         grounds = f"the printed column fits {fitting.label}" if fitting else "size of the public set"
         where = f"Table 3, {column}, number of test samples"
         sizes = (str(number), str(real))
-        audit.findings.append(
-            Finding(f"samples/T3/{column}", "samples", where, *sizes, severity=DOUBTFUL, comment=grounds)
-        )
+        audit.findings.append(Finding(f"samples/T3/{column}", "samples", where, *sizes, severity=DOUBTFUL, comment=grounds))
 
 
 def _rules(audit: Audit, book: Rulebook) -> None:
@@ -279,6 +275,6 @@ def _storage(audit: Audit) -> None:
             _size_note(audit, f"measured/{row.name}", where, size, size.measured, text)
 
 
-def _size_note(audit: Audit, name: str, where: str, size: storage.Storage, other, comment: str) -> None:
+def _size_note(audit: Audit, name: str, where: str, size: storage.PrintedSize, other, comment: str) -> None:
     note = Finding(name, "storage", where, size.row.storage, show(other), severity=NOTE, comment=comment)
     audit.findings.append(note)

@@ -27,9 +27,7 @@ class PrintedSize:
     measured: Fraction | None
 
 
-def sizes(
-    rows: list[PrintedRow], models: Mapping[str, ModelSize], measured: Mapping[Variant, int]
-) -> list[PrintedSize]:
+def sizes(rows: list[PrintedRow], models: Mapping[str, ModelSize], measured: Mapping[Variant, int]) -> list[PrintedSize]:
     """Return printed, nominal, exact and measured size of every variant, once for each size that is printed.
 
     Parameters

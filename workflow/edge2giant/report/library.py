@@ -49,4 +49,6 @@ def fingerprint(text: str) -> str:
 
 def policy(scripts: str, styles: str) -> str:
     """Content security policy of a page: only what it holds may run or be shown; a blob is made by its own script alone."""
-    return f"default-src 'none'; script-src {scripts} blob:; style-src {styles}; img-src data:; base-uri 'none'; form-action 'none'"
+    return (
+        f"default-src 'none'; script-src {scripts} blob:; style-src {styles}; img-src data:; base-uri 'none'; form-action 'none'"
+    )
