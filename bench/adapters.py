@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))
-TOKENIZER = ROOT / "config/miniature/models/tiny-2m"
+TOKENIZER = ROOT / "workflow/demo/models/tiny-2m"
 SHAPE = {
     "hidden_size": 512,
     "intermediate_size": 1408,

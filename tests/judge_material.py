@@ -1,10 +1,14 @@
 """A small bench of 80 questions in FastChat's files, for tests of the judge."""
 
 import json
+import os
 from pathlib import Path
 
 import yaml
 from edge2giant.mt_bench import CATEGORIES, REFERENCE_CATEGORIES
+
+# as workflow/in-env does: a judge that a run starts is a Python module beside the package
+os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent / "workflow")
 
 ENTRY = {
     "title": "test judge",

@@ -36,18 +36,18 @@ def enlarge(folder: Path, cells: int) -> int:
     """Write study `scale` with at least so many cells and return their number."""
     models = yaml.safe_load((folder / "config/models.yaml").read_text())
     study = yaml.safe_load((folder / "config/studies/paper.yaml").read_text())
-    rows, more, count = {}, {}, 0
+    copies, more, count = {}, {}, 0
     for number in range(10**6):
-        for name, entry in study["rows"].items():
+        for name, entry in study["models"].items():
             copied = f"{name}.{number}"
-            rows[copied], more[copied] = entry, copy.deepcopy(models[name])
-            count += 12 * len(entry["schemes"]) + len(entry["mt_bench"])
+            copies[copied], more[copied] = entry, copy.deepcopy(models[name])
+            count += 12 * len(entry["variants"]) + len(entry["mt_bench"])
             if count >= cells:
                 break
         if count >= cells:
             break
     (folder / "config/models.yaml").write_text(yaml.safe_dump(models | more))
-    changed = study | {"rows": rows, "figure2_models": list(rows)[:1]}
+    changed = study | {"models": copies, "figure2_models": list(copies)[:1]}
     (folder / "config/studies/scale.yaml").write_text(yaml.safe_dump(changed))
     return count
 

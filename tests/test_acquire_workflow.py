@@ -25,9 +25,9 @@ judge: miniature
 benchmarks: [arc_challenge, gpqa, ifeval, mt_bench]
 tables: [1, 2]
 figure2_models: [llama-3.2-1b-it]
-rows:
+models:
   llama-3.2-1b-it:
-    schemes: [fp16/w16a16, awq/w4a16]
+    variants: [fp16/w16a16, awq/w4a16]
     mt_bench: [fp16/w16a16]
 """
 TOKEN = "hf_thetestsownsecret"

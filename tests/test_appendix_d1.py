@@ -17,9 +17,9 @@ title: the miniature by the versions of Appendix D.1
 stack: cpu2024
 figure2_models: [tiny-0.4m]
 limit: 4
-rows:
+models:
   tiny-0.4m:
-    schemes: [gptq-llmcompressor/w4a16]
+    variants: [gptq-llmcompressor/w4a16]
     mt_bench: [gptq-llmcompressor/w4a16]
 """
 

@@ -27,7 +27,7 @@ calibration: miniature
 benchmarks: [arc_challenge]
 tables: [1]
 figure2_models: [{MODEL}]
-rows: {{{MODEL}: {{schemes: [{MADE.scheme}, {SCORED.scheme}]}}}}
+models: {{{MODEL}: {{variants: [{MADE.scheme}, {SCORED.scheme}]}}}}
 """
 
 

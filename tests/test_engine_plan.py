@@ -7,6 +7,7 @@ import pytest
 import yaml
 from edge2giant.engine import plan
 from edge2giant.errors import UserError
+from edge2giant.specs.variant import widths
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,8 +24,8 @@ def shape(name):
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_parameters_are_those_of_the_model(name):
-    assert plan.parameters(shape(name)) == pytest.approx(MODELS[name]["parameters"], rel=0.002)
+def test_weights_in_16_bits_are_the_models_parameters(name):
+    assert plan.weight_bytes(shape(name), "w16a16") == pytest.approx(2 * MODELS[name]["parameters"], rel=0.002)
 
 
 def place(name, bits, gpus, method="fp16", serving=SERVING):
@@ -91,19 +92,12 @@ def test_an_engine_that_does_not_cut_prompts_computes_the_longest_in_one_step():
 def test_bytes_on_a_gpu_are_those_on_disk(name, bits):
     from edge2giant.quantize.sizes import planned_bytes
 
-    assert plan.weight_bytes(shape(name), bits) == pytest.approx(
-        planned_bytes(shape(name), plan.weight_bits(bits))["total"], rel=0.01
-    )
+    assert plan.weight_bytes(shape(name), bits) == pytest.approx(planned_bytes(shape(name), widths(bits)[0])["total"], rel=0.01)
 
 
 def test_clusters_of_the_repository_can_be_read():
     for cluster in yaml.safe_load((CONFIG / "clusters.yaml").read_text()).values():
         assert all(one.memory_gib > 0 and one.compute_capability >= (7, 0) for one in plan.gpus_of(cluster))
-
-
-def test_bits_are_checked():
-    with pytest.raises(UserError, match="bit-width"):
-        plan.weight_bits("int4")
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -126,7 +120,6 @@ def test_more_gpus_or_fewer_bits_never_hold_more(name, tp, pp):
     assert plan.kv_bytes_per_token(architecture, tp, pp, "fp8") * 2 == plan.kv_bytes_per_token(architecture, tp, pp)
 
 
-MEASURED = sorted((CONFIG.parent / "docs/measurements").glob("scoring-h200-*.json"))
 H200_BYTES = 150_754_820_096  # 143,771 MiB
 
 

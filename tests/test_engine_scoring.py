@@ -4,7 +4,8 @@ import hashlib
 import math
 
 import pytest
-from edge2giant.engine.scoring import Answer, Ask, ContinuationTooLongError, Scorer, compare, sample
+from edge2giant.engine.scoring import ContinuationTooLongError, Logprobs, Prompt, Scorer
+from edge2giant.engine.self_check import compare, sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,26 +34,26 @@ class FakeEngine:
     def __init__(self, evict=()):
         self.blocks, self.prompts, self.computed, self.evict = set(), 0, 0, set(evict)
 
-    def __call__(self, asks):
-        return [self.answer(ask) for ask in asks]
+    def __call__(self, prompts):
+        return [self.answer(prompt) for prompt in prompts]
 
-    def answer(self, ask: Ask):
+    def answer(self, prompt: Prompt):
         self.prompts += 1
         if self.prompts in self.evict:
             self.blocks.clear()
-        prompt = list(ask.prompt)
-        cached = 0 if ask.fresh else self.cached(prompt)
-        self.computed += len(prompt) - cached
-        self.blocks |= {tuple(prompt[:end]) for end in range(BLOCK, len(prompt) + 1, BLOCK)}
-        if ask.rows_from is None:
-            at = logprobs(prompt)
-            return Answer([at[token] for token in ask.token_ids], [max(at)])
-        rows = [logprobs(prompt[:position]) for position in range(ask.rows_from, len(prompt))]
-        values = [row[token] for row, token in zip(rows, prompt[ask.rows_from :], strict=True)]
+        ids = list(prompt.ids)
+        cached = 0 if prompt.fresh else self.cached(ids)
+        self.computed += len(ids) - cached
+        self.blocks |= {tuple(ids[:end]) for end in range(BLOCK, len(ids) + 1, BLOCK)}
+        if prompt.rows_from is None:
+            at = logprobs(ids)
+            return Logprobs([at[token] for token in prompt.candidates], [max(at)])
+        rows = [logprobs(ids[:position]) for position in range(prompt.rows_from, len(ids))]
+        values = [row[token] for row, token in zip(rows, ids[prompt.rows_from :], strict=True)]
         tops = [max(row) for row in rows]
-        for position in range(ask.rows_from, min(cached + 1, len(prompt))):
-            values[position - ask.rows_from] = tops[position - ask.rows_from] = 99.0  # garbage
-        return Answer(values, tops, cached + 1)
+        for position in range(prompt.rows_from, min(cached + 1, len(ids))):
+            values[position - prompt.rows_from] = tops[position - prompt.rows_from] = 99.0  # garbage
+        return Logprobs(values, tops, cached + 1)
 
     def cached(self, prompt):
         end = 0
@@ -63,8 +64,8 @@ class FakeEngine:
 
 def run(pairs, engine, **options):
     scorer = Scorer(pairs, **{"max_prompt": 10_000, "block": BLOCK, **options})
-    while asks := scorer.asks():
-        scorer.take(engine(asks))
+    while prompts := scorer.prompts():
+        scorer.take(engine(prompts))
     return scorer
 
 
@@ -103,7 +104,7 @@ def test_self_check_agrees_with_itself(pairs):
     engine = FakeEngine()
     scorer = run(pairs, engine)
     groups = sample(scorer.groups, 1.0, 10_000)
-    check = compare(groups, engine([ask for group in groups for ask in group.slow_asks()]))
+    check = compare(groups, engine([prompt for group in groups for prompt in group.slow_prompts()]))
     assert check.requests == len({(tuple(c), tuple(t)) for c, t in pairs if t})
     assert check.max_difference < 1e-9
     assert check.best_changed == check.greedy_changed == 0
@@ -111,25 +112,25 @@ def test_self_check_agrees_with_itself(pairs):
 
 def test_one_prompt_for_a_question_with_letters():
     pairs = [([1, 2, 3, 4], [letter]) for letter in range(4)]
-    asks = Scorer(pairs, max_prompt=99).asks()
-    assert asks == [Ask([1, 2, 3, 4], (0, 1, 2, 3))]
+    prompts = Scorer(pairs, max_prompt=99).prompts()
+    assert prompts == [Prompt([1, 2, 3, 4], (0, 1, 2, 3))]
 
 
 def test_more_than_128_letters_take_two_prompts():
-    asks = Scorer([([1], [token]) for token in range(130)], max_prompt=99).asks()
-    assert [len(ask.token_ids) for ask in asks] == [128, 2]
+    prompts = Scorer([([1], [token]) for token in range(130)], max_prompt=99).prompts()
+    assert [len(prompt.candidates) for prompt in prompts] == [128, 2]
 
 
 def test_bracketed_letters_are_rows_since_they_branch_more_than_once():
     pairs = [([1] * 200, [2, letter, 3]) for letter in range(4)]  # " (", "A", ")"
-    asks = Scorer(pairs, max_prompt=999).asks()
-    assert [ask.rows_from for ask in asks] == [200, 200, 200, 200]
+    prompts = Scorer(pairs, max_prompt=999).prompts()
+    assert [prompt.rows_from for prompt in prompts] == [200, 200, 200, 200]
 
 
 def test_letters_behind_a_common_token_take_two_prompts():
     pairs = [([1] * 200, [2, letter]) for letter in range(4)]
-    asks = Scorer(pairs, max_prompt=999).asks()
-    assert [(len(ask.prompt), ask.token_ids) for ask in asks] == [(200, (2,)), (201, (0, 1, 2, 3))]
+    prompts = Scorer(pairs, max_prompt=999).prompts()
+    assert [(len(prompt.ids), prompt.candidates) for prompt in prompts] == [(200, (2,)), (201, (0, 1, 2, 3))]
 
 
 def test_long_continuations_compute_their_context_once():
@@ -149,10 +150,10 @@ def test_a_context_of_whole_blocks_takes_one_prompt_more():
     assert scorer.results()[3] == pytest.approx(oracle(*pairs[3]))
 
 
-def test_duplicates_are_asked_once_and_contexts_are_neighbours():
+def test_duplicates_are_sent_once_and_contexts_are_neighbours():
     pairs = [([2], [3]), ([1], [3]), ([2], [3]), ([2, 5], [3]), ([1], [4]), ([1, 5], [3])]
-    asks = Scorer(pairs, max_prompt=99).asks()
-    assert [ask.prompt for ask in asks] == [[1], [1, 5], [2], [2, 5]]
+    prompts = Scorer(pairs, max_prompt=99).prompts()
+    assert [prompt.ids for prompt in prompts] == [[1], [1, 5], [2], [2, 5]]
 
 
 def test_a_sibling_answers_for_tokens_inside_the_cache():
@@ -165,9 +166,9 @@ def test_a_sibling_answers_for_tokens_inside_the_cache():
         assert score == pytest.approx(oracle(*pair))
 
 
-def test_what_no_sibling_knows_is_asked_again_without_the_cache():
+def test_what_no_sibling_has_is_requested_again_without_the_cache():
     engine = FakeEngine()
-    engine([Ask([1, 2, 3, 4, 5, 0, 1, 2])])  # another prompt has filled the cache
+    engine([Prompt([1, 2, 3, 4, 5, 0, 1, 2])])  # another prompt has filled the cache
     pairs = [([1, 2, 3], [4, 5, 0, 1, 2, 3])]
     scorer = run(pairs, engine)
     assert engine.prompts == 3
@@ -176,11 +177,11 @@ def test_what_no_sibling_knows_is_asked_again_without_the_cache():
 
 def test_answers_without_end_are_an_error():
     scorer = Scorer([([1], [2, 3, 4, 5, 0, 1, 2, 3])], max_prompt=99)
-    never = Answer([0.0] * 8, [0.0] * 8, 99)
+    never = Logprobs([0.0] * 8, [0.0] * 8, 99)
     for _ in range(2):
-        scorer.take([never] * len(scorer.asks()))
+        scorer.take([never] * len(scorer.prompts()))
     with pytest.raises(RuntimeError, match="incompletely"):
-        scorer.asks()
+        scorer.prompts()
 
 
 def test_a_continuation_longer_than_the_model_is_an_error():

@@ -1,8 +1,7 @@
-"""The judge's pure parts: prompts, ratings, config, the rule judge and its server, scores."""
+"""The judge's pure parts: prompts, ratings, config, the server that a run starts, scores."""
 
 import json
 import math
-import random
 import subprocess
 import sys
 import threading
@@ -16,13 +15,13 @@ import pytest
 from edge2giant import errors, jsonl
 from edge2giant.errors import UserError
 from edge2giant.judge import __main__ as cli
-from edge2giant.judge import asks, config, miniature, rating, score, server
+from edge2giant.judge import asks, config, rating, score
 from edge2giant.judge.endpoint import retry_after
 from edge2giant.judge.material import load_answers, load_bench
 from edge2giant.mt_bench import CATEGORIES
 from hypothesis import given
 from hypothesis import strategies as st
-from shared import ROOT, shared
+from shared import ROOT
 
 JUDGES = ROOT / "config" / "judges.yaml"
 
@@ -109,20 +108,6 @@ def test_a_missing_reference_is_refused(tmp_path):
         load_bench(folder)
 
 
-def test_the_real_files_make_160_requests_with_30_references():
-    bench = load_bench(shared("datasets/mt_bench"))
-    answers = {key: material.answer(question) for key, question in bench.questions.items()}
-    plan = asks.plan(bench, answers, judge())
-    assert len(plan) == 160
-    assert sum("Reference" in ask.messages[1]["content"] for ask in plan) == 60
-    for ask in plan:
-        question = bench.questions[ask.question_id]
-        shown = miniature.read_prompt(ask.messages[1]["content"])
-        assert shown.question == question["turns"][ask.turn - 1].strip() or shown.question == question["turns"][ask.turn - 1]
-        assert shown.answer == f"answer {ask.question_id} {ask.turn} {{braces}} [[10]]"
-        assert (shown.reference is not None) == (ask.category in ("math", "reasoning", "coding"))
-
-
 def test_the_shipped_judges_fit_their_schema():
     for name in ("gpt-4", "local-vllm", "miniature"):
         assert config.load(JUDGES, name).name == name
@@ -166,78 +151,6 @@ def test_retry_after_is_read_or_ignored(value, seconds):
     assert retry_after(value) == seconds
 
 
-def rule_prompt(bench, question, turns, turn):
-    return asks.messages(bench, question, turns, turn)[1]["content"]
-
-
-@pytest.fixture(scope="module")
-def small_bench(tmp_path_factory):
-    made = pytest.importorskip("edge2giant.miniature.mt_bench", reason="the miniature study is not there")
-    folder = tmp_path_factory.mktemp("bench")
-    questions, references = made.questions(random.Random(1), per_category=2)
-    material.lines(folder / "question.jsonl", questions)
-    material.lines(folder / "reference_answer.jsonl", references)
-    material.lines(folder / "judge_prompts.jsonl", made.judge_prompts())
-    return load_bench(folder)
-
-
-def right_turns(bench, question):
-    if question["question_id"] in bench.references:
-        return bench.references[question["question_id"]]
-    return [miniature.right_answer(turn) for turn in question["turns"]]
-
-
-def test_the_rule_judge_gives_ten_to_right_and_little_to_wrong_answers(small_bench):
-    questions = list(small_bench.questions.values())
-    for question, other in zip(questions, questions[5:] + questions[:5], strict=True):
-        right, wrong = right_turns(small_bench, question), right_turns(small_bench, other)
-        assert all(right)
-        for turn in (1, 2):
-            grades = [
-                miniature.grade(rule_prompt(small_bench, question, turns, turn)).rating
-                for turns in (right, [f"{text} and so on" for text in right], wrong, ["", ""])
-            ]
-            assert grades[0] == 10.0
-            assert 6.0 <= grades[1] < 10.0
-            assert grades[2] <= 7.0 or right[turn - 1] in wrong[turn - 1]
-            assert grades[3] == 1.0
-
-
-def test_ratings_of_the_rule_judge_can_be_read_whatever_an_answer_holds():
-    template = material.PROMPTS["single-v1"]
-    for text in ("[[10]]", "### User:\n", "\x00\ud83d", "x" * 100_000, "[The End of Assistant's Answer]"):
-        prompt = template.format(question="What?", answer=text)
-        verdict = miniature.grade(prompt)
-        assert rating.parse(verdict.text)[0] == verdict.rating <= 5.0
-
-
-@given(st.text())
-def test_any_prompt_gets_a_rating(text):
-    verdict = miniature.grade(text)
-    assert rating.parse(verdict.text)[0] == verdict.rating
-
-
-def post(url, body):
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=5) as response:
-            return response.status, json.loads(response.read())
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read())
-
-
-def test_the_rule_judges_server_refuses_what_it_cannot_read():
-    with server.running() as url:
-        good = {"model": miniature.MODEL, "messages": [{"role": "user", "content": "hello"}]}
-        assert post(f"{url}/chat/completions", json.dumps(good).encode())[0] == 200
-        assert post(f"{url}/chat/completions", b"{")[0] == 400
-        assert post(f"{url}/chat/completions", b"[]")[0] == 400
-        assert post(f"{url}/chat/completions", json.dumps({**good, "messages": "x"}).encode())[0] == 400
-        assert post(f"{url}/chat/completions", json.dumps({**good, "model": "gpt-4"}).encode())[0] == 404
-        assert post(f"{url}/embeddings", json.dumps(good).encode())[0] == 404
-        assert json.loads(urllib.request.urlopen(f"{url}/models", timeout=5).read())["data"][0]["id"] == miniature.MODEL
-
-
 def rate(room, name, *more, judges=JUDGES):
     return errors.run(
         lambda: cli.main(
@@ -261,16 +174,15 @@ def test_the_rule_judge_is_served_for_the_time_of_a_run(tmp_path):
     assert [row["judgment"] for row in first] == [row["judgment"] for row in again]
 
 
-SERVE = [sys.executable, "-m", "edge2giant.judge", "serve-miniature", "--port", "{port}"]
+SERVE = ["{python}", "-m", "demo", "judge", "--port", "{port}"]
 
 
 def served(path, *command):
-    entry = {"kind": "served", "base_url": "auto", "model": miniature.MODEL, "ready_timeout_s": 20}
+    entry = {"kind": "served", "base_url": "auto", "model": "edge2giant-rule-judge-1", "ready_timeout_s": 20}
     return material.judges(path / "judges.yaml", **entry, serve=list(command))
 
 
-def test_a_judge_may_be_started_and_ended_with_the_run(tmp_path, monkeypatch, capfd):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "workflow"))
+def test_a_judge_may_be_started_and_ended_with_the_run(tmp_path, capfd):
     material.bench(tmp_path / "data", 1)
     material.answers(tmp_path / "a.jsonl", 1)
     assert rate(tmp_path, "test", judges=served(tmp_path, *SERVE)) == 0
@@ -292,22 +204,6 @@ def test_a_judge_that_does_not_start_is_reported(tmp_path, capsys, command, mess
     material.answers(tmp_path / "a.jsonl", 1)
     assert rate(tmp_path, "test", judges=served(tmp_path, *command)) == 2
     assert message in capsys.readouterr().err
-
-
-def test_the_server_command_writes_its_address_and_ends_on_terminate(tmp_path):
-    ready = tmp_path / "ready"
-    command = [sys.executable, "-m", "edge2giant.judge", "serve-miniature", "--ready-file", str(ready)]
-    process = subprocess.Popen(command, env={"PYTHONPATH": str(ROOT / "workflow")}, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(200):
-            if ready.exists():
-                break
-            threading.Event().wait(0.05)
-        url = ready.read_text().strip()
-        assert json.loads(urllib.request.urlopen(f"{url}/models", timeout=5).read())["object"] == "list"
-    finally:
-        process.terminate()
-    assert process.wait(10) == 0
 
 
 def judged(values, repeats=1, category=None):

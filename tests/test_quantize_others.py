@@ -81,7 +81,7 @@ def test_autoawq_scales_no_layer_twice_on_a_cpu(place, tmp_path):
         "w_bit": 4, "q_group_size": 128, "zero_point": True, "version": "GEMM", "apply_clip": False, "duo_scaling": True,
     }  # fmt: skip
     given = scheme("autoawq", recipe, "w4a16", calibration_set(samples=8))
-    model = ROOT / "config/miniature/models/tiny-0.4m"
+    model = ROOT / "workflow/demo/models/tiny-0.4m"
     record = core.run(core.Job(model, tmp_path / "out", place / "heldout", given, place / "calibration"))
     assert record["proof"]["tensors"]["weight_error_largest"] < 0.15
 

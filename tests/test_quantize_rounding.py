@@ -9,7 +9,7 @@ from shared import ROOT
 from test_quantize_llmcompressor import of_config
 
 pytestmark = pytest.mark.toolkit("main")
-MODEL = ROOT / "config/miniature/models/tiny-2m"
+MODEL = ROOT / "workflow/demo/models/tiny-2m"
 SCHEMES = ("smoothquant", "fp8", pytest.param("fp8-dynamic", marks=pytest.mark.slow))
 
 

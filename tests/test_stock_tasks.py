@@ -8,7 +8,7 @@ from edge2giant import engine, grid, records
 from shared import ROOT, shared
 
 pytestmark = pytest.mark.toolkit("main")
-MODEL = ROOT / "config/miniature/models/tiny-0.4m"
+MODEL = ROOT / "workflow/demo/models/tiny-0.4m"
 SAMPLED = [name for name in grid.load().benchmarks if name != "mt_bench"]
 
 
@@ -28,7 +28,7 @@ def store(tmp_path_factory):
         }
         records.write_json(root / f"datasets/{name}.lock.json", lock, "lock")
     tables = root / "nltk/tokenizers/punkt_tab/english"
-    shutil.copytree(ROOT / "config/miniature/punkt_tab_stand_in", tables)
+    shutil.copytree(ROOT / "workflow/demo/punkt_tab_stand_in", tables)
     os.environ |= {"NLTK_DATA": str(root / "nltk"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(root / "cache")}
     return root
 

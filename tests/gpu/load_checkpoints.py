@@ -154,10 +154,10 @@ def expected(proof: dict, name: str) -> list[list[float]]:
 
 def rows(lm, samples: list[list[int]]) -> list[list[float]]:
     """Log-probability of every token but the first of each text, one prompt a text."""
-    from edge2giant.engine.scoring import Ask
+    from edge2giant.engine.scoring import Prompt
 
     with lm.meter.call(len(samples)):
-        answers = lm._answer([Ask(tuple(ids), rows_from=1, fresh=True) for ids in samples])
+        answers = lm._receive(lm._send([Prompt(tuple(ids), rows_from=1, fresh=True) for ids in samples]))
     assert all(answer.known_from <= 1 for answer in answers)
     return [[float(value) for value in answer.values] for answer in answers]
 

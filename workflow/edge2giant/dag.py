@@ -7,15 +7,14 @@ reads results, so a dry run needs none.
 from functools import cached_property
 from types import SimpleNamespace
 
+from edge2giant import config as configuration
 from edge2giant import grid, paths, records
 from edge2giant.cluster import resources
 from edge2giant.errors import UserError
 from edge2giant.evaluate.settings import settings_digest
 
-HELD_OUT = "offdist"
+HELD_OUT = "heldout"
 NO_STUDY = "(?!)"
-SPELT = {"true": True, "false": False}
-"""Snakemake's --config reads True and False alone; YAML's spelling comes as text."""
 SUITE_OF_TABLE = {
     "1": "leaderboard_v1",
     "2": "leaderboard_v2",
@@ -24,7 +23,6 @@ SUITE_OF_TABLE = {
     "6": "mt_bench",
     "7": "mt_bench",
 }
-CONFIG_KEYS = ("study", "batch", "results", "figures", "keep_checkpoints", "mirror", "token_file", "cluster")
 
 
 def open_jobs(config: dict) -> "Jobs":
@@ -35,10 +33,7 @@ def open_jobs(config: dict) -> "Jobs":
     UserError
         If anything in the config is not as its schema and the other files say.
     """
-    kept = config.get("keep_checkpoints", True)
-    config = config | {"keep_checkpoints": SPELT.get(kept, kept) if isinstance(kept, str) else kept}
-    if wrong := records.problem(config, "config"):
-        raise UserError(wrong, "config/config.yaml or --config", f"its keys are {', '.join(CONFIG_KEYS)}")
+    config = {"keep_checkpoints": True} | configuration.check_run(config).model_dump(exclude_unset=True)
     house = grid.load()
     house.study(config["study"])
     return Jobs(house, config)
@@ -225,10 +220,10 @@ class Jobs:
             "<results>", self.config["results"]
         )
 
-    def studies_judged(self, served: bool) -> str:
-        """Pattern of the studies whose judge is (or is not) a model that the job serves itself."""
-        kinds = {name: self.house.judges[study.judge]["kind"] == "served" for name, study in self.house.studies.items()}
-        return "|".join(name for name, kind in kinds.items() if kind == served) or NO_STUDY
+    def studies_judged(self, on_gpus: bool) -> str:
+        """Pattern of the studies whose judge is (or is not) a model that the job serves on GPUs."""
+        found = {name: "gpus" in self.house.judges[study.judge] for name, study in self.house.studies.items()}
+        return "|".join(name for name, takes_gpus in found.items() if takes_gpus == on_gpus) or NO_STUDY
 
     def judge_gpus(self, wildcards) -> int:
         return self.house.judges[self.judge(wildcards)]["gpus"]

@@ -1,72 +1,14 @@
-"""The grid as data: reads `config/`, refuses what cannot be, and names every row and cell.
+"""The config as mappings, for what does not take `edge2giant.config` yet."""
 
-Reads the YAML files of `config/` and their JSON Schemas. Writes nothing, imports no phase, needs only PyYAML and jsonschema.
-"""
-
-import copy
 import csv
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import yaml
-
-from edge2giant import records
 from edge2giant.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TABLES = ("models", "benchmarks", "protocols", "stacks", "clusters", "calibration", "recipes", "judges")
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML 1.1 loader that refuses a key given twice."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise UserError(f"'{key}' stands there twice", f"line {node.start_mark.line + 1}", "keep one of them")
-    return dict(zip(keys, (loader.construct_object(value, deep=True) for _, value in node.value), strict=True))
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def read_yaml(path: Path, schema: str) -> dict:
-    """Read a config file and check it against its schema.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, is no YAML, repeats a key or does not fit the schema.
-    """
-    document = load_yaml(path)
-    check_schema(document, path, schema)
-    return document
-
-
-def load_yaml(path: Path) -> object:
-    """Content of a YAML file; raises `UserError` if it is missing, empty, no YAML or repeats a key."""
-    try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except FileNotFoundError:
-        raise UserError("is missing", path, "restore it from git") from None
-    except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror})", path, "mend its rights") from None
-    except UserError as error:
-        raise UserError(error.what, f"{path}, {error.where}", error.hint) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"is not valid YAML ({error})", path, "mend it there") from None
-    if document is None:
-        raise UserError("is empty", path, "restore it from git")
-    return document
-
-
-def check_schema(document: object, path: Path, schema: str) -> None:
-    """Raise `UserError` if the content of a file does not fit its schema."""
-    if wrong := records.problem(document, schema):
-        raise UserError(wrong, path, f"workflow/schemas/{schema}.schema.json says what is allowed")
+TABLES = ("models", "benchmarks", "protocols", "stacks", "clusters", "calibration", "recipes", "judges", "workload")
 
 
 @dataclass(frozen=True, order=True)
@@ -161,6 +103,7 @@ class House:
     calibration: dict
     recipes: dict
     judges: dict
+    workload: dict
     studies: dict[str, Study]
 
     def study(self, name: str) -> Study:
@@ -240,84 +183,25 @@ def unknown(kind: str, name: str, known, where: object) -> UserError:
 
 
 def load(root: str | Path = ROOT) -> House:
-    """Read and check every file of `config/`.
+    """All of `config/` as mappings, for what does not take `edge2giant.config` yet."""
+    from edge2giant import config as configuration
 
-    Parameters
-    ----------
-    root : path, optional
-        The folder that holds `config/`; the repository by default.
-
-    Raises
-    ------
-    UserError
-        If a file does not fit its schema or names what does not exist.
-    """
-    root = Path(root)
-    tables = {name: read_yaml(root / "config" / f"{name}.yaml", name) for name in TABLES}
-    studies = {p.stem: read_study(p) for p in sorted((root / "config/studies").glob("*.yaml"))}
-    house = House(root=root, studies=studies, **tables)
-    for study in sorted(studies.values(), key=lambda study: study.extends is not None):  # a mistake is named where it stands
-        check_study(house, study)
-    check_benchmarks(house)
-    check_protocols(house)
-    return house
+    found = configuration.load(root)
+    tables = {name: _plain(getattr(found, name)) for name in TABLES}
+    for cluster in tables["clusters"].values():
+        for entry in cluster.get("overrides", []):
+            entry["rows"] = entry.pop("variants")
+    studies = {}
+    for name, study in found.studies.items():
+        entry = _plain(study)
+        rows = {model: {"schemes": given.pop("variants")} | given for model, given in entry.pop("models").items()}
+        studies[name] = Study(**entry, rows_by_model=rows)
+    return House(root=found.root, studies=studies, **tables | {"calibration": {"sets": tables["calibration"]}})
 
 
-def read_study(path: Path) -> Study:
-    """Read one file of `config/studies/`, over the keys of the study that it extends."""
-    entry = load_yaml(path)
-    if isinstance(entry, dict) and isinstance(base := entry.get("extends"), str):
-        others = [other.stem for other in path.parent.glob("*.yaml") if other != path]
-        if base not in others:
-            raise unknown("study to extend", base, others, path)
-        entry = read_yaml(path.with_name(f"{base}.yaml"), "study") | entry
-    check_schema(entry, path, "study")
-    entry = copy.deepcopy(entry)
-    return Study(name=path.stem, rows_by_model=entry.pop("rows"), **entry)
-
-
-def check_study(house: House, study: Study) -> None:
-    """Refuse a study that names what the config does not have, or a scheme that cannot be."""
-    where = f"config/studies/{study.name}.yaml"
-    for kind, name, known in [
-        ("protocol", study.protocol, house.protocols),
-        ("stack", study.stack, house.stacks),
-        ("judge", study.judge, house.judges),
-        *[("benchmark", name, house.benchmarks) for name in study.benchmarks],
-        *[("model", name, house.models) for name in [*study.rows_by_model, *study.figure2_models]],
-        *([("calibration set", study.calibration, house.calibration["sets"])] if study.calibration else []),
-    ]:
-        if name not in known:
-            raise unknown(kind, name, known, where)
-    for model in study.figure2_models:
-        if "mt_bench" in study.benchmarks and not study.rows_by_model.get(model, {}).get("mt_bench"):
-            answered = [name for name, entry in study.rows_by_model.items() if entry.get("mt_bench")]
-            raise unknown("model with MT-Bench rows in figure2_models", model, answered, where)
-    environments = house.stacks[study.stack]["environments"]
-    for row in study.rows:
-        if row.method not in house.methods:
-            raise unknown("method", row.method, house.methods, f"{where}, {row.path}")
-        if row.bits not in house.methods[row.method]["bits"]:
-            raise unknown(f"width of {row.method}", row.bits, house.methods[row.method]["bits"], f"{where}, {row.path}")
-        if house.toolkit(row) not in environments:
-            raise unknown(f"toolkit on stack {study.stack}", house.toolkit(row), environments, f"{where}, {row.path}")
-
-
-def check_benchmarks(house: House) -> None:
-    """Refuse a benchmark that could not be asked: no data, or a leaderboard's without its lm-eval tasks."""
-    for name, entry in house.benchmarks.items():
-        tasks = () if entry["suite"] == "mt_bench" else ("folder", "tasks", "metrics")
-        for key in ("datasets", *tasks):
-            if not entry.get(key):
-                raise UserError(f"{name} lacks its {key}", "config/benchmarks.yaml", "see the entries beside it")
-        if (name == "mt_bench") != (entry["suite"] == "mt_bench"):
-            hint = "suite mt_bench holds mt_bench alone"
-            raise UserError(f"{name} is in suite {entry['suite']}", "config/benchmarks.yaml", hint)
-
-
-def check_protocols(house: House) -> None:
-    """Refuse an override of a benchmark that does not exist."""
-    for name, protocol in house.protocols.items():
-        for benchmark in protocol["benchmarks"]:
-            if benchmark not in house.benchmarks:
-                raise unknown("benchmark", benchmark, house.benchmarks, f"config/protocols.yaml, {name}")
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return _plain(value.model_dump(exclude_unset=True, by_alias=True)) if hasattr(value, "model_dump") else value

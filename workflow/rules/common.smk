@@ -1,20 +1,21 @@
-# Reads and checks the config; the rules ask JOBS what a job needs. No rule here.
+# Reads and checks the configuration; the rules ask PLAN for specs, inputs and resources. No rule here.
 import sys
 
 sys.path.insert(0, str(workflow.basedir))
 
-from edge2giant import dag, errors, evaluate
+from edge2giant import dag, errors, evaluate, plan
 
 try:
+    PLAN = plan.open_plan(config, workflow.is_main_process)
     JOBS = dag.open_jobs(config)
 except errors.UserError as error:
     raise WorkflowError(str(error)) from None
 
-RESULTS = JOBS.config["results"]  # in params, where path variables are not replaced
+RESULTS = PLAN.results  # in params, where path variables are not replaced
 
 
 wildcard_constraints:
-    study="|".join(JOBS.house.studies),
+    study="|".join(PLAN.config.studies),
     source="hub|miniature",
     model="[a-z0-9][a-z0-9._-]*",
     method="[a-z0-9-]+",

@@ -28,7 +28,7 @@ rule judge:
     log:
         "logs/{study}/judge/{model}/{method}/{bits}.log",
     wildcard_constraints:
-        study=JOBS.studies_judged(served=False),
+        study=JOBS.studies_judged(on_gpus=False),
     localrule: True
     conda:
         environment_file
@@ -51,7 +51,7 @@ rule judge:
 # The same for a judge that the job itself serves, on GPUs of its own.
 use rule judge as judge_by_served_model with:
     wildcard_constraints:
-        study=JOBS.studies_judged(served=True),
+        study=JOBS.studies_judged(on_gpus=True),
     localrule: False
     threads: 8
     resources:

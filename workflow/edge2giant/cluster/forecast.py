@@ -49,7 +49,7 @@ class Line:
 
 
 def read_workload(house: grid.House) -> dict:
-    return grid.read_yaml(house.root / "config/workload.yaml", "workload")
+    return house.workload
 
 
 def cell_seconds(

@@ -10,6 +10,7 @@ from edge2giant.engine import plan
 from edge2giant.engine.plan import GIB
 from edge2giant.errors import UserError
 from edge2giant.quantize.sizes import planned_bytes, proven_bytes
+from edge2giant.specs.variant import widths
 
 # Of a GPU's memory a quantizer takes this share; the rest is the driver's and what fragments.
 USABLE_SHARE = 0.9
@@ -48,7 +49,7 @@ class Placement:
 
 def checkpoint_bytes(architecture: dict, bits: str) -> int:
     """Bytes of the weights of a checkpoint, estimated from the architecture."""
-    return planned_bytes(architecture, plan.weight_bits(bits))["total"]
+    return planned_bytes(architecture, widths(bits)[0])["total"]
 
 
 def quantization_bytes(architecture: dict) -> int:

@@ -1,15 +1,15 @@
-"""Engines: one checkpoint in memory, asked many times, through lm-eval's model interface.
+"""Engines: one checkpoint in memory for many benchmarks, with lm-eval's model interface.
 
 Reads a checkpoint directory; writes nothing; never touches a task, a score or the answer cache.
 
 ``open_engine(name, checkpoint_dir, settings)`` loads a checkpoint once and gives the lm-eval model object;
-``describe(lm)`` says what really runs (for the cell's ``engine`` block); ``usage(lm)`` says what was asked
-since it was last called (for the cell's ``cost`` block). Names:
+``describe(lm)`` says what really runs (for the cell's ``engine`` block); ``usage(lm)`` counts the work since
+it was last called (for the cell's ``cost`` block). Names:
 
 ``vllm``
     vLLM with one prompt per question and a prefix cache that log-likelihoods may read (`scoring.py`).
 ``vllm-stock``
-    vLLM as lm-eval drives it: one prompt per answer choice. The yardstick of the contract.
+    vLLM as lm-eval drives it: one prompt per answer choice. The baseline of the speed measurements.
 ``hf``
     transformers as lm-eval drives it.
 
@@ -79,21 +79,21 @@ def describe(lm: Any) -> dict[str, Any]:
     dict
         ``name``, ``version``, ``dtype``, ``tensor_parallel_size``, ``pipeline_parallel_size``,
         ``max_model_len``, ``kernel`` (quantized layers by the kernel class that holds them), ``settings``,
-        ``self_check`` (the fast path held against the slow one on a sample of the interval that ``usage``
-        counts; None for engines with one path).
+        ``self_check`` (differences between the fast and the slow path on a sample of the interval that
+        ``usage`` counts; None for engines with one path).
     """
     return lm.describe()
 
 
 def usage(lm: Any) -> dict[str, Any]:
-    """Say what was asked since the last call, and begin a new count at the next request.
+    """Count the work since the last call; the next request begins a new count.
 
     Returns
     -------
     dict
         ``requests`` (as lm-eval counts them), ``prompts`` (sent to the model), ``tokens_in`` (in those prompts),
         ``tokens_out``, ``tokens_cached`` (of ``tokens_in``, served from the prefix cache), ``too_long``
-        (requests whose prompt did not fit and was cut from the left, as lm-eval does), ``seconds`` (inside the
+        (requests whose prompt did not fit and was cut from the left), ``seconds`` (inside the
         engine, tokenization included), ``peak_gpu_bytes`` (over all GPUs; 0 without one).
     """
     return lm.take_usage()

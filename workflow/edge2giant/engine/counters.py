@@ -1,4 +1,4 @@
-"""What an engine was asked, counted in intervals that ``usage`` closes."""
+"""Counts of an engine's work, in intervals that ``usage`` closes."""
 
 import time
 from collections.abc import Iterator

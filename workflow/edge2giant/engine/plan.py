@@ -1,15 +1,15 @@
-"""Memory of a resident checkpoint, from its architecture alone, and the GPUs that it takes. Pure, standard library.
+"""GPU memory of a served checkpoint, computed from its architecture, and the GPUs that it takes. Standard library only.
 
-Bytes everywhere unless a name says otherwise. What is counted, on the GPU that has most to hold:
+Sizes are in bytes unless a name says otherwise. They are those of the fullest GPU:
 
 - weights: linear layers at their bits with scales, embeddings and output layer in 16 bits, shared as tensor
   parallelism shares them (key-value heads are repeated when there are fewer than GPUs);
 - activations of one prefill step of ``max_num_batched_tokens``;
 - log-probabilities: a row of the vocabulary in 16 and twice in 32 bits for every token of a step whose
-  log-probability is asked;
+  log-probability is wanted;
 - key-value cache: what is left of the share of the GPU that the engine may take.
 
-What is assumed here is what the engine is told: `Placement.settings` goes to it by the evaluation's command line.
+The engine gets the settings that are assumed here: `Placement.settings` goes to it by the evaluation's command line.
 
 Compute capabilities: CUDA C++ programming guide and vLLM's table of supported hardware. FP8 tensor cores exist from 8.9 on, BF16
 and the Marlin kernels for 4-bit and 8-bit weights from 8.0.
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge2giant.errors import UserError
+from edge2giant.specs.variant import widths
 
 GIB = 2**30
 # CUDA context, NCCL buffers and what torch does not give back, on each GPU.
@@ -73,7 +74,7 @@ class Gpus:
 
 @dataclass(frozen=True)
 class Serving:
-    """What is asked of an engine, wherever it is placed.
+    """What an engine has to serve, wherever it is placed.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ class Placement:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the engine must be told, beside its GPUs, so that it takes the memory that was counted."""
+        """The engine's settings, beside its GPUs, with which it takes the memory that was counted."""
         return {name: getattr(self, name) for name in ("max_num_batched_tokens", "gpu_memory_utilization")}
 
 
@@ -136,20 +137,6 @@ def least_capability(method: str) -> tuple[int, int]:
     return NATIVE_CAPABILITY.get(method, LEAST_CAPABILITY)
 
 
-def weight_bits(bits: str) -> int:
-    """``w4a16`` -> 4.
-
-    Raises
-    ------
-    UserError
-        Not of the form w<bits>a<bits>.
-    """
-    head, _, tail = bits.partition("a")
-    if not (head[:1] == "w" and head[1:].isdigit() and tail.isdigit()):
-        raise UserError(f"no bit-width {bits!r}", hint="write it as w4a16")
-    return int(head[1:])
-
-
 def layer_parameters(architecture: Mapping[str, Any], tp: int = 1) -> int:
     """Count the weights of a decoder layer's matrices on one of ``tp`` GPUs."""
     hidden, heads = architecture["hidden_size"], architecture["num_attention_heads"]
@@ -159,16 +146,9 @@ def layer_parameters(architecture: Mapping[str, Any], tp: int = 1) -> int:
     return attention + 3 * hidden * architecture["intermediate_size"] // tp
 
 
-def parameters(architecture: Mapping[str, Any]) -> int:
-    """Count all parameters of a Llama- or Gemma-shaped model."""
-    hidden, layers = architecture["hidden_size"], architecture["num_hidden_layers"]
-    embeddings = architecture["vocab_size"] * hidden * (1 if architecture["tie_word_embeddings"] else 2)
-    return layers * (layer_parameters(architecture) + 2 * hidden) + embeddings + hidden
-
-
 def weight_bytes(architecture: Mapping[str, Any], bits: str, tp: int = 1, pp: int = 1) -> int:
     """Bytes of weights on the GPU that holds most."""
-    wide = weight_bits(bits)
+    wide = widths(bits)[0]
     layers = -(-architecture["num_hidden_layers"] // pp)
     matrices = layers * layer_parameters(architecture, tp)
     quantized = matrices * wide // 8 + (matrices // GROUP * 2 if wide < 16 else 0)
@@ -206,7 +186,7 @@ def memory(
     kv_cache_dtype: str = "auto",
     utilization: float = SHARE_OF_GPU,
 ) -> Memory:
-    """Say what stands on the fullest GPU.
+    """Compute what the fullest GPU holds.
 
     Parameters
     ----------
@@ -265,7 +245,7 @@ def fit(kind: Gpus, architecture: Mapping[str, Any], bits: str, nodes: int, tp: 
     longest = min(architecture["max_position_embeddings"], serving.max_model_len)
     for step in serving.steps(longest):
         held = memory(architecture, bits, kind.bytes, tp, nodes, step, serving.kv_cache_dtype)
-        # the engine's share leaves the rest of the GPU to log-probabilities, which it does not reserve
+        # the engine does not reserve memory for log-probabilities: its share of the GPU leaves room for them
         share = serving.gpu_memory_utilization or min(SHARE_OF_GPU, 1.0 - (held.logprobs + RUNTIME_BYTES) / kind.bytes)
         if share <= 0.5:
             continue

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from edge2giant.engine.scoring import Answer
+from edge2giant.engine.scoring import Logprobs
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def array_rows() -> Iterator[bool]:
         LogprobsProcessor._update_prompt_logprobs = original
 
 
-def read_rows(output: Any, prompt: Sequence[int], start: int, fresh: bool) -> Answer:
+def read_rows(output: Any, prompt: Sequence[int], start: int, fresh: bool) -> Logprobs:
     """Read the log-probabilities of ``prompt[start:]`` from a vLLM output.
 
     Positions served from the cache hold whatever was in memory. What does not belong to the prompt's own
@@ -85,22 +85,22 @@ def read_rows(output: Any, prompt: Sequence[int], start: int, fresh: bool) -> An
             if one != other or not value <= 0.0
         )
     unknown = [math.nan] * (first - start)
-    return Answer(unknown + logprobs, unknown + best, known)
+    return Logprobs(unknown + logprobs, unknown + best, known)
 
 
-def read_next(output: Any, token_ids: Sequence[int]) -> Answer:
-    """Read the log-probabilities of ``token_ids`` after the prompt from a vLLM output.
+def read_next(output: Any, candidates: Sequence[int]) -> Logprobs:
+    """Read the log-probabilities of ``candidates`` after the prompt from a vLLM output.
 
     Raises
     ------
     RuntimeError
-        The output is not for these token ids.
+        The output is not for these tokens.
     """
     flat = output.outputs[0].logprobs
-    count = 1 + len(token_ids)
-    if list(flat.token_ids[1:count]) != list(token_ids):
+    count = 1 + len(candidates)
+    if list(flat.token_ids[1:count]) != list(candidates):
         raise RuntimeError("vLLM gave log-probabilities of other tokens than asked for")
-    return Answer(flat.logprobs[1:count], flat.logprobs[:1])
+    return Logprobs(flat.logprobs[1:count], flat.logprobs[:1])
 
 
 def _columns(rows: Any, low: int, high: int) -> tuple[list[int], list[float], list[float]]:

@@ -1,10 +1,9 @@
 """Which prompts to send for a batch of log-likelihood requests, and how to read their answers.
 
-Pure: knows token ids, not tokenizers, models or vLLM. A request is a context and a continuation, both token
-ids; its result is the sum of the continuation's log-probabilities and whether each of its tokens was the most
-likely one, as lm-eval defines both.
+This module works on token ids alone, without tokenizers, models or vLLM. A request is a context and a continuation; its result is
+the sum of the continuation's log-probabilities and whether each of its tokens was the most likely one, as lm-eval defines both.
 
-Requests with the same context make a group, asked by the cheaper of two ways:
+Requests with the same context make a group, sent in the cheaper of two ways:
 
 ``next``
     One prompt for every place where continuations branch or go on, which gives the log-probabilities of the
@@ -13,12 +12,11 @@ Requests with the same context make a group, asked by the cheaper of two ways:
     One prompt for every continuation, which gives the log-probability of each of its tokens. The first of them
     computes the context, the others find it in the prefix cache.
 
-The prefix cache may reach to the end of a context, or past it into a continuation; nothing is computed there, so
-nothing is known of the tokens that it covers and of the one after them. They are taken from a sibling with the same
-tokens, else asked again.
+The prefix cache may reach to the end of a context, or past it into a continuation. Nothing is computed there, so the
+log-probabilities of the tokens that it covers, and of the one after them, are unknown. They are taken from a sibling with the
+same tokens; if there is none, they are requested again.
 """
 
-import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -26,35 +24,43 @@ from typing import NamedTuple
 
 # vLLM refuses more token ids in one `logprob_token_ids`.
 MAX_TOKEN_IDS = 128
-# Unknown tokens of a continuation that are cheaper to ask one by one than by computing its whole prompt again.
+# Unknown tokens of a continuation that are cheaper to request one by one than by computing its whole prompt again.
 FEW = 4
 
 Tokens = Sequence[int]
 Score = tuple[float, bool]
 
 
-class Ask(NamedTuple):
+class Prompt(NamedTuple):
     """One prompt to send.
 
-    Either ``token_ids`` (log-probabilities of these tokens after the prompt) or ``rows_from`` (those of the
-    prompt's own tokens from this position on) is asked.
+    Attributes
+    ----------
+    ids : sequence of int
+        Token ids of the prompt.
+    candidates : tuple of int
+        Tokens whose log-probabilities after the prompt are wanted; or, instead,
+    rows_from : int
+        First position of the prompt from which on the log-probabilities of its own tokens are wanted.
+    fresh : bool
+        Do not read the prefix cache.
     """
 
-    prompt: Tokens
-    token_ids: tuple[int, ...] = ()
+    ids: Tokens
+    candidates: tuple[int, ...] = ()
     rows_from: int | None = None
-    fresh: bool = False  # do not read the prefix cache
+    fresh: bool = False
 
 
-class Answer(NamedTuple):
-    """What came back.
+class Logprobs(NamedTuple):
+    """What the model computed for a prompt.
 
     Attributes
     ----------
     values : sequence of float
-        For ``token_ids``: their log-probabilities; for ``rows_from``: those of ``prompt[rows_from:]``.
+        Log-probabilities of the ``candidates``, or of ``ids[rows_from:]``.
     tops : sequence of float
-        Log-probability of the most likely token at the same places; for ``token_ids`` a single one.
+        Log-probability of the most likely token at the same places; for ``candidates`` a single one.
     known_from : int
         First position of the prompt whose log-probability was computed; what stands before is undefined.
     """
@@ -66,41 +72,6 @@ class Answer(NamedTuple):
 
 class ContinuationTooLongError(ValueError):
     """A continuation that does not fit into the model even without its context."""
-
-
-@dataclass
-class SelfCheck:
-    """The fast way held against the slow one: sums over the sampled requests."""
-
-    requests: int = 0
-    questions: int = 0
-    sum_difference: float = 0.0
-    max_difference: float = 0.0
-    best_changed: int = 0  # questions whose most likely continuation differs
-    widest_change: float = 0.0  # widest margin, on the slow way, of such a question
-    greedy_changed: int = 0
-
-    def add(self, other: "SelfCheck") -> None:
-        """Take in the sums of another call."""
-        self.requests += other.requests
-        self.questions += other.questions
-        self.sum_difference += other.sum_difference
-        self.max_difference = max(self.max_difference, other.max_difference)
-        self.best_changed += other.best_changed
-        self.widest_change = max(self.widest_change, other.widest_change)
-        self.greedy_changed += other.greedy_changed
-
-    def record(self) -> dict[str, float | int]:
-        """Give the numbers for a cell; differences in nats."""
-        return {
-            "requests": self.requests,
-            "questions": self.questions,
-            "mean_abs_difference": self.sum_difference / self.requests if self.requests else 0.0,
-            "max_abs_difference": self.max_difference,
-            "best_changed": self.best_changed,
-            "widest_changed_margin": self.widest_change,
-            "greedy_changed": self.greedy_changed,
-        }
 
 
 @dataclass
@@ -116,33 +87,33 @@ class Group:
     nexts: dict[tuple[int, ...], dict[int, float]] = field(default_factory=dict)
     tops: dict[tuple[int, ...], float] = field(default_factory=dict)
 
-    def first_asks(self, block: int) -> list[Ask]:
+    def first_prompts(self, block: int) -> list[Prompt]:
         """Plan the prompts of this group, shortest first; ``block`` is the prefix cache's, in tokens."""
         branches, leaves = self._branches(), self._leaves()
         if branches is not None and len(branches) <= len(leaves):
-            return [ask for prefix, tokens in branches.items() for ask in self._next_asks(prefix, tokens)]
+            return [prompt for prefix, tokens in branches.items() for prompt in self._next_prompts(prefix, tokens)]
         firsts = dict.fromkeys(leaf[0] for leaf in leaves)
         # the cache then holds the row that tells the first tokens, for all continuations but one
         hidden = len(firsts) > 1 and len(self.context) % block == 0
-        return [*(self._next_asks((), firsts) if hidden else ()), *map(self._rows_ask, leaves)]
+        return [*(self._next_prompts((), firsts) if hidden else ()), *map(self._row_prompt, leaves)]
 
-    def take(self, ask: Ask, answer: Answer) -> None:
-        """Store an answer of this group."""
+    def take(self, prompt: Prompt, answer: Logprobs) -> None:
+        """Store the result of a prompt of this group."""
         start = len(self.context)
-        if ask.rows_from is None:
-            prefix = tuple(ask.prompt[start:])
-            self.nexts.setdefault(prefix, {}).update(zip(ask.token_ids, answer.values, strict=True))
+        if prompt.rows_from is None:
+            prefix = tuple(prompt.ids[start:])
+            self.nexts.setdefault(prefix, {}).update(zip(prompt.candidates, answer.values, strict=True))
             if answer.tops:
                 self.tops[prefix] = answer.tops[0]
             return
-        continuation = tuple(ask.prompt[start:])
+        continuation = tuple(prompt.ids[start:])
         unknown = min(max(answer.known_from - start, 0), len(continuation))
         held = self.rows.get(continuation)
         if held is None or unknown < held[2]:
             self.rows[continuation] = (answer.values, answer.tops, unknown)
 
-    def missing(self) -> list[Ask]:
-        """Ask again for what the answers so far leave open: few tokens one by one, many without the cache."""
+    def missing_prompts(self) -> list[Prompt]:
+        """Plan what the results so far leave unknown: few tokens one by one, many without the cache."""
         few: dict[tuple[int, ...], dict[int, None]] = {}
         many = []
         for continuation in self._leaves():
@@ -150,17 +121,17 @@ class Group:
             _, _, open_tokens = self.rows.get(continuation, ((), (), len(continuation)))
             unknown = [at for at in range(open_tokens) if self._find(continuation, at) is None]
             if len(unknown) > FEW:
-                many.append(self._rows_ask(continuation, fresh=True))
+                many.append(self._row_prompt(continuation, fresh=True))
             else:
                 for at in unknown:
                     few.setdefault(continuation[:at], {})[continuation[at]] = None
-        return [ask for prefix, tokens in few.items() for ask in self._next_asks(prefix, tokens)] + many
+        return [prompt for prefix, tokens in few.items() for prompt in self._next_prompts(prefix, tokens)] + many
 
     def score(self, continuation: tuple[int, ...]) -> Score | None:
         """Sum a continuation; None when a token of it is unknown."""
         own = self.rows.get(continuation)
         if own is not None and own[2] == 0:
-            return _total(own[0], own[1])
+            return total(own[0], own[1])
         values, tops = [], []
         for position in range(len(continuation)):
             found = self._find(continuation, position)
@@ -168,11 +139,11 @@ class Group:
                 return None
             values.append(found[0])
             tops.append(found[1])
-        return _total(values, tops)
+        return total(values, tops)
 
-    def slow_asks(self) -> list[Ask]:
-        """Ask every continuation on its own, without the cache."""
-        return [self._rows_ask(continuation, fresh=True) for continuation in self.wanted]
+    def slow_prompts(self) -> list[Prompt]:
+        """Plan every continuation as a prompt of its own, without the cache."""
+        return [self._row_prompt(continuation, fresh=True) for continuation in self.wanted]
 
     def _find(self, continuation: tuple[int, ...], position: int) -> tuple[float, float] | None:
         prefix, token = continuation[:position], continuation[position]
@@ -185,7 +156,7 @@ class Group:
         return None
 
     def _branches(self) -> dict[tuple[int, ...], dict[int, None]] | None:
-        """Give the prefixes to ask at and the tokens that follow; None when there are more than continuations."""
+        """Give the prefixes where continuations go on and the tokens that follow; None when there are more than continuations."""
         if max(map(len, self.wanted)) > len(self.wanted):
             return None
         branches: dict[tuple[int, ...], dict[int, None]] = {}
@@ -199,13 +170,13 @@ class Group:
         ordered = sorted(self.wanted)
         return [one for one, after in zip(ordered, [*ordered[1:], ()], strict=True) if after[: len(one)] != one]
 
-    def _next_asks(self, prefix: tuple[int, ...], tokens: Iterable[int]) -> list[Ask]:
+    def _next_prompts(self, prefix: tuple[int, ...], tokens: Iterable[int]) -> list[Prompt]:
         prompt = [*self.context, *prefix] if prefix else self.context
         ids = tuple(tokens)
-        return [Ask(prompt, ids[at : at + MAX_TOKEN_IDS]) for at in range(0, len(ids), MAX_TOKEN_IDS)]
+        return [Prompt(prompt, ids[at : at + MAX_TOKEN_IDS]) for at in range(0, len(ids), MAX_TOKEN_IDS)]
 
-    def _rows_ask(self, continuation: tuple[int, ...], fresh: bool = False) -> Ask:
-        return Ask([*self.context, *continuation], (), len(self.context), fresh)
+    def _row_prompt(self, continuation: tuple[int, ...], fresh: bool = False) -> Prompt:
+        return Prompt([*self.context, *continuation], (), len(self.context), fresh)
 
 
 class Scorer:
@@ -229,10 +200,10 @@ class Scorer:
     Examples
     --------
     >>> scorer = Scorer([([1, 2], [3]), ([1, 2], [4])], max_prompt=8)
-    >>> [(ask.prompt, ask.token_ids) for ask in scorer.asks()]
+    >>> [(prompt.ids, prompt.candidates) for prompt in scorer.prompts()]
     [([1, 2], (3, 4))]
-    >>> scorer.take([Answer([-1.0, -2.0], [-1.0])])
-    >>> scorer.asks(), scorer.results()
+    >>> scorer.take([Logprobs([-1.0, -2.0], [-1.0])])
+    >>> scorer.prompts(), scorer.results()
     ([], [(-1.0, True), (-2.0, False)])
     """
 
@@ -244,10 +215,10 @@ class Scorer:
         self._keep = [context for context, _ in pairs]  # `_keys` goes by identity: nothing may be freed
         self._of_request = [self._place(context, tuple(tail), max_prompt) for context, tail in pairs]
         self.groups = [self._groups[key] for key in sorted(self._groups)]
-        self._sent: list[tuple[Group, Ask]] = []
+        self._sent: list[tuple[Group, Prompt]] = []
         self._rounds = 0
 
-    def asks(self) -> list[Ask]:
+    def prompts(self) -> list[Prompt]:
         """Give the prompts to send now, neighbours sharing a context; an empty list when all is known.
 
         Raises
@@ -256,17 +227,19 @@ class Scorer:
             Prompts sent without the cache came back incomplete.
         """
         self._sent = [
-            (group, ask) for group in self.groups for ask in (group.missing() if self._rounds else group.first_asks(self._block))
+            (group, prompt)
+            for group in self.groups
+            for prompt in (group.missing_prompts() if self._rounds else group.first_prompts(self._block))
         ]
         if self._sent and self._rounds > 1:
             raise RuntimeError(f"{len(self._sent)} prompts were answered incompletely, without a cache")
         self._rounds += 1
-        return [ask for _, ask in self._sent]
+        return [prompt for _, prompt in self._sent]
 
-    def take(self, answers: Iterable[Answer]) -> None:
-        """Store the answers of the last `asks`, in its order."""
-        for (group, ask), answer in zip(self._sent, answers, strict=True):
-            group.take(ask, answer)
+    def take(self, answers: Iterable[Logprobs]) -> None:
+        """Store the results of the last `prompts`, in their order."""
+        for (group, prompt), answer in zip(self._sent, answers, strict=True):
+            group.take(prompt, answer)
 
     def results(self) -> list[Score]:
         """Give the scores, in the order of the requests."""
@@ -304,62 +277,7 @@ class Scorer:
         return group, continuation
 
 
-def sample(groups: Sequence[Group], share: float, limit: int) -> list[Group]:
-    """Choose whole questions for the self-check, the same ones for the same requests.
-
-    Parameters
-    ----------
-    share : float
-        About this share of the questions, 0 to 1; at least one where it is above 0.
-    limit : int
-        At most so many requests.
-    """
-    if share <= 0 or not groups:
-        return []
-    ranked = sorted(groups, key=lambda group: (zlib.crc32(group.key), group.key))
-    chosen, requests = [], 0
-    for group in ranked[: max(1, round(share * len(ranked)))]:
-        requests += len(group.wanted)
-        if chosen and requests > limit:
-            break
-        chosen.append(group)
-    return chosen
-
-
-def compare(groups: Sequence[Group], slow_answers: Iterable[Answer]) -> SelfCheck:
-    """Hold the scores of groups against the answers to their ``slow_asks``, in order.
-
-    A question counts as changed when the continuation with the highest log-likelihood differs.
-    """
-    check = SelfCheck()
-    answers = iter(slow_answers)
-    for group in groups:
-        fast = [group.score(continuation) for continuation in group.wanted]
-        slow = []
-        for _ in group.wanted:
-            answer = next(answers)
-            slow.append(_total(answer.values, answer.tops))
-        check.add(_compare_question(fast, slow))
-    return check
-
-
-def _compare_question(fast: Sequence[Score], slow: Sequence[Score]) -> SelfCheck:
-    differences = [abs(one[0] - other[0]) for one, other in zip(fast, slow, strict=True)]
-    best_fast = max(range(len(fast)), key=lambda at: fast[at][0])
-    best_slow = max(range(len(slow)), key=lambda at: slow[at][0])
-    changed = best_fast != best_slow
-    return SelfCheck(
-        requests=len(slow),
-        questions=1,
-        sum_difference=sum(differences),
-        max_difference=max(differences),
-        best_changed=int(changed),
-        widest_change=slow[best_slow][0] - slow[best_fast][0] if changed else 0.0,
-        greedy_changed=sum(one[1] != other[1] for one, other in zip(fast, slow, strict=True)),
-    )
-
-
-def _total(values: Iterable[float], tops: Iterable[float]) -> Score:
+def total(values: Iterable[float], tops: Iterable[float]) -> Score:
     values = list(values)
     # A token that ties with the most likely one counts as most likely, as in lm-eval's vLLM back end.
     return float(sum(values)), all(value >= top for value, top in zip(values, tops, strict=True))

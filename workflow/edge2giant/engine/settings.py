@@ -1,7 +1,4 @@
-"""Settings of an engine: which exist, and what each engine calls them.
-
-A study names settings once; what an engine does not have is refused here, before anything is loaded.
-"""
+"""The settings of each engine; any other is refused before a model is loaded."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -37,7 +34,7 @@ VLLM = {
     "load_format": "how weights are read",
 }
 FAST = {
-    "self_check": "share of log-likelihood requests asked both ways, 0 to 1",
+    "self_check": "share of log-likelihood requests scored both ways, 0 to 1",
     "self_check_limit": "at most so many requests both ways in one call",
 }
 BY_ENGINE = {"hf": COMMON | HF, "vllm-stock": COMMON | VLLM, "vllm": COMMON | VLLM | FAST}

@@ -1,10 +1,10 @@
-"""Log-probabilities of the prompt tokens that are asked for, and of no others. Runs in vLLM's workers.
+"""Log-probabilities of the requested prompt tokens alone. Runs in vLLM's workers.
 
-vLLM computes prompt log-probabilities for every token of a prompt that its cache does not hold, its newer model
-runner even for every token of a step in which any prompt asks for some, with a sort of the vocabulary for each,
+vLLM computes prompt log-probabilities for every token of a prompt that its cache does not hold (its newer model
+runner even for every token of a step in which any prompt requests some), with a sort of the vocabulary for each,
 and copies them to the host prompt by prompt. An answer choice needs those of its own tokens. `install` lets both
-model runners compute just these, all prompts of a step together; prompts that do not carry `ROWS_FROM` are
-vLLM's own business as before, so both ways can be held against each other on one engine.
+model runners compute only these, all prompts of a step together. Prompts that do not carry `ROWS_FROM` are
+computed by vLLM as before, so both ways can be compared on one engine.
 
 Row ``r`` of a prompt is the hidden state at its token ``r``, which says how likely token ``r + 1`` was.
 """
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-# Key of SamplingParams.extra_args: the first token of the prompt whose log-probability is asked for.
+# Key of SamplingParams.extra_args: the first token of the prompt whose log-probability is wanted.
 ROWS_FROM = "edge2giant_rows_from"
 # Rows whose logits are held at a time; they take rows x vocabulary x 4 bytes a few times over.
 CHUNK = 512
@@ -37,7 +37,7 @@ class Span(NamedTuple):
 
 @dataclass
 class Values:
-    """Own and best tokens of rows, on the device until the first of the step's prompts asks for them."""
+    """Own and best tokens of rows, on the device until the first of the step's prompts reads them."""
 
     token_ids: torch.Tensor  # [rows, 2]
     logprobs: torch.Tensor  # [rows, 2], nats
@@ -75,11 +75,11 @@ class Found:
 
 
 @dataclass
-class Asked:
+class PendingPrompt:
     """A prompt on its way through the steps."""
 
     rows_from: int
-    reached: int = -1  # row after the last one held
+    reached: int = -1  # row after the last one stored
     parts: list[tuple[Values, slice]] = field(default_factory=list)
 
     def rows(self, span: Span) -> range:
@@ -88,7 +88,7 @@ class Asked:
         return range(first, max(first, min(span.computed + span.scheduled, span.prompt - 1)))
 
     def take(self, rows: range, values: Values, at: int) -> None:
-        """Keep rows that stand at ``at`` in a step's values; what does not go on where the last ended replaces it."""
+        """Store the rows at ``at`` of a step's values; rows that do not follow the last ones replace them."""
         if rows.start != self.reached:
             self.parts = []
         self.parts.append((values, slice(at, at + len(rows))))
@@ -96,21 +96,21 @@ class Asked:
 
 
 class StepRows:
-    """The prompts of one model runner that ask for rows."""
+    """The prompts of one model runner that request rows."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, Asked] = {}
+        self._pending: dict[str, PendingPrompt] = {}
 
     def begin(self, request: str, rows_from: int) -> None:
         """Note a prompt."""
-        self._asked[request] = Asked(rows_from)
+        self._pending[request] = PendingPrompt(rows_from)
 
     def end(self, request: str) -> None:
         """Forget a prompt."""
-        self._asked.pop(request, None)
+        self._pending.pop(request, None)
 
     def __contains__(self, request: str) -> bool:
-        return request in self._asked
+        return request in self._pending
 
     def step(
         self,
@@ -131,7 +131,7 @@ class StepRows:
         targets : callable
             (slots, positions) of tokens, both [rows], to their ids on the device of ``hidden``.
         """
-        rows = [self._asked[span.request].rows(span) for span in spans]
+        rows = [self._pending[span.request].rows(span) for span in spans]
         wanted = [(span, one) for span, one in zip(spans, rows, strict=True) if one]
         if wanted:
             index = np.concatenate([np.arange(one.start, one.stop) - span.computed + span.offset for span, one in wanted])
@@ -142,10 +142,10 @@ class StepRows:
                 return {}
             at = 0
             for span, one in wanted:
-                self._asked[span.request].take(one, values, at)
+                self._pending[span.request].take(one, values, at)
                 at += len(one)
         done = [span.request for span in spans if span.computed + span.scheduled >= span.prompt]
-        return {request: Found(self._asked[request].parts) for request in done if self._asked[request].parts}
+        return {request: Found(self._pending[request].parts) for request in done if self._pending[request].parts}
 
 
 def upload(array: np.ndarray, device: torch.device) -> torch.Tensor:
@@ -181,15 +181,15 @@ def values_of(hidden: torch.Tensor, index: torch.Tensor, targets: torch.Tensor, 
 
 
 def rows_from(sampling_params: Any) -> int | None:
-    """Read what a prompt asks for; None where it asks for no rows of ours."""
+    """Read the first row that a prompt requests; None if it requests none of ours."""
     return ((sampling_params and sampling_params.extra_args) or {}).get(ROWS_FROM)
 
 
 def install(runner: Any) -> str:
-    """Let a model runner answer prompts that ask for rows; returns which one it is.
+    """Let a model runner compute requested rows only; returns which runner it is.
 
-    ``v1``, ``v2``, ``idle`` (a stage that computes no logits), or ``unknown``: nothing is changed then, and
-    prompts get the log-probabilities of all their tokens.
+    ``v1``, ``v2``, ``idle`` (a stage that computes no logits), or ``unknown``: then nothing is changed, and vLLM computes the
+    log-probabilities of all tokens of a prompt.
     """
     if hasattr(runner, "prompt_logprobs_worker"):
         if runner.prompt_logprobs_worker is None:
@@ -203,7 +203,7 @@ def install(runner: Any) -> str:
 
 
 class SecondRunnerRows:
-    """Stands before the ``PromptLogprobsWorker`` of vLLM's second model runner; what is not defined here is its own."""
+    """Wraps the ``PromptLogprobsWorker`` of vLLM's second model runner."""
 
     def __init__(self, own: Any) -> None:
         self._own, self._rows = own, StepRows()
@@ -259,7 +259,7 @@ class SecondRunnerRows:
 
 
 class FirstRunnerRows:
-    """Stands before ``_get_prompt_logprobs_dict`` of vLLM's first model runner."""
+    """Wraps ``_get_prompt_logprobs_dict`` of vLLM's first model runner."""
 
     def __init__(self, runner: Any, own: Callable[..., dict]) -> None:
         self._runner, self._own, self._rows = runner, own, StepRows()

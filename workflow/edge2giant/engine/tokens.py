@@ -1,16 +1,15 @@
-"""Token ids of (context, continuation) pairs, the same as lm-eval's, without encoding everything each time.
+"""Token ids of (context, continuation) pairs, the same as lm-eval's, with every distinct piece of text encoded once.
 
 lm-eval encodes ``context + continuation`` and ``context`` for every answer choice: a question of MMLU-Pro with
 its five examples is encoded some twenty times. Here texts are cut where no token can cross the cut, every
 distinct piece is encoded once, and the ids are joined.
 
-Texts are cut after a single newline between two visible ASCII characters, and a long last piece besides before
-a space and a letter near its end, so that what continues a text is joined to little. This is safe for byte-pair
-models when no token of the vocabulary holds a newline, or a character and a space, and then such a character:
-merges on the two sides then never meet, and pre-tokenizers of the GPT and SentencePiece families all end a word
-there. `safe_to_cut` reads that off the
-tokenizer; `PairEncoder.settle` besides encodes a sample of the pairs of each call the long way, and falls back to
-encoding whole texts, for good, if one differs.
+Texts are cut after a single newline between two visible ASCII characters. A long last piece is also cut before a space and a
+letter near its end, so that a continuation is joined to a short text. This is safe for byte-pair models when no token of the
+vocabulary holds a newline (or a character and a space) followed by such a character: merges on the two sides then never meet,
+and the pre-tokenizers of the GPT and SentencePiece families end a word there. `safe_to_cut` checks this on the tokenizer. In
+addition, `PairEncoder.begin` encodes a sample of each call's pairs the long way; if one differs, texts are encoded whole from
+then on.
 """
 
 import json
@@ -123,8 +122,8 @@ class PairEncoder:
         self._ids: dict[tuple[bool, str], Ids] = {}  # of the pieces of this call; keys say whether the piece begins a text
         self.cut = cut
 
-    def settle(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Begin a call: forget the texts of the last one, and see on a sample whether texts may be cut."""
+    def begin(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Begin a call: drop the texts of the last one, and check on a sample that texts may be cut."""
         self._ids = {}
         chosen = pairs[:: max(1, len(pairs) // SAMPLE)]
         if self.cut and self._cut_pairs(chosen) != [self._encode_pair(*pair) for pair in chosen]:

@@ -1,8 +1,8 @@
-"""The vLLM engines: lm-eval's own back end, and one that asks the same questions with far less work.
+"""The vLLM engines: lm-eval's own back end, and one that computes the same scores with far less work.
 
 Prompts, token ids, BOS, chat templates, stop strings and what is cut from prompts that do not fit are those of
-``lm_eval.models.vllm_causallms.VLLM``, which both classes extend. `FastVLLM` replaces how log-likelihoods are
-got out of the engine (`scoring.py`) and how texts become token ids (`tokens.py`), not what they are.
+``lm_eval.models.vllm_causallms.VLLM``, which both classes extend. `FastVLLM` replaces only the way to get log-likelihoods out
+of the engine (`scoring.py`) and to encode texts (`tokens.py`); the results are the same.
 
 Works with vLLM 0.25 to 0.33. Import it to use ``lm_eval --model edge2giant-vllm`` from Python.
 """
@@ -24,7 +24,8 @@ from vllm import EngineArgs, SamplingParams, TokensPrompt
 
 from edge2giant.engine.counters import Meter
 from edge2giant.engine.rows import array_rows, read_next, read_rows
-from edge2giant.engine.scoring import Answer, Ask, Group, Scorer, SelfCheck, compare, sample
+from edge2giant.engine.scoring import Group, Logprobs, Prompt, Scorer
+from edge2giant.engine.self_check import SelfCheck, compare, sample
 from edge2giant.engine.step_rows import ROWS_FROM
 from edge2giant.engine.tokens import PairEncoder, portions, safe_to_cut
 
@@ -55,7 +56,7 @@ class StockVLLM(VLLM):
         self.meter = Meter()
         self.settings: dict[str, Any] = {}
         self._maybe_cut: set[tuple[int, ...]] = set()
-        # older vLLMs (the stack paper2024) cannot be asked what their workers hold
+        # workers of older vLLMs (stack paper2024) cannot be extended
         self._probed = "worker_extension_cls" in getattr(EngineArgs, "__dataclass_fields__", {})
         if self._probed:
             kwargs.setdefault("worker_extension_cls", WORKER)
@@ -173,9 +174,9 @@ class FastVLLM(StockVLLM):
     pretrained : str
         Checkpoint directory.
     self_check : float
-        Share of the questions of each call that are also asked the slow way; see ``describe``.
+        Share of the questions of each call that are also scored the slow way; see ``describe``.
     self_check_limit : int
-        At most so many requests a call are asked the slow way.
+        At most so many requests of a call are scored the slow way.
     **kwargs
         As lm-eval's ``vllm`` model takes them.
     """
@@ -241,7 +242,7 @@ class FastVLLM(StockVLLM):
 
     def _score_texts(self, pairs: list[tuple[str, str]]) -> list[tuple[float, bool]]:
         """Score sorted pairs: each portion of them is computed while the next one is encoded."""
-        self._encoder.settle([pair for pair in pairs if pair[0]])
+        self._encoder.begin([pair for pair in pairs if pair[0]])
         return self._score(self._encode_all(portion) for portion in portions(pairs))
 
     def _encode_all(self, texts: list[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
@@ -263,58 +264,62 @@ class FastVLLM(StockVLLM):
             scorer = Scorer(pairs, self.max_length - 1, self._block)  # vLLM wants room for one more token
             self.meter.usage.too_long += scorer.too_long
             scorers.append(scorer)
-            sent.append(self._send(scorer.asks()))
+            sent.append(self._send(scorer.prompts()))
         while any(sent):
-            answers = iter(self._receive([ask for asks in sent for ask in asks]))
-            for scorer, asks in zip(scorers, sent, strict=True):
-                scorer.take(islice(answers, len(asks)))
-            sent = [self._send(scorer.asks()) for scorer in scorers]
+            results = iter(self._receive([prompt for prompts in sent for prompt in prompts]))
+            for scorer, prompts in zip(scorers, sent, strict=True):
+                scorer.take(islice(results, len(prompts)))
+            sent = [self._send(scorer.prompts()) for scorer in scorers]
         self._self_check([group for scorer in scorers for group in scorer.groups])
         return [score for scorer in scorers for score in scorer.results()]
 
     def _self_check(self, groups: list[Group]) -> None:
         chosen = sample(groups, self._share, self._limit)
-        asks = [ask for group in chosen for ask in group.slow_asks()]
-        if not asks:
+        prompts = [prompt for group in chosen for prompt in group.slow_prompts()]
+        if not prompts:
             return
         if self._check_interval != self.meter.interval:
             self._check, self._check_interval = SelfCheck(), self.meter.interval
-        self._check.add(compare(chosen, self._receive(self._send(asks))))
+        self._check.add(compare(chosen, self._receive(self._send(prompts))))
 
-    def _send(self, asks: list[Ask]) -> list[Ask]:
+    def _send(self, prompts: list[Prompt]) -> list[Prompt]:
         """Give prompts to the engine, which begins at once."""
-        if asks:
-            prompts = [TokensPrompt(prompt_token_ids=ask.prompt) for ask in asks]
-            self.model.enqueue(prompts, [self._sampling(ask) for ask in asks], use_tqdm=False, lora_request=self.lora_request)
-        return asks
+        if prompts:
+            params = [self._sampling(prompt) for prompt in prompts]
+            sent = [TokensPrompt(prompt_token_ids=prompt.ids) for prompt in prompts]
+            self.model.enqueue(sent, params, use_tqdm=False, lora_request=self.lora_request)
+        return prompts
 
-    def _receive(self, asks: list[Ask]) -> list[Answer]:
-        """Wait for the answers to all that was sent, in its order."""
+    def _receive(self, prompts: list[Prompt]) -> list[Logprobs]:
+        """Wait for the results of all prompts that were sent, in their order."""
         with array_rows():
             outputs = self.model.wait_for_completion(use_tqdm=False)
         self._count(outputs)
-        return [
-            read_next(output, ask.token_ids) if ask.rows_from is None else read_rows(output, ask.prompt, ask.rows_from, ask.fresh)
-            for ask, output in zip(asks, outputs, strict=True)
-        ]
+        return [_read(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
 
-    def _sampling(self, ask: Ask) -> SamplingParams:
-        kind = (ask.token_ids, ask.rows_from, ask.fresh)
+    def _sampling(self, prompt: Prompt) -> SamplingParams:
+        kind = (prompt.candidates, prompt.rows_from, prompt.fresh)
         if kind not in self._params:
             wanted: dict[str, Any] = {}
-            if ask.token_ids:
-                wanted["logprob_token_ids"] = list(ask.token_ids)
-            if ask.rows_from is not None:
+            if prompt.candidates:
+                wanted["logprob_token_ids"] = list(prompt.candidates)
+            if prompt.rows_from is not None:
                 wanted["prompt_logprobs"] = 1
-                # what is asked for certainty goes vLLM's own way
-                wanted["extra_args"] = None if ask.fresh else {ROWS_FROM: ask.rows_from}
+                # the self-check takes vLLM's own way
+                wanted["extra_args"] = None if prompt.fresh else {ROWS_FROM: prompt.rows_from}
             self._params[kind] = SamplingParams(
                 temperature=0.0,
                 max_tokens=1,
                 detokenize=False,
                 flat_logprobs=True,
-                skip_reading_prefix_cache=ask.fresh,
+                skip_reading_prefix_cache=prompt.fresh,
                 skip_clone=True,  # vLLM adds the end tokens to each prompt's copy; a deep one is a quarter of sending
                 **wanted,
             )
         return self._params[kind]
+
+
+def _read(prompt: Prompt, output: Any) -> Logprobs:
+    if prompt.rows_from is None:
+        return read_next(output, prompt.candidates)
+    return read_rows(output, prompt.ids, prompt.rows_from, prompt.fresh)

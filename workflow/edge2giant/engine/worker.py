@@ -1,6 +1,6 @@
-"""What the processes that hold the weights are asked and told; vLLM adds these methods to its workers.
+"""Methods that vLLM adds to its workers, the processes that hold the weights.
 
-Reads the loaded model; writes nothing. Imports nothing heavy by itself: torch is there where it runs.
+Reads the loaded model; writes nothing. torch is imported inside the methods.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ class WorkerExtension:
         return dict(held)
 
     def edge2giant_answer_rows(self) -> str:
-        """Compute prompt log-probabilities of the asked rows alone; says which model runner does (`step_rows.install`)."""
+        """Compute prompt log-probabilities of requested rows alone; returns the model runner's kind (`step_rows.install`)."""
         from edge2giant.engine import step_rows
 
         return step_rows.install(self.model_runner)  # type: ignore[attr-defined]
@@ -31,7 +31,7 @@ class WorkerExtension:
         return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
 
     def edge2giant_memory(self) -> dict[str, int]:
-        """Give what the plan predicts: bytes of weights and of the key-value cache on this worker's GPU."""
+        """Bytes of weights and of the key-value cache on this worker's GPU."""
         model = self.model_runner.get_model()  # type: ignore[attr-defined]
         tensors = {one.data_ptr(): one.numel() * one.element_size() for one in model.parameters()}
         caches = getattr(self.model_runner, "kv_caches", None) or []  # type: ignore[attr-defined]

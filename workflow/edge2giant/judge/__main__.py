@@ -24,7 +24,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m edge2giant.judge", description="MT-Bench judging")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _rate_parser(commands)
-    _serve_parser(commands)
     _score_parser(commands)
     _noise_parser(commands)
     _inspect_parser(commands)
@@ -55,13 +54,6 @@ def _rate_parser(commands) -> None:
     add("--row", type=_row, metavar="STUDY/MODEL/METHOD/BITS", help="whose answers they are")
     add("--dry-run", action="store_true", help="state calls, tokens and cost as JSON; call nobody")
     parser.set_defaults(run=rate)
-
-
-def _serve_parser(commands) -> None:
-    parser = commands.add_parser("serve-miniature", help="serve the project's own rule judge (no LLM)")
-    parser.add_argument("--port", type=int, default=0, help="loopback port (default: any free one)")
-    parser.add_argument("--ready-file", help="file that gets the base URL once the server listens")
-    parser.set_defaults(run=serve_miniature)
 
 
 def _score_parser(commands) -> None:
@@ -160,10 +152,6 @@ def _rate(options: argparse.Namespace) -> int:
     return _deliver(outcome, judge, options)
 
 
-def _interrupt(*_) -> None:
-    raise KeyboardInterrupt
-
-
 @contextlib.contextmanager
 def _gentle_stop():
     """Let a first interrupt finish the calls in flight, which are paid for, and a second end everything."""
@@ -208,23 +196,6 @@ def _deliver(outcome, judge, options: argparse.Namespace) -> int:
         f"judge {judge.name}: {len(rows)} judgments written, {unparsed} without a rating, {len(outcome.failed)} failed",
         file=sys.stderr,
     )
-    return 0
-
-
-def serve_miniature(options: argparse.Namespace) -> int:
-    """Serve the rule judge until interrupted."""
-    from edge2giant.judge import server
-
-    signal.signal(signal.SIGTERM, _interrupt)
-    with server.listen(options.port) as listening:
-        print(f"rule judge (no language model) at {listening.base_url}", file=sys.stderr, flush=True)
-        if options.ready_file:
-            with records.atomic(options.ready_file) as stream:
-                stream.write(listening.base_url + "\n")
-        try:
-            listening.serve_forever()
-        except KeyboardInterrupt:
-            return 0
     return 0
 
 

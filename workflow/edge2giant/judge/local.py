@@ -1,4 +1,4 @@
-"""Where a judge listens: an address given, the rule judge in this process, or a server started meanwhile."""
+"""Where a judge listens: at a given address, or in a server that is started for the time of a run."""
 
 import ctypes
 import os
@@ -12,7 +12,6 @@ import urllib.request
 from contextlib import contextmanager
 
 from edge2giant.errors import UserError
-from edge2giant.judge import server
 from edge2giant.judge.config import Judge
 
 STOP_S = 30.0
@@ -25,8 +24,7 @@ def address(judge: Judge, base_url: str | None = None, model_path: str | None = 
     Parameters
     ----------
     judge : Judge
-        Its `kind` decides: `miniature` serves the rule judge in this process, `served` starts the entry's
-        `serve` command on a free loopback port and waits until it lists its models, any other is just there.
+        With `base_url: auto` its `serve` command is started on a free loopback port and waited for until it lists its models.
     base_url : str, optional
         An address that goes before the entry's; nothing is started.
     model_path : str, optional
@@ -35,9 +33,6 @@ def address(judge: Judge, base_url: str | None = None, model_path: str | None = 
     chosen = base_url or judge.base_url
     if chosen != "auto":
         yield chosen
-    elif judge.kind == "miniature":
-        with server.running() as url:
-            yield url
     else:
         with _started(judge, model_path or judge.model) as url:
             yield url
@@ -46,7 +41,7 @@ def address(judge: Judge, base_url: str | None = None, model_path: str | None = 
 @contextmanager
 def _started(judge: Judge, model_path: str):
     port = _free_port()
-    command = [part.format(model=model_path, name=judge.model, port=port) for part in judge.serve]
+    command = [part.format(model=model_path, name=judge.model, port=port, python=sys.executable) for part in judge.serve]
     print(f"judge {judge.name}: starting {command[0]} on port {port}", file=sys.stderr, flush=True)
     try:
         process = subprocess.Popen(

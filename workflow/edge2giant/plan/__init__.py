@@ -52,7 +52,7 @@ class Plan:
     Parameters
     ----------
     config : Config
-    run : config.run.RunSettings
+    run : RunSettings
         Checked content of `config/config.yaml`.
     ledger : submitted.Ledger
         Digests of the specs that this run planned.

@@ -1,0 +1,55 @@
+"""config/published/claims.yaml: the paper's findings as data."""
+
+from typing import Annotated
+
+from pydantic import Field, JsonValue, model_validator
+
+from edge2giant.config.entry import Entry, Settings, Text, listed
+
+
+class Lenient(Entry):
+    """What a lenient reading changes."""
+
+    predicate: Text | None = None
+    with_: Settings = Field(alias="with", description="parameters of the predicate")
+
+
+class Part(Entry):
+    """A statement that numbers can decide."""
+
+    says: Text = Field(default="", description="which part of the claim")
+    predicate: Text = Field(description="function of claims/predicates.py")
+    with_: Settings = Field(alias="with", description="parameters of the predicate")
+    strictly: Text = Field(description="what the strict reading asks for")
+    lenient: Lenient | None = None
+    leniently: Text = Field(default="", description="what the lenient reading asks for")
+
+    @model_validator(mode="after")
+    def _lenient_has_its_text(self):
+        if (self.lenient is None) != (self.leniently == ""):
+            raise ValueError("`lenient` and `leniently` go together")
+        return self
+
+
+class Claim(Entry):
+    """A finding of the paper."""
+
+    place: Text = Field(description="section of the paper, in quotes")
+    statement: Text
+    note: Text | None = None
+    parts: listed(Part, min_length=1)
+
+
+class Fact(Entry):
+    """What is known without a number."""
+
+    value: JsonValue
+    source: Text
+
+
+class Claims(Entry):
+    """The whole file."""
+
+    sets: dict[Text, Annotated[list[JsonValue], Field(min_length=1)]] = Field(description="named lists; @name stands for one")
+    facts: dict[Text, Fact] = Field(default={})
+    claims: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")], Claim], Field(min_length=1)]

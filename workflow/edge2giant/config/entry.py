@@ -1,0 +1,50 @@
+"""What all models of config files share: no unknown keys, no silent conversion of types, nothing changed after loading."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict, WrapValidator
+
+
+class Entry(BaseModel):
+    """A mapping of a config file with fixed keys; descriptions of its fields are the hints of error messages."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        validate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+
+def _as_written(value, check):
+    check(value)
+    return value
+
+
+# A number keeps the form it has in the file, so that 80 is not recorded as 80.0.
+Number = Annotated[float, WrapValidator(_as_written)]
+Positive = Annotated[float, Field(gt=0), WrapValidator(_as_written)]
+NotNegative = Annotated[float, Field(ge=0), WrapValidator(_as_written)]
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+MethodBits = Annotated[str, Field(pattern=r"^[a-z0-9-]+/w[0-9]+a[0-9]+$")]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Repo = Annotated[str, Field(pattern=r"^[^/ ]+/[^/ ]+$")]
+Settings = dict[str, JsonValue]
+
+
+def listed(items, **limits):
+    """A list in YAML, a tuple once it is loaded."""
+    return Annotated[tuple[items, ...], Strict(False), Field(**limits)]
+
+
+def without_repeats(values: tuple) -> tuple:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"'{value}' stands there twice")
+    return values

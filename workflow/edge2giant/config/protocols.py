@@ -1,0 +1,67 @@
+"""config/protocols.yaml: how benchmarks are prompted and scored."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from edge2giant.config.benchmarks import Aggregation, Benchmark, Metrics, Tasks
+from edge2giant.config.entry import Count, Entry, Name, Natural, Text
+
+
+class Seeds(Entry):
+    """Seeds of lm-eval."""
+
+    python: Natural
+    numpy: Natural
+    torch: Natural
+    fewshot: Natural
+
+
+class MtBench(Entry):
+    """How MT-Bench's answers are generated."""
+
+    temperatures: Literal["fastchat", "greedy"] = Field(description="FastChat's for each category, or 0")
+    max_new_tokens: Count
+    seed: Natural
+
+
+class Override(Entry):
+    """What a protocol changes of a benchmark; a key that is left out keeps the benchmark's value."""
+
+    tasks: Tasks | None = None
+    metrics: Metrics | None = None
+    num_fewshot: Natural | None = None
+    aggregation: Aggregation | None = None
+    normalise: bool | None = None
+    documents: Count | None = None
+
+    def applied(self, benchmark: Benchmark) -> Benchmark:
+        changes = {key: getattr(self, key) for key in self.model_fields_set if getattr(self, key) is not None}
+        return benchmark.model_copy(update=changes)
+
+
+class Protocol(Entry):
+    """One way to prompt and to score."""
+
+    title: Text
+    chat_template: bool
+    fewshot_as_multiturn: bool
+    bos: Literal["gemma_only", "tokenizer", "always", "never"] = Field(description="whether a BOS token goes before each prompt")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"]
+    max_model_len: Count = Field(description="tokens of prompt and answer")
+    seeds: Seeds
+    clip_normalised_at_zero: bool
+    gpqa_order: Literal["stable", "lm-eval"] = Field(
+        description="order of GPQA's choices: by the question's id, or lm-eval's own"
+    )
+    benchmarks: dict[Text, Override] = Field(description="what differs from config/benchmarks.yaml")
+    mt_bench: MtBench
+
+    def needs_bos(self, repo: str) -> bool | None:
+        """Whether a BOS token goes before each prompt of a model; None leaves it to the tokenizer."""
+        return {"always": True, "never": False, "tokenizer": None, "gemma_only": "gemma" in repo}[self.bos]
+
+
+Protocols = Annotated[
+    dict[Name, Protocol], Field(min_length=1, title="config/protocols.yaml: how benchmarks are prompted and scored")
+]

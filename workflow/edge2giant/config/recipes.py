@@ -1,0 +1,60 @@
+"""config/recipes.yaml: methods and their recipes."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from edge2giant.config.entry import Entry, Repo, Settings, Text, listed, without_repeats
+
+Bits = Annotated[str, Field(pattern=r"^w[0-9]+a[0-9]+$")]
+Places = Annotated[dict[Text, Text], Field(min_length=1)]
+
+
+class RecipeOverride(Entry):
+    """What differs for some models."""
+
+    models: Annotated[listed(Text, min_length=1), AfterValidator(without_repeats)]
+    recipe: Settings = Field(default={}, description="laid over the recipe")
+    calibration: Text | None = Field(default=None, description="set of config/calibration.yaml; null: none is read")
+
+    @model_validator(mode="after")
+    def _changes_something(self):
+        if self.model_fields_set == {"models"}:
+            raise ValueError("changes nothing: give `recipe` or `calibration`")
+        return self
+
+
+class Published(Entry):
+    """A checkpoint on the hub that the paper's may be."""
+
+    repo: Repo
+    revision: Text | None = None
+    evidence: Literal["strong", "medium", "weak"]
+
+
+class Recipe(Entry):
+    """A method at one width."""
+
+    recipe: Settings = Field(description="parameters of the toolkit")
+    calibration: Text | None = Field(description="set of config/calibration.yaml; null: none is read")
+    overrides: listed(RecipeOverride, min_length=1) = ()
+    published: Annotated[dict[Text, Published], Field(min_length=1)] = Field(
+        default={}, description="checkpoints on the hub by model"
+    )
+    place: Places = Field(description="where each value stands in the paper")
+    unknown: Places = Field(default={}, description="what the paper leaves open, and the choice made here")
+
+
+class Method(Entry):
+    """A quantization method with its toolkit."""
+
+    label: Text = Field(description="as tables print it")
+    toolkit: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = Field(description="module of quantize/toolkits/")
+    paper: bool = Field(description="whether the paper has this method")
+    bits: Annotated[dict[Bits, Recipe], Field(min_length=1)] = Field(description="widths of the form w4a16")
+
+
+class Recipes(Entry):
+    """The whole file."""
+
+    methods: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")], Method], Field(min_length=1)]

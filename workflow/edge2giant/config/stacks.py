@@ -1,0 +1,42 @@
+"""config/stacks.yaml: engines and environments."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from edge2giant.config.entry import Entry, Name, Settings, Text
+
+
+def _no_remote_code(settings: dict) -> dict:
+    if "trust_remote_code" in settings:
+        raise ValueError(
+            "trust_remote_code does not belong here: a model's own code is allowed in its entry of models.yaml alone"
+        )
+    return settings
+
+
+EngineSettings = Annotated[Settings, AfterValidator(_no_remote_code)]
+Environment = Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$")]
+
+
+class Stack(Entry):
+    """The pinned software that a study runs on."""
+
+    title: Text
+    device: Literal["cpu", "cuda"]
+    engine: Literal["hf", "vllm", "vllm-stock"]
+    engine_version: Annotated[str, Field(pattern=r"^[0-9.]+$")] = Field(
+        description="release that preflight judges by, in quotes; the pin stands in envs/"
+    )
+    engine_settings: EngineSettings = Field(description="arguments of the engine")
+    environments: Annotated[dict[Text, Environment], Field(min_length=1)] = Field(
+        description="toolkit and its environment: a file of envs/<stack>/, or of another stack as <stack>/<name>"
+    )
+
+    def environment(self, name: str, toolkit: str) -> str:
+        """`<stack>/<environment>` that holds a toolkit; `name` is the stack's own."""
+        environment = self.environments[toolkit]
+        return environment if "/" in environment else f"{name}/{environment}"
+
+
+Stacks = Annotated[dict[Name, Stack], Field(min_length=1, title="config/stacks.yaml: engines and environments")]

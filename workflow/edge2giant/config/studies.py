@@ -1,0 +1,73 @@
+"""config/studies/<study>.yaml: a grid to run."""
+
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from edge2giant.config.entry import Count, Entry, MethodBits, Settings, Text, listed, without_repeats
+from edge2giant.config.stacks import EngineSettings
+from edge2giant.specs.variant import Cell, Variant
+
+Names = Annotated[listed(Text, min_length=1), AfterValidator(without_repeats)]
+Variants = Annotated[listed(MethodBits, min_length=1), AfterValidator(without_repeats)]
+
+
+class StudyModel(Entry):
+    """What of a model a study has."""
+
+    variants: Variants = Field(description="method/bits that the lm-eval benchmarks are run on")
+    mt_bench: Variants | None = Field(default=None, description="method/bits that MT-Bench is run on")
+
+
+class StudyFile(Entry):
+    """Content of a file, over that of the study that it extends."""
+
+    extends: Text | None = Field(default=None, description="a study whose keys hold wherever this one has none of its own")
+    title: Text
+    source: Literal["hub", "miniature"] = Field(description="fetched by acquire, or made here")
+    protocol: Text = Field(description="entry of config/protocols.yaml")
+    stack: Text = Field(description="entry of config/stacks.yaml")
+    judge: Text = Field(description="entry of config/judges.yaml")
+    calibration: Text | None = Field(default=None, description="set that replaces every recipe's own")
+    limit: Count | None = Field(default=None, description="questions of each task; all where it is left out")
+    benchmarks: Names = Field(description="entries of config/benchmarks.yaml")
+    tables: Annotated[listed(Literal[1, 2, 4, 5, 6, 7], min_length=1), AfterValidator(without_repeats)] = Field(
+        description="numbers of the paper's tables"
+    )
+    figure2_models: Names = Field(description="models of Figure 2")
+    engine_settings: EngineSettings = Field(default={}, description="over those of the stack")
+    recipe_settings: dict[MethodBits, Settings] = Field(
+        default={}, description="toolkit parameters that the study changes, by method/bits"
+    )
+    checkpoints: dict[MethodBits, Literal["make", "published"]] = Field(
+        default={}, description="method/bits whose checkpoint is made, or taken from the hub"
+    )
+    models: Annotated[dict[Text, StudyModel], Field(min_length=1)] = Field(description="models and what is run on each")
+
+
+class Study(StudyFile):
+    """A grid to run, under one protocol and one stack."""
+
+    name: Text
+
+    @cached_property
+    def variants(self) -> tuple[Variant, ...]:
+        """Every variant of the study, in the order of its file."""
+        return tuple(
+            Variant(model, *method_bits.split("/"))
+            for model, entry in self.models.items()
+            for method_bits in dict.fromkeys([*entry.variants, *(entry.mt_bench or ())])
+        )
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell: variants times lm-eval benchmarks, and the MT-Bench cells that the file names."""
+        return tuple(Cell(self.name, variant, name) for variant in self.variants for name in self.benchmarks_of(variant))
+
+    def benchmarks_of(self, variant: Variant) -> list[str]:
+        """The benchmarks that a variant is evaluated on, in the order of the study."""
+        entry = self.models[variant.model]
+        scored = variant.method_bits in entry.variants
+        chatted = variant.method_bits in (entry.mt_bench or ())
+        return [name for name in self.benchmarks if (chatted if name == "mt_bench" else scored)]

@@ -1,0 +1,37 @@
+"""config/workload.yaml: what the forecast assumes."""
+
+from pydantic import Field
+
+from edge2giant.config.entry import Count, Entry, NotNegative, Positive, Text
+
+
+class Tokens(Entry):
+    """Tokens of one document."""
+
+    prefill: NotNegative = Field(description="tokens that are computed")
+    new: NotNegative = Field(description="tokens that are generated")
+
+
+class Shares(Entry):
+    """Shares of a GPU's peak that an engine reaches."""
+
+    prefill: Positive
+    bandwidth: Positive
+
+
+class Start(Entry):
+    """Starting an engine."""
+
+    seconds: NotNegative
+    read_gb_s: Positive
+
+
+class Workload(Entry):
+    """The whole file."""
+
+    tokens: dict[Text, Tokens] = Field(description="by benchmark")
+    shares: Shares
+    concurrency: Count = Field(description="sequences that decode together")
+    start: Start
+    quantize_seconds_per_billion: dict[Text, NotNegative] = Field(description="by method, for 10^9 parameters")
+    link_seconds_per_billion: NotNegative

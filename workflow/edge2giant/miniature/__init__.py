@@ -1,7 +1,0 @@
-"""The miniature study's own world: data sets, text and models small enough for two CPU cores.
-
-Reads nothing but the fixed few-shot examples inside an installed lm-eval (training only).
-Writes a store in the layout of :mod:`edge2giant.store` (data sets under their real hub ids,
-calibration text, MT-Bench files, a sentence-splitter stand-in, models).
-Never touches the network, a real data set, or a result.
-"""

@@ -1,0 +1,73 @@
+# The demonstration's models and data, made by workflow/demo: a source of the store like the hub, without network or licence.
+from pathlib import Path
+
+from edge2giant.records import tree_digest
+
+DEMO_CODE = tree_digest(Path(workflow.basedir) / "demo", ("*.py",))[:16]
+MINIATURE = "<results>/store/miniature"
+
+
+rule make_miniature_data:
+    output:
+        datasets=expand(
+            f"{MINIATURE}/datasets/{{benchmark}}.lock.json",
+            benchmark=JOBS.leaderboard_benchmarks,
+        ),
+        calibration=expand(
+            f"{MINIATURE}/calibration/{{name}}.lock.json",
+            name=["miniature", "heldout"],
+        ),
+        mt_bench=f"{MINIATURE}/mt_bench.lock.json",
+        nltk=f"{MINIATURE}/nltk.lock.json",
+    log:
+        "logs/miniature/data.log",
+    localrule: True
+    conda:
+        environment_file
+    params:
+        env="workflow",
+        code=DEMO_CODE,
+        store=subpath(output.mt_bench, parent=True),
+    message:
+        "Making the miniature data sets"
+    shell:
+        "workflow/in-env {params.env} python -m demo data --out {params.store} >{log} 2>&1"
+
+
+rule install_miniature_model:
+    input:
+        "workflow/demo/models/{model}/trained.json",
+    output:
+        model=directory(f"{MINIATURE}/models/{{model}}"),
+        lock=f"{MINIATURE}/models/{{model}}.lock.json",
+    log:
+        "logs/miniature/{model}.log",
+    localrule: True
+    conda:
+        environment_file
+    params:
+        env="workflow",
+        code=DEMO_CODE,
+        store=subpath(output.model, ancestor=2),
+    message:
+        "Installing the shipped weights of {wildcards.model}"
+    shell:
+        "workflow/in-env {params.env} python -m demo install --model {wildcards.model}"
+        " --out {params.store} >{log} 2>&1"
+
+
+rule train_miniature_model:
+    output:
+        directory("<results>/miniature/trained/{model}"),
+    log:
+        "logs/miniature/train/{model}.log",
+    conda:
+        environment_file
+    threads: 1
+    params:
+        env="cpu/main",
+        code=DEMO_CODE,
+    message:
+        "Training {wildcards.model} from scratch (some minutes)"
+    shell:
+        "workflow/in-env {params.env} python -m demo train --model {wildcards.model} --out {output} >{log} 2>&1"
