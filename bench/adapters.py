@@ -1,8 +1,8 @@
-"""Time and peak memory of an adapter beside its toolkit called directly, on the same model and calibration set, in one run.
+"""Time and peak memory of a toolkit module beside its toolkit called directly, on the same model and calibration set, in one run.
 
-Each measurement is a process of its own, and the two sides alternate: the adapter through `core.quantize` (its unit, then the
+Each measurement is a process of its own, and the two sides alternate: the module through `core.quantize` (then the
 source's config and unquantized tensors put back), the direct side as the toolkit's own documentation writes it.
-The proof and the checksums, which the direct side does not have, are left out here and stand in every
+Validation and checksums, which the direct side does not have, are left out here and stand in every
 `checkpoint.json` (`seconds`). Runs in the toolkit's environment, from the root of the repository:
 
     workflow/in-env cpu/main python bench/adapters.py --rows gptq-llmcompressor/w4a16 autoround/w4a16 --calibration DIR --out FILE
@@ -61,6 +61,7 @@ def keep(out: Path | None, line: dict) -> None:
 def make_model(folder: Path, shape: dict) -> Path:
     """Write a Llama of random weights with the miniature's tokenizer."""
     import numpy as np
+    import torch
     from edge2giant.quantize import tensors
 
     config = json.loads((TOKENIZER / "config.json").read_text()) | shape | {"torch_dtype": "float16", "dtype": "float16"}
@@ -68,10 +69,10 @@ def make_model(folder: Path, shape: dict) -> Path:
     generator, hidden, middle = np.random.default_rng(0), shape["hidden_size"], shape["intermediate_size"]
 
     def matrix(rows, columns):
-        return "F16", (generator.standard_normal((rows, columns)) * 0.03).astype(np.float16)
+        return torch.from_numpy((generator.standard_normal((rows, columns)) * 0.03).astype(np.float16))
 
     def norm():
-        return "F16", np.ones(hidden, np.float16)
+        return torch.ones(hidden, dtype=torch.float16)
 
     named = {"model.embed_tokens.weight": matrix(config["vocab_size"], hidden), "model.norm.weight": norm()}
     if not config.get("tie_word_embeddings"):
@@ -92,9 +93,9 @@ def make_model(folder: Path, shape: dict) -> Path:
 
 def compare(row: str, model: Path, calibration: Path, settings: dict, rounds: int, place: Path) -> dict:
     """Measure both sides `rounds` times, in turn, and give the medians and their ratios."""
-    found = {"adapter": [], "direct": []}
+    found = {"module": [], "direct": []}
     for number in range(rounds):
-        for side in ("adapter", "direct") if number % 2 else ("direct", "adapter"):
+        for side in ("module", "direct") if number % 2 else ("direct", "module"):
             job = {"row": row, "model": str(model), "calibration": str(calibration), "settings": settings}
             out = place / f"{row.replace('/', '-')}-{side}-{number}"
             command = [sys.executable, __file__, "--child", side, json.dumps(job), str(out), str(place / "measured.json")]
@@ -103,7 +104,7 @@ def compare(row: str, model: Path, calibration: Path, settings: dict, rounds: in
                 sys.exit(f"{row} {side}: {done.stderr[-2000:]}")
             found[side].append(json.loads((place / "measured.json").read_text()))
     medians = {side: {key: statistics.median(one[key] for one in runs) for key in runs[0]} for side, runs in found.items()}
-    ratios = {key: round(medians["adapter"][key] / medians["direct"][key], 3) for key in medians["direct"]}
+    ratios = {key: round(medians["module"][key] / medians["direct"][key], 3) for key in medians["direct"]}
     return {"row": row, "rounds": rounds, "ratio": ratios, "median": medians, "runs": found, "cores": os.cpu_count()}
 
 
@@ -121,9 +122,9 @@ def measure(side: str, job: str, out: str, into: str) -> None:
     with compat.readable(model) as view:
         drawn = calibration.load(scheme["calibration"], text, view) if scheme["calibration"] else None
         began, cpu = time.perf_counter(), cpu_seconds()
-        if side == "adapter":
+        if side == "module":
             given = core.Job(model, out, text, scheme, text)
-            core.quantize(given, view, toolkits.unit(scheme["toolkit"]), drawn, out)
+            core.quantize(given, view, toolkits.module(scheme["toolkit"]), drawn, out)
         else:
             DIRECT[scheme["toolkit"]](view, scheme["recipe"], drawn, out)
         taken = {"seconds": time.perf_counter() - began, "cpu_seconds": cpu_seconds() - cpu}
@@ -137,7 +138,7 @@ def cpu_seconds() -> float:
 
 
 def llmcompressor(model_dir: Path, recipe: dict, calibration, out: Path) -> None:
-    """As in llmcompressor's examples; AWQ stops on a machine without accelerator but for the adapter's `unpinned`."""
+    """As in llmcompressor's examples; AWQ stops on a machine without accelerator but for `unpinned`."""
     import torch
     from datasets import Dataset
     from edge2giant.quantize.toolkits.llmcompressor import unpinned
@@ -196,7 +197,7 @@ def autoawq(model_dir: Path, recipe: dict, calibration, out: Path) -> None:
 
 
 def gptqmodel(model_dir: Path, recipe: dict, calibration, out: Path) -> None:
-    """As in GPTQModel's README; on two cores its pool needs the variable that the adapter sets as well."""
+    """As in GPTQModel's README; on two cores its pool needs the variable that the toolkit module sets as well."""
     os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")
     from gptqmodel import GPTQModel, QuantizeConfig
 

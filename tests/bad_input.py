@@ -20,12 +20,13 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
 
+import judge_material  # noqa: E402
 from edge2giant import dag, errors, grid, records, store  # noqa: E402
 from factories import make_cell  # noqa: E402
 
 BYTES = bytes(range(256)) * 8
 # What is meant to outlive a failure: downloads that are gone on with, locks of the answer cache, and the record of a failure.
-KEPT = re.compile(r"(^|/)\.[^/]*\.partial/|^(journal|answer_cache|failures)/")
+KEPT = re.compile(r"(^|/)\.[^/]*\.partial/|^(answer_cache|judgment_cache|failures)/")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 AREAS = {
     "config": "`config/config.yaml` and `--config`",
@@ -839,7 +840,7 @@ def _(room):
     return quantizing(room, SCHEME | {"toolkit": "gptq-for-llama"})
 
 
-@case("checkpoint", "a model folder that is missing", "--model", "is no folder", "acquire it first")
+@case("checkpoint", "a model folder that is missing", "--model", "is not a folder", "acquire it first")
 def _(room):
     command = quantizing(room)
     (room.path / "model").rmdir()
@@ -1018,22 +1019,15 @@ def _(room):
 # --- judge -----------------------------------------------------------------------------------------------------------------
 
 
-def judging(
-    room: Room,
-    *more: str,
-    judge: str = "miniature",
-    data: bool = True,
-    answers: str | None = None,
-    template: str = "Rate it.",
-) -> list:
+def judging(room: Room, data: bool = True, answers: str | None = None, template: str = "Rate it.", **changed) -> list:
     if data:
         question = {"question_id": 1, "category": "writing", "turns": ["a", "b"]}
         names = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
         prompts = [{"name": name, "type": "single", "system_prompt": "s", "prompt_template": template, "category": "general",
                     "description": "", "output_format": "[[rating]]"} for name in names]  # fmt: skip
-        room.json("mt_bench/question.jsonl", question)
-        room.write("mt_bench/reference_answer.jsonl", "")
-        room.write("mt_bench/judge_prompts.jsonl", "".join(json.dumps(prompt) + "\n" for prompt in prompts))
+        room.json("data/question.jsonl", question)
+        room.write("data/reference_answer.jsonl", "")
+        room.write("data/judge_prompts.jsonl", "".join(json.dumps(prompt) + "\n" for prompt in prompts))
     if answers is None:
         answers = json.dumps(
             {
@@ -1045,20 +1039,13 @@ def judging(
             }
         )
     room.write("answers.jsonl", answers)
-    return ["judge", "rate", "--answers", room.path / "answers.jsonl", "--data", room.path / "mt_bench", "--judge", judge,
-            "--config", room.path / "config/judges.yaml", "--journal", room.path / "journal",
-            "--out", room.path / "judgments.jsonl", *more]  # fmt: skip
-
-
-@case("judge", "a judge that does not exist", "config/judges.yaml: has no judge 'gpt-5'", "choose one of: gpt-4")
-def _(room):
-    return judging(room, judge="gpt-5")
+    return ["judge", *judge_material.rating(room.path, **changed)]
 
 
 @case(
     "judge",
     "MT-Bench's questions are not there",
-    "mt_bench/question.jsonl: is missing",
+    "data/question.jsonl: is missing",
     "run the acquire phase again",
 )
 def _(room):
@@ -1092,40 +1079,34 @@ def _(room):
     return judging(room, answers="")
 
 
-@case("judge", "a judge without its key", "no API key in", "put it there or give --key-file")
+@case("judge", "a judge without its key", "no API key in", "put it there")
 def _(room):
-    room.edit(
-        "judges.yaml",
-        "key_file: ~/.config/edge2giant/openai.key\n  key_env: OPENAI_API_KEY",
-        "key_file: judge.key",
-    )
-    return judging(room, judge="gpt-4")
+    return judging(room, key_file="/nowhere/judge.key")
 
 
 @case("judge", "a key file that is empty", "judge.key: holds no key on its first line")
 def _(room):
-    return judging(room, "--key-file", str(room.write("judge.key", "\n")), judge="gpt-4")
+    return judging(room, key_file=str(room.write("judge.key", "\n")))
 
 
-@case("judge", "a negative spending cap", "--limit-usd", "must be an amount of USD")
+@case("judge", "a judge's settings that are gone", "service.json: cannot be read", "planning writes it")
 def _(room):
-    return judging(room, "--limit-usd", "-5")
-
-
-@case("judge", "no repeats", "--repeats", "must be at least 1")
-def _(room):
-    return judging(room, "--repeats", "0")
+    command = judging(room)
+    (room.path / "service.json").unlink()
+    return command
 
 
 @case("judge", "judgments that are cut off", "judgments.jsonl:1: is no JSON")
 def _(room):
     return [
         "judge",
-        "score",
+        "noise",
         "--judgments",
         room.write("judgments.jsonl", '{"question_id": 1'),
-        "--out-parts",
-        room.path / "parts.json",
+        "--out-json",
+        room.path / "noise.json",
+        "--out-csv",
+        room.path / "noise.csv",
     ]
 
 

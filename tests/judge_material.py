@@ -1,27 +1,44 @@
 """A small bench of 80 questions in FastChat's files, for tests of the judge."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
 
-import yaml
+from edge2giant import specs
 from edge2giant.mt_bench import CATEGORIES, REFERENCE_CATEGORIES
+from edge2giant.specs.judge import JudgeService, JudgeSpec
+from edge2giant.specs.variant import Variant
 
 # as workflow/in-env does: a judge that a run starts is a Python module beside the package
 os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent / "workflow")
 
-ENTRY = {
-    "title": "test judge",
-    "kind": "openai-compatible",
-    "model": "test-judge",
-    "base_url": "http://127.0.0.1:9/v1",
-    "price_usd_per_1k_tokens": {"prompt": 0, "completion": 0},
-    "limit_usd": None,
-    "repeats": 1,
-    "concurrency": 8,
-    "timeout_s": 1.0,
-    "attempts": 6,
-    "longest_wait_s": 0.1,
+SPEC = JudgeSpec(
+    study="smoke",
+    variant=Variant("tiny-0.4m", "fp16", "w16a16"),
+    judge="test",
+    model="test-judge",
+    repeats=1,
+    temperature=0,
+    max_tokens=2048,
+)
+SERVICE = JudgeService(
+    judge="test",
+    base_url="http://127.0.0.1:9/v1",
+    usd_per_1k_prompt_tokens=0,
+    usd_per_1k_completion_tokens=0,
+    limit_usd=None,
+    concurrency=8,
+    timeout_s=1.0,
+    attempts=6,
+    longest_wait_s=0.1,
+)
+RULE_JUDGE = {
+    "judge": "miniature",
+    "model": "edge2giant-rule-judge-1",
+    "base_url": "auto",
+    "serve": ("{python}", "-m", "demo", "judge", "--port", "{port}"),
+    "ready_timeout_s": 20,
 }
 PROMPTS = {
     "single-v1": "[Question]\n{question}\n\n[The Start of Assistant's Answer]\n{answer}\n[The End of Assistant's Answer]",
@@ -80,6 +97,16 @@ def answers(path: Path, per_category=10, model="model-a", words="answer") -> Pat
     return lines(path, [answer(q, model, words) for q in questions(per_category)])
 
 
-def judges(path: Path, **entry) -> Path:
-    path.write_text(yaml.safe_dump({"test": {**ENTRY, **entry}}), encoding="utf-8")
-    return path
+def rating(room: Path, *more: str, **changed) -> list[str]:
+    """Command line of `rate` in a folder, by a judge whose spec or service is changed."""
+    spec_keys = {field.name for field in dataclasses.fields(JudgeSpec)}
+    spec = dataclasses.replace(SPEC, **{key: value for key, value in changed.items() if key in spec_keys})
+    other = {key: value for key, value in changed.items() if key not in spec_keys}
+    service = dataclasses.replace(SERVICE, judge=spec.judge, **other)
+    digest = specs.write(spec, room)
+    (room / "service.json").write_text(specs.text(service), encoding="utf-8")
+    return [
+        "rate", "--spec", str(specs.path(room, digest)), "--spec-digest", digest, "--service", str(room / "service.json"),
+        "--answers", str(room / "answers.jsonl"), "--data", str(room / "data"), "--judgment-cache", str(room / "judgment_cache"),
+        "--out", str(room / "judgments.jsonl"), *more,
+    ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""A tiny random Llama for the tests of the quantize room, written without torch, and calibration text for it."""
+"""A tiny random Llama for the tests of quantization, and calibration text for it."""
 
 import json
 import random
@@ -42,8 +42,10 @@ def weights(seed: int = 0) -> dict[str, np.ndarray]:
 
 def write_model(folder: Path, named: dict[str, np.ndarray] | None = None, **config) -> Path:
     """Write a model folder without tokenizer."""
+    import torch
+
     folder.mkdir(parents=True)
-    stored = {name: ("F16", values) for name, values in (named or weights()).items()}
+    stored = {name: torch.from_numpy(values) for name, values in (named or weights()).items()}
     tensors.write(folder / "model.safetensors", stored)
     (folder / "config.json").write_text(json.dumps(CONFIG | config), encoding="utf-8")
     return folder

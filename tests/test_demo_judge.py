@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -11,7 +12,7 @@ import urllib.request
 import judge_material as material
 import pytest
 from demo import mt_bench, rule_judge
-from edge2giant.judge import asks, config, rating
+from edge2giant.judge import rating, requests
 from edge2giant.judge.material import load_bench
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from shared import ROOT, shared
 
 
 def rule_prompt(bench, question, turns, turn):
-    return asks.messages(bench, question, turns, turn)[1]["content"]
+    return requests.messages(bench, question, turns, turn)[1]["content"]
 
 
 @pytest.fixture(scope="module")
@@ -107,15 +108,18 @@ def test_the_rule_judges_server_refuses_what_it_cannot_read(server):
     assert json.loads(urllib.request.urlopen(f"{url}/models", timeout=5).read())["data"][0]["id"] == rule_judge.MODEL
 
 
-def test_the_real_files_make_160_requests_with_30_references():
-    bench = load_bench(shared("datasets/mt_bench"))
+def test_the_real_files_make_160_requests_with_30_references(tmp_path):
+    for name in ("question", "judge_prompts"):
+        shutil.copyfile(shared(f"datasets/mt_bench/{name}.jsonl"), tmp_path / f"{name}.jsonl")
+    shutil.copyfile(shared("datasets/mt_bench/reference_answer/gpt-4.jsonl"), tmp_path / "reference_answer.jsonl")
+    bench = load_bench(tmp_path)
     answers = {key: material.answer(question) for key, question in bench.questions.items()}
-    plan = asks.plan(bench, answers, config.Judge(name="test", **material.ENTRY))
-    assert len(plan) == 160
-    assert sum("Reference" in ask.messages[1]["content"] for ask in plan) == 60
-    for ask in plan:
-        question = bench.questions[ask.question_id]
-        shown = rule_judge.read_prompt(ask.messages[1]["content"])
-        assert shown.question == question["turns"][ask.turn - 1].strip() or shown.question == question["turns"][ask.turn - 1]
-        assert shown.answer == f"answer {ask.question_id} {ask.turn} {{braces}} [[10]]"
-        assert (shown.reference is not None) == (ask.category in ("math", "reasoning", "coding"))
+    planned = requests.requests_of(bench, answers, material.SPEC)
+    assert len(planned) == 160
+    assert sum("Reference" in request.messages[1]["content"] for request in planned) == 60
+    for request in planned:
+        question = bench.questions[request.question_id]["turns"][request.turn - 1]
+        shown = rule_judge.read_prompt(request.messages[1]["content"])
+        assert shown.question in (question, question.strip())
+        assert shown.answer == f"answer {request.question_id} {request.turn} {{braces}} [[10]]"
+        assert (shown.reference is not None) == (request.category in ("math", "reasoning", "coding"))

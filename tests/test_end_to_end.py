@@ -106,8 +106,8 @@ def test_a_quantized_checkpoint_is_smaller_and_proven(smoke):
     record = records.read_json(checkpoint / "checkpoint.json", "checkpoint")
     fp16 = next((smoke / "results/checkpoints/tiny-0.4m/fp16/w16a16").iterdir())
     assert record["size"]["weights_bytes"] < records.read_json(fp16 / "checkpoint.json")["size"]["weights_bytes"]
-    assert record["proof"]["checks"]
-    assert all(check["passed"] for check in record["proof"]["checks"])
+    assert record["validation"]["checks"]
+    assert all(check["passed"] for check in record["validation"]["checks"])
 
 
 @pytest.mark.smoke

@@ -1,5 +1,6 @@
 """Judging against an endpoint that fails in every way: nothing lost, nothing invented, nothing paid twice."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import judge_material as material
 import pytest
-from edge2giant import errors, jsonl, records
+from edge2giant import errors, jsonl, records, specs
 from edge2giant.judge import __main__ as cli
 from fault_server import FAULTS, request_key, serving
 
@@ -33,13 +34,8 @@ def small(tmp_path):
     return tmp_path
 
 
-def arguments(room, server, *more, **entry):
-    material.judges(room / "judges.yaml", base_url=server.base_url, **entry)
-    return [
-        "rate", "--answers", str(room / "answers.jsonl"), "--data", str(room / "data"), "--judge", "test",
-        "--config", str(room / "judges.yaml"), "--journal", str(room / "journal"),
-        "--out", str(room / "judgments.jsonl"), *more,
-    ]  # fmt: skip
+def arguments(room, server, *more, **changed):
+    return material.rating(room, *more, base_url=server.base_url, **changed)
 
 
 def rate(room, server, *more, **entry):
@@ -145,7 +141,7 @@ def test_an_endpoint_that_is_gone_ends_the_run_soon(small, capsys):
     started = time.monotonic()
     assert rate(small, server, attempts=3, give_up_after=4) == 2
     assert time.monotonic() - started < 10
-    assert "in a row could not be had" in capsys.readouterr().err
+    assert "in a row failed" in capsys.readouterr().err
 
 
 def start(room, server, **entry):
@@ -161,8 +157,8 @@ def until(condition, limit_s=20.0):
         time.sleep(0.01)
 
 
-def journal_lines(room):
-    path = room / "journal" / "judgments.jsonl"
+def cached_lines(room):
+    path = room / "judgment_cache" / "judgments.jsonl"
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
@@ -170,7 +166,7 @@ def test_killed_at_80_and_restarted_nothing_is_paid_twice(room):
     # the 81st and later requests hang, so that the kill finds 80 answers on disk and 8 requests unanswered
     with serving(lambda key, attempt, nth: None if nth < 80 else "hang", hang_s=30.0) as server:
         process = start(room, server, timeout_s=30.0)
-        until(lambda: journal_lines(room) == 80)
+        until(lambda: cached_lines(room) == 80)
         process.send_signal(signal.SIGKILL)
         process.wait()
         server.script = lambda key, attempt, nth: None
@@ -201,19 +197,19 @@ def test_killed_at_any_moment_only_requests_in_flight_are_asked_again(room, mome
 
 
 def whole_lines(room):
-    content = (room / "journal" / "judgments.jsonl").read_bytes()
+    content = (room / "judgment_cache" / "judgments.jsonl").read_bytes()
     path = room / "kept.jsonl"
     path.write_bytes(content[: content.rfind(b"\n") + 1])
     return path
 
 
-def test_two_processes_on_one_journal_ask_for_nothing_twice(room):
+def test_two_processes_on_one_cache_request_nothing_twice(room):
     def script(key, attempt, nth):
         time.sleep(0.02)
 
     with serving(script) as server:
         process = start(room, server)
-        until(lambda: journal_lines(room) >= 10)
+        until(lambda: cached_lines(room) >= 10)
         assert rate(room, server) == 0
         assert process.wait(20) == 0
         assert set(server.answered.values()) == {1} and len(server.answered) == 160
@@ -239,10 +235,10 @@ def test_interrupted_it_finishes_what_is_in_flight_and_keeps_it(room):
 
     with serving(script) as server:
         process = start(room, server)
-        until(lambda: journal_lines(room) >= 20)
+        until(lambda: cached_lines(room) >= 20)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 130
-        assert journal_lines(room) == len(server.answered) < 160
+        assert cached_lines(room) == len(server.answered) < 160
 
 
 def test_interrupted_twice_it_ends_at_once(room):
@@ -256,18 +252,18 @@ def test_interrupted_twice_it_ends_at_once(room):
         assert process.wait(5) == 130
 
 
-def test_a_full_disk_is_said_and_leaves_a_journal_to_go_on_from(small):
+def test_a_full_disk_is_said_and_leaves_a_cache_to_go_on_from(small):
     with serving() as server:
         command = start(small, server).args
         until(lambda: (small / "judgments.jsonl").exists())
-        size = (small / "journal" / "judgments.jsonl").stat().st_size
-        (small / "journal" / "judgments.jsonl").unlink()
+        size = (small / "judgment_cache" / "judgments.jsonl").stat().st_size
+        (small / "judgment_cache" / "judgments.jsonl").unlink()
         (small / "judgments.jsonl").unlink()
         limit = f"ulimit -f {size // 2048}; trap '' XFSZ; exec \"$@\""
         environment = {**os.environ, "PYTHONPATH": str(WORKFLOW)}
         full = subprocess.run(["bash", "-c", limit, "bash", *command], env=environment, capture_output=True)
         assert full.returncode == 2 and b"cannot be written" in full.stderr and b"Traceback" not in full.stderr
-        assert 0 < journal_lines(small) < 32
+        assert 0 < cached_lines(small) < 32
         assert rate(small, server) == 0
     assert len(judgments(small)) == 32
 
@@ -275,7 +271,7 @@ def test_a_full_disk_is_said_and_leaves_a_journal_to_go_on_from(small):
 def test_a_torn_last_line_is_dropped_and_a_damaged_one_refused(small, capsys):
     with serving() as server:
         assert rate(small, server) == 0
-        path = small / "journal" / "judgments.jsonl"
+        path = small / "judgment_cache" / "judgments.jsonl"
         content = path.read_bytes()
         path.write_bytes(content[:-40])
         assert rate(small, server) == 0
@@ -295,12 +291,12 @@ def test_a_finished_run_asks_nothing_and_needs_no_key(small):
 def test_more_repeats_ask_for_the_new_ones_alone(small):
     with serving() as server:
         assert rate(small, server) == 0
-        assert rate(small, server, "--repeats", "3") == 0
+        assert rate(small, server, repeats=3) == 0
         assert sum(server.attempts.values()) == 96
     assert {row["repeat"] for row in judgments(small)} == {0, 1, 2} and len(judgments(small)) == 96
 
 
-PRICE = {"prompt": 10.0, "completion": 10.0}
+PRICE = {"usd_per_1k_prompt_tokens": 10.0, "usd_per_1k_completion_tokens": 10.0}
 CALL_USD = 1.1  # 100 + 10 tokens at 0.01 USD each
 
 
@@ -310,54 +306,52 @@ def billed(server):
 
 def test_the_cap_stops_the_run_before_it_is_passed(room, capsys):
     with serving() as server:
-        assert rate(room, server, price_usd_per_1k_tokens=PRICE, limit_usd=60, max_tokens=20) == 2
+        assert rate(room, server, **PRICE, limit_usd=60, max_tokens=20) == 2
         first = billed(server)
         assert 40 < first <= 60
         assert "could pass the cap of 60 USD" in capsys.readouterr().err
-        assert rate(room, server, price_usd_per_1k_tokens=PRICE, limit_usd=100, max_tokens=20) == 2
+        assert rate(room, server, **PRICE, limit_usd=100, max_tokens=20) == 2
         assert first < billed(server) <= 100
-        assert rate(room, server, price_usd_per_1k_tokens=PRICE, limit_usd=1000, max_tokens=20) == 0
+        assert rate(room, server, **PRICE, limit_usd=1000, max_tokens=20) == 0
         assert set(server.answered.values()) == {1}
     assert sum(row["usd"] for row in judgments(room)) == pytest.approx(160 * CALL_USD)
 
 
-def test_one_cap_holds_for_runs_that_share_a_ledger(room):
-    shared_books = ["--ledger", str(room / "ledger.jsonl")]
+def test_one_cap_holds_for_runs_that_share_a_cache(room):
     with serving() as server:
-        assert rate(room, server, *shared_books, price_usd_per_1k_tokens=PRICE, limit_usd=500, max_tokens=20) == 0
+        assert rate(room, server, **PRICE, limit_usd=500, max_tokens=20) == 0
         assert billed(server) == pytest.approx(176)
-        other = [*shared_books, "--journal", str(room / "other")]
-        assert rate(room, server, *other, price_usd_per_1k_tokens=PRICE, limit_usd=200, max_tokens=20) == 2
+        assert rate(room, server, **PRICE, limit_usd=200, max_tokens=19) == 2
         assert billed(server) <= 200
 
 
 def test_calls_that_may_have_been_billed_count_against_the_cap(small):
     faults = {0: "hang", 1: "half a body", 2: "malformed json"}
     with serving(lambda key, attempt, nth: faults[nth % 3], hang_s=2.0) as server:
-        entry = {"price_usd_per_1k_tokens": PRICE, "limit_usd": 30, "max_tokens": 20, "timeout_s": 0.3}
+        entry = {**PRICE, "limit_usd": 30, "max_tokens": 20, "timeout_s": 0.3}
         assert rate(small, server, **entry) == 2
         # at most (100 bytes and more + 20 tokens) at 0.01 USD: about 2 USD a call that nobody refunds
         assert sum(server.attempts.values()) <= 30
     with serving(lambda key, attempt, nth: "500" if attempt == 0 else None) as server:
-        entry = {"price_usd_per_1k_tokens": PRICE, "limit_usd": 400, "max_tokens": 20}
-        assert rate(small, server, "--ledger", str(small / "new.jsonl"), **entry) == 0
+        entry = {**PRICE, "limit_usd": 400, "max_tokens": 20}
+        assert rate(small, server, "--judgment-cache", str(small / "new"), **entry) == 0
         assert server.faults["500"] == 32
 
 
 def test_without_usage_a_call_counts_at_its_highest_price(small):
     with serving(usage=False) as server:
-        assert rate(small, server, price_usd_per_1k_tokens=PRICE, limit_usd=5000, max_tokens=20) == 0
+        assert rate(small, server, **PRICE, limit_usd=5000, max_tokens=20) == 0
     assert all(row["usd"] > CALL_USD and row["tokens_in"] is None for row in judgments(small))
 
 
 def test_a_dry_run_states_calls_tokens_and_cost_and_calls_nobody(small, capsys):
     with serving() as server:
-        code = rate(small, server, "--dry-run", price_usd_per_1k_tokens=PRICE, limit_usd=1, key_file="/nowhere")
+        code = rate(small, server, "--dry-run", **PRICE, limit_usd=1, key_file="/nowhere")
         assert code == 0 and not server.attempts
     numbers = json.loads(capsys.readouterr().out)
     assert numbers["calls"] == 32 and numbers["done"] == 0
     assert 0 < numbers["usd"] < numbers["most_usd"] and numbers["tokens_in"] < numbers["most_tokens_in"]
-    assert not (small / "journal").exists() and not (small / "judgments.jsonl").exists()
+    assert not (small / "judgment_cache").exists() and not (small / "judgments.jsonl").exists()
 
 
 def test_the_key_is_sent_but_never_written_or_printed(small, capsys):
@@ -367,8 +361,8 @@ def test_the_key_is_sent_but_never_written_or_printed(small, capsys):
         assert rate(small, server, key_file=str(small / "judge.key")) == 0
         assert {h["authorization"] for h in server.headers} == {f"Bearer {secret}"}
     with serving(lambda key, attempt, nth: "echo") as server:
-        journal = ["--journal", str(small / "other")]
-        assert rate(small, server, *journal, key_file=str(small / "judge.key")) == 2
+        cache = ["--judgment-cache", str(small / "other")]
+        assert rate(small, server, *cache, key_file=str(small / "judge.key")) == 2
     shown = capsys.readouterr()
     assert secret not in shown.err + shown.out
     for path in small.rglob("*"):
@@ -397,13 +391,24 @@ def test_requests_hold_what_fastchat_sends_and_fly_together(small):
     assert [m["role"] for m in request["messages"]] == ["system", "user"]
 
 
-def test_a_failure_leaves_its_reason_until_the_ratings_are_had(small):
-    told = ["--failures", str(small / "kept"), "--row", "smoke/tiny-0.4m/fp16/w16a16"]
-    record = small / "kept/failures/smoke/tiny-0.4m/fp16/w16a16/judge.json"
+def test_a_failure_leaves_its_reason_until_the_ratings_are_finished(small):
+    kept = ["--failures", str(small / "failures")]
+    record = small / "failures/smoke/tiny-0.4m/fp16/w16a16/judge.json"
     with serving(lambda key, attempt, nth: "401") as server:
-        assert rate(small, server, *told) == 2
+        assert rate(small, server, *kept) == 2
     assert "check key, model and address" in records.read_json(record, "failure")["reason"]
     with serving() as server:
-        assert rate(small, server, *told) == 0
-        assert rate(small, server, *told[:2]) == 2
+        assert rate(small, server, *kept) == 0
     assert not record.exists()
+
+
+def test_a_spec_or_a_service_of_another_judge_is_refused(small, capsys):
+    with serving() as server:
+        command = arguments(small, server)
+        assert errors.run(lambda: cli.main([*command, "--spec-digest", "0" * 64])) == 2
+        other = dataclasses.replace(material.SERVICE, judge="another")
+        (small / "service.json").write_text(specs.text(other), encoding="utf-8")
+        assert errors.run(lambda: cli.main(command)) == 2
+        assert not server.attempts
+    shown = capsys.readouterr().err
+    assert "this job was planned with 000000000000" in shown and "belongs to judge another, the spec names test" in shown

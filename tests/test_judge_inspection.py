@@ -14,7 +14,6 @@ import pytest
 from edge2giant import errors
 from edge2giant.judge import __main__ as cli
 from edge2giant.judge import inspection
-from shared import ROOT
 
 HOSTILE = [
     "<script>document.title='PWNED'</script>",
@@ -104,15 +103,8 @@ def hostile_answers(path, url):
 
 
 def judged(room, name):
-    code = errors.run(
-        lambda: cli.main(
-            ["rate", "--answers", str(room / f"{name}.jsonl"), "--data", str(room / "data"), "--judge",
-             "miniature",
-             "--config", str(ROOT / "config" / "judges.yaml"), "--journal", str(room / f"journal-{name}"),
-             "--out", str(room / f"{name}.judgments.jsonl")]
-        )
-    )  # fmt: skip
-    assert code == 0
+    files = ["--answers", str(room / f"{name}.jsonl"), "--out", str(room / f"{name}.judgments.jsonl")]
+    assert errors.run(lambda: cli.main(material.rating(room, *files, **material.RULE_JUDGE))) == 0
 
 
 def change_ratings(room):

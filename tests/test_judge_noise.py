@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from edge2giant.judge import __main__ as cli
 from edge2giant.judge import noise
-from shared import ROOT
 
 CATEGORIES = material.CATEGORIES
 HOW = noise.Bootstrap(resamples=2000)
@@ -157,18 +156,14 @@ def test_constant_ratings_give_none_and_no_warning(recwarn):
 def test_the_command_writes_json_and_csv(tmp_path):
     material.bench(tmp_path / "data", 2)
     for name, words in (("a", "short"), ("b", "a somewhat longer answer with more words in it")):
-        material.answers(tmp_path / f"{name}.jsonl", 2, model=name, words=words)
-        cli.main(
-            ["rate", "--answers", str(tmp_path / f"{name}.jsonl"), "--data", str(tmp_path / "data"),
-             "--judge",
-             "miniature", "--repeats", "2",
-             "--journal", str(tmp_path / f"j{name}"), "--out",
-             str(tmp_path / f"{name}.out.jsonl"), "--config", str(ROOT / "config" / "judges.yaml")]
-        )  # fmt: skip
+        material.answers(tmp_path / "answers.jsonl", 2, model=name, words=words)
+        cli.main(material.rating(tmp_path, **material.RULE_JUDGE, repeats=2))
+        for kind in ("answers", "judgments"):
+            (tmp_path / f"{kind}.jsonl").rename(tmp_path / f"{name}.{kind}.jsonl")
     code = cli.main(
-        ["noise", "--judgments", str(tmp_path / "b.out.jsonl"), "--baseline", str(tmp_path / "a.out.jsonl"),
-         "--other", str(tmp_path / "b.out.jsonl"), "--answers", str(tmp_path / "b.jsonl"),
-         "--baseline-answers", str(tmp_path / "a.jsonl"), "--resamples", "200",
+        ["noise", "--judgments", str(tmp_path / "b.judgments.jsonl"), "--baseline", str(tmp_path / "a.judgments.jsonl"),
+         "--other", str(tmp_path / "b.judgments.jsonl"), "--answers", str(tmp_path / "b.answers.jsonl"),
+         "--baseline-answers", str(tmp_path / "a.answers.jsonl"),
          "--out-json", str(tmp_path / "noise.json"), "--out-csv", str(tmp_path / "noise.csv")]
     )  # fmt: skip
     assert code == 0

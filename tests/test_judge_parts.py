@@ -1,6 +1,6 @@
-"""The judge's pure parts: prompts, ratings, config, the server that a run starts, scores."""
+"""The judge's pure parts: prompts, ratings, the server that a run starts, scores."""
 
-import json
+import dataclasses
 import math
 import subprocess
 import sys
@@ -15,15 +15,14 @@ import pytest
 from edge2giant import errors, jsonl
 from edge2giant.errors import UserError
 from edge2giant.judge import __main__ as cli
-from edge2giant.judge import asks, config, rating, score
+from edge2giant.judge import rating, score
 from edge2giant.judge.endpoint import retry_after
 from edge2giant.judge.material import load_answers, load_bench
+from edge2giant.judge.requests import requests_of
 from edge2giant.mt_bench import CATEGORIES
 from hypothesis import given
 from hypothesis import strategies as st
 from shared import ROOT
-
-JUDGES = ROOT / "config" / "judges.yaml"
 
 
 @pytest.mark.parametrize(
@@ -55,48 +54,48 @@ def test_no_text_gives_a_rating_off_the_scale(text):
     assert value is None or 1 <= value <= 10
 
 
-def judge(**entry):
-    return config.Judge(name="test", **{**material.ENTRY, **entry})
+def judge(**changed):
+    return dataclasses.replace(material.SPEC, **changed)
 
 
-def test_each_turn_of_each_question_is_asked_with_its_prompt(tmp_path):
+def test_each_turn_of_each_question_is_rated_with_its_prompt(tmp_path):
     bench = load_bench(material.bench(tmp_path / "data"))
-    plan = asks.plan(bench, load_answers(material.answers(tmp_path / "a.jsonl")), judge(repeats=2))
-    assert len(plan) == 320 and len({a.fingerprint for a in plan}) == 320
-    for ask in plan:
-        referenced = ask.category in ("math", "reasoning", "coding")
-        name = ("single-math-v1" if referenced else "single-v1") + ("-multi-turn" if ask.turn == 2 else "")
-        text = ask.messages[1]["content"]
-        assert ask.prompt == name and ask.messages[0]["content"] == f"system of {name}"
+    requests = requests_of(bench, load_answers(material.answers(tmp_path / "answers.jsonl")), judge(repeats=2))
+    assert len(requests) == 320 and len({r.fingerprint for r in requests}) == 320
+    for request in requests:
+        referenced = request.category in ("math", "reasoning", "coding")
+        name = ("single-math-v1" if referenced else "single-v1") + ("-multi-turn" if request.turn == 2 else "")
+        text = request.messages[1]["content"]
+        assert request.prompt == name and request.messages[0]["content"] == f"system of {name}"
         assert ("reference" in text) == referenced
-        assert f"answer {ask.question_id} {ask.turn} {{braces}} [[10]]" in text
-        assert ("second?" in text) == (ask.turn == 2)
+        assert f"answer {request.question_id} {request.turn} {{braces}} [[10]]" in text
+        assert ("second?" in text) == (request.turn == 2)
 
 
 def test_the_fingerprint_moves_with_all_that_decides_a_judgment(tmp_path):
     bench = load_bench(material.bench(tmp_path / "data", 1))
-    answers = load_answers(material.answers(tmp_path / "a.jsonl", 1))
-    first = asks.plan(bench, answers, judge())[0].fingerprint
+    answers = load_answers(material.answers(tmp_path / "answers.jsonl", 1))
+    first = requests_of(bench, answers, judge())[0].fingerprint
     for change in ({"model": "x"}, {"temperature": 0.5}, {"max_tokens": 1}, {"extra_body": {"seed": 1}}):
-        assert asks.plan(bench, answers, judge(**change))[0].fingerprint != first
-    for same in ({"base_url": "http://other/v1"}, {"concurrency": 1}, {"limit_usd": 3.0}):
-        assert asks.plan(bench, answers, judge(**same))[0].fingerprint == first
+        assert requests_of(bench, answers, judge(**change))[0].fingerprint != first
+    same = judge(study="other", judge="other")
+    assert requests_of(bench, answers, same)[0].fingerprint == first
     other = load_answers(material.answers(tmp_path / "b.jsonl", 1, words="other"))
-    assert asks.plan(bench, other, judge())[0].fingerprint != first
+    assert requests_of(bench, other, judge())[0].fingerprint != first
 
 
 def test_answers_that_are_not_complete_are_refused(tmp_path, capsys):
     material.bench(tmp_path / "data")
-    path = material.answers(tmp_path / "a.jsonl")
+    path = material.answers(tmp_path / "answers.jsonl")
     rows = path.read_text().splitlines(keepends=True)
     for name, content, message in (
         ("short", "".join(rows[:-3]), "3 questions are not answered: 158, 159, 160"),
         ("strange", "".join(rows).replace('"question_id": 81', '"question_id": 1'), "not answered: 81"),
         ("one turn", rows[0].replace('"answer 81 1 {braces} [[10]]", ', ""), "1 turns instead of 2"),
-        ("torn", "".join(rows)[:-20], "a.jsonl:80: is no JSON"),
+        ("torn", "".join(rows)[:-20], "answers.jsonl:80: is no JSON"),
     ):
         path.write_text(content)
-        assert rate(tmp_path, "miniature") == 2, name
+        assert rate(tmp_path, **material.RULE_JUDGE) == 2, name
         assert message in capsys.readouterr().err
 
 
@@ -106,32 +105,6 @@ def test_a_missing_reference_is_refused(tmp_path):
     (folder / "reference_answer.jsonl").write_text("".join(rows[1:]))
     with pytest.raises(UserError, match="has no reference answer"):
         load_bench(folder)
-
-
-def test_the_shipped_judges_fit_their_schema():
-    for name in ("gpt-4", "local-vllm", "miniature"):
-        assert config.load(JUDGES, name).name == name
-    assert config.load(JUDGES, "gpt-4").usd(1000, 1000) == pytest.approx(0.09)
-    with pytest.raises(UserError, match=r"has no judge 'gpt-5'; choose one of: gpt-4, local-vllm, miniature"):
-        config.load(JUDGES, "gpt-5")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"modle": "x"},
-        {"repeats": 0},
-        {"limit_usd": -1},
-        {"kind": "telepathy"},
-        {"base_url": "ftp://x"},
-        {"kind": "served"},
-        {"base_url": "auto"},
-        {"price_usd_per_1k_tokens": {"prompt": 1}},
-    ],
-)
-def test_wrong_entries_are_refused_with_file_and_place(tmp_path, change):
-    with pytest.raises(UserError, match=r"judges\.yaml: test"):
-        config.load(material.judges(tmp_path / "judges.yaml", **change), "test")
 
 
 @pytest.mark.parametrize(
@@ -151,41 +124,27 @@ def test_retry_after_is_read_or_ignored(value, seconds):
     assert retry_after(value) == seconds
 
 
-def rate(room, name, *more, judges=JUDGES):
-    return errors.run(
-        lambda: cli.main(
-            ["rate", "--answers", str(room / "a.jsonl"), "--data", str(room / "data"), "--judge", name,
-             "--config", str(judges), "--journal", str(room / "journal"), "--out",
-             str(room / "out.jsonl"), *more]
-        )
-    )  # fmt: skip
+def rate(room, *more, **changed):
+    return errors.run(lambda: cli.main(material.rating(room, *more, **changed)))
 
 
 def test_the_rule_judge_is_served_for_the_time_of_a_run(tmp_path):
     material.bench(tmp_path / "data", 2)
-    material.answers(tmp_path / "a.jsonl", 2)
+    material.answers(tmp_path / "answers.jsonl", 2)
     threads = threading.active_count()
-    assert rate(tmp_path, "miniature") == 0
-    first = list(jsonl.read(tmp_path / "out.jsonl", "judgment"))
+    assert rate(tmp_path, **material.RULE_JUDGE) == 0
+    first = list(jsonl.read(tmp_path / "judgments.jsonl", "judgment"))
     assert len(first) == 32 and {row["judge"] for row in first} == {"miniature"}
     assert threading.active_count() == threads
-    assert rate(tmp_path, "miniature", "--journal", str(tmp_path / "again")) == 0
-    again = list(jsonl.read(tmp_path / "out.jsonl", "judgment"))
+    assert rate(tmp_path, "--judgment-cache", str(tmp_path / "again"), **material.RULE_JUDGE) == 0
+    again = list(jsonl.read(tmp_path / "judgments.jsonl", "judgment"))
     assert [row["judgment"] for row in first] == [row["judgment"] for row in again]
-
-
-SERVE = ["{python}", "-m", "demo", "judge", "--port", "{port}"]
-
-
-def served(path, *command):
-    entry = {"kind": "served", "base_url": "auto", "model": "edge2giant-rule-judge-1", "ready_timeout_s": 20}
-    return material.judges(path / "judges.yaml", **entry, serve=list(command))
 
 
 def test_a_judge_may_be_started_and_ended_with_the_run(tmp_path, capfd):
     material.bench(tmp_path / "data", 1)
-    material.answers(tmp_path / "a.jsonl", 1)
-    assert rate(tmp_path, "test", judges=served(tmp_path, *SERVE)) == 0
+    material.answers(tmp_path / "answers.jsonl", 1)
+    assert rate(tmp_path, **material.RULE_JUDGE) == 0
     shown = capfd.readouterr().err
     port = shown.split("http://127.0.0.1:")[1].split("/")[0]
     with pytest.raises(urllib.error.URLError):
@@ -201,8 +160,8 @@ def test_a_judge_may_be_started_and_ended_with_the_run(tmp_path, capfd):
 )
 def test_a_judge_that_does_not_start_is_reported(tmp_path, capsys, command, message):
     material.bench(tmp_path / "data", 1)
-    material.answers(tmp_path / "a.jsonl", 1)
-    assert rate(tmp_path, "test", judges=served(tmp_path, *command)) == 2
+    material.answers(tmp_path / "answers.jsonl", 1)
+    assert rate(tmp_path, base_url="auto", serve=tuple(command)) == 2
     assert message in capsys.readouterr().err
 
 
@@ -267,23 +226,6 @@ def test_the_standard_error_is_that_of_cluster_robust_regression():
     fit = statsmodels.OLS(values, np.ones(80)).fit(cov_type="cluster", cov_kwds={"groups": questions, "use_correction": False})
     assert mean == pytest.approx(fit.params[0]) and n == 80
     assert stderr == pytest.approx(fit.bse[0] * math.sqrt(40 / 39))
-
-
-def test_the_score_command_writes_parts_and_samples(tmp_path):
-    material.bench(tmp_path / "data", 1)
-    material.answers(tmp_path / "a.jsonl", 1)
-    assert rate(tmp_path, "miniature") == 0
-    code = cli.main(
-        ["score", "--judgments", str(tmp_path / "out.jsonl"), "--answers", str(tmp_path / "a.jsonl"),
-         "--out-parts", str(tmp_path / "parts.json"), "--out-samples", str(tmp_path / "samples.parquet")]
-    )  # fmt: skip
-    assert code == 0
-    import pandas as pd
-
-    parts = json.loads((tmp_path / "parts.json").read_text())
-    samples = pd.read_parquet(tmp_path / "samples.parquet")
-    assert parts["n"] == 16 == len(samples) and parts["unparsed"]["judgments"] == 16
-    assert samples["prediction"].str.startswith("answer ").all()
 
 
 def test_the_ground_of_the_judge_imports_nothing_heavy():

@@ -94,7 +94,7 @@ def test_disk_counts_links_once_and_says_what_false_saves(house, plans):
 
 
 def test_a_needed_package_is_looked_for_in_the_environments_pins():
-    needs = preflight.check(toolkits.unit("autoawq").traits({"w_bit": 4, "q_group_size": 128, "zero_point": True}, "w4a16"),
+    needs = preflight.check(toolkits.module("autoawq").traits({"w_bit": 4, "q_group_size": 128, "zero_point": True}, "w4a16"),
                             "hf", "5.17", "cpu")  # fmt: skip
     assert [verdict.level for verdict in needs] == ["needs"]
     assert preflight.settle(needs, "cpu/gptqmodel", set(environments.distributions("cpu/gptqmodel"))) == []
@@ -106,7 +106,7 @@ def test_a_needed_package_is_looked_for_in_the_environments_pins():
 def test_each_stack_puts_a_toolkit_where_its_packages_are(house):
     for stack, entry in house.stacks.items():
         for toolkit, name in entry["environments"].items():
-            if toolkit in toolkits.names() and (packages := toolkits.unit(toolkit).PACKAGES):
+            if toolkit in toolkits.names() and (packages := toolkits.module(toolkit).PACKAGES):
                 held = environments.distributions(house.environment(stack, toolkit))
                 assert packages[0] in held, f"{stack}: {toolkit} in {name}"
 

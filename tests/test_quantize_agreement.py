@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from edge2giant.quantize import agreement
+from edge2giant.quantize.validation import agreement
 
 TEXTS, TOKENS, NOISE, DRAWS = 8, 100, 0.05, 8
 

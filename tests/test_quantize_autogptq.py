@@ -1,7 +1,7 @@
-"""AutoGPTQ 0.7.1 through its unit, on a CPU by a patch that lives here and nowhere else.
+"""The toolkit module of AutoGPTQ 0.7.1, run on a CPU by a patch of this test.
 
 AutoGPTQ refuses to quantize without CUDA. The fixture `cuda_on_paper` makes it believe in a device that is the CPU. This shows
-that the unit's calls, its file names and its reading of the recipe are right; it is no supported way to make a checkpoint.
+that the toolkit module's calls, its file names and its reading of the recipe are right; making a checkpoint so is not supported.
 """
 
 import pytest
@@ -55,8 +55,8 @@ def job(place, out, recipe, **calibration):
 @pytest.mark.parametrize("change", [{}, {"desc_act": False}, {"bits": 8}], ids=["figure-3", "no-desc-act", "8-bit"])
 def test_scheme_is_made_and_proven(place, tmp_path, cuda_on_paper, change):
     record = core.run(job(place, tmp_path / "out", RECIPE | change))
-    assert record["proof"]["engine"]["name"] == "toolkit"
-    assert record["proof"]["tensors"]["layers"] == 14
+    assert record["validation"]["engine"]["name"] == "toolkit"
+    assert record["validation"]["tensors"]["layers"] == 14
     traits = preflight.read_traits(tmp_path / "out")
     assert (traits["form"], traits["desc_act"]) == ("gptq", change.get("desc_act", True))
 

@@ -115,11 +115,12 @@ def test_an_older_checkpoint_is_replaced_and_a_foreign_folder_is_not(tmp_path):
     foreign = tmp_path / "thesis"
     foreign.mkdir()
     (foreign / "chapter1.tex").write_text("x")
-    with pytest.raises(UserError, match="in the way"), core.staged(foreign):
+    with pytest.raises(UserError, match="would be replaced"), core.staged(foreign):
         pass
     assert (foreign / "chapter1.tex").exists()
 
 
+@pytest.mark.toolkit("main")
 def test_groups_that_do_not_divide_are_refused_before_anything_runs(tmp_path):
     model = write_model(tmp_path / "model")
     recipe = {"bits": 4, "group_size": 96, "ignore": ["lm_head"]}
@@ -129,11 +130,19 @@ def test_groups_that_do_not_divide_are_refused_before_anything_runs(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def fake_model(folder):
+    """A folder with the files of a model, which nobody loads."""
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    return folder
+
+
 def test_the_unquantized_checkpoint_is_links_that_survive_a_move(tmp_path):
-    model = write_model(tmp_path / "store" / "model")
+    model = fake_model(tmp_path / "store" / "model")
     staging, out = tmp_path / "results" / ".making", tmp_path / "results" / "fp16"
     staging.mkdir(parents=True)
-    toolkits.unit("none").quantize(model, {}, None, staging)
+    toolkits.module("none").quantize(model, {}, None, staging)
     staging.rename(out)
     link = out / "model.safetensors"
     assert link.is_symlink() and not link.readlink().is_absolute()
@@ -141,7 +150,7 @@ def test_the_unquantized_checkpoint_is_links_that_survive_a_move(tmp_path):
 
 
 def test_a_changed_file_is_found(tmp_path, monkeypatch):
-    model = write_model(tmp_path / "model")
+    model = fake_model(tmp_path / "model")
     monkeypatch.setattr(core.records, "read_json", lambda path, schema: {"files": core_files})
     core_files = core.checksums(model)
     core.verify(model)
@@ -185,7 +194,7 @@ def test_the_environment_names_no_path_and_no_host():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "nowhere"], "nowhere: is no folder; acquire it first"),
+        (["--model", "nowhere"], "nowhere: is not a folder; acquire it first"),
         (["--scheme-json", "{"], "is not JSON"),
         (["--scheme-json", '{"model": "m"}'], "lacks bits, calibration, method, recipe, toolkit"),
     ],

@@ -1,15 +1,17 @@
-"""The independent reader against packers written here by the formats' descriptions, and the proof of tensors against damage."""
+"""The independent reader against packers written here by the formats' descriptions; spoilt checkpoints fail their validation."""
 
 import json
 
 import numpy as np
 import pytest
 from edge2giant.errors import UserError
-from edge2giant.quantize import dequantize, preflight, proof, sizes, tensors, toolkits
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from edge2giant.quantize import preflight, sizes, tensors, toolkits
+from edge2giant.quantize.validation import checks as validation
+from edge2giant.quantize.validation import dequantize
+from edge2giant.quantize.validation import weights as validated
 from quantize_model import weights, write_model
 
+pytestmark = pytest.mark.toolkit("main")
 ROWS, COLUMNS, GROUP = 16, 64, 32
 
 
@@ -36,41 +38,45 @@ def drawn(bits: int, seed: int):
 
 
 def read_back(tmp_path, stored, **arguments):
-    tensors.write(tmp_path / "model.safetensors", stored)
+    import torch
+
+    given = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in stored.items()}
+    tensors.write(tmp_path / "model.safetensors", given)
     return dequantize.read(tensors.Tensors(tmp_path), "layer", **arguments)
 
 
-@given(bits=st.sampled_from([4, 8]), seed=st.integers(0, 999))
-@settings(max_examples=20, deadline=None)
-def test_pack_quantized_reads_back(tmp_path_factory, bits, seed):
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("bits", [4, 8])
+def test_pack_quantized_reads_back(tmp_path, bits, seed):
     codes, scale, zero, expected = drawn(bits, seed)
     layer = read_back(
-        tmp_path_factory.mktemp("ct"),
+        tmp_path,
         {
-            "layer.weight_packed": ("I32", words(codes, bits)),
-            "layer.weight_scale": ("F16", scale),
-            "layer.weight_zero_point": ("I32", words(zero.T, bits).T),
-            "layer.weight_shape": ("I64", np.array([ROWS, COLUMNS])),
+            "layer.weight_packed": words(codes, bits),
+            "layer.weight_scale": scale,
+            "layer.weight_zero_point": words(zero.T, bits).T,
+            "layer.weight_shape": np.array([ROWS, COLUMNS]),
         },
     )
     assert (layer.bits, layer.group_size) == (bits, GROUP)
     np.testing.assert_allclose(layer.weight, expected, rtol=1e-6)
 
 
-@given(bits=st.sampled_from([2, 4, 8]), seed=st.integers(0, 999), version=st.sampled_from([1, 2]))
-@settings(max_examples=20, deadline=None)
-def test_gptq_reads_back_in_both_versions_and_any_order(tmp_path_factory, bits, seed, version):
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_gptq_reads_back_in_both_versions_and_any_order(tmp_path, bits, seed, version):
     codes, scale, zero, _ = drawn(bits, seed)
     order = np.random.default_rng(seed).permutation(np.repeat(np.arange(COLUMNS // GROUP), GROUP))
     expected = (codes - zero[:, order]) * scale.astype(np.float32)[:, order]
     stored_zero = zero - 1 if version == 1 else zero
     layer = read_back(
-        tmp_path_factory.mktemp("gptq"),
+        tmp_path,
         {
-            "layer.qweight": ("I32", words(codes, bits).T),
-            "layer.qzeros": ("I32", words(stored_zero.T, bits)),
-            "layer.scales": ("F16", scale.T),
-            "layer.g_idx": ("I32", order),
+            "layer.qweight": words(codes, bits).T,
+            "layer.qzeros": words(stored_zero.T, bits),
+            "layer.scales": scale.T,
+            "layer.g_idx": order,
         },
         zero_offset=2 - version,
     )
@@ -88,34 +94,20 @@ def test_awq_reads_back(tmp_path):
     layer = read_back(
         tmp_path,
         {
-            "layer.qweight": ("I32", interleave(codes.T)),
-            "layer.qzeros": ("I32", interleave(zero.T)),
-            "layer.scales": ("F16", scale.T),
+            "layer.qweight": interleave(codes.T),
+            "layer.qzeros": interleave(zero.T),
+            "layer.scales": scale.T,
         },
     )
     assert layer.form == "awq"
     np.testing.assert_allclose(layer.weight, expected, rtol=1e-6)
 
 
-def test_float8_table_is_that_of_the_paper():
-    table = tensors.float8_e4m3()
-    assert table[0x7E] == 448 and table[0x08] == 2.0**-6 and table[0x01] == 2.0**-9 and table[0x38] == 1.0
-    assert np.isnan(table[[0x7F, 0xFF]]).all() and table[0x80] == 0 and table[0xFE] == -448
-
-
-@given(st.lists(st.floats(-(2.0**120), 2.0**120, width=32), min_size=1, max_size=50))
-def test_bfloat16_rounds_to_nearest(values):
-    wide = np.array(values, np.float32)
-    back = tensors.widened(tensors.narrowed(wide, "BF16"), "BF16")
-    finite = np.isfinite(back)
-    assert (np.abs(back[finite] - wide[finite]) <= np.abs(wide[finite]) * 2.0**-8 + 1e-40).all()
-
-
 @pytest.mark.parametrize(("bits", "group"), [(4, 128), (4, 64), (8, -1)])
-def test_rtn_is_proven_and_its_traits_are_read_back(tmp_path, bits, group):
+def test_rtn_is_valid_and_its_traits_are_read_back(tmp_path, bits, group):
     model, out, executed, traits = rtn(tmp_path, bits, group)
-    checks, summary = proof.prove_tensors(model, out, traits, executed)
-    proof.demand(checks, "test")
+    checks, summary = validated.validate_tensors(model, out, traits, executed)
+    validation.require(checks, "test")
     assert summary["layers"] == 14
     assert summary["weight_error_mean"] == pytest.approx({4: 0.11, 8: 0.008}[bits], rel=0.35)
     read = preflight.read_traits(out)
@@ -126,14 +118,14 @@ def rtn(tmp_path, bits=4, group=128):
     model, out = write_model(tmp_path / "model"), tmp_path / "out"
     out.mkdir()
     recipe = {"bits": bits, "group_size": group, "ignore": ["lm_head"]}
-    unit = toolkits.unit("rtn")
-    return model, out, unit.quantize(model, recipe, None, out), unit.traits(recipe, f"w{bits}a16")
+    toolkit = toolkits.module("rtn")
+    return model, out, toolkit.quantize(model, recipe, None, out), toolkit.traits(recipe, f"w{bits}a16")
 
 
 def damaged(out, change):
-    """Rewrite a checkpoint's tensors after `change` had its way with them."""
+    """Rewrite a checkpoint's tensors after `change`."""
     made = tensors.Tensors(out)
-    stored = {name: (made.dtype(name), np.array(made.raw(name))) for name in made.names}
+    stored = {name: made.read(name).clone() for name in made.names}
     change(stored)
     tensors.write(out / "beside", stored)
     (out / "beside").replace(out / "model.safetensors")
@@ -143,11 +135,11 @@ LAYER = "model.layers.0.mlp.up_proj"
 
 
 def zero_scale(stored):
-    stored[f"{LAYER}.weight_scale"][1][0, 0] = 0
+    stored[f"{LAYER}.weight_scale"][0, 0] = 0
 
 
 def nan_scale(stored):
-    stored[f"{LAYER}.weight_scale"][1][0, 0] = np.nan
+    stored[f"{LAYER}.weight_scale"][0, 0] = np.nan
 
 
 def swapped(stored):
@@ -156,7 +148,7 @@ def swapped(stored):
 
 
 def no_codes(stored):
-    stored[f"{LAYER}.weight_packed"][1][:] = 0
+    stored[f"{LAYER}.weight_packed"][:] = 0
 
 
 def lost_norm(stored):
@@ -164,13 +156,15 @@ def lost_norm(stored):
 
 
 def other_head(stored):
-    stored["lm_head.weight"][1][0, 0] += 1
+    stored["lm_head.weight"][0, 0] += 1
 
 
 def unquantized(stored):
     for end in ("weight_packed", "weight_scale", "weight_shape"):
         del stored[f"{LAYER}.{end}"]
-    stored[f"{LAYER}.weight"] = ("F16", weights()[f"{LAYER}.weight"])
+    import torch
+
+    stored[f"{LAYER}.weight"] = torch.from_numpy(weights()[f"{LAYER}.weight"])
 
 
 @pytest.mark.parametrize(
@@ -179,9 +173,9 @@ def unquantized(stored):
 def test_a_damaged_checkpoint_is_refused(tmp_path, change):
     model, out, executed, traits = rtn(tmp_path)
     damaged(out, change)
-    checks, _ = proof.prove_tensors(model, out, traits, executed)
-    with pytest.raises(UserError, match="not proven"):
-        proof.demand(checks, "test")
+    checks, _ = validated.validate_tensors(model, out, traits, executed)
+    with pytest.raises(UserError, match="failed its validation"):
+        validation.require(checks, "test")
 
 
 def test_moved_scales_are_taken_back(tmp_path):
@@ -205,12 +199,12 @@ def test_moved_scales_are_taken_back(tmp_path):
     smoothed = write_model(tmp_path / "smoothed", half)
     again = tmp_path / "again"
     again.mkdir()
-    toolkits.unit("rtn").quantize(smoothed, {"bits": 8, "group_size": -1, "ignore": ["lm_head"]}, None, again)
+    toolkits.module("rtn").quantize(smoothed, {"bits": 8, "group_size": -1, "ignore": ["lm_head"]}, None, again)
     traits = traits | {"weight_bits": 8, "group_size": -1}
-    checks, summary = proof.prove_tensors(model, again, traits, executed | {"transform": "smoothing"})
-    proof.demand(checks, "test")
+    checks, summary = validated.validate_tensors(model, again, traits, executed | {"transform": "smoothing"})
+    validation.require(checks, "test")
     assert summary["weight_error_largest"] < 0.03
-    checks, _ = proof.prove_tensors(model, again, traits, executed)
+    checks, _ = validated.validate_tensors(model, again, traits, executed)
     assert not all(check["passed"] for check in checks)
 
 
@@ -226,14 +220,14 @@ def moved_to(tmp_path, spread, spoil=None):
         spoil(moved)
     source = write_model(tmp_path / "moved", {name: values.astype(np.float16) for name, values in moved.items()})
     (tmp_path / "again").mkdir()
-    toolkits.unit("rtn").quantize(source, {"bits": 4, "group_size": 128, "ignore": ["lm_head"]}, None, tmp_path / "again")
-    return proof.prove_tensors(model, tmp_path / "again", traits, executed | {"transform": "smoothing"})
+    toolkits.module("rtn").quantize(source, {"bits": 4, "group_size": 128, "ignore": ["lm_head"]}, None, tmp_path / "again")
+    return validated.validate_tensors(model, tmp_path / "again", traits, executed | {"transform": "smoothing"})
 
 
 def test_error_is_measured_where_the_rounding_was(tmp_path):
     """Wide scales round channels coarsely that carry little, which is no sign of a wrong weight."""
     checks, summary = moved_to(tmp_path, 1.5)
-    proof.demand(checks, "test")
+    validation.require(checks, "test")
     assert 0.05 < summary["weight_error_largest"] < 0.2
 
 
@@ -249,7 +243,7 @@ def one_channel_lost(moved):
 def test_scales_that_do_not_cancel_are_refused(tmp_path, spoil):
     checks, _ = moved_to(tmp_path, 1.5, spoil)
     with pytest.raises(UserError, match="largest relative weight error"):
-        proof.demand(checks, "test")
+        validation.require(checks, "test")
 
 
 def test_sizes_agree_with_what_is_written(tmp_path):
@@ -270,7 +264,7 @@ def test_a_cut_file_is_named(tmp_path, cut):
     model = write_model(tmp_path / "model")
     path = model / "model.safetensors"
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(UserError, match=r"model\.safetensors: is (no whole|cut short)"):
+    with pytest.raises(UserError, match=r"model\.safetensors: is not a complete"):
         tensors.Tensors(model).names  # noqa: B018
 
 

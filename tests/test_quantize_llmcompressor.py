@@ -1,4 +1,4 @@
-"""llmcompressor for real on a tiny model: every scheme of the paper is made and proven, and its faults are told."""
+"""llmcompressor for real on a tiny model: every recipe of the paper is made and validated, and failures are reported."""
 
 import json
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import yaml
 from edge2giant.errors import UserError
-from edge2giant.quantize import core, preflight, proof, recipe, toolkits
+from edge2giant.quantize import core, preflight, recipe, toolkits
+from edge2giant.quantize.validation import dequantize
 from quantize_model import calibration_set, scheme, weights, write_model, write_text, write_tokenizer
 from shared import ROOT
 
@@ -53,12 +54,12 @@ def test_scheme_is_made_and_proven(place, tmp_path, row):
     assert record["size"]["paper_bytes"] == round(0.0003e9 * recipe.widths(row[1])[0] / 8)
     if row[0] == "fp16":
         return
-    assert record["proof"]["engine"]["logprob_difference_mean"] < 1e-4
-    assert record["proof"]["damage"]["logprob_difference_mean"] > 1e-3
+    assert record["validation"]["engine"]["logprob_difference_mean"] < 1e-4
+    assert record["validation"]["divergence"]["logprob_difference_mean"] > 1e-3
     assert record["size"]["nominal_bytes"] < record["size"]["weights_bytes"] < 1.2 * record["size"]["nominal_bytes"]
     traits, promised = (
         preflight.read_traits(out),
-        toolkits.unit(record["scheme"]["toolkit"]).traits(record["recipe"]["asked"]["recipe"], row[1]),
+        toolkits.module(record["scheme"]["toolkit"]).traits(record["recipe"]["asked"]["recipe"], row[1]),
     )
     assert {key: traits[key] for key in promised} == promised
 
@@ -101,15 +102,15 @@ def test_lack_of_memory_says_what_to_give(place, tmp_path, monkeypatch):
     def quantize(*arguments):
         raise MemoryError
 
-    monkeypatch.setattr(toolkits.unit("rtn"), "quantize", quantize)
+    monkeypatch.setattr(toolkits.module("rtn"), "quantize", quantize)
     with pytest.raises(UserError, match=r"give it at least 4\.0 GiB"):
         core.run(job(place, tmp_path / "out", of_config("rtn", "w4a16")))
 
 
 def test_a_wrong_reader_would_be_found(place, tmp_path, monkeypatch):
     """The comparison of log-probabilities fails when the independent weights are off by one code."""
-    honest = proof.dequantize.unpack
-    monkeypatch.setattr(proof.dequantize, "unpack", lambda words, bits, count: honest(words, bits, count) ^ 1)
+    honest = dequantize.unpack
+    monkeypatch.setattr(dequantize, "unpack", lambda words, bits, count: honest(words, bits, count) ^ 1)
     with pytest.raises(UserError, match="difference of log-probability"):
         core.run(job(place, tmp_path / "out", of_config("rtn", "w8a16")))
 

@@ -1,4 +1,4 @@
-"""The paper's llmcompressor 0.3.1 for real on a tiny model: its schemes are made and proven by the versions of Appendix D.1."""
+"""The paper's llmcompressor 0.3.1 for real on a tiny model: its recipes run with the versions of Appendix D.1."""
 
 import json
 from importlib import metadata
@@ -30,9 +30,9 @@ def test_the_papers_schemes_are_made_and_proven(place, tmp_path, row, monkeypatc
     assert json.loads((out / "checkpoint.json").read_text()) == record == core.verify(out)
     assert record["toolkit"]["packages"]["llmcompressor"] == metadata.version("llmcompressor") == "0.3.1"
     assert record["toolkit"]["packages"]["compressed-tensors"] == "0.8.1"
-    assert (record["proof"]["engine"] is None) == (row[0] == "smoothquant")  # see _llmcompressor03
-    assert record["proof"]["damage"]["logprob_difference_mean"] > 1e-3
-    traits, promised = preflight.read_traits(out), toolkits.unit("llmcompressor").traits(of_config(*row)["recipe"], row[1])
+    assert (record["validation"]["engine"] is None) == (row[0] == "smoothquant")  # see _llmcompressor03
+    assert record["validation"]["divergence"]["logprob_difference_mean"] > 1e-3
+    traits, promised = preflight.read_traits(out), toolkits.module("llmcompressor").traits(of_config(*row)["recipe"], row[1])
     assert {key: traits[key] for key in promised} == promised
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint"}  # no folder of the trainer's
 

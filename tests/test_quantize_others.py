@@ -22,11 +22,11 @@ def made(place, out, toolkit, recipe, bits="w4a16", **calibration):
     given = scheme(toolkit, recipe, bits, calibration_set(**calibration))
     job = core.Job(place / "model", out, place / "heldout", given, place / "calibration")
     record = core.run(job)
-    traits, promised = preflight.read_traits(out), toolkits.unit(toolkit).traits(recipe, bits)
+    traits, promised = preflight.read_traits(out), toolkits.module(toolkit).traits(recipe, bits)
     assert {key: traits[key] for key in traits if key in promised} == {key: promised[key] for key in traits if key in promised}
-    assert record["proof"]["damage"]["logprob_difference_largest"] > 0.01
+    assert record["validation"]["divergence"]["logprob_difference_largest"] > 0.01
     assert record["recipe"]["executed"]["parameters"]["calibrated_in"] in ("float32", "float16", "bfloat16")
-    return record["proof"]["engine"]
+    return record["validation"]["engine"]
 
 
 AUTOROUND = {"bits": 4, "group_size": 128, "sym": True, "iters": 2, "batch_size": 4, "seed": 42, "export": "auto_gptq"}
@@ -49,10 +49,10 @@ def test_autoround_in_the_format_of_gptq(place, tmp_path):
 @pytest.mark.parametrize("export", ["auto_gptq", pytest.param("auto_round", marks=pytest.mark.slow)])
 def test_the_hf_engine_reads_it_without_gptqmodel(place, tmp_path, export):
     from edge2giant.engine import open_engine
-    from edge2giant.quantize import agreement, likelihood
+    from edge2giant.quantize.validation import agreement, likelihood
 
     made(place, tmp_path / "out", "autoround", AUTOROUND | {"export": export})
-    reference = json.loads((tmp_path / "out/proof.json").read_text())
+    reference = json.loads((tmp_path / "out/validation.json").read_text())
     with open_engine("hf", tmp_path / "out", {"dtype": "float32"}) as lm:
         found = likelihood.log_probabilities(lm.model, reference["token_ids"])
         assert "QuantLinear" in lm.describe()["kernel"]
@@ -83,7 +83,7 @@ def test_autoawq_scales_no_layer_twice_on_a_cpu(place, tmp_path):
     given = scheme("autoawq", recipe, "w4a16", calibration_set(samples=8))
     model = ROOT / "workflow/demo/models/tiny-0.4m"
     record = core.run(core.Job(model, tmp_path / "out", place / "heldout", given, place / "calibration"))
-    assert record["proof"]["tensors"]["weight_error_largest"] < 0.15
+    assert record["validation"]["tensors"]["weight_error_largest"] < 0.15
 
 
 @pytest.mark.toolkit("gptqmodel")

@@ -48,7 +48,7 @@ def test_config_fits_its_schema(name):
 def test_every_printed_row_has_a_recipe_that_its_toolkit_takes(row):
     scheme = resolved(*row)
     toolkits.check(scheme["toolkit"], scheme["recipe"])
-    traits = toolkits.unit(scheme["toolkit"]).traits(scheme["recipe"], row[2])
+    traits = toolkits.module(scheme["toolkit"]).traits(scheme["recipe"], row[2])
     weights, activations = recipe.widths(row[2])
     assert traits["weight_bits"] == weights
     assert (traits["activations"] or {"bits": 16})["bits"] == activations
@@ -164,17 +164,17 @@ def test_a_toolkit_refuses_a_recipe_that_is_not_its_own(recipe_given, message):
         toolkits.check("rtn", recipe_given)
 
 
-def test_every_unit_is_whole():
+def test_every_toolkit_module_is_complete():
     for name in toolkits.names():
-        unit = toolkits.unit(name)
-        assert callable(unit.traits) and callable(unit.quantize) and isinstance(unit.PACKAGES, tuple)
-        assert isinstance(unit.CITATION, str) and toolkits.schema(name)["additionalProperties"] is False
+        toolkit = toolkits.module(name)
+        assert callable(toolkit.traits) and callable(toolkit.quantize) and isinstance(toolkit.PACKAGES, tuple)
+        assert isinstance(toolkit.CITATION, str) and toolkits.schema(name)["additionalProperties"] is False
 
 
 def test_pure_parts_import_no_heavy_package():
     code = (
         "import sys; from edge2giant.quantize import recipe, preflight, sizes, toolkits, calibration, tensors, core, faults;"
-        "[toolkits.unit(n) for n in toolkits.names()];"
+        "[toolkits.module(n) for n in toolkits.names()];"
         "print(sorted({'torch','numpy','transformers','llmcompressor','datasets'} & set(sys.modules)))"
     )
     done = subprocess.run(

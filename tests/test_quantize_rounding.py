@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from edge2giant.quantize import agreement, core, likelihood, preflight, rounding, tensors
+from edge2giant.quantize import core, preflight, tensors
+from edge2giant.quantize.validation import agreement, likelihood, rounding
 from quantize_model import write_text
 from shared import ROOT
 from test_quantize_llmcompressor import of_config
@@ -15,7 +16,7 @@ SCHEMES = ("smoothquant", "fp8", pytest.param("fp8-dynamic", marks=pytest.mark.s
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """One checkpoint a scheme, made when first asked for: (folder, record, proof)."""
+    """One checkpoint a scheme, made when first asked for: (folder, record, validation.json)."""
     place, kept = tmp_path_factory.mktemp("rounding"), {}
     write_text(place / "calibration", 1)
     write_text(place / "heldout", 2, letters="0123456789,.-ABCDEF")
@@ -25,7 +26,7 @@ def made(tmp_path_factory):
             out = place / method
             given = of_config(method, "w8a8")
             record = core.run(core.Job(MODEL, out, place / "heldout", given, place / "calibration"))
-            kept[method] = out, record, json.loads((out / "proof.json").read_text())
+            kept[method] = out, record, json.loads((out / "validation.json").read_text())
         return kept[method]
 
     return make
@@ -50,8 +51,8 @@ def engine(folder, reference, change=None, keep_scales=False, half=False, seed=1
 @pytest.mark.parametrize("method", SCHEMES)
 def test_what_makes_the_checkpoint_is_exact_and_what_serves_it_is_one_more_draw(made, method):
     folder, record, reference = made(method)
-    assert record["proof"]["engine"]["reference"] == rounding.AS_TRANSFORMERS
-    assert record["proof"]["engine"]["logprob_difference_mean"] < 1e-4
+    assert record["validation"]["engine"]["reference"] == rounding.AS_TRANSFORMERS
+    assert record["validation"]["engine"]["logprob_difference_mean"] < 1e-4
     for half in (False, True):
         found = agreement.judge(engine(folder, reference, half=half), reference, "float16")
         assert found["passed"], found
@@ -60,7 +61,7 @@ def test_what_makes_the_checkpoint_is_exact_and_what_serves_it_is_one_more_draw(
 
 @pytest.mark.parametrize("method", SCHEMES)
 def test_every_misreading_that_is_looked_for_would_show(made, method):
-    record = made(method)[1]["proof"]["rounding"]
+    record = made(method)[1]["validation"]["rounding"]
     assert all(line["decided"] for line in record["misreadings"])
     assert (rounding.UNFUSED in [line["name"] for line in record["misreadings"]]) == (method == "fp8")
 

@@ -9,7 +9,7 @@ from test_end_to_end import cells, make_clone, run, succeeded
 
 STUDIES = ("schemes", "schemes-vllm")
 ON_A_GPU = {"gptq-autogptq/w4a16"}
-"""AutoGPTQ 0.7.1 refuses to quantize without CUDA; tests/test_quantize_autogptq.py runs its unit by a patch of the tests."""
+"""AutoGPTQ 0.7.1 refuses to quantize without CUDA; tests/test_quantize_autogptq.py patches it."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_all_checkpoints_are_proven_and_scored(tmp_path_factory, house, name):
     rows = house.study(name).rows
     made = [records.read_json(path, "checkpoint") for path in (clone / "results/checkpoints").rglob("checkpoint.json")]
     assert {f"{one['scheme']['method']}/{one['scheme']['bits']}" for one in made} == {row.scheme for row in rows}
-    assert all(check["passed"] for one in made for check in one["proof"]["checks"])
+    assert all(check["passed"] for one in made for check in one["validation"]["checks"])
     assert len(cells(clone, name)) == len(house.study(name).cells)
     shared = json.loads((clone / f"results/{name}/overlap.json").read_text())["sets"]
     assert shared and all(line["whole"] == 0 for line in shared)

@@ -1,4 +1,4 @@
-"""Load checkpoints in vLLM on a GPU, one after another, and hold their log-probabilities against those of `proof.json`.
+"""Load checkpoints in vLLM on a GPU, one after another, and hold their log-probabilities against those of `validation.json`.
 
 Needs the engine's environment (vLLM, lm-eval) and a GPU; no network. From the root of the repository:
 
@@ -7,7 +7,7 @@ Needs the engine's environment (vLLM, lm-eval) and a GPU; no network. From the r
 Every argument is a folder that `python -m edge2giant.quantize run` wrote. The tokens of the held-out text are scored in three
 ways of engine `vllm`: `rows` (each text one prompt, log-probabilities of its own tokens), `texts` (sums over whole texts through
 lm-eval's interface) and `next` (one-token answers at every place of one text, the way of MMLU's letters). `rows` are judged as
-`edge2giant.quantize.agreement` says; `next` and `texts` are held to the same limit, by the reference that `rows` were nearer to.
+`edge2giant.quantize.validation.agreement` says; `next` and `texts` have the same limit, from the reference nearer to `rows`.
 Beside OUT.json, OUT.values.json.gz keeps every value of `rows` with its reference, so that limits can be studied afterwards. A
 failed load is recorded with its reason and the next one is tried; the exit code is the number of checkpoints that did not pass.
 """
@@ -109,10 +109,10 @@ def end_engines(seconds: float = 20) -> None:
 def score(folder: Path, settings: dict) -> dict:
     """Open the engine and compare."""
     from edge2giant.engine import describe, open_engine, usage
-    from edge2giant.quantize import agreement
+    from edge2giant.quantize.validation import agreement
 
-    proof = json.loads((folder / "proof.json").read_text(encoding="utf-8"))
-    samples = proof["token_ids"]
+    reference = json.loads((folder / "validation.json").read_text(encoding="utf-8"))
+    samples = reference["token_ids"]
     began = time.perf_counter()
     with open_engine("vllm", folder, settings) as lm:
         loaded = time.perf_counter() - began
@@ -121,8 +121,8 @@ def score(folder: Path, settings: dict) -> dict:
         with lm.meter.call(len(samples)):
             texts = lm._loglikelihood_tokens([(None, ids[:1], ids[1:]) for ids in samples])
         engine, memory, used = describe(lm), lm.memory(), usage(lm)
-    verdict = agreement.judge(answers["rows"], proof, engine["dtype"])
-    reference = expected(proof, verdict["reference"])
+    verdict = agreement.judge(answers["rows"], reference, engine["dtype"])
+    reference = expected(reference, verdict["reference"])
     found = {
         "rows": difference(flat(answers["rows"]), flat(reference)),
         "next": difference(answers["next"], reference[0]),
@@ -145,11 +145,11 @@ def score(folder: Path, settings: dict) -> dict:
     }  # fmt: skip
 
 
-def expected(proof: dict, name: str) -> list[list[float]]:
+def expected(reference: dict, name: str) -> list[list[float]]:
     """The reference rows: an exact one, or the mean of the draws."""
-    if name in proof["exact"]:
-        return proof["exact"][name]
-    return [[(x + y) / 2 for x, y in zip(*pair, strict=True)] for pair in zip(*proof["rounding"]["means"], strict=True)]
+    if name in reference["exact"]:
+        return reference["exact"][name]
+    return [[(x + y) / 2 for x, y in zip(*pair, strict=True)] for pair in zip(*reference["rounding"]["means"], strict=True)]
 
 
 def rows(lm, samples: list[list[int]]) -> list[list[float]]:

@@ -14,7 +14,6 @@ from edge2giant.errors import UserError
 from edge2giant.evaluate.settings import settings_digest
 
 HELD_OUT = "heldout"
-NO_STUDY = "(?!)"
 SUITE_OF_TABLE = {
     "1": "leaderboard_v1",
     "2": "leaderboard_v2",
@@ -196,9 +195,6 @@ class Jobs:
     def store(self, wildcards) -> str:
         return f"{self.config['results']}/store/{self.source(wildcards)}"
 
-    def mt_bench_data(self, wildcards) -> str:
-        return f"{self.store(wildcards)}/mt_bench"
-
     def manifest_of_cell(self, wildcards) -> str:
         study, row = self._member(wildcards)
         benchmark = getattr(wildcards, "benchmark", "mt_bench")
@@ -206,41 +202,6 @@ class Jobs:
             raise grid.unknown(f"benchmark of {row.path}", benchmark, study.benchmarks_of(row), f"study {study.name}")
         suite = self.house.benchmarks[benchmark]["suite"]
         return paths.manifest(study.name, row, paths.batch_of(self.config["batch"], benchmark, suite))
-
-    # --- cells -----------------------------------------------------------------------------------------------------
-
-    def judgments_of_cell(self, wildcards) -> list[str]:
-        """The judge's ratings that an MT-Bench cell reads; nothing for the other benchmarks."""
-        if wildcards.benchmark != "mt_bench":
-            return []
-        return [f"<results>/{wildcards.study}/judgments/{self.row(wildcards).path}.jsonl"]
-
-    def judgments_argument(self, wildcards) -> str:
-        return " ".join(f"--judgments {path}" for path in self.judgments_of_cell(wildcards)).replace(
-            "<results>", self.config["results"]
-        )
-
-    def studies_judged(self, on_gpus: bool) -> str:
-        """Pattern of the studies whose judge is (or is not) a model that the job serves on GPUs."""
-        found = {name: "gpus" in self.house.judges[study.judge] for name, study in self.house.studies.items()}
-        return "|".join(name for name, takes_gpus in found.items() if takes_gpus == on_gpus) or NO_STUDY
-
-    def judge_gpus(self, wildcards) -> int:
-        return self.house.judges[self.judge(wildcards)]["gpus"]
-
-    def judge_settings(self, wildcards) -> str:
-        """Digest of the judge's entry, so that another price or model is another job."""
-        return records.digest(self.house.judges[self.judge(wildcards)])[:16]
-
-    def scoring(self, wildcards) -> str:
-        study = self.house.study(wildcards.study)
-        return records.digest(self.house.scoring(study, wildcards.benchmark))[:16]
-
-    def judge(self, wildcards) -> str:
-        return self.house.study(wildcards.study).judge
-
-    def mt_bench_lock(self, wildcards) -> str:
-        return paths.benchmark_lock(self.source(wildcards), "mt_bench")
 
     # --- collections -----------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-# Holds the paper to its numbers: audit of what is printed, claims, comparison, paired statistics, trade-offs, the judge's noise.
+# Holds the paper to its numbers: audit of what is printed, claims, comparison, paired statistics, trade-offs.
 
 
 rule audit_published:
@@ -140,14 +140,15 @@ rule test_pairs:
     conda:
         environment_file
     params:
+        **PLAN.spec(score.statistics),
         env="workflow",
-        code=JOBS.code("stats"),
+        code=PLAN.code_of("stats", "scoring"),
         prefix=subpath(output[0], strip_suffix=".csv"),
     message:
-        "Paired statistics of study {wildcards.study}: every scheme against FP16"
+        "Paired statistics of study {wildcards.study}: every variant against FP16"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.stats family --cells {input} --out-prefix {params.prefix}"
-        " >{log} 2>&1"
+        "workflow/in-env {params.env} python -m edge2giant.stats family --spec {params.spec}"
+        " --spec-digest {params.digest} --cells {input} --out-prefix {params.prefix} >{log} 2>&1"
 
 
 rule draw_tradeoffs:
@@ -188,53 +189,3 @@ rule draw_published_tradeoffs:
         "Trade-off views of the printed numbers"
     shell:
         "workflow/in-env {params.env} python -m edge2giant.paper tradeoffs --source published --out-dir {output} >{log} 2>&1"
-
-
-rule measure_judge_noise:
-    input:
-        judgments="<results>/{study}/judgments/{model}/{method}/{bits}.jsonl",
-        answers="<results>/{study}/answers/{model}/{method}/{bits}.jsonl",
-        baseline="<results>/{study}/judgments/{model}/fp16/w16a16.jsonl",
-        baseline_answers="<results>/{study}/answers/{model}/fp16/w16a16.jsonl",
-    output:
-        json="<results>/{study}/noise/{model}/{method}/{bits}.json",
-        csv="<results>/{study}/noise/{model}/{method}/{bits}.csv",
-    log:
-        "logs/{study}/noise/{model}/{method}/{bits}.log",
-    localrule: True
-    conda:
-        environment_file
-    params:
-        env="workflow",
-        code=JOBS.code("judge"),
-    message:
-        "Noise of the judge on {wildcards.model} {wildcards.method}/{wildcards.bits}"
-    shell:
-        "workflow/in-env {params.env} python -m edge2giant.judge noise --judgments {input.judgments} --answers {input.answers}"
-        " --baseline {input.baseline} --baseline-answers {input.baseline_answers} --out-json {output.json}"
-        " --out-csv {output.csv} >{log} 2>&1"
-
-
-rule inspect_answers:
-    input:
-        answers="<results>/{study}/answers/{model}/{method}/{bits}.jsonl",
-        judgments="<results>/{study}/judgments/{model}/{method}/{bits}.jsonl",
-        baseline="<results>/{study}/judgments/{model}/fp16/w16a16.jsonl",
-        baseline_answers="<results>/{study}/answers/{model}/fp16/w16a16.jsonl",
-    output:
-        "<figures>/{study}/inspection/{model}/{method}/{bits}.html",
-    log:
-        "logs/{study}/inspection/{model}/{method}/{bits}.log",
-    localrule: True
-    conda:
-        environment_file
-    params:
-        env="workflow",
-        code=JOBS.code("judge"),
-        data=JOBS.mt_bench_data,
-    message:
-        "Page of answers: {wildcards.model}, FP16 beside {wildcards.method}/{wildcards.bits}"
-    shell:
-        "workflow/in-env {params.env} python -m edge2giant.judge inspect --data {params.data}"
-        " --answers-a {input.baseline_answers} --judgments-a {input.baseline}"
-        " --answers-b {input.answers} --judgments-b {input.judgments} --out {output} >{log} 2>&1"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from edge2giant.engine import plan
 from edge2giant.engine.plan import GIB
 from edge2giant.errors import UserError
-from edge2giant.quantize.sizes import planned_bytes, proven_bytes
+from edge2giant.quantize.sizes import planned_bytes, validated_bytes
 from edge2giant.specs.variant import widths
 
 # Of a GPU's memory a quantizer takes this share; the rest is the driver's and what fragments.
@@ -122,7 +122,7 @@ def _nowhere(what: str, least: tuple[int, int]) -> UserError:
 
 def proof_host_bytes(architecture: dict) -> int:
     """Host memory of a checkpoint's proof, and so of one that is linked and not made: models in float32, and libraries."""
-    return PROOF_COPIES * proven_bytes(architecture) + 12 * GIB
+    return PROOF_COPIES * validated_bytes(architecture) + 12 * GIB
 
 
 def quantization_host_bytes(architecture: dict) -> int:

@@ -1,4 +1,4 @@
-"""Money: a ledger of reserved and settled calls that never lets a spending cap be passed."""
+"""Money: a ledger of reserved and charged calls that keeps a spending cap."""
 
 import fcntl
 import json
@@ -9,7 +9,8 @@ import uuid
 from pathlib import Path
 
 from edge2giant.errors import UserError
-from edge2giant.judge.config import Judge
+from edge2giant.judge.requests import JudgmentRequest
+from edge2giant.specs.judge import JudgeService, JudgeSpec
 
 # Tokens that a chat format may add around each message, and around the reply.
 TOKENS_AROUND_MESSAGE = 8
@@ -29,14 +30,39 @@ def usual_tokens_in(messages: tuple[dict, ...]) -> int:
     return sum(math.ceil(_bytes(m) / BYTES_A_TOKEN) + TOKENS_AROUND_MESSAGE for m in messages)
 
 
-def most_usd(judge: Judge, messages: tuple[dict, ...]) -> float:
+def most_usd(spec: JudgeSpec, service: JudgeService, messages: tuple[dict, ...]) -> float:
     """Return a price that one call cannot exceed, in USD."""
-    return judge.usd(most_tokens_in(messages), judge.max_tokens)
+    return service.usd(most_tokens_in(messages), spec.max_tokens)
 
 
-def usual_usd(judge: Judge, messages: tuple[dict, ...]) -> float:
-    """Estimate the price of one call, in USD."""
-    return judge.usd(usual_tokens_in(messages), min(USUAL_JUDGMENT, judge.max_tokens))
+def estimate(requests: list[JudgmentRequest], done: set[str], spec: JudgeSpec, service: JudgeService) -> dict:
+    """What a run would take, without any call.
+
+    Returns
+    -------
+    dict
+        Calls in all, done and to be made; prompt and completion tokens and USD as estimated (4 bytes a token,
+        250 tokens a judgment) and at most (a token a byte, every reply at the token limit).
+    """
+    todo = [request for request in requests if request.fingerprint not in done]
+    tokens_in = sum(usual_tokens_in(request.messages) for request in todo)
+    tokens_out = len(todo) * min(USUAL_JUDGMENT, spec.max_tokens)
+    most_in = sum(most_tokens_in(request.messages) for request in todo)
+    most_out = len(todo) * spec.max_tokens
+    return {
+        "judge": spec.judge,
+        "model": spec.model,
+        "judgments": len(requests),
+        "done": len(requests) - len(todo),
+        "calls": len(todo),
+        "tokens_in": tokens_in,
+        "tokens_out": tokens_out,
+        "usd": round(service.usd(tokens_in, tokens_out), 4),
+        "most_tokens_in": most_in,
+        "most_tokens_out": most_out,
+        "most_usd": round(service.usd(most_in, most_out), 4),
+        "limit_usd": service.limit_usd,
+    }
 
 
 def _bytes(message: dict) -> int:
@@ -44,10 +70,10 @@ def _bytes(message: dict) -> int:
 
 
 class Ledger:
-    """A file of what calls may cost (reserved) and did cost (settled), shared by all processes that name it.
+    """A file of what calls may cost (reserved) and did cost (charged), shared by all processes that name it.
 
-    Before a call its highest possible price is reserved; afterwards the reservation is settled at the price
-    of the tokens that the endpoint reports. A reservation that is never settled (the process was killed, the
+    Before a call its highest possible price is reserved; afterwards the reservation is replaced by the price
+    of the tokens that the endpoint reports. A reservation that is never replaced (the process was killed, the
     connection broke half way) counts in full for ever, since the endpoint may have billed it.
 
     Parameters
@@ -55,7 +81,7 @@ class Ledger:
     path : str or Path
         JSONL file, made if missing.
     limit_usd : float or None
-        Cap on the sum of all that the file holds. None: no cap, but the books are kept.
+        Cap on the sum of all that the file holds. None: no cap, but calls are entered.
     """
 
     def __init__(self, path: str | Path, limit_usd: float | None):
@@ -63,15 +89,15 @@ class Ledger:
         self.limit_usd = limit_usd
         self._guard = threading.Lock()
         self._open: dict[str, float] = {}
-        self._settled = 0.0
+        self._charged = 0.0
         self._read = 0
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._locked(lambda stream: None)
 
     @property
-    def settled_usd(self) -> float:
+    def charged_usd(self) -> float:
         """What the endpoint has billed, as far as it reported tokens."""
-        return self._settled
+        return self._charged
 
     @property
     def reserved_usd(self) -> float:
@@ -83,16 +109,16 @@ class Ledger:
         key = uuid.uuid4().hex
 
         def write(stream) -> str | None:
-            if self.limit_usd is not None and self._settled + self.reserved_usd + usd > self.limit_usd:
+            if self.limit_usd is not None and self._charged + self.reserved_usd + usd > self.limit_usd:
                 return None
             self._append(stream, {"call": key, "reserve": usd})
             return key
 
         return self._locked(write)
 
-    def settle(self, key: str, usd: float) -> None:
+    def charge(self, key: str, usd: float) -> None:
         """Replace a reservation by what the call has really cost (0 if it was refused)."""
-        self._locked(lambda stream: self._append(stream, {"call": key, "settle": usd}))
+        self._locked(lambda stream: self._append(stream, {"call": key, "charge": usd}))
 
     def _locked(self, action):
         with self._guard, self.path.open("a+b") as stream:
@@ -118,10 +144,10 @@ class Ledger:
                 self._open[row["call"]] = float(row["reserve"])
             else:
                 self._open.pop(row["call"], None)
-                self._settled += float(row["settle"])
+                self._charged += float(row["charge"])
         except (ValueError, KeyError, TypeError):
             what = f"holds a damaged line: {line[:80]!r}"
-            raise UserError(what, self.path, "mend that line by hand") from None
+            raise UserError(what, self.path, "repair that line by hand") from None
 
     def _append(self, stream, row: dict) -> None:
         data = json.dumps(row).encode() + b"\n"
@@ -134,15 +160,15 @@ class Ledger:
 
 
 class NoLedger:
-    """The books of a judge that costs nothing."""
+    """Stands for the ledger of a judge that costs nothing."""
 
     limit_usd = None
-    settled_usd = 0.0
+    charged_usd = 0.0
     reserved_usd = 0.0
 
     def reserve(self, usd: float) -> str:
         """Allow every call."""
         return ""
 
-    def settle(self, key: str, usd: float) -> None:
+    def charge(self, key: str, usd: float) -> None:
         """Note nothing."""

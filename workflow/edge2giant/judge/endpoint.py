@@ -1,4 +1,4 @@
-"""One judgment from an OpenAI-compatible endpoint, asked for again after failures that pass."""
+"""One reply of an OpenAI-compatible endpoint, requested again after failures that pass."""
 
 import email.utils
 import json
@@ -7,8 +7,10 @@ import threading
 import time
 from dataclasses import dataclass
 
+import tenacity
+
 from edge2giant.judge.budget import most_usd
-from edge2giant.judge.config import Judge
+from edge2giant.specs.judge import JudgeService, JudgeSpec
 
 # No reply to a request for a few thousand tokens is longer; more means that the endpoint is not what it
 # should be.
@@ -20,7 +22,7 @@ FATAL_STATUS = frozenset({401, 403, 404, 405})
 
 @dataclass(frozen=True)
 class Reply:
-    """What an endpoint answered: its text, its model, the tokens it counts, and the attempts it took."""
+    """An endpoint's reply: text, model, tokens as the endpoint counts them, and the attempts it took."""
 
     text: str
     finish_reason: str | None
@@ -33,7 +35,7 @@ class Reply:
 
 
 class JudgmentError(Exception):
-    """One judgment cannot be had: the attempts are used up or the endpoint refuses this request."""
+    """One judgment failed: the attempts are used up or the endpoint refuses this request."""
 
     def __init__(self, reason: str, attempts: int):
         super().__init__(reason)
@@ -41,7 +43,7 @@ class JudgmentError(Exception):
 
 
 class EndpointError(Exception):
-    """No judgment can be had from this endpoint (wrong key, wrong model, no such address)."""
+    """The endpoint refuses every request (wrong key, wrong model, no such address)."""
 
 
 class CapError(Exception):
@@ -61,40 +63,42 @@ class _PassingError(Exception):
 
 
 class Endpoint:
-    """A judge behind HTTP, asked by any number of threads.
+    """A judge behind HTTP, used by any number of threads.
 
     Parameters
     ----------
-    judge : Judge
-        Model, limits and prices.
+    spec : JudgeSpec
+        Model and settings.
+    service : JudgeService
+        Limits and prices.
     base_url, key : str
         Address (up to /v1) and API key.
     ledger : Ledger or NoLedger
-        Books; each attempt is reserved before it is sent.
+        Each attempt is reserved in it before it is sent.
     stop : threading.Event
         Set from outside to end waits at once.
     on_retry : callable
-        Told the reason of every repeated attempt.
+        Gets the reason of every repeated attempt.
     """
 
-    def __init__(self, judge: Judge, base_url: str, key: str, ledger, stop: threading.Event, on_retry):
+    def __init__(self, spec: JudgeSpec, service: JudgeService, base_url: str, key: str, ledger, stop: threading.Event, on_retry):
         import openai
 
-        self.judge, self.ledger, self.stop, self.on_retry = judge, ledger, stop, on_retry
+        self.spec, self.service, self.ledger, self.stop, self.on_retry = spec, service, ledger, stop, on_retry
         self.openai = openai
         self.transport_errors = _transport_errors()
         self.client = openai.OpenAI(
             base_url=base_url,
             api_key=key,
             max_retries=0,
-            timeout=openai.Timeout(judge.timeout_s, connect=20.0),
+            timeout=openai.Timeout(service.timeout_s, connect=20.0),
         )
 
     def close(self) -> None:
         """Close all connections."""
         self.client.close()
 
-    def ask(self, messages: tuple[dict, ...]) -> Reply:
+    def reply(self, messages: tuple[dict, ...]) -> Reply:
         """Get one reply.
 
         Raises
@@ -102,11 +106,9 @@ class Endpoint:
         JudgmentError, EndpointError, CapError, StoppedError
             See there. `JudgmentError` and `EndpointError` carry the endpoint's reason.
         """
-        import tenacity
-
         started = time.monotonic()
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self.judge.attempts),
+            stop=tenacity.stop_after_attempt(self.service.attempts),
             wait=self._wait,
             retry=tenacity.retry_if_exception_type(_PassingError),
             sleep=self._sleep,
@@ -116,17 +118,17 @@ class Endpoint:
         try:
             body, usd = retrying(self._once, messages)
         except _PassingError as error:
-            raise JudgmentError(str(error), self.judge.attempts) from None
+            raise JudgmentError(str(error), self.service.attempts) from None
         except JudgmentError as error:
             raise JudgmentError(error.reason, retrying.statistics.get("attempt_number", 1)) from None
         attempts = retrying.statistics.get("attempt_number", 1)
         return _reply(body, usd, attempts, time.monotonic() - started)
 
     def _wait(self, state) -> float:
-        asked = state.outcome.exception().wait_s
-        growing = min(self.judge.longest_wait_s, 0.5 * 2 ** (state.attempt_number - 1))
-        if asked is not None:
-            return min(asked, self.judge.longest_wait_s) + random.uniform(0, 0.1)
+        wanted = state.outcome.exception().wait_s
+        growing = min(self.service.longest_wait_s, 0.5 * 2 ** (state.attempt_number - 1))
+        if wanted is not None:
+            return min(wanted, self.service.longest_wait_s) + random.uniform(0, 0.1)
         return growing * random.uniform(0.5, 1.0)
 
     def _sleep(self, seconds: float) -> None:
@@ -137,26 +139,26 @@ class Endpoint:
         """One attempt. The reservation stays open where the endpoint may have billed without an answer."""
         if self.stop.is_set():
             raise StoppedError
-        reservation = self.ledger.reserve(most_usd(self.judge, messages))
+        reservation = self.ledger.reserve(most_usd(self.spec, self.service, messages))
         if reservation is None:
             raise CapError
         try:
             body = checked(self._post(messages))
         except _RefusedError as refusal:
-            self.ledger.settle(reservation, 0.0)
+            self.ledger.charge(reservation, 0.0)
             raise refusal.exception from None
         usd = self._price(body, messages)
-        self.ledger.settle(reservation, usd)
+        self.ledger.charge(reservation, usd)
         return body, usd
 
     def _price(self, body: dict, messages: tuple[dict, ...]) -> float:
         tokens_in, tokens_out = _usage(body)
         if tokens_in is None or tokens_out is None:
-            return most_usd(self.judge, messages)
-        return self.judge.usd(tokens_in, tokens_out)
+            return most_usd(self.spec, self.service, messages)
+        return self.service.usd(tokens_in, tokens_out)
 
     def _post(self, messages: tuple[dict, ...]) -> bytes:
-        deadline = time.monotonic() + self.judge.timeout_s
+        deadline = time.monotonic() + self.service.timeout_s
         try:
             with self._open(messages) as response:
                 return _read(response.iter_bytes(), deadline)
@@ -174,11 +176,11 @@ class Endpoint:
         return _body_text(error).replace(self.client.api_key, "(the key)")[:300]
 
     def _open(self, messages: tuple[dict, ...]):
-        judge = self.judge
-        options = {} if judge.temperature is None else {"temperature": judge.temperature}
-        options[judge.token_limit_parameter] = judge.max_tokens
+        spec = self.spec
+        options = {} if spec.temperature is None else {"temperature": spec.temperature}
+        options[self.service.token_limit_parameter] = spec.max_tokens
         return self.client.chat.completions.with_streaming_response.create(
-            model=judge.model, messages=list(messages), n=1, extra_body=judge.extra_body or None, **options
+            model=spec.model, messages=list(messages), n=1, extra_body=spec.extra_body or None, **options
         )
 
 

@@ -1,6 +1,6 @@
 """One offline page that shows two models' answers and judgments side by side.
 
-Text of models is hostile until proven otherwise: it is put into the page as escaped text only, control and
+Text of models may be hostile: it is put into the page as escaped text only, control and
 bidirectional characters are made visible, and the page's policy lets nothing run or load but its own two
 pieces, by their hashes.
 """
@@ -14,8 +14,8 @@ from pathlib import Path
 from edge2giant import jsonl, records
 from edge2giant.errors import UserError
 from edge2giant.judge import material, score
-from edge2giant.judge.asks import text_sha256
 from edge2giant.judge.material import two_turns
+from edge2giant.judge.requests import text_sha256
 
 PAGE = Path(__file__).with_name("page")
 # C0 controls but tab and newline, DEL and C1, marks that reorder text or hide in it, halves of surrogate

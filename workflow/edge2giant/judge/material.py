@@ -22,8 +22,6 @@ class Bench:
 def load_bench(folder: str | Path) -> Bench:
     """Read question.jsonl, reference_answer.jsonl and judge_prompts.jsonl of a folder.
 
-    FastChat's own place of the references, reference_answer/gpt-4.jsonl, is read as well.
-
     Raises
     ------
     UserError
@@ -31,18 +29,13 @@ def load_bench(folder: str | Path) -> Bench:
     """
     folder = Path(folder)
     questions = {q["question_id"]: q for q in mt_bench.read_questions(folder / "question.jsonl")}
-    bench = Bench(questions, _references(folder), _prompts(folder / "judge_prompts.jsonl"))
+    path = folder / "reference_answer.jsonl"
+    references = {row["question_id"]: two_turns(row, path) for row in jsonl.read(path, "answer", FETCH)}
+    bench = Bench(questions, references, _prompts(folder / "judge_prompts.jsonl"))
     for key, question in questions.items():
         if question["category"] in REFERENCE_CATEGORIES and key not in bench.references:
             raise UserError(f"question {key} ({question['category']}) has no reference answer", folder, FETCH)
     return bench
-
-
-def _references(folder: Path) -> dict[int, list[str]]:
-    path = folder / "reference_answer.jsonl"
-    if not path.exists() and (folder / "reference_answer" / "gpt-4.jsonl").exists():
-        path = folder / "reference_answer" / "gpt-4.jsonl"
-    return {row["question_id"]: two_turns(row, path) for row in jsonl.read(path, "answer", FETCH)}
 
 
 def _prompts(path: Path) -> dict[str, dict]:

@@ -293,9 +293,7 @@ def measure(
 
 def command(options) -> None:
     """Run `noise` with the options of the command line."""
-    if not 0.5 <= options.confidence < 1.0:
-        raise UserError(f"{options.confidence}: not a level", "--confidence", "give 0.5 up to 0.999")
-    how = Bootstrap(options.resamples, options.confidence, options.seed)
+    how = Bootstrap()
     judgments = _judgments(options.judgments)
     rows = measure(
         judgments,

@@ -1,116 +1,86 @@
 """Rate a set of answers: every judgment once, whatever the endpoint does, within a spending cap."""
 
 import datetime
-import json
 import sys
 import threading
 import time
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from edge2giant.errors import UserError
-from edge2giant.judge import budget, rating
-from edge2giant.judge.asks import Ask
-from edge2giant.judge.config import Judge
+from edge2giant.judge import rating
 from edge2giant.judge.endpoint import CapError, Endpoint, EndpointError, JudgmentError, Reply, StoppedError
-from edge2giant.judge.journal import Journal
+from edge2giant.judge.judgment_cache import JudgmentCache
+from edge2giant.judge.requests import JudgmentRequest
+from edge2giant.specs.judge import JudgeService, JudgeSpec
 
 PROGRESS_S = 2.0
-# How often to look for judgments that another process is at.
+# How often to look for judgments that another process has claimed.
 ELSEWHERE_S = 0.5
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
-    """What a run of judging came to.
+    """Result of a run.
 
-    Attributes
+    Parameters
     ----------
     judgments : list of dict
-        One record a judgment had, in the order of the plan.
+        Records of the finished judgments, in the order of the requests.
     failed : list of dict
-        Records (status `failed`) of those that could not be had, with their reasons.
-    not_asked : int
-        How many were left when the run was stopped.
+        Records (status `failed`) of those that failed, with their reasons.
+    not_requested : int
+        How many were left when the run stopped.
     reason : str or None
-        Why it was stopped: None when all were asked.
+        Why it stopped early; None when all were requested.
     """
 
     judgments: list[dict]
     failed: list[dict]
-    not_asked: int
+    not_requested: int
     reason: str | None
-    retries: Counter = field(default_factory=Counter)
 
 
-def estimate(asks: list[Ask], done: set[str], judge: Judge) -> dict:
-    """Say what a run would take, without any call.
-
-    Returns
-    -------
-    dict
-        Calls in all, done and to be made; prompt and completion tokens and USD as estimated (4 bytes a token,
-        250 tokens a judgment) and at most (a token a byte, every reply at the token limit).
-    """
-    todo = [a for a in asks if a.fingerprint not in done]
-    return {
-        "judge": judge.name,
-        "model": judge.model,
-        "judgments": len(asks),
-        "done": len(asks) - len(todo),
-        "calls": len(todo),
-        "tokens_in": sum(budget.usual_tokens_in(a.messages) for a in todo),
-        "tokens_out": len(todo) * min(budget.USUAL_JUDGMENT, judge.max_tokens),
-        "usd": round(sum(budget.usual_usd(judge, a.messages) for a in todo), 4),
-        "most_tokens_in": sum(budget.most_tokens_in(a.messages) for a in todo),
-        "most_tokens_out": len(todo) * judge.max_tokens,
-        "most_usd": round(sum(budget.most_usd(judge, a.messages) for a in todo), 4),
-        "limit_usd": judge.limit_usd,
-    }
-
-
-class Rating:
-    """One run over a plan of judgments, by `judge.concurrency` threads.
+class Judging:
+    """One run over a list of requests, by `service.concurrency` threads.
 
     Parameters
     ----------
-    asks : list of Ask
-        The plan.
-    judge : Judge
-        Who rates.
-    journal : Journal
-        Open journal; what it holds is not asked for again.
+    requests : list of JudgmentRequest
+    spec : JudgeSpec
+    service : JudgeService
+    cache : JudgmentCache
+        Open; what it holds is not requested again.
     ledger : Ledger or NoLedger
-        Books with the cap.
     """
 
-    def __init__(self, asks: list[Ask], judge: Judge, journal: Journal, ledger):
-        self.asks, self.judge, self.journal, self.ledger = asks, judge, journal, ledger
-        # two answers that read alike make one request; its judgment counts for both
-        unique = {a.fingerprint: a for a in reversed(asks) if a.fingerprint not in journal.done}
+    def __init__(self, requests: list[JudgmentRequest], spec: JudgeSpec, service: JudgeService, cache: JudgmentCache, ledger):
+        self.requests, self.spec, self.service, self.cache, self.ledger = requests, spec, service, cache, ledger
+        # two answers with the same text make one request; its judgment counts for both
+        unique = {r.fingerprint: r for r in reversed(requests) if r.fingerprint not in cache.done}
         self.waiting = deque(reversed(unique.values()))
-        self.elsewhere: list[Ask] = []
+        self.elsewhere: list[JudgmentRequest] = []
         self.stop = threading.Event()
         self.change = threading.Condition()
         self.reason: str | None = None
         self.failed: dict[str, JudgmentError] = {}
-        self.retries: Counter = Counter()
-        self.flying = 0
-        self.misses = 0
-        self._said = 0.0
+        self.retries = 0
+        self.in_flight = 0
+        self.failed_in_a_row = 0
+        self._printed = 0.0
 
     def run(self, base_url: str, key: str) -> Outcome:
-        """Ask for everything that is not yet in the journal.
+        """Request everything that is not yet in the cache.
 
         Raises
         ------
         UserError
-            If the endpoint refuses the key or the model. What was had before is in the journal.
+            If the endpoint refuses the key or the model. Earlier judgments are in the cache.
         """
-        endpoint = Endpoint(self.judge, base_url, key, self.ledger, self.stop, self._retried)
+        endpoint = Endpoint(self.spec, self.service, base_url, key, self.ledger, self.stop, self._count_retry)
         self._progress(force=True)
-        threads = min(self.judge.concurrency, max(len(self.waiting), 1))
+        threads = min(self.service.concurrency, max(len(self.waiting), 1))
         try:
             with ThreadPoolExecutor(threads, thread_name_prefix="judge") as pool:
                 workers = [pool.submit(self._work, endpoint) for _ in range(threads)]
@@ -125,60 +95,59 @@ class Rating:
         return self.outcome()
 
     def _work(self, endpoint: Endpoint) -> None:
-        while (ask := self._next()) is not None:
+        while (request := self._next()) is not None:
             try:
-                self._had(ask, endpoint.ask(ask.messages))
+                self._finish(request, endpoint.reply(request.messages))
             except CapError:
-                self._wait_for_money(ask)
+                self._wait_for_money(request)
             except StoppedError:
-                self._put_back(ask)
+                self._put_back(request)
             except JudgmentError as error:
-                self._missed(ask, error)
+                self._fail(request, error)
             except BaseException as error:
-                self._put_back(ask)
+                self._put_back(request)
                 self._end(f"{type(error).__name__}: {error}")
                 if isinstance(error, EndpointError):
                     hint = "check key, model and address"
-                    raise UserError(str(error), f"judge {self.judge.name}", hint) from None
+                    raise UserError(str(error), f"judge {self.spec.judge}", hint) from None
                 raise
 
-    def _next(self) -> Ask | None:
-        """Take an ask that no other process is at; None when there is nothing left to do."""
+    def _next(self) -> JudgmentRequest | None:
+        """Take a request that no other process has claimed; None when there is nothing left to do."""
         while not self.stop.is_set():
             with self.change:
                 if self.waiting:
-                    ask = self.waiting.popleft()
-                    if self.journal.claim(ask.fingerprint):
-                        self.flying += 1
-                        return ask
-                    if ask.fingerprint not in self.journal.done:
-                        self.elsewhere.append(ask)
+                    request = self.waiting.popleft()
+                    if self.cache.claim(request.fingerprint):
+                        self.in_flight += 1
+                        return request
+                    if request.fingerprint not in self.cache.done:
+                        self.elsewhere.append(request)
                     continue
                 if not self.elsewhere:
                     return None
-                # another process asks for the same: wait for its judgments, or for its end
+                # another process has sent the same requests: wait for its judgments, or for its end
                 self.waiting.extend(self.elsewhere)
                 self.elsewhere.clear()
             self.stop.wait(ELSEWHERE_S)
         return None
 
-    def _land(self, ask: Ask) -> None:
-        self.journal.release(ask.fingerprint)
-        self.flying -= 1
+    def _release(self, request: JudgmentRequest) -> None:
+        self.cache.release(request.fingerprint)
+        self.in_flight -= 1
         self.change.notify_all()
 
-    def _put_back(self, ask: Ask) -> None:
+    def _put_back(self, request: JudgmentRequest) -> None:
         with self.change:
-            self.waiting.appendleft(ask)
-            self._land(ask)
+            self.waiting.appendleft(request)
+            self._release(request)
 
-    def _wait_for_money(self, ask: Ask) -> None:
-        """Wait for a call in flight, which reserves more than it costs; if none flies, end the run."""
+    def _wait_for_money(self, request: JudgmentRequest) -> None:
+        """Wait for a call in flight, which reserves more than it costs; if there is none, end the run."""
         with self.change:
-            self.waiting.appendleft(ask)
-            self._land(ask)
-            if self.flying == 0:
-                self._end(f"the next call could pass the cap of {self.judge.limit_usd:g} USD")
+            self._put_back(request)
+            if self.in_flight == 0:
+                self._end(f"the next call could pass the cap of {self.service.limit_usd:g} USD")
             else:
                 self.change.wait(timeout=1.0)
 
@@ -188,64 +157,63 @@ class Rating:
             self.stop.set()
             self.change.notify_all()
 
-    def _retried(self, reason: str) -> None:
+    def _count_retry(self, reason: str) -> None:
         with self.change:
-            self.retries[reason[:60]] += 1
+            self.retries += 1
 
-    def _had(self, ask: Ask, reply: Reply) -> None:
-        self.journal.add(judgment(ask, self.judge, reply))
+    def _finish(self, request: JudgmentRequest, reply: Reply) -> None:
+        self.cache.add(judgment(request, self.spec, reply))
         with self.change:
-            self.misses = 0
-            self._land(ask)
+            self.failed_in_a_row = 0
+            self._release(request)
         self._progress()
 
-    def _missed(self, ask: Ask, error: JudgmentError) -> None:
+    def _fail(self, request: JudgmentRequest, error: JudgmentError) -> None:
         with self.change:
-            self.failed[ask.fingerprint] = error
-            self.misses += 1
-            self._land(ask)
-            if self.misses >= self.judge.give_up_after:
-                self._end(f"{self.misses} judgments in a row could not be had; the last: {error.reason}")
+            self.failed[request.fingerprint] = error
+            self.failed_in_a_row += 1
+            self._release(request)
+            if self.failed_in_a_row >= self.service.give_up_after:
+                self._end(f"{self.failed_in_a_row} judgments in a row failed; the last: {error.reason}")
         self._progress()
 
     def _progress(self, force: bool = False) -> None:
         now = time.monotonic()
-        if not force and now - self._said < PROGRESS_S:
+        if not force and now - self._printed < PROGRESS_S:
             return
-        self._said = now
-        had = [self.journal.done[a.fingerprint] for a in self.asks if a.fingerprint in self.journal.done]
-        unparsed = sum(row["status"] == "unparsed" for row in had)
-        parts = [f"{len(had)}/{len(self.asks)} judged", f"{unparsed} unparsed", f"{len(self.failed)} failed"]
-        parts.append(f"{sum(self.retries.values())} retries")
-        if not self.judge.free:
-            limit = "no cap" if self.ledger.limit_usd is None else f"cap {self.ledger.limit_usd:g}"
-            books = self.ledger
-            parts.append(f"USD {books.settled_usd:.2f} + {books.reserved_usd:.2f} reserved ({limit})")
-        print(f"judge {self.judge.name}: {', '.join(parts)}", file=sys.stderr, flush=True)
+        self._printed = now
+        done = [self.cache.done[r.fingerprint] for r in self.requests if r.fingerprint in self.cache.done]
+        unparsed = sum(row["status"] == "unparsed" for row in done)
+        parts = [f"{len(done)}/{len(self.requests)} judged", f"{unparsed} unparsed", f"{len(self.failed)} failed"]
+        parts.append(f"{self.retries} retries")
+        if not self.service.free:
+            ledger = self.ledger
+            limit = "no cap" if ledger.limit_usd is None else f"cap {ledger.limit_usd:g}"
+            parts.append(f"USD {ledger.charged_usd:.2f} + {ledger.reserved_usd:.2f} reserved ({limit})")
+        print(f"judge {self.spec.judge}: {', '.join(parts)}", file=sys.stderr, flush=True)
 
     def outcome(self) -> Outcome:
-        """Return what is in the journal now, and what is missing."""
-        had = [a for a in self.asks if a.fingerprint in self.journal.done]
-        failed = [a for a in self.asks if a.fingerprint in self.failed]
+        """What is in the cache now, and what is missing."""
+        done = [r for r in self.requests if r.fingerprint in self.cache.done]
+        failed = [r for r in self.requests if r.fingerprint in self.failed]
         return Outcome(
-            judgments=[relabelled(self.journal.done[a.fingerprint], a, self.judge) for a in had],
-            failed=[failure(a, self.judge, self.failed[a.fingerprint]) for a in failed],
-            not_asked=len(self.asks) - len(had) - len(failed),
+            judgments=[relabelled(self.cache.done[r.fingerprint], r, self.spec) for r in done],
+            failed=[failure(r, self.spec, self.failed[r.fingerprint]) for r in failed],
+            not_requested=len(self.requests) - len(done) - len(failed),
             reason=self.reason,
-            retries=self.retries,
         )
 
 
-def relabelled(record: dict, ask: Ask, judge: Judge) -> dict:
-    """Return a journaled judgment as that of an ask which reads the same, perhaps of another model."""
-    return {**record, **_identity(ask, judge), "finished": record["finished"]}
+def relabelled(record: dict, request: JudgmentRequest, spec: JudgeSpec) -> dict:
+    """A cached judgment as that of a request with the same text, perhaps about another model."""
+    return {**record, **_identity(request, spec), "finished": record["finished"]}
 
 
-def judgment(ask: Ask, judge: Judge, reply: Reply) -> dict:
-    """Return the record of a judgment that was had; without a rating it is null and the text kept."""
+def judgment(request: JudgmentRequest, spec: JudgeSpec, reply: Reply) -> dict:
+    """Record of a finished judgment; where its text holds no rating, that is null and the text is kept."""
     value, text = rating.parse(reply.text)
     return {
-        **_identity(ask, judge),
+        **_identity(request, spec),
         "rating": value,
         "rating_text": text,
         "status": "unparsed" if value is None else "rated",
@@ -261,10 +229,10 @@ def judgment(ask: Ask, judge: Judge, reply: Reply) -> dict:
     }
 
 
-def failure(ask: Ask, judge: Judge, error: JudgmentError) -> dict:
-    """Return the record of a judgment that could not be had: reported, never scored, never journaled."""
+def failure(request: JudgmentRequest, spec: JudgeSpec, error: JudgmentError) -> dict:
+    """Record of a failed judgment: reported, never scored, never cached."""
     return {
-        **_identity(ask, judge),
+        **_identity(request, spec),
         "rating": None,
         "rating_text": None,
         "status": "failed",
@@ -280,36 +248,31 @@ def failure(ask: Ask, judge: Judge, error: JudgmentError) -> dict:
     }
 
 
-def _identity(ask: Ask, judge: Judge) -> dict:
+def _identity(request: JudgmentRequest, spec: JudgeSpec) -> dict:
     return {
         "schema": 1,
-        "question_id": ask.question_id,
-        "category": ask.category,
-        "turn": ask.turn,
-        "repeat": ask.repeat,
-        "prompt": ask.prompt,
-        "judge": judge.name,
-        "model": judge.model,
-        "answer_model": ask.answer_model,
-        "answer_id": ask.answer_id,
-        "answer_sha256": ask.answer_sha256,
-        "question_sha256": ask.question_sha256,
-        "fingerprint": ask.fingerprint,
+        "question_id": request.question_id,
+        "category": request.category,
+        "turn": request.turn,
+        "repeat": request.repeat,
+        "prompt": request.prompt,
+        "judge": spec.judge,
+        "model": spec.model,
+        "answer_model": request.answer_model,
+        "answer_id": request.answer_id,
+        "answer_sha256": request.answer_sha256,
+        "question_sha256": request.question_sha256,
+        "fingerprint": request.fingerprint,
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
 
-def say(outcome: Outcome, judge: Judge) -> str:
-    """Return one line on what is missing and why, for the user."""
+def summary(outcome: Outcome) -> str:
+    """One line on what is missing and why."""
     reasons = Counter(row["error"] for row in outcome.failed)
     parts = [f"{count} failed ({reason})" for reason, count in reasons.most_common(3)]
-    if outcome.not_asked:
-        parts.append(f"{outcome.not_asked} not asked for")
+    if outcome.not_requested:
+        parts.append(f"{outcome.not_requested} not requested")
     if outcome.reason:
         parts.append(outcome.reason)
-    return f"{len(outcome.judgments)} judgments had, " + ", ".join(parts)
-
-
-def estimate_text(numbers: dict) -> str:
-    """Return an estimate as indented JSON."""
-    return json.dumps(numbers, indent=1)
+    return f"{len(outcome.judgments)} judgments finished, " + ", ".join(parts)

@@ -1,7 +1,7 @@
-"""Quantize: from a model and a scheme to a checkpoint that has been proven.
+"""Quantize: make a checkpoint from a model and validate it.
 
 Reads a model folder, a resolved scheme (what `config/recipes.yaml` says for one model, method and bits), a folder of calibration
-text and a folder of held-out text. Writes one checkpoint folder (safetensors, tokenizer, config, model card, `proof.json`,
+text and a folder of held-out text. Writes one checkpoint folder (safetensors, tokenizer, config, model card, `validation.json`,
 `checkpoint.json`), whole or not at all. Never touches the network, the model folder or any other checkpoint.
 
 `recipe`, `preflight` and `sizes` are pure and need the standard library alone; `tensors`, `dequantize` and `calibration` add

@@ -18,14 +18,14 @@ def parser() -> argparse.ArgumentParser:
     add_run(commands)
     add_resolve(commands)
     add_preflight(commands)
-    verify = commands.add_parser("verify", help="hold a checkpoint's files against its checkpoint.json")
+    verify = commands.add_parser("verify", help="compare a checkpoint's files with its checkpoint.json")
     verify.add_argument("--checkpoint", type=Path, required=True)
     verify.set_defaults(do=do_verify)
     return top
 
 
 def add_run(commands) -> None:
-    run = commands.add_parser("run", help="make one checkpoint and prove it")
+    run = commands.add_parser("run", help="make one checkpoint and validate it")
     run.add_argument("--model", type=Path, required=True, help="folder of the unquantized model (safetensors)")
     run.add_argument(
         "--scheme-json",
@@ -49,7 +49,7 @@ def add_run(commands) -> None:
         help="the model's nominal size, for the storage that the paper prints",
     )
     run.add_argument(
-        "--proof-engine",
+        "--validation-engine",
         choices=("hf", "toolkit", "none"),
         help="who loads the checkpoint to be compared (default: by toolkit)",
     )
@@ -101,7 +101,7 @@ def make(arguments: argparse.Namespace, scheme: dict) -> None:
 
     for option, folder in (("--model", arguments.model), ("--heldout", arguments.heldout)):
         if not folder.is_dir():
-            raise UserError("is no folder", f"{option} {folder}", "acquire it first")
+            raise UserError("is not a folder", f"{option} {folder}", "acquire it first")
     lock = arguments.lock or beside(arguments.model)
     job = core.Job(
         model_dir=arguments.model,
@@ -112,11 +112,11 @@ def make(arguments: argparse.Namespace, scheme: dict) -> None:
         lock=records.read_json(lock, "lock") if lock else None,
         licence=arguments.licence,
         nominal_billions=arguments.nominal_billions,
-        engine=arguments.proof_engine,
+        engine=arguments.validation_engine,
         published_dir=arguments.published,
     )
     record = core.run(job)
-    print(f"{arguments.out}: {record['size']['weights_bytes']} bytes of weights, {record['seconds']['total']:.1f} s, proven")
+    print(f"{arguments.out}: {record['size']['weights_bytes']} bytes of weights, {record['seconds']['total']:.1f} s, valid")
 
 
 def beside(model: Path) -> Path | None:

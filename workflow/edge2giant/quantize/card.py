@@ -41,9 +41,9 @@ def text(record: dict) -> str:
         "",
         *sizes(record["size"]),
         "",
-        "## Proof",
+        "## Validation",
         "",
-        *proof(record["proof"]),
+        *validation(record["validation"]),
         "",
     ]
     return "\n".join(front + body)
@@ -71,10 +71,10 @@ def sizes(size: dict) -> list[str]:
     return lines
 
 
-def proof(found: dict) -> list[str]:
+def validation(found: dict) -> list[str]:
     """The checks with value and limit."""
     lines = [f"- {check['check']}: {check['value']} (limit {check['limit']})" for check in found["checks"]]
-    if found["damage"]:
-        mean = found["damage"]["logprob_difference_mean"]
+    if found["divergence"]:
+        mean = found["divergence"]["logprob_difference_mean"]
         lines.append(f"- mean difference of log-probability from the unquantized model on held-out text: {mean}")
     return lines or ["The unquantized model; nothing to compare."]

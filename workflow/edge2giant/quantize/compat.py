@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 STORED = {"float16": "F16", "bfloat16": "BF16"}
+"""Names of safetensors."""
 
 
 def read_config(folder: Path) -> dict:
@@ -61,21 +62,23 @@ def restore_unquantized(model_dir: Path, out_dir: Path) -> list[str]:
     list of str
         Names of the tensors that were not stored in the source's type.
     """
-    from edge2giant.quantize.tensors import Tensors, narrowed, write
+    import torch
+
+    from edge2giant.quantize.tensors import Tensors, write
 
     source, changed = Tensors(model_dir), []
     own = STORED.get(dtype(model_dir), "F32")
     for path in sorted(Path(out_dir).glob("*.safetensors")):
         made, stored = Tensors(out_dir), {}
-        for name in (name for name in made.names if made.entries[name][0] == path):
-            kind, values = made.dtype(name), made.raw(name)
+        for name in made.names_in(path):
+            kind, values = made.dtype(name), made.read(name)
             if kind == "F32" and own != "F32":
                 changed.append(name)
-                kind, values = own, narrowed(values, own)
+                values = values.to(getattr(torch, dtype(model_dir)))
             elif name in source and kind in ("F16", "BF16") and kind != source.dtype(name):
                 changed.append(name)
-                kind, values = source.dtype(name), source.raw(name)
-            stored[name] = (kind, values)
+                values = source.read(name)
+            stored[name] = values
         if changed:
             beside = path.with_suffix(".restored")
             write(beside, stored)

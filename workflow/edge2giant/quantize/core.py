@@ -1,4 +1,4 @@
-"""Make one checkpoint: calibrate, quantize, prove, describe, and only then put it in place.
+"""Make one checkpoint: calibrate, quantize, validate, describe, and only then put it in place.
 
 Everything is written to a folder beside the target and renamed at the end, so that an interrupted run leaves no half checkpoint.
 """
@@ -17,7 +17,7 @@ from edge2giant.quantize import recipe as recipes
 from edge2giant.quantize.tensors import Tensors
 
 DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model")
-NOT_DIGESTED = ("checkpoint.json", "proof.json", "README.md", "recipe.yaml")
+NOT_DIGESTED = ("checkpoint.json", "validation.json", "README.md", "recipe.yaml")
 TOKENIZER_FILES = (
     "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "chat_template*",
     "generation_config.json",
@@ -74,23 +74,23 @@ def run(job: Job) -> dict:
     Raises
     ------
     UserError
-        For bad input, a failure inside the toolkit that has a known hint, or a checkpoint that was not proven.
+        For bad input, a failure inside the toolkit that has a known hint, or a checkpoint that fails its validation.
     """
     watch = environment.Watch()
-    unit = toolkits.unit(job.scheme["toolkit"])
+    toolkit = toolkits.module(job.scheme["toolkit"])
     toolkits.check(job.scheme["toolkit"], job.recipe, f"recipe of {job.scheme['method']}/{job.scheme['bits']}")
     source = Tensors(job.model_dir)
-    fits(source, unit.traits(job.recipe, job.scheme["bits"]), job)
+    fits(source, toolkit.traits(job.recipe, job.scheme["bits"]), job)
     with staged(job.out_dir) as folder, compat.readable(job.model_dir) as model_dir:
         with watch("calibration"):
             calibration = calibrate(job, model_dir)
         with watch("quantize"), memory_explained(job.model_dir):
-            executed = quantize(job, model_dir, unit, calibration, folder)
+            executed = quantize(job, model_dir, toolkit, calibration, folder)
         bring_tokenizer(job.model_dir, folder)
-        with watch("proof"), memory_explained(job.model_dir):
-            proof = prove(job, model_dir, unit, executed, folder)
+        with watch("validation"), memory_explained(job.model_dir):
+            validation = validate(job, model_dir, toolkit, executed, folder)
         with watch("digest"):
-            record = describe(job, unit, executed, calibration, proof, folder)
+            record = describe(job, toolkit, executed, calibration, validation, folder)
         record["seconds"] = watch.seconds
         record["memory"] = environment.peak_memory()
         (folder / "README.md").write_text(card.text(record), encoding="utf-8")
@@ -98,11 +98,11 @@ def run(job: Job) -> dict:
     return record
 
 
-def quantize(job: Job, model_dir: Path, unit, calibration, folder: Path) -> dict:
+def quantize(job: Job, model_dir: Path, toolkit, calibration, folder: Path) -> dict:
     """Let the toolkit write its checkpoint, then give it the source's config and what it need not have changed."""
     if toolkits.links(job.scheme["toolkit"]):
-        return unit.quantize(job.model_dir, job.recipe, calibration, folder)
-    executed = unit.quantize(model_dir, job.recipe, calibration, folder)
+        return toolkit.quantize(job.model_dir, job.recipe, calibration, folder)
+    executed = toolkit.quantize(model_dir, job.recipe, calibration, folder)
     compat.adopt_config(job.model_dir, folder)
     executed["parameters"]["restored_tensors"] = len(compat.restore_unquantized(job.model_dir, folder))
     return executed
@@ -149,7 +149,7 @@ def staged(out_dir: Path):
     Raises
     ------
     UserError
-        If something that is no checkpoint stands in the way.
+        If `out_dir` is something else than a checkpoint.
     """
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     refuse_foreign(out_dir)
@@ -167,7 +167,7 @@ def refuse_foreign(out_dir: Path) -> None:
     """Refuse to replace a folder that holds anything but a checkpoint."""
     inside = {path.name for path in out_dir.iterdir()} if out_dir.is_dir() else set()
     if out_dir.is_file() or (inside and not inside & {"checkpoint.json", "config.json"}):
-        raise UserError("is in the way and is no checkpoint", out_dir, "move it, or choose another --out")
+        raise UserError("is not a checkpoint and would be replaced", out_dir, "move it, or choose another --out")
 
 
 def sweep(out_dir: Path) -> None:
@@ -208,23 +208,23 @@ def bring_tokenizer(model_dir: Path, folder: Path) -> None:
                 shutil.copyfile(path, target)
 
 
-def prove(job: Job, model_dir: Path, unit, executed: dict, folder: Path) -> dict:
-    """Run all checks; write `proof.json`, the reference that a serving engine can hold itself against.
+def validate(job: Job, model_dir: Path, toolkit, executed: dict, folder: Path) -> dict:
+    """Run all checks; write `validation.json`, with which a serving engine can be compared.
 
     Raises
     ------
     UserError
         If a check fails.
     """
-    from edge2giant.quantize import evidence
+    from edge2giant.quantize.validation import checkpoint
 
-    traits = unit.traits(job.recipe, job.scheme["bits"])
-    engine = job.engine or toolkits.proof_engine(job.scheme["toolkit"], job.recipe)
-    return evidence.gather(model_dir, folder, job.heldout_dir, traits, executed, engine, unit, job.out_dir)
+    traits = toolkit.traits(job.recipe, job.scheme["bits"])
+    engine = job.engine or toolkits.validation_engine(job.scheme["toolkit"], job.recipe)
+    return checkpoint.validate(model_dir, folder, job.heldout_dir, traits, executed, engine, toolkit, job.out_dir)
 
 
-def describe(job: Job, unit, executed: dict, calibration, proof: dict, folder: Path) -> dict:
-    """Assemble the record of a checkpoint that has been proven."""
+def describe(job: Job, toolkit, executed: dict, calibration, validation: dict, folder: Path) -> dict:
+    """Assemble the record of a valid checkpoint."""
     files = checksums(folder)
     scheme, lock = job.scheme, job.lock or {}
     weights, _ = recipes.widths(scheme["bits"])
@@ -241,8 +241,8 @@ def describe(job: Job, unit, executed: dict, calibration, proof: dict, folder: P
         "recipe": {"digest": recipes.digest(scheme), "asked": scheme, "executed": executed},
         "toolkit": {
             "name": scheme["toolkit"],
-            "packages": environment.versions(unit.PACKAGES),
-            "citation": unit.CITATION,
+            "packages": environment.versions(toolkit.PACKAGES),
+            "citation": toolkit.CITATION,
         },
         "calibration": calibration and calibration.record(),
         "size": {
@@ -253,7 +253,7 @@ def describe(job: Job, unit, executed: dict, calibration, proof: dict, folder: P
         },
         "files": files,
         "digest": digest_of(files),
-        "proof": proof,
+        "validation": validation,
         "environment": environment.record(),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -275,7 +275,7 @@ def digest_of(files: dict) -> str:
 
 
 def verify(checkpoint_dir: Path) -> dict:
-    """Hold a checkpoint's files against its record and return the record.
+    """Compare a checkpoint's files with its record and return the record.
 
     Raises
     ------

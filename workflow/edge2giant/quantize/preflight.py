@@ -211,7 +211,7 @@ def check_making(scheme: dict, device: str) -> list[Verdict]:
         return [
             Verdict(
                 DEGRADED, "autogptq-rotary", "AutoGPTQ 0.7.1 leaves rotary tensors of Llama 3 on another device (issue 729)",
-                "the unit moves them; or take the published checkpoint, or method gptq-gptqmodel",
+                "the toolkit module moves them; or take the published checkpoint, or method gptq-gptqmodel",
             )
         ]  # fmt: skip
     return []
@@ -231,7 +231,7 @@ def scheme_traits(scheme: dict) -> dict:
 
     if scheme["toolkit"] == "published":
         raise UserError("a published checkpoint is judged by its own config", hint="use --checkpoint")
-    return toolkits.unit(scheme["toolkit"]).traits(scheme["recipe"], scheme["bits"])
+    return toolkits.module(scheme["toolkit"]).traits(scheme["recipe"], scheme["bits"])
 
 
 def read_traits(folder: str | Path) -> dict:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from edge2giant.quantize.tensors import Tensors, count
+from edge2giant.quantize.tensors import Tensors
 
 UNQUANTIZED = ("embed_tokens", "lm_head", "norm")
 UNQUANTIZED_BITS = 16
-# A larger model (bytes in 16 bits) is proven on its first decoder layers.
+# A larger model (bytes in 16 bits) is validated on its first decoder layers.
 WHOLE_MODEL_BYTES = 16 * 2**30
 DEPTH_OF_LARGE_MODELS = 2
 
@@ -37,7 +37,7 @@ def nominal_bytes(tensors: Tensors, bits: int) -> int:
     total = 0
     for name in tensors.names:
         wide = name.rsplit(".", 1)[0] not in quantized
-        total += count(tensors.shape(name)) * (UNQUANTIZED_BITS if wide else bits)
+        total += tensors.size(name) * (UNQUANTIZED_BITS if wide else bits)
     return total // 8
 
 
@@ -80,8 +80,8 @@ def planned_bytes(architecture: dict, bits: int, group_size: int = 128) -> dict[
     return {"weights": weights, "rest": rest, "total": weights + rest}
 
 
-def proven_bytes(architecture: dict) -> int:
-    """Estimate the bytes, in 16 bits, of what the proof of a checkpoint holds: the model, or the first layers of a large one."""
+def validated_bytes(architecture: dict) -> int:
+    """Estimate the bytes, in 16 bits, of what validation of a checkpoint loads: the model, or the first layers of a large one."""
     planned = planned_bytes(architecture, UNQUANTIZED_BITS)
     if planned["total"] <= WHOLE_MODEL_BYTES:
         return planned["total"]

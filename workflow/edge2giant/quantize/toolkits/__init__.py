@@ -1,15 +1,15 @@
-"""One unit per toolkit: `<toolkit>.py` and `<toolkit>.schema.json`. Adding a toolkit adds these two files (and an environment).
+"""One module for each toolkit: `<toolkit>.py` with `<toolkit>.schema.json`; a new toolkit needs these two and an environment.
 
-A unit imports its packages only inside functions and offers
+A toolkit module imports its packages only inside functions and offers
 
-- `PACKAGES`: the distributions whose versions decide its result, the toolkit's own first;
+- `PACKAGES`: the distributions whose versions decide the weights, the toolkit's own first;
 - `CITATION`: what to cite for it;
 - `traits(recipe, bits) -> dict`: what an engine must be able to load (form, weight_bits, weight_type, group_size,
   symmetric, desc_act, activations); pure. group_size is -1 per channel, 0 per tensor;
 - `quantize(model_dir, recipe, calibration, out_dir) -> dict`: write the checkpoint's weights and config to `out_dir` and
-  return the recipe as executed. `calibration` is a `calibration.Calibration`, or None for a scheme without one;
+  return the recipe as executed. `calibration` is a `calibration.Calibration`, or None for a recipe without one;
 - `LINKS = True` (optional): nothing is made, the checkpoint links to files that exist;
-- `proof_engine(recipe)` (optional, else 'hf'): who loads the checkpoint to be proven;
+- `validation_engine(recipe)` (optional, else 'hf'): who loads the checkpoint when it is validated;
 - `load(checkpoint_dir)` (optional): the model as the toolkit's own loader runs it, for toolkits that transformers cannot
   load here.
 """
@@ -29,13 +29,13 @@ def names() -> list[str]:
     return sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
 
 
-def unit(name: str) -> ModuleType:
-    """Import a toolkit's unit (not the toolkit itself).
+def module(name: str) -> ModuleType:
+    """Import a toolkit module (not the toolkit itself).
 
     Raises
     ------
     UserError
-        If there is no such unit.
+        If there is none of that name.
     """
     if name not in names():
         raise UserError(f"unknown toolkit '{name}'", hint=f"allowed: {', '.join(names())}")
@@ -44,26 +44,26 @@ def unit(name: str) -> ModuleType:
 
 def links(name: str) -> bool:
     """Whether a toolkit makes nothing: its checkpoint is links to files that exist."""
-    return getattr(unit(name), "LINKS", False)
+    return getattr(module(name), "LINKS", False)
 
 
-def proof_engine(name: str, recipe: dict) -> str:
+def validation_engine(name: str, recipe: dict) -> str:
     """Who loads a toolkit's checkpoint to be compared with the independent weights.
 
     'hf', 'toolkit', or 'none' where nobody can here.
     """
-    module = unit(name)
-    return module.proof_engine(recipe) if hasattr(module, "proof_engine") else "hf"
+    chosen = getattr(module(name), "validation_engine", None)
+    return chosen(recipe) if chosen else "hf"
 
 
 def schema(name: str) -> dict:
     """JSON Schema of a toolkit's recipe."""
-    unit(name)
+    module(name)
     return json.loads((HERE / f"{name}.schema.json").read_text(encoding="utf-8"))
 
 
 def check(name: str, recipe: dict, where: object = "recipe") -> None:
-    """Hold a recipe against its toolkit's schema.
+    """Check a recipe against its toolkit's schema.
 
     Raises
     ------

@@ -5,8 +5,9 @@
 - The observer `static_minmax` does not exist. `minmax`, the default of the time, stands in: a moving average of the extremes.
 - A Hessian that cannot be factorised raises an error without the layer's name, which is added here.
 - compressed-tensors 0.8.1, through which transformers loads the result, gives each number of a token a scale of its own where the
-  scheme says one a token. So it cannot prove checkpoints with dynamic activations; that is left to the serving engine.
-- transformers' Trainer, which does the calibration, makes a folder `output` where it stands: it stands in a temporary one.
+  recipe says one a token. So checkpoints with dynamic activations are not loaded for validation here, only in the
+  serving engine.
+- transformers' Trainer, which calibrates, makes a folder `output` in the working directory, so a temporary one is used.
 """
 
 import contextlib

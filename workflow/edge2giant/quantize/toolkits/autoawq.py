@@ -72,7 +72,7 @@ def copied_weights():
 
     It keeps them by `.cpu()`, a copy on a GPU and none on a CPU. There the first scales that it tries stay in the weights:
     all ones without `duo_scaling`, but with it a layer is scaled once more than the layer before it is scaled down, and the model
-    computes something else (0.2.9, `AwqQuantizer._compute_best_scale`). The proof found that by the error of `down_proj`.
+    computes something else (0.2.9, `AwqQuantizer._compute_best_scale`). Validation found that by the error of `down_proj`.
     """
     from awq.quantize.quantizer import AwqQuantizer
 
@@ -93,7 +93,7 @@ def copied_weights():
         AwqQuantizer._compute_best_scale = original
 
 
-def proof_engine(recipe: dict) -> str:
+def validation_engine(recipe: dict) -> str:
     """The toolkit's own layers: transformers alone cannot load this format."""
     return "toolkit"
 

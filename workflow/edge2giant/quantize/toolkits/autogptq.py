@@ -1,7 +1,7 @@
 """AutoGPTQ: GPTQ by the toolkit of the paper's `GPTQ*` rows, release 0.7.1, the last one.
 
 E. Frantar et al., GPTQ, ICLR 2023, arXiv 2210.17323. It needs Python 3.11 or older and refuses to quantize without CUDA. The
-tests run this unit on a CPU through a patch of theirs, which is no supported path and not part of this package.
+tests run this module on a CPU through a patch of theirs, which is not supported and not part of this package.
 
 Llama 3.1 and later need transformers >= 4.43, which computes the rotary embedding once for the model; 0.7.1 does not know of
 it and leaves it on the host while layers run on the GPU (AutoGPTQ issue 729). `rotary_on` moves it.
@@ -107,7 +107,7 @@ def rotary_on(model, device: str) -> None:
         rotary.to(device)
 
 
-def proof_engine(recipe: dict) -> str:
+def validation_engine(recipe: dict) -> str:
     """The toolkit's own layers: transformers alone cannot load this format."""
     return "toolkit"
 

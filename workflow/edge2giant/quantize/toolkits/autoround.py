@@ -93,7 +93,7 @@ def lift(written: Path, out_dir: Path) -> None:
     shutil.rmtree(written)
 
 
-def proof_engine(recipe: dict) -> str:
+def validation_engine(recipe: dict) -> str:
     """AutoRound's own layers; on a CPU it has none in plain torch for the format of AWQ, which is left to the serving engine."""
     return "none" if recipe["export"] == "auto_awq" else "toolkit"
 

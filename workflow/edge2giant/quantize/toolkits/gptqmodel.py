@@ -70,7 +70,7 @@ def enough_workers() -> None:
         os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(LEAST_WORKERS))
 
 
-def proof_engine(recipe: dict) -> str:
+def validation_engine(recipe: dict) -> str:
     """The toolkit's own layers: transformers alone cannot load this format."""
     return "toolkit"
 

@@ -3,14 +3,13 @@
 The recipe is llmcompressor's own: a list of modifiers with their arguments, so that what the paper's Figures 5-7 print can be
 compared line by line. Reads a model folder and token ids, writes a compressed-tensors checkpoint.
 
-Facts that this unit takes care of:
+Peculiarities that are handled here:
 
-- GPTQ in 0.14 answers a Hessian that it cannot factorise by rounding that layer to nearest, with a warning. Here that is a
-  failure,
-  named by layer; it is tried again with the dampening fractions of `fallback_dampening` only where the recipe lists them, and the
-  layers and the dampening that worked are recorded.
-- AWQ in 0.14 pins host memory without asking whether there is a device to copy to, which fails on a machine without
-  accelerator. `unpinned` makes that one call do nothing, there and only there; no number changes, pinning only speeds copies.
+- When GPTQ in 0.14 cannot factorise a Hessian, it rounds that layer to nearest and warns. Here that is a failure that names the
+  layer. The dampening fractions of `fallback_dampening` are tried only where the recipe lists them; the layers and the dampening
+  that worked are recorded.
+- AWQ in 0.14 pins host memory even without a device to copy to, which fails on a machine without accelerator. `unpinned` makes
+  that call do nothing on such a machine. No number changes: pinning only speeds copies.
 - CPUs multiply 16-bit floats some ten times slower than 32-bit ones, so without an accelerator the model is calibrated in
   float32 and stored in its own 16-bit type again. The record says which type was used (`calibrated_in`).
 """
@@ -31,7 +30,7 @@ SMOOTHING = ("SmoothQuantModifier", "AWQModifier")
 
 
 def traits(recipe: dict, bits: str) -> dict:
-    """Describe the checkpoint by the scheme of its quantizing modifier."""
+    """Describe the checkpoint by its quantizing modifier."""
     group = quantizing(recipe)["config_groups"]["group_0"]
     weights, activations = group["weights"], group.get("input_activations")
     return {
@@ -78,7 +77,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     raise faults.singular(tried, allowed=recipe.get("fallback_dampening", []))
 
 
-def proof_engine(recipe: dict) -> str:
+def validation_engine(recipe: dict) -> str:
     """transformers; nobody here where the early release meets dynamic scales of activations (see `_llmcompressor03`)."""
     activations = traits(recipe, "")["activations"]
     return "none" if release() == EARLY_RELEASE and activations and activations["dynamic"] else "hf"
@@ -146,13 +145,13 @@ def release() -> tuple[int, int]:
     Raises
     ------
     UserError
-        If it is one whose interface this unit does not speak, before that gives an error that nobody understands.
+        If its interface is not supported here.
     """
     version = metadata.version("llmcompressor")
     major, minor = map(int, version.split(".")[:2])
     if (major, minor) != EARLY_RELEASE and (major, minor) < LEAST_RELEASE:
         raise UserError(
-            f"this unit speaks the interfaces of llmcompressor 0.3 and 0.14, {version} is installed",
+            f"llmcompressor {version} is not supported; 0.3 and 0.14 or later are",
             "toolkit llmcompressor",
             "quantize on the stack `current` or `paper2024`, or take the published checkpoint",
         )
@@ -182,7 +181,7 @@ def save(model, out_dir: Path) -> None:
 
 
 def samples_of(calibration) -> dict:
-    """What `oneshot` of every release is told of the calibration text; nothing without one."""
+    """Arguments of `oneshot` for the calibration text; none without one."""
     if calibration is None:
         return {}
     return {

@@ -9,7 +9,7 @@ from pathlib import Path
 PACKAGES = ()
 CITATION = ""
 LINKS = True
-LEFT_OUT = ("README.md", "checkpoint.json", "proof.json")
+LEFT_OUT = ("README.md", "checkpoint.json", "validation.json")
 
 
 def traits(recipe: dict, bits: str) -> dict:

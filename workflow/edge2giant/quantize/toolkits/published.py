@@ -1,4 +1,4 @@
-"""A checkpoint that someone published on a hub, taken as it is: links to its files, proven like one made here.
+"""A checkpoint that someone published on a hub, taken as it is: links to its files, validated like one made here.
 
 Which ones the paper's rows may be stands in `config/recipes.yaml` under `published`; the paper names none. The files must lie in
 the store already (acquire fetches them as a model). Its own config decides what is promised, since no recipe made it here.
@@ -29,15 +29,15 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     return {"transform": "smoothing" if moved else "none", "ignore": ["lm_head"], "parameters": {}, "fallbacks": []}
 
 
-def proof_engine(recipe: dict) -> str:
+def validation_engine(recipe: dict) -> str:
     """transformers or AutoRound's layers (see `load`); the format of AWQ is left to the serving engine."""
     return "none" if traits(recipe, "")["form"] == "awq" else "toolkit"
 
 
 def load(checkpoint_dir: Path):
     """Load a checkpoint: compressed-tensors by transformers, GPTQ and AWQ by AutoRound's layers in torch."""
-    from edge2giant.quantize import likelihood
     from edge2giant.quantize.toolkits import autoround
+    from edge2giant.quantize.validation import likelihood
 
     if preflight.read_traits(checkpoint_dir)["form"] == "compressed-tensors":
         return likelihood.served(checkpoint_dir, "float32")

@@ -1,4 +1,4 @@
-"""Round to nearest: the baseline that every method must beat. Written here with numpy, stored as compressed-tensors.
+"""Round to nearest: the baseline that every method must beat. Written here with torch, stored as compressed-tensors.
 
 It reads no calibration text. For every group of input channels the scale is (largest magnitude) / (2^(bits-1) - 1/2), so that the
 grid of 2^bits integers reaches both signs of it, and codes are the nearest integers. Reads a model folder, writes a
@@ -8,7 +8,7 @@ pack-quantized checkpoint. Scales and all other tensors keep the model's own 16-
 import json
 from pathlib import Path
 
-PACKAGES = ("numpy",)
+PACKAGES = ("torch",)
 CITATION = "round to nearest, the baseline of E. Frantar et al., GPTQ, ICLR 2023, arXiv 2210.17323"
 
 
@@ -35,13 +35,12 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     index = {}
     for path in source.paths:
         stored = {}
-        for name in (name for name in source.names if source.entries[name][0] == path):
+        for name in source.names_in(path):
             layer = name.removesuffix(".weight")
             if layer in layers:
-                weight = source.float32(name)
-                stored |= round_layer(layer, weight, recipe["bits"], recipe["group_size"], source.dtype(name))
+                stored |= round_layer(layer, source.read(name), recipe["bits"], recipe["group_size"])
             else:
-                stored[name] = (source.dtype(name), source.raw(name))
+                stored[name] = source.read(name)
         write(out_dir / path.name, stored)
         index |= dict.fromkeys(stored, path.name)
     write_config(Path(model_dir), recipe, out_dir)
@@ -52,43 +51,39 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     return {"transform": "none", "ignore": recipe["ignore"], "parameters": recipe, "fallbacks": []}
 
 
-def round_layer(layer: str, weight, bits: int, group_size: int, dtype: str) -> dict:
-    """Return the stored tensors of one layer (see `tensors.write`).
+def round_layer(layer: str, weight, bits: int, group_size: int) -> dict:
+    """Return the stored tensors of one layer; scales have the type of the weight.
 
     Parameters
     ----------
-    weight : numpy.ndarray (out, in), float32
+    weight : torch.Tensor (out, in)
     group_size : int
         Input channels per scale; -1 for one scale per output channel.
-    dtype : {'F16', 'BF16', 'F32'}
-        Type of the scales.
     """
-    import numpy as np
-
-    from edge2giant.quantize.tensors import narrowed, widened
+    import torch
 
     rows, columns = weight.shape
     groups = 1 if group_size < 0 else columns // group_size
-    grouped = weight.reshape(rows, groups, -1)
-    scale = np.abs(grouped).max(axis=2) / (2 ** (bits - 1) - 0.5)
-    scale = narrowed(np.maximum(scale, np.finfo(np.float16).tiny), dtype)
+    grouped = weight.float().reshape(rows, groups, -1)
+    scale = grouped.abs().amax(2) / (2 ** (bits - 1) - 0.5)
+    scale = scale.clamp_min(torch.finfo(torch.float16).tiny).to(weight.dtype)
     limit = 2 ** (bits - 1)
-    codes = np.clip(np.rint(grouped / widened(scale, dtype)[:, :, None]), -limit, limit - 1)
+    codes = (grouped / scale.float()[:, :, None]).round().clamp(-limit, limit - 1)
     return {
-        f"{layer}.weight_packed": ("I32", pack(codes.reshape(rows, columns).astype(np.int64) + limit, bits)),
-        f"{layer}.weight_scale": (dtype, scale),
-        f"{layer}.weight_shape": ("I64", np.array([rows, columns], np.int64)),
+        f"{layer}.weight_packed": pack(codes.reshape(rows, columns).long() + limit, bits),
+        f"{layer}.weight_scale": scale,
+        f"{layer}.weight_shape": torch.tensor([rows, columns]),
     }
 
 
 def pack(codes, bits: int):
     """Pack unsigned codes (out, in) into 32-bit words along the input, lowest bits first; the last word is filled with zeros."""
-    import numpy as np
+    import torch
 
     per_word = 32 // bits
-    padded = np.pad(codes.astype(np.uint32), ((0, 0), (0, -codes.shape[1] % per_word)))
-    lanes = padded.reshape(codes.shape[0], -1, per_word) << np.arange(0, 32, bits, dtype=np.uint32)
-    return np.bitwise_or.reduce(lanes, axis=2).view(np.int32)
+    padded = torch.nn.functional.pad(codes, (0, -codes.shape[1] % per_word))
+    words = (padded.reshape(codes.shape[0], -1, per_word) << torch.arange(0, 32, bits)).sum(2)
+    return torch.where(words < 2**31, words, words - 2**32).to(torch.int32)
 
 
 def write_config(model_dir: Path, recipe: dict, out_dir: Path) -> None:

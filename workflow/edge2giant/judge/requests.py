@@ -5,19 +5,28 @@ from dataclasses import dataclass
 
 from edge2giant import records
 from edge2giant.errors import UserError
-from edge2giant.judge.config import Judge
-from edge2giant.judge.material import FETCH, REFERENCE_CATEGORIES, Bench
+from edge2giant.judge.material import Bench
+from edge2giant.mt_bench import FETCH, REFERENCE_CATEGORIES
+from edge2giant.specs.judge import JudgeSpec
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One judgment to be had.
+class JudgmentRequest:
+    """A request for one judgment.
 
-    Attributes
+    Parameters
     ----------
+    question_id, category, turn, repeat
+        What is judged; repeats count from 0.
+    prompt : str
+        Name of the judge prompt.
+    messages : tuple of dict
+        Chat messages that are sent.
+    answer_model, answer_id, answer_sha256, question_sha256 : str
+        Identity of answer and question.
     fingerprint : str
-        Digest of everything that decides the judge's answer, and of the repeat. A judgment with this
-        fingerprint in the journal is never asked for again.
+        Digest of everything that decides the reply, and of the repeat. A judgment with this fingerprint in the
+        cache is never requested again.
     """
 
     question_id: int
@@ -33,18 +42,18 @@ class Ask:
     fingerprint: str
 
 
-def plan(bench: Bench, answers: dict[int, dict], judge: Judge) -> list[Ask]:
-    """List the judgments of a set of answers: repeat by repeat, in each by question and turn."""
+def requests_of(bench: Bench, answers: dict[int, dict], spec: JudgeSpec) -> list[JudgmentRequest]:
+    """All requests about a set of answers: repeat by repeat, in each by question and turn."""
     return [
-        _ask(bench, question, answers[key], turn, repeat, judge)
-        for repeat in range(judge.repeats)
+        _request(bench, question, answers[key], turn, repeat, spec)
+        for repeat in range(spec.repeats)
         for key, question in sorted(bench.questions.items())
         for turn in (1, 2)
     ]
 
 
 def prompt_name(category: str, turn: int) -> str:
-    """Return which of the four single-answer judge prompts rates a turn of a category."""
+    """Which of the four single-answer judge prompts rates a turn of a category."""
     name = "single-math-v1" if category in REFERENCE_CATEGORIES else "single-v1"
     return name if turn == 1 else f"{name}-multi-turn"
 
@@ -78,10 +87,10 @@ def _reference_words(bench: Bench, question: dict) -> dict:
     return {"ref_answer_1": first, "ref_answer_2": second}
 
 
-def _ask(bench: Bench, question: dict, answer: dict, turn: int, repeat: int, judge: Judge) -> Ask:
+def _request(bench: Bench, question: dict, answer: dict, turn: int, repeat: int, spec: JudgeSpec) -> JudgmentRequest:
     turns = answer["choices"][0]["turns"]
     texts = messages(bench, question, turns, turn)
-    return Ask(
+    return JudgmentRequest(
         question_id=question["question_id"],
         category=question["category"],
         turn=turn,
@@ -92,17 +101,17 @@ def _ask(bench: Bench, question: dict, answer: dict, turn: int, repeat: int, jud
         answer_id=answer["answer_id"],
         answer_sha256=text_sha256(turns[turn - 1]),
         question_sha256=text_sha256("\n".join(question["turns"])),
-        fingerprint=fingerprint(judge, texts, repeat),
+        fingerprint=fingerprint(spec, texts, repeat),
     )
 
 
-def fingerprint(judge: Judge, texts: tuple[dict, ...], repeat: int) -> str:
-    """Digest what decides a judgment: the judge's model and settings (not its address), messages, repeat."""
+def fingerprint(spec: JudgeSpec, texts: tuple[dict, ...], repeat: int) -> str:
+    """Digest of what decides a judgment: the judge's model and settings (not its address), messages, repeat."""
     identity = {
-        "model": judge.model,
-        "temperature": judge.temperature,
-        "max_tokens": judge.max_tokens,
-        "extra": judge.extra_body,
+        "model": spec.model,
+        "temperature": spec.temperature,
+        "max_tokens": spec.max_tokens,
+        "extra": spec.extra_body,
         "messages": list(texts),
         "repeat": repeat,
     }
@@ -110,5 +119,5 @@ def fingerprint(judge: Judge, texts: tuple[dict, ...], repeat: int) -> str:
 
 
 def text_sha256(text: str) -> str:
-    """Return the SHA-256 of a text's UTF-8 bytes, in hexadecimal."""
+    """SHA-256 of a text's UTF-8 bytes, in hexadecimal."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -9,16 +9,15 @@ A model too large for this machine is compared on its first decoder layers (`dep
 import json
 from pathlib import Path
 
-from edge2giant.quantize import compat, dequantize
+from edge2giant.quantize import calibration, compat
 from edge2giant.quantize.tensors import Tensors
+from edge2giant.quantize.validation import dequantize
 
 SAMPLES, LENGTH = 16, 128
 
 
 def heldout_tokens(folder: Path, tokenizer) -> list[list[int]]:
     """Token ids of the first held-out documents, each cut to LENGTH and at least two tokens long."""
-    from edge2giant.quantize import calibration
-
     rows = calibration.read_documents(Path(folder) / "text.jsonl")
     samples = [calibration.tokenise(row, tokenizer)[:LENGTH] for row in rows]
     return [ids for ids in samples if len(ids) > 1][:SAMPLES]

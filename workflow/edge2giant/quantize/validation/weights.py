@@ -1,14 +1,12 @@
-"""Prove a checkpoint: are these really the model's weights, quantized the way the scheme says, and does the engine read them so?
+"""Compare a checkpoint's tensors with those of its source model.
 
-Reads the source model, the checkpoint and held-out text; writes nothing. Every check has a value and a limit and is kept in
-`checkpoint.json`; one failure and the checkpoint is not an output. Checks:
+Every check has a value and a limit and is recorded in `checkpoint.json`; a checkpoint that fails one is not written. Checks:
 
-- every linear layer of the source is stored quantized, with the scheme's bits and group size, and nothing else is;
+- every linear layer of the source is stored quantized, with the recipe's bits and group size, and nothing else is;
 - codes within their grid and using it, scales finite and positive, weights finite, zero points in range;
 - relative weight error of every layer by the independent reader of `dequantize`, above zero and below `WEIGHT_ERROR` (where a
   method moves scales between layers: against the source with the same scales moved);
-- all other tensors present and equal to the source;
-- log-probabilities of held-out text, unlike the calibration text, by the independent weights and by an engine (see `likelihood`).
+- all other tensors are present and equal to the source.
 """
 
 import json
@@ -16,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edge2giant.errors import UserError
-from edge2giant.quantize import dequantize, sizes
+from edge2giant.quantize import sizes
 from edge2giant.quantize.tensors import Tensors
+from edge2giant.quantize.validation import dequantize
+from edge2giant.quantize.validation.checks import Checks, rounded
 
 WEIGHT_ERROR = {("int", 4): 0.3, ("int", 8): 0.05, ("float", 8): 0.1}
 LEAST_WEIGHT_ERROR = 1e-4
@@ -30,45 +29,13 @@ SMOOTHED = (
 PAIRED = (("mlp.up_proj", "mlp.down_proj"), ("self_attn.v_proj", "self_attn.o_proj"))
 
 
-class Checks(list):
-    """The checks done so far: name, value, limit and whether it passed."""
-
-    def add(self, name: str, value, limit, passed: bool) -> None:
-        self.append({"check": name, "value": value, "limit": limit, "passed": bool(passed)})
-
-    def below(self, name: str, value: float, limit: float) -> None:
-        self.add(name, rounded(value), limit, np.isfinite(value) and value <= limit)
-
-
-def rounded(value: float) -> float | None:
-    """Six significant digits, or None for what JSON cannot say."""
-    return float(f"{value:.6g}") if np.isfinite(value) else None
-
-
-def demand(checks: Checks, where: object) -> None:
-    """Raise if a check failed.
-
-    Raises
-    ------
-    UserError
-        Naming the failed checks with value and limit.
-    """
-    failed = [f"{c['check']} is {c['value']} (limit {c['limit']})" for c in checks if not c["passed"]]
-    if failed:
-        raise UserError(
-            f"checkpoint not proven, so not written: {'; '.join(failed[:4])}",
-            where,
-            "look at the toolkit's log; the recipe, the calibration set or the toolkit's version is at fault",
-        )
-
-
-def prove_tensors(model_dir: Path, checkpoint_dir: Path, traits: dict, executed: dict) -> tuple[Checks, dict]:
-    """Hold a quantized checkpoint's tensors against the source model's.
+def validate_tensors(model_dir: Path, checkpoint_dir: Path, traits: dict, executed: dict) -> tuple[Checks, dict]:
+    """Compare a quantized checkpoint's tensors with the source model's.
 
     Parameters
     ----------
     traits : dict
-        What the scheme promises (`toolkits.<toolkit>.traits`).
+        What the recipe promises (`toolkits.<toolkit>.traits`).
     executed : dict
         What the toolkit did: `ignore` and `transform`.
 
@@ -84,10 +51,10 @@ def prove_tensors(model_dir: Path, checkpoint_dir: Path, traits: dict, executed:
     wanted = set(sizes.linear_layers(source, tuple(executed["ignore"])))
     found = set(dequantize.quantized_layers(stored))
     checks.add("linear layers not quantized", len(wanted - found), 0, not wanted - found)
-    checks.add("layers quantized against the scheme", len(found - wanted), 0, not found - wanted)
+    checks.add("layers quantized although the recipe leaves them out", len(found - wanted), 0, not found - wanted)
     scales = Scales(source, stored, executed["transform"] == "smoothing", config.get("model_type", ""))
-    summary = prove_layers(source, stored, sorted(wanted & found), traits, offset, scales, checks)
-    prove_others(source, stored, wanted, scales, config, checks)
+    summary = check_layers(source, stored, sorted(wanted & found), traits, offset, scales, checks)
+    check_unquantized(source, stored, wanted, scales, config, checks)
     return checks, summary
 
 
@@ -144,7 +111,7 @@ def order(layer: str) -> tuple:
     return (not layer.endswith(tuple(first for first, _ in PAIRED)), layer)
 
 
-def prove_layers(source, stored, layers, traits, offset, scales, checks) -> dict:
+def check_layers(source, stored, layers, traits, offset, scales, checks) -> dict:
     """Check every quantized layer; the worst value of each kind becomes one check."""
     kind = (traits.get("weight_type", "int"), traits["weight_bits"])
     errors, levels, wrong = {}, [], []
@@ -191,14 +158,14 @@ def flaw(layer: dequantize.Layer, shape: tuple[int, ...], traits: dict) -> str |
     if layer.codes.shape != tuple(shape):
         return f"shape {layer.codes.shape}, source {tuple(shape)}"
     if layer.bits != traits["weight_bits"]:
-        return f"{layer.bits} bits, scheme {traits['weight_bits']}"
+        return f"{layer.bits} bits, recipe {traits['weight_bits']}"
     if layer.group_size != expected:
-        return f"group size {layer.group_size}, scheme {expected}"
+        return f"group size {layer.group_size}, recipe {expected}"
     scale = np.abs(layer.scale) if traits.get("signed_scales") else layer.scale
     if not np.isfinite(scale).all() or (scale <= 0).any():
         return "a scale is not finite and positive"
     if traits["symmetric"] and layer.form in ("gptq", "awq") and (layer.zero != 2 ** (layer.bits - 1)).any():
-        return "a symmetric scheme with zero points off the middle"
+        return "a symmetric recipe with zero points off the middle"
     if layer.form == "float-quantized":
         return None if np.isfinite(layer.codes).all() else "a code is NaN"
     low = -(2 ** (layer.bits - 1)) if layer.form in ("pack-quantized", "int-quantized") else 0
@@ -215,8 +182,8 @@ def distinct_levels(layer: dequantize.Layer, rows: int = 64) -> tuple[int, float
     return int(levels.min()), float(levels.mean())
 
 
-def prove_others(source, stored, layers, scales, config, checks) -> None:
-    """Check the tensors that a scheme leaves in 16 bits."""
+def check_unquantized(source, stored, layers, scales, config, checks) -> None:
+    """Check the tensors that stay in 16 bits."""
     names = [name for name in source.names if name.removesuffix(".weight") not in layers]
     tied = config.get("tie_word_embeddings", False)
     missing = [name for name in names if name not in stored and not (tied and name == "lm_head.weight")]

@@ -1,10 +1,10 @@
 """Say whether an engine's log-probabilities of the held-out text are those of a checkpoint's weights.
 
-Reads what `evidence` puts into `proof.json`; needs the standard library alone, so that any engine's environment can ask.
+Reads `validation.json`; standard library only, since engines' environments differ.
 
 An engine may compute what an *exact* reference computes: the stored weights with nothing rounded, or, in transformers, with the
 inputs rounded as compressed-tensors does. Then a fixed limit by type holds. An engine that rounds activations in another order or
-another precision cannot meet it; its values are held to what the checkpoint's own draws (see `rounding`) do among each other:
+another precision cannot meet it; its values are compared with the scatter of the checkpoint's own draws (see `rounding`):
 
 - *distance*: the mean distance from the mean of the draws is at most `SPREADS` times the spread of the draws;
 - *misreadings*: along the move that each known misreading causes, the engine lies less than half way. The fraction is the
@@ -26,14 +26,14 @@ DRAWN = "mean of the draws"
 
 
 def judge(found: list[list[float]], reference: dict, dtype: str) -> dict:
-    """Hold an engine's log-probabilities against a checkpoint's reference.
+    """Compare an engine's log-probabilities with a checkpoint's reference.
 
     Parameters
     ----------
     found : list of list of float
         Of every token but the first of each held-out text, natural logarithm.
     reference : dict
-        `exact` (rows by name) and `rounding` (None where the scheme leaves activations alone), as `proof.json` holds them.
+        `exact` (rows by name) and `rounding` (None where the scheme leaves activations alone), as `validation.json` holds them.
     dtype : str
         Type in which the engine computes.
 

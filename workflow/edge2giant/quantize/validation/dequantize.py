@@ -114,14 +114,14 @@ def unpack(words: np.ndarray, bits: int, count: int) -> np.ndarray:
 
 def packed(tensors: Tensors, name: str) -> Layer:
     """Read a compressed-tensors pack-quantized layer (codes made unsigned by adding 2^(bits-1))."""
-    rows, columns = (int(extent) for extent in tensors.raw(f"{name}.weight_shape"))
-    words = np.ascontiguousarray(tensors.raw(f"{name}.weight_packed"))
+    rows, columns = (int(extent) for extent in tensors.array(f"{name}.weight_shape"))
+    words = np.ascontiguousarray(tensors.array(f"{name}.weight_packed"))
     bits = 32 * words.shape[1] // columns
     half = 2 ** (bits - 1)
     scale = tensors.float32(f"{name}.weight_scale").reshape(rows, -1)
     zero = np.zeros(scale.shape, np.int16)
     if f"{name}.weight_zero_point" in tensors:
-        stored = np.ascontiguousarray(tensors.raw(f"{name}.weight_zero_point").T)
+        stored = np.ascontiguousarray(tensors.array(f"{name}.weight_zero_point").T)
         zero = unpack(stored, bits, rows).T - half
     group = columns_to_groups(tensors, f"{name}.weight_g_idx", columns, scale.shape[1])
     return Layer(name, "pack-quantized", bits, unpack(words, bits, columns) - half, scale, zero, group)
@@ -131,7 +131,7 @@ def plain(tensors: Tensors, name: str) -> Layer:
     """Read a compressed-tensors layer whose `weight` holds int8 or FP8 values."""
     rows, columns = tensors.shape(f"{name}.weight")
     floating = tensors.dtype(f"{name}.weight") == "F8_E4M3"
-    codes = tensors.float32(f"{name}.weight") if floating else tensors.raw(f"{name}.weight").astype(np.int16)
+    codes = tensors.float32(f"{name}.weight") if floating else tensors.array(f"{name}.weight").astype(np.int16)
     scale = tensors.float32(f"{name}.weight_scale").reshape(-1)
     scale = np.broadcast_to(scale[:, None], (rows, 1)) if scale.size in (1, rows) else scale.reshape(rows, -1)
     zero = np.zeros(scale.shape, np.int16)
@@ -141,9 +141,9 @@ def plain(tensors: Tensors, name: str) -> Layer:
 
 def gptq(tensors: Tensors, name: str, offset: int) -> Layer:
     """Read a layer in AutoGPTQ's format."""
-    words = np.ascontiguousarray(tensors.raw(f"{name}.qweight").T)
+    words = np.ascontiguousarray(tensors.array(f"{name}.qweight").T)
     scale = tensors.float32(f"{name}.scales").T
-    zeros = np.ascontiguousarray(tensors.raw(f"{name}.qzeros"))
+    zeros = np.ascontiguousarray(tensors.array(f"{name}.qzeros"))
     rows, groups = scale.shape
     bits = 32 * zeros.shape[1] // rows
     columns = words.shape[1] * 32 // bits
@@ -156,8 +156,8 @@ def awq(tensors: Tensors, name: str) -> Layer:
     """Read a layer in AutoAWQ's GEMM format (4 bits)."""
     scale = tensors.float32(f"{name}.scales").T
     rows, groups = scale.shape
-    words = np.ascontiguousarray(tensors.raw(f"{name}.qweight"))
-    zeros = np.ascontiguousarray(tensors.raw(f"{name}.qzeros"))
+    words = np.ascontiguousarray(tensors.array(f"{name}.qweight"))
+    zeros = np.ascontiguousarray(tensors.array(f"{name}.qzeros"))
     columns = words.shape[0]
     group = np.arange(columns) // (columns // groups)
     return Layer(name, "awq", 4, interleaved(words, rows).T, scale, interleaved(zeros, rows).T, group)
@@ -174,5 +174,5 @@ def interleaved(words: np.ndarray, count: int) -> np.ndarray:
 def columns_to_groups(tensors: Tensors, index: str, columns: int, groups: int) -> np.ndarray:
     """Group of every input channel: the stored index where there is one, else neighbours."""
     if index in tensors:
-        return tensors.raw(index).astype(np.int64)
+        return tensors.array(index).astype(np.int64)
     return np.arange(columns) * groups // columns

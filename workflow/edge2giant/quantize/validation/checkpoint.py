@@ -1,36 +1,38 @@
-"""Gather the proof of one checkpoint: tensor checks, then log-probabilities, then `proof.json` for the serving engine."""
+"""Validate one checkpoint: its tensors, then log-probabilities; write `validation.json` for the serving engine."""
 
 from pathlib import Path
 
 from edge2giant import records
 from edge2giant.errors import UserError
-from edge2giant.quantize import agreement, compat, likelihood, proof, rounding, sizes
+from edge2giant.quantize import calibration, compat, sizes
 from edge2giant.quantize.tensors import Tensors
+from edge2giant.quantize.validation import agreement, likelihood, rounding, weights
+from edge2giant.quantize.validation.checks import Checks, require, rounded
 
 DTYPE = "float32"
 
 
-def gather(
+def validate(
     model_dir: Path,
     folder: Path,
     heldout_dir: Path,
     traits: dict,
     executed: dict,
     engine: str,
-    unit,
+    toolkit,
     where: object,
 ) -> dict:
-    """Prove a checkpoint folder.
+    """Check a checkpoint folder and write `validation.json` into it.
 
     Parameters
     ----------
     model_dir, folder, heldout_dir : Path
         Source model, checkpoint, held-out text.
     traits, executed : dict
-        What the scheme promises and what the toolkit did.
+        What the recipe promises and what the toolkit did.
     engine : {'hf', 'toolkit', 'none'}
-    unit : module
-        The toolkit's unit; its `load` is used for `engine='toolkit'`.
+    toolkit : module
+        The toolkit module; its `load` is used for `engine='toolkit'`.
     where : object
         Named in the error.
 
@@ -45,10 +47,10 @@ def gather(
         If a check fails.
     """
     quantized = traits["form"] != "none"
-    checks, summary = proof.prove_tensors(model_dir, folder, traits, executed) if quantized else (proof.Checks(), None)
-    proof.demand(checks, where)
+    checks, summary = weights.validate_tensors(model_dir, folder, traits, executed) if quantized else (Checks(), None)
+    require(checks, where)
     depth = sizes.DEPTH_OF_LARGE_MODELS if sizes.weight_bytes(model_dir) > sizes.WHOLE_MODEL_BYTES else None
-    samples = likelihood.heldout_tokens(heldout_dir, tokenizer_of(model_dir))
+    samples = likelihood.heldout_tokens(heldout_dir, calibration.model_tokenizer(model_dir))
     if not samples:
         raise UserError("has no usable text", heldout_dir, "acquire the held-out set")
     model, layers = likelihood.reference(model_dir, folder, depth)
@@ -58,19 +60,13 @@ def gather(
         exact, drawn = rounding.study(model, Tensors(folder), layers, traits["activations"], samples, own)
     del model
     result = {"tensors": summary, "heldout": heldout(samples, depth)}
-    result["damage"] = damage(model_dir, samples, own, depth) if quantized else None
+    result["divergence"] = divergence(model_dir, samples, own, depth) if quantized else None
     result["rounding"] = drawn and tidy(agreement.summary(drawn))
     reference = {"exact": exact, "rounding": drawn}
-    result["engine"] = compare(folder, samples, reference, depth, engine, unit, checks) if quantized else None
-    proof.demand(checks, where)
+    result["engine"] = compare(folder, samples, reference, depth, engine, toolkit, checks) if quantized else None
+    require(checks, where)
     write_reference(folder, samples, reference, depth)
     return result | {"checks": list(checks)}
-
-
-def tokenizer_of(model_dir: Path):
-    from edge2giant.quantize import calibration
-
-    return calibration.model_tokenizer(model_dir)
 
 
 def heldout(samples: list[list[int]], depth: int | None) -> dict:
@@ -83,23 +79,23 @@ def heldout(samples: list[list[int]], depth: int | None) -> dict:
     }
 
 
-def damage(model_dir: Path, samples: list[list[int]], own: list[list[float]], depth: int | None) -> dict:
-    """Compare the checkpoint's log-probabilities with the source model's (no limit: this is what quantization costs)."""
+def divergence(model_dir: Path, samples: list[list[int]], own: list[list[float]], depth: int | None) -> dict:
+    """Compare the checkpoint's log-probabilities with the source model's (no limit: this is the effect of quantization)."""
     source, _ = likelihood.reference(model_dir, model_dir, depth)
     mean, largest = likelihood.difference(own, likelihood.log_probabilities(source, samples))
     return {
-        "logprob_difference_mean": proof.rounded(mean),
-        "logprob_difference_largest": proof.rounded(largest),
+        "logprob_difference_mean": rounded(mean),
+        "logprob_difference_largest": rounded(largest),
     }
 
 
-def compare(folder, samples, reference, depth, engine, unit, checks) -> dict | None:
-    """Let an engine load the checkpoint and hold its log-probabilities against the reference."""
+def compare(folder, samples, reference, depth, engine, toolkit, checks) -> dict | None:
+    """Let an engine load the checkpoint and compare its log-probabilities with the reference."""
     if engine == "none":
         return None
-    if engine == "toolkit" and not hasattr(unit, "load"):
-        raise UserError("this toolkit has no loader of its own", "--proof-engine", "use hf or none")
-    model = opened(folder, engine, unit, depth)
+    if engine == "toolkit" and not hasattr(toolkit, "load"):
+        raise UserError("this toolkit has no loader of its own", "--validation-engine", "use hf or none")
+    model = opened(folder, engine, toolkit, depth)
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
     found = agreement.judge(likelihood.log_probabilities(model, samples), reference, dtype)
     name = f"mean difference of log-probability, {engine} engine in {dtype} against independent weights"
@@ -117,19 +113,19 @@ def tidy(value):
         return {key: tidy(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [tidy(inner) for inner in value]
-    return proof.rounded(value) if isinstance(value, float) else value
+    return rounded(value) if isinstance(value, float) else value
 
 
-def opened(folder: Path, engine: str, unit, depth: int | None):
+def opened(folder: Path, engine: str, toolkit, depth: int | None):
     """Load the checkpoint with its engine."""
     with compat.readable(folder) as view:
-        return unit.load(view) if engine == "toolkit" else likelihood.served(view, DTYPE, depth)
+        return toolkit.load(view) if engine == "toolkit" else likelihood.served(view, DTYPE, depth)
 
 
 def write_reference(folder: Path, samples: list[list[int]], reference: dict, depth: int | None) -> None:
     """Write held-out token ids and their reference into the checkpoint, to five decimals."""
     record = {"token_ids": samples, **shortened(reference), "decoder_layers": depth, "limits": agreement.LIMITS}
-    records.write_json(folder / "proof.json", record)
+    records.write_json(folder / "validation.json", record)
 
 
 def shortened(value):

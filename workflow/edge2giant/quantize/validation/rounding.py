@@ -4,7 +4,7 @@ Rounding has steps: an input that moves by less than the engine's own precision 
 amplify that. So one right engine differs from another, and from any reference, by much more than 16-bit arithmetic alone would
 move them. The reference is therefore not one run but several *draws*: the same weights with the same rounding, the inputs of the
 quantized layers moved beforehand by normal noise as large as the precision of the engine's type. A right engine is one more draw.
-What is kept of them (see `agreement` for what is asked of an engine):
+What is kept of them (`agreement` compares an engine with it):
 
 - the mean of each half of the draws, the *spread* (mean distance of a draw from the mean of the others) by type;
 - the values with the inputs left alone;
@@ -22,8 +22,8 @@ Engines round in two manners:
 
 import contextlib
 
-from edge2giant.quantize import likelihood
 from edge2giant.quantize.tensors import Tensors
+from edge2giant.quantize.validation import likelihood
 
 DRAWS = 8
 PRECISION = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}

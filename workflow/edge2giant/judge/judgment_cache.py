@@ -1,7 +1,7 @@
-"""The judgments that are had already: an append-only file that survives a kill and that runs may share.
+"""Finished judgments: an append-only file that survives a kill and that runs may share.
 
-Any number of processes may use one journal at the same time, on one machine or on a shared file system with
-POSIX locks. Each claims a judgment before it asks for it, so that none is asked for by two; claims end with
+Any number of processes may use one cache at the same time, on one machine or on a shared file system with
+POSIX locks. Each claims a judgment before it requests it, so that none is requested by two; claims end with
 the process that holds them, however it ends.
 """
 
@@ -16,10 +16,10 @@ from edge2giant.errors import UserError
 
 FILE = "judgments.jsonl"
 CLAIMS = "claims"
-DAMAGED = "delete that line; its judgment is then asked for again"
+DAMAGED = "delete that line; its judgment is then requested again"
 
 
-class Journal:
+class JudgmentCache:
     """Judgments by fingerprint, in `<folder>/judgments.jsonl`. Use as a context manager.
 
     A judgment is on disk before `add` returns. A last line that a kill cut short is dropped (its judgment had
@@ -49,7 +49,7 @@ class Journal:
         self._read = 0
         self._lines = 0
 
-    def __enter__(self) -> "Journal":
+    def __enter__(self) -> "JudgmentCache":
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._stream = self.path.open("a+b", buffering=0)
@@ -145,18 +145,18 @@ def _place(fingerprint: str) -> int:
 
 
 def parse(line: bytes, place: str) -> dict:
-    """Return the judgment of one line of a journal."""
+    """Return the judgment of one line of the cache."""
     try:
         row = jsonl.parse(line.decode("utf-8"), place, None, DAMAGED)
     except UnicodeDecodeError as error:
-        raise UserError(f"is no UTF-8 ({error.reason})", place, DAMAGED) from None
+        raise UserError(f"is not UTF-8 ({error.reason})", place, DAMAGED) from None
     if row.get("schema") != 1 or not isinstance(row.get("fingerprint"), str) or "rating" not in row:
-        raise UserError("is no judgment of this version", place, DAMAGED)
+        raise UserError("is not a judgment of this version", place, DAMAGED)
     return row
 
 
 def peek(folder: str | Path) -> set[str]:
-    """Return the fingerprints of the judgments in a journal, without any lock or change."""
+    """Return the fingerprints of the judgments in a cache, without any lock or change."""
     path = Path(folder) / FILE
     if not path.exists():
         return set()
