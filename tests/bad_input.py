@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
@@ -23,6 +24,7 @@ if __name__ == "__main__":
 import judge_material  # noqa: E402
 import quantize_model  # noqa: E402
 from edge2giant import config, dag, errors, grid, plan, records, specs, store  # noqa: E402
+from edge2giant.plan import acquire as fetching  # noqa: E402
 from edge2giant.plan import quantize  # noqa: E402
 from factories import make_cell  # noqa: E402
 
@@ -767,7 +769,7 @@ def _(room):
     "store",
     "a study whose sources are not in the mirror",
     "study smaller",
-    "of its sources cannot be had",
+    "of its sources cannot be fetched",
     "nothing was fetched",
 )
 def _(room):
@@ -775,11 +777,16 @@ def _(room):
     room.edit("studies/smoke.yaml", "source: miniature", "source: hub")
     (room.path / "config/studies/smoke.yaml").rename(room.path / "config/studies/smaller.yaml")
     room.edit("studies/smaller.yaml", "calibration: miniature\n", "")
+    run = {"study": "smaller", "batch": "suite", "results": "results", "figures": "paper_figures"}
+    spec = fetching.spec(plan.open_plan(run, root=room.path), SimpleNamespace(study="smaller"))
+    digest = specs.write(spec, room.path)
     return [
-        "acquisition",
-        "plan",
-        "--study",
-        "smaller",
+        "store",
+        "survey",
+        "--spec",
+        specs.path(room.path, digest),
+        "--spec-digest",
+        digest,
         "--store",
         room.path / "store",
         "--mirror",

@@ -9,8 +9,6 @@ from types import SimpleNamespace
 
 from edge2giant import config as configuration
 from edge2giant import grid, paths, records
-from edge2giant.cluster import resources
-from edge2giant.errors import UserError
 from edge2giant.plan import Plan, quantize
 
 SUITE_OF_TABLE = {
@@ -95,7 +93,6 @@ class Jobs:
     def store(self, wildcards) -> str:
         return f"{self.config['results']}/store/{self.source(wildcards)}"
 
-
     # --- collections -----------------------------------------------------------------------------------------------
 
     def checkpoints(self, study: str) -> list[str]:
@@ -156,52 +153,3 @@ class Jobs:
         """Digest of a study's rows, so that a changed grid renders its tables anew."""
         study = self.house.study(wildcards.study)
         return records.digest([[row.path, *study.benchmarks_of(row)] for row in study.rows])[:16]
-
-    # --- resources -------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def cluster(self) -> dict:
-        """The cluster whose partitions jobs are placed on."""
-        return resources.cluster_of(self.house, self.config.get("cluster"))
-
-    def cluster_argument(self, wildcards) -> str:
-        return f"--cluster {self.config['cluster']}" if self.config.get("cluster") else ""
-
-    def _evaluation(self, wildcards) -> resources.Job:
-        return resources.evaluation(self.house, *self._member(wildcards))
-
-    def _quantization(self, wildcards) -> resources.Job:
-        return resources.making(self.house, self.row(wildcards), quantize.spec(self._plan, wildcards))
-
-    def evaluate_threads(self, wildcards) -> int:
-        return resources.threads(self._evaluation(wildcards))
-
-    def quantize_threads(self, wildcards) -> int:
-        return resources.threads(self._quantization(wildcards))
-
-    def evaluate_gpus(self, wildcards) -> int:
-        return resources.gpus(self.house, self.cluster, self._evaluation(wildcards))
-
-    def evaluate_memory(self, wildcards, attempt) -> int:
-        return resources.memory_mb(self.house, self.cluster, self._evaluation(wildcards), attempt)
-
-    def evaluate_minutes(self, wildcards, attempt) -> int:
-        return resources.minutes(self.house, self.cluster, self._evaluation(wildcards), attempt)
-
-    def quantize_gpus(self, wildcards) -> int:
-        return resources.gpus(self.house, self.cluster, self._quantization(wildcards))
-
-    def quantize_memory(self, wildcards, attempt) -> int:
-        return resources.memory_mb(self.house, self.cluster, self._quantization(wildcards), attempt)
-
-    def quantize_minutes(self, wildcards, attempt) -> int:
-        return resources.minutes(self.house, self.cluster, self._quantization(wildcards), attempt)
-
-    def site(self, phase: str) -> dict:
-        """Callables for what SLURM alone reads of a phase's jobs: partition, GPU type, nodes, account."""
-        job = {"evaluate": self._evaluation, "quantize": self._quantization}[phase]
-
-        def asked(name: str):
-            return lambda wildcards: resources.site(self.house, self.cluster, job(wildcards)).get(name)
-
-        return {name: asked(name) for name in resources.SITE}

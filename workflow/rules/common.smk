@@ -4,7 +4,7 @@ import sys
 sys.path.insert(0, str(workflow.basedir))
 
 from edge2giant import dag, errors, plan
-from edge2giant.plan import evaluate
+from edge2giant.plan import evaluate, resources
 
 try:
     PLAN = plan.open_plan(config, workflow.is_main_process)

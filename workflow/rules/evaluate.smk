@@ -12,12 +12,9 @@ rule evaluate:
     priority: 1  # before further checkpoints are made: those that wait cost disk
     conda:
         environment_file
-    threads: JOBS.evaluate_threads
+    threads: resources.threads(PLAN, resources.evaluate)
     resources:
-        **JOBS.site("evaluate"),
-        mem_mb=JOBS.evaluate_memory,
-        runtime=JOBS.evaluate_minutes,
-        gpu=JOBS.evaluate_gpus,
+        **resources.of(PLAN, resources.evaluate),
     params:
         **PLAN.spec(evaluate.spec),
         env=PLAN.ask(evaluate.environment),

@@ -16,12 +16,9 @@ rule quantize:
         "logs/quantize/{model}/{method}/{bits}/{digest}.log",
     conda:
         environment_file
-    threads: JOBS.quantize_threads
+    threads: resources.threads(PLAN, resources.quantize)
     resources:
-        **JOBS.site("quantize"),
-        mem_mb=JOBS.quantize_memory,
-        runtime=JOBS.quantize_minutes,
-        gpu=JOBS.quantize_gpus,
+        **resources.of(PLAN, resources.quantize),
     params:
         **PLAN.spec(quantize.spec),
         env=PLAN.ask(quantize.environment),

@@ -88,12 +88,12 @@ rule plan:
     params:
         env="workflow",
         study=config["study"],
-        cluster=JOBS.cluster_argument,
+        cluster=f"--cluster {PLAN.run.cluster}" if PLAN.run.cluster else "",
         out=f"{RESULTS}/{config['study']}/plan.csv",
     message:
         "Plan of study {params.study}"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.study plan --study {params.study} {params.cluster}"
+        "workflow/in-env {params.env} python -m edge2giant.plan.overview --study {params.study} {params.cluster}"
         " --out {params.out} 2>&1 | tee {log}"
 
 

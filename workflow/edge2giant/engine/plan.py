@@ -118,8 +118,8 @@ class Placement:
         return {name: getattr(self, name) for name in ("max_num_batched_tokens", "gpu_memory_utilization")}
 
 
-def gpus_of(cluster: Mapping[str, Any]) -> list[Gpus]:
-    """Read the GPUs of an entry of config/clusters.yaml."""
+def gpus_of(partitions: Mapping[str, Mapping[str, Any]]) -> list[Gpus]:
+    """The GPUs of the partitions of an entry of config/clusters.yaml."""
     return [
         Gpus(
             name,
@@ -128,7 +128,7 @@ def gpus_of(cluster: Mapping[str, Any]) -> list[Gpus]:
             partition["nodes"],
             tuple(map(int, partition["compute_capability"].split("."))),
         )
-        for name, partition in cluster["partitions"].items()
+        for name, partition in partitions.items()
     ]
 
 
