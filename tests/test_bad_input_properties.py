@@ -107,7 +107,7 @@ def _use(house: grid.House) -> None:
     for study in house.studies.values():
         assert study.cells
         for row in study.rows[:3]:
-            paths.checkpoint_identity(house, study, row)
+            paths.checkpoint_spec(house, study, row)
             for name in study.benchmarks_of(row):
                 house.evaluation(study, row, name)
 
