@@ -11,7 +11,7 @@ SNAKEMAKE := .venv/bin/snakemake
 # uv does not read pip's configuration; a local folder of wheels named there holds for both.
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: help setup envs demo published test test-full lint resume faults bench bench-adapters clean
+.PHONY: help setup envs demo published schemas test test-full lint resume faults bench bench-adapters clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ demo: setup ## the miniature study, from model to Tables 1 and 2, Figure 2 and a
 published: .venv/.ready ## Tables 1, 2, 4-7 and Figure 2 as the paper prints them
 	@$(SNAKEMAKE) --cores $(CORES) published
 	@ls paper_figures/published
+
+schemas: .venv/.ready ## workflow/schemas/*.schema.json of the config files, for editors, from their models
+	@workflow/in-env workflow python -m edge2giant.config schemas
 
 lint: setup ## snakemake --lint, snakefmt, ruff
 	@$(SNAKEMAKE) --lint

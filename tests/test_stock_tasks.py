@@ -42,7 +42,8 @@ def lm(store):
 @pytest.mark.parametrize("name", SAMPLED)
 def test_a_stock_task_runs_on_rows_of_the_real_set(store, lm, tmp_path, name):
     from edge2giant.evaluate import tasks
-    from edge2giant.score import cell
+    from edge2giant.scoring import cell
+    from edge2giant.specs.score import LmEvalMetric, ScoreSpec
 
     house = grid.load()
     study = house.study("paper")
@@ -50,7 +51,11 @@ def test_a_stock_task_runs_on_rows_of_the_real_set(store, lm, tmp_path, name):
     settings = house.evaluation(study, row, name) | {"limit": 1}
     made = tasks.answer(lm, row, settings, store, tmp_path)
     assert set(made["task_versions"]) == set(settings["tasks"])
-    score = cell.score_tasks(tmp_path, house.scoring(study, name))
+    scoring = house.scoring(study, name)
+    metrics = tuple(LmEvalMetric(**metric) for metric in scoring["metrics"])
+    names = {key: scoring[key] for key in ("suite", "tasks", "aggregation", "normalise", "clip")}
+    spec = ScoreSpec("paper", row, name, toolkit="none", protocol="paper", stack="cpu", metrics=metrics, printed=None, **names)
+    score = cell.score_tasks(tmp_path, spec)
     assert 0 <= score.estimate.value <= 100
     assert score.estimate.n == len(settings["tasks"])
     assert len({row["doc_hash"] for row in score.rows}) == score.estimate.n

@@ -127,23 +127,6 @@ class Jobs:
         suite = self.house.benchmarks[benchmark]["suite"]
         return paths.manifest(study.name, row, paths.batch_of(self.config["batch"], benchmark, suite))
 
-    # --- cells -----------------------------------------------------------------------------------------------------
-
-    def judgments_of_cell(self, wildcards) -> list[str]:
-        """The judge's ratings that an MT-Bench cell reads; nothing for the other benchmarks."""
-        if wildcards.benchmark != "mt_bench":
-            return []
-        return [f"<results>/{wildcards.study}/judgments/{self.row(wildcards).path}.jsonl"]
-
-    def judgments_argument(self, wildcards) -> str:
-        return " ".join(f"--judgments {path}" for path in self.judgments_of_cell(wildcards)).replace(
-            "<results>", self.config["results"]
-        )
-
-    def scoring(self, wildcards) -> str:
-        study = self.house.study(wildcards.study)
-        return records.digest(self.house.scoring(study, wildcards.benchmark))[:16]
-
     # --- collections -----------------------------------------------------------------------------------------------
 
     def checkpoints(self, study: str) -> list[str]:

@@ -56,7 +56,7 @@ class JudgmentCache:
             # opened once: POSIX drops all of a process's claims when it closes any handle of this file
             self._claims = (self.folder / CLAIMS).open("ab")
         except OSError as error:
-            raise UserError(f"cannot be written ({error.strerror})", self.folder, "mend its rights") from None
+            raise UserError(f"cannot be written ({error.strerror})", self.folder, "repair its permissions") from None
         try:
             self.refresh()
         except BaseException:
@@ -110,7 +110,7 @@ class JudgmentCache:
                 with contextlib.suppress(OSError):
                     self._stream.truncate(self._read)
                 what = f"cannot be written ({error.strerror})"
-                raise UserError(what, self.path, "free space or mend rights") from None
+                raise UserError(what, self.path, "free space or repair its permissions") from None
             self._read += len(data)
             self._lines += 1
             self.done[judgment["fingerprint"]] = judgment
