@@ -21,7 +21,9 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
 
 import judge_material  # noqa: E402
-from edge2giant import dag, errors, grid, records, store  # noqa: E402
+import quantize_model  # noqa: E402
+from edge2giant import config, dag, errors, grid, plan, records, specs, store  # noqa: E402
+from edge2giant.plan import quantize  # noqa: E402
 from factories import make_cell  # noqa: E402
 
 BYTES = bytes(range(256)) * 8
@@ -213,14 +215,14 @@ def _(room):
 @case(
     "config",
     "a cell of a row that the study does not have",
-    "unknown row 'tiny-2m/awq/w4a16'",
+    "unknown variant 'tiny-2m/awq/w4a16'",
     "config/studies/smoke.yaml",
 )
 def _(room):
     class Wildcards:
         study, model, method, bits, batch = "smoke", "tiny-2m", "awq", "w4a16", "mt_bench"
 
-    return lambda: dag.open_jobs(GOOD).checkpoint_of_row(Wildcards) and None
+    return lambda: quantize.checkpoint(plan.Plan(config.load(), None), Wildcards) and None
 
 
 @case(
@@ -243,14 +245,14 @@ def _(room):
 
 @case(
     "config",
-    "a checkpoint path with an old recipe digest",
-    "no study asks for a checkpoint with recipe digest 0123456789ab",
+    "a checkpoint path with an old digest",
+    "no study has a checkpoint with digest 0123456789ab",
 )
 def _(room):
     class Wildcards:
         model, method, bits, digest = "tiny-0.4m", "fp16", "w16a16", "0123456789ab"
 
-    return lambda: dag.open_jobs(GOOD).scheme(Wildcards) and None
+    return lambda: quantize.spec(plan.Plan(config.load(), None), Wildcards) and None
 
 
 # --- studies -----------------------------------------------------------------------------------------------------------
@@ -787,57 +789,34 @@ def _(room):
 
 # --- checkpoints -----------------------------------------------------------------------------------------------------------
 
-SCHEME = {
-    "model": "tiny",
-    "method": "rtn",
-    "bits": "w4a16",
-    "toolkit": "rtn",
-    "recipe": {},
-    "calibration": None,
-}
 
-
-def quantizing(room: Room, scheme: object = SCHEME) -> list:
+def quantizing(room: Room, digest: str = "", toolkit: str = "rtn") -> list:
+    """The command that makes a checkpoint."""
     (room.path / "model").mkdir(exist_ok=True)
     (room.path / "heldout").mkdir(exist_ok=True)
-    text = scheme if isinstance(scheme, str) else json.dumps(scheme)
+    given = quantize_model.spec(toolkit, {})
+    planned = specs.write(given, room.path)
     return [
-        "quantize",
-        "run",
-        "--model",
-        room.path / "model",
-        "--heldout",
-        room.path / "heldout",
-        "--out",
-        room.path / "out",
-        "--scheme-json",
-        text,
-    ]
+        "quantize", "run", "--spec", specs.path(room.path, planned), "--spec-digest", digest or planned,
+        "--model", room.path / "model", "--heldout", room.path / "heldout", "--out", room.path / "out",
+    ]  # fmt: skip
 
 
-@case("checkpoint", "a scheme that is not JSON", "--scheme-json: is not JSON", "pass a file or a JSON object")
+@case("checkpoint", "a spec that is missing", ".json: is missing", "run snakemake again")
 def _(room):
-    return quantizing(room, "{model: tiny}")
+    command = quantizing(room)
+    command[3].unlink()
+    return command
 
 
-@case("checkpoint", "a scheme file that is missing", "scheme.json: cannot be read")
+@case("checkpoint", "a spec with another content", "has digest", "this job was planned with 000000000000")
 def _(room):
-    return quantizing(room, "scheme.json")
-
-
-@case(
-    "checkpoint",
-    "a scheme without its toolkit",
-    "--scheme-json: lacks toolkit",
-    "edge2giant.quantize resolve",
-)
-def _(room):
-    return quantizing(room, {key: value for key, value in SCHEME.items() if key != "toolkit"})
+    return quantizing(room, "0" * 64)
 
 
 @case("checkpoint", "a toolkit that does not exist", "gptq-for-llama")
 def _(room):
-    return quantizing(room, SCHEME | {"toolkit": "gptq-for-llama"})
+    return quantizing(room, toolkit="gptq-for-llama")
 
 
 @case("checkpoint", "a model folder that is missing", "--model", "is not a folder", "acquire it first")
@@ -845,38 +824,6 @@ def _(room):
     command = quantizing(room)
     (room.path / "model").rmdir()
     return command
-
-
-@case("checkpoint", "a recipe of a method that does not exist", "unknown method 'gguf'")
-def _(room):
-    return [
-        "quantize",
-        "resolve",
-        "--config",
-        room.path / "config",
-        "--model",
-        "gemma-2b-it",
-        "--method",
-        "gguf",
-        "--bits",
-        "w4a16",
-    ]
-
-
-@case("checkpoint", "a width that the method does not have", "awq", "w3a16")
-def _(room):
-    return [
-        "quantize",
-        "resolve",
-        "--config",
-        room.path / "config",
-        "--model",
-        "gemma-2b-it",
-        "--method",
-        "awq",
-        "--bits",
-        "w3a16",
-    ]
 
 
 # --- evaluations and cells ----------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def test_an_aggregation_is_no_part_of_an_evaluation(house):
 def test_rows_that_resolve_alike_share_a_checkpoint(house):
     smoke, miniature = house.study("smoke"), house.study("miniature")
     row = grid.Row("tiny-0.4m", "gptq-llmcompressor", "w4a16")
-    digests = {paths.recipe_digest(paths.checkpoint_identity(house, s, row)) for s in (smoke, miniature)}
+    digests = {paths.checkpoint_spec(house, s, row).folder for s in (smoke, miniature)}
     assert len(digests) == 1
 
 

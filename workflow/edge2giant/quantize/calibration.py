@@ -15,15 +15,14 @@ random_tokens  token ids drawn uniformly from the vocabulary; no text is read
 Shuffling is that of `datasets.Dataset.shuffle(seed)`: the permutation of numpy's default generator.
 """
 
-import hashlib
 import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge2giant import records
 from edge2giant.errors import UserError
-
-SPECIAL = "special_tokens"
+from edge2giant.specs.quantize import CalibrationSpec
 
 
 @dataclass(frozen=True)
@@ -32,21 +31,20 @@ class Calibration:
 
     Attributes
     ----------
-    spec : dict
-        The set as the scheme names it.
+    spec : CalibrationSpec
     token_ids : list of list of int
     text_sha256 : str or None
         SHA-256 of the text file; None for random tokens.
     """
 
-    spec: dict
+    spec: CalibrationSpec
     token_ids: list[list[int]]
     text_sha256: str | None
 
     @property
     def sha256(self) -> str:
         """SHA-256 of the token ids as JSON: two tokenisations are the same set when this is the same."""
-        return hashlib.sha256(json.dumps(self.token_ids, separators=(",", ":")).encode()).hexdigest()
+        return records.digest(self.token_ids)
 
     @property
     def longest(self) -> int:
@@ -55,19 +53,19 @@ class Calibration:
     def record(self) -> dict:
         """What `checkpoint.json` says of the set."""
         return {
-            "id": self.spec["id"],
-            "repo": self.spec.get("repo"),
-            "packing": self.spec["packing"],
-            "seed": self.spec["seed"],
+            "id": self.spec.name,
+            "repo": self.spec.repo,
+            "packing": self.spec.packing,
+            "seed": self.spec.seed,
             "samples": len(self.token_ids),
-            "length": self.spec["length"],
+            "length": self.spec.length,
             "tokens": sum(map(len, self.token_ids)),
             "sha256": self.sha256,
             "text_sha256": self.text_sha256,
         }
 
 
-def load(spec: dict, folder: str | Path | None, model_dir: str | Path) -> Calibration:
+def load(spec: CalibrationSpec, folder: str | Path | None, model_dir: str | Path) -> Calibration:
     """Draw and tokenise a calibration set with a model's tokenizer.
 
     Raises
@@ -76,13 +74,13 @@ def load(spec: dict, folder: str | Path | None, model_dir: str | Path) -> Calibr
         If the text is missing or too short for the set.
     """
     tokenizer = model_tokenizer(model_dir)
-    if spec["packing"] == "random_tokens":
+    if not spec.reads_text:
         vocabulary = json.loads((Path(model_dir) / "config.json").read_text(encoding="utf-8"))["vocab_size"]
         return Calibration(spec, random_tokens(spec, min(vocabulary, len(tokenizer))), None)
     if folder is None:
-        raise UserError(f"set '{spec['id']}' needs its text", "--calibration", "name the folder that holds text.jsonl")
+        raise UserError(f"set '{spec.name}' needs its text", "--calibration", "name the folder that holds text.jsonl")
     path = Path(folder) / "text.jsonl"
-    return Calibration(spec, pack(read_documents(path), spec, tokenizer, path), file_sha256(path))
+    return Calibration(spec, pack(read_documents(path), spec, tokenizer, path), records.file_sha256(path))
 
 
 def model_tokenizer(model_dir: str | Path):
@@ -98,7 +96,7 @@ def read_documents(path: Path) -> list[dict]:
     Raises
     ------
     UserError
-        If the file is missing or a line is no such row.
+        If the file is missing or a line is something else.
     """
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
@@ -111,7 +109,7 @@ def read_documents(path: Path) -> list[dict]:
         except ValueError:
             row = None
         if not isinstance(row, dict) or not row.keys() & {"text", "messages"}:
-            raise UserError(f"line {number} is no object with `text` or `messages`", path, "acquire the set again")
+            raise UserError(f"line {number} is not an object with `text` or `messages`", path, "acquire the set again")
         rows.append(row)
     return rows
 
@@ -124,7 +122,7 @@ def tokenise(row: dict, tokenizer, special_tokens: bool = True) -> list[int]:
     return tokenizer(row["text"], add_special_tokens=special_tokens)["input_ids"]
 
 
-def pack(rows: list[dict], spec: dict, tokenizer, where: object = None) -> list[list[int]]:
+def pack(rows: list[dict], spec: CalibrationSpec, tokenizer, where: object = None) -> list[list[int]]:
     """Turn documents into samples as the set's packing says.
 
     Raises
@@ -133,10 +131,10 @@ def pack(rows: list[dict], spec: dict, tokenizer, where: object = None) -> list[
         If the documents do not suffice for the number of samples.
     """
     packings = {"truncate": _truncate, "full": _full, "blocks": _blocks, "windows": _windows}
-    samples = packings[spec["packing"]](rows, spec, tokenizer)
-    if not samples or (spec["packing"] in ("truncate", "full") and len(samples) < spec["samples"]):
+    samples = packings[spec.packing](rows, spec, tokenizer)
+    if not samples or (spec.packing in ("truncate", "full") and len(samples) < spec.samples):
         raise UserError(
-            f"gives {len(samples)} samples where set '{spec['id']}' wants {spec['samples']} of {spec['length']} tokens",
+            f"gives {len(samples)} samples where set '{spec.name}' wants {spec.samples} of {spec.length} tokens",
             where,
             "acquire more text, or lower `samples` or `length` of the set",
         )
@@ -149,7 +147,7 @@ def refuse_overlap(calibration_text: Path, heldout_text: Path) -> None:
     Raises
     ------
     UserError
-        If a document stands in both.
+        If a document is in both.
     """
     documents = ({json.dumps(row, sort_keys=True) for row in read_documents(path)} for path in (calibration_text, heldout_text))
     shared = set.intersection(*documents)
@@ -168,21 +166,17 @@ def shuffled(count: int, seed: int) -> list[int]:
     return np.random.default_rng(seed).permutation(count).tolist()
 
 
-def random_tokens(spec: dict, vocabulary: int) -> list[list[int]]:
+def random_tokens(spec: CalibrationSpec, vocabulary: int) -> list[list[int]]:
     """Draw token ids uniformly from the vocabulary."""
     import numpy as np
 
-    generator = np.random.default_rng(spec["seed"])
-    return generator.integers(0, vocabulary, (spec["samples"], spec["length"])).tolist()
-
-
-def file_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    generator = np.random.default_rng(spec.seed)
+    return generator.integers(0, vocabulary, (spec.samples, spec.length)).tolist()
 
 
 def _documents(rows, spec, tokenizer):
-    for index in shuffled(len(rows), spec["seed"]):
-        ids = tokenise(rows[index], tokenizer, spec.get(SPECIAL, True))
+    for index in shuffled(len(rows), spec.seed):
+        ids = tokenise(rows[index], tokenizer, spec.special_tokens)
         if ids:
             yield ids
 
@@ -190,8 +184,8 @@ def _documents(rows, spec, tokenizer):
 def _truncate(rows, spec, tokenizer):
     samples = []
     for ids in _documents(rows, spec, tokenizer):
-        samples.append(ids[: spec["length"]])
-        if len(samples) == spec["samples"]:
+        samples.append(ids[: spec.length])
+        if len(samples) == spec.samples:
             break
     return samples
 
@@ -199,9 +193,9 @@ def _truncate(rows, spec, tokenizer):
 def _full(rows, spec, tokenizer):
     samples = []
     for ids in _documents(rows, spec, tokenizer):
-        if len(ids) >= spec["length"]:
-            samples.append(ids[: spec["length"]])
-        if len(samples) == spec["samples"]:
+        if len(ids) >= spec.length:
+            samples.append(ids[: spec.length])
+        if len(samples) == spec.samples:
             break
     return samples
 
@@ -210,21 +204,21 @@ def _blocks(rows, spec, tokenizer):
     kept, stream = 0, []
     bare = [row | {"text": row["text"].strip()} if "text" in row else row for row in rows]
     for ids in _documents(bare, spec, tokenizer):
-        if len(ids) <= spec["length"]:
+        if len(ids) <= spec.length:
             stream += ids
             kept += 1
-        if kept == spec["samples"]:
+        if kept == spec.samples:
             break
-    length = spec["length"]
+    length = spec.length
     return [stream[at * length : (at + 1) * length] for at in range(len(stream) // length)]
 
 
 def _windows(rows, spec, tokenizer):
     text = "\n\n".join(row["text"] for row in rows)
-    stream = tokenizer(text, add_special_tokens=spec.get(SPECIAL, True))["input_ids"]
-    last = len(stream) - spec["length"] - 1
+    stream = tokenizer(text, add_special_tokens=spec.special_tokens)["input_ids"]
+    last = len(stream) - spec.length - 1
     if last < 0:
         return []
-    draw = random.Random(spec["seed"])
-    starts = [draw.randint(0, last) for _ in range(spec["samples"])]
-    return [stream[start : start + spec["length"]] for start in starts]
+    draw = random.Random(spec.seed)
+    starts = [draw.randint(0, last) for _ in range(spec.samples)]
+    return [stream[start : start + spec.length] for start in starts]

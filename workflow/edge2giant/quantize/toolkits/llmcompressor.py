@@ -169,7 +169,7 @@ def batch_size(recipe: dict, calibration) -> int:
     size = recipe.get("batch_size", 1)
     if size > 1 and len({len(row) for row in calibration.token_ids}) > 1:
         raise UserError(
-            f"batch_size {size} with samples of unequal length", f"calibration set {calibration.spec['id']}",
+            f"batch_size {size} with samples of unequal length", f"calibration set {calibration.spec.name}",
             "use packing `full`, `blocks`, `windows` or `random_tokens`, or batch_size 1",
         )  # fmt: skip
     return size

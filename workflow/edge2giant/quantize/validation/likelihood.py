@@ -1,6 +1,6 @@
 """Log-probabilities of held-out text: by independently dequantized weights, and by an engine that loads the checkpoint itself.
 
-The reference is the plain Hugging Face architecture in float32 whose weights are those that `dequantize` reads. For schemes that
+The reference is the plain Hugging Face architecture in float32 whose weights are those that `dequantize` reads. For recipes that
 quantize activations as well, `rounding` adds what an engine gives that rounds them (vLLM does, transformers does not).
 
 A model too large for this machine is compared on its first decoder layers (`depth`): both sides run the same truncated model.
@@ -9,18 +9,22 @@ A model too large for this machine is compared on its first decoder layers (`dep
 import json
 from pathlib import Path
 
+from edge2giant.errors import UserError
 from edge2giant.quantize import calibration, compat
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.quantize.validation import dequantize
+from edge2giant.specs.quantize import HeldoutSpec
 
-SAMPLES, LENGTH = 16, 128
 
-
-def heldout_tokens(folder: Path, tokenizer) -> list[list[int]]:
-    """Token ids of the first held-out documents, each cut to LENGTH and at least two tokens long."""
-    rows = calibration.read_documents(Path(folder) / "text.jsonl")
-    samples = [calibration.tokenise(row, tokenizer)[:LENGTH] for row in rows]
-    return [ids for ids in samples if len(ids) > 1][:SAMPLES]
+def heldout_tokens(folder: Path, model_dir: Path, spec: HeldoutSpec) -> list[list[int]]:
+    """Token ids of the first held-out documents, each cut to the spec's length and at least two tokens long."""
+    tokenizer = calibration.model_tokenizer(model_dir)
+    documents = calibration.read_documents(folder / "text.jsonl")
+    samples = [calibration.tokenise(document, tokenizer)[: spec.length] for document in documents]
+    samples = [ids for ids in samples if len(ids) > 1][: spec.samples]
+    if not samples:
+        raise UserError("has no usable text", folder, "acquire the held-out set")
+    return samples
 
 
 def reference(model_dir: Path, checkpoint_dir: Path, depth: int | None = None):
