@@ -24,7 +24,7 @@ if __name__ == "__main__":
 import judge_material  # noqa: E402
 import quantize_model  # noqa: E402
 from edge2giant import config, dag, errors, grid, plan, records, specs, store  # noqa: E402
-from edge2giant.plan import acquire as fetching  # noqa: E402
+from edge2giant.plan import acquire as acquiring  # noqa: E402
 from edge2giant.plan import quantize  # noqa: E402
 from factories import make_cell  # noqa: E402
 
@@ -778,7 +778,7 @@ def _(room):
     (room.path / "config/studies/smoke.yaml").rename(room.path / "config/studies/smaller.yaml")
     room.edit("studies/smaller.yaml", "calibration: miniature\n", "")
     run = {"study": "smaller", "batch": "suite", "results": "results", "figures": "paper_figures"}
-    spec = fetching.spec(plan.open_plan(run, root=room.path), SimpleNamespace(study="smaller"))
+    spec = acquiring.spec(plan.open_plan(run, root=room.path), SimpleNamespace(study="smaller"))
     digest = specs.write(spec, room.path)
     return [
         "store",
@@ -797,11 +797,11 @@ def _(room):
 # --- checkpoints -----------------------------------------------------------------------------------------------------------
 
 
-def quantizing(room: Room, digest: str = "", **changes) -> list:
-    """The command of a job whose spec differs from a valid one by `changes`."""
+def quantizing(room: Room, digest: str = "", toolkit: str = "rtn") -> list:
+    """The command that makes a checkpoint."""
     (room.path / "model").mkdir(exist_ok=True)
     (room.path / "heldout").mkdir(exist_ok=True)
-    given = quantize_model.spec("rtn", {}, **changes)
+    given = quantize_model.spec(toolkit, {})
     planned = specs.write(given, room.path)
     return [
         "quantize", "run", "--spec", specs.path(room.path, planned), "--spec-digest", digest or planned,

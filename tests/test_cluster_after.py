@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from edge2giant import config, failures, records
@@ -256,7 +257,7 @@ def test_partial_shows_a_failed_row_with_its_reason(loaded, tmp_path, monkeypatc
     with pytest.raises(UserError), failures.recorded(results / "failures", "smoke", ROW, "evaluate"):
         raise UserError("cannot be loaded", "checkpoint")
     told = partial.render(loaded, study, results, tmp_path / "logs", tmp_path / "out")
-    assert "1 rows failed" in told
+    assert "1 variants failed" in told
     shown = (tmp_path / "out/table1.md").read_text()
     assert "checkpoint: cannot be loaded" in shown
 
@@ -301,16 +302,16 @@ def test_forecast_follows_its_formula():
 
 def test_what_cells_have_counted_goes_before_the_estimate(loaded):
     study, paper, workload = loaded.study("paper"), loaded.clusters["paper"], loaded.workload
-    row = study.variants[0]
+    variant = study.variants[0]
     few = {"tokens_in": 3000, "tokens_cached": 1000, "tokens_out": 10}
     more = {"tokens_in": 6000, "tokens_cached": 0, "tokens_out": 30}
-    tokens = cost.counted({row: {"gsm8k": few}, study.rows[1]: {"gsm8k": more}})
+    tokens = cost.counted({variant: {"gsm8k": few}, study.variants[1]: {"gsm8k": more}})
     assert tokens == {"gsm8k": (4000, 20)}
     plain = forecast.lines(loaded, study, paper, workload, "suite")
     estimated = {line.benchmark: line.forecast_seconds for line in plain if line.step == "cell"}
     known = forecast.lines(loaded, study, paper, workload, "suite", tokens)
     for line in known:
-        if line.step == "cell" and line.model == study.rows[-1].model:
+        if line.step == "cell" and line.model == study.variants[-1].model:
             assert (line.forecast_seconds < estimated[line.benchmark] / 10) == (line.benchmark == "gsm8k")
 
 
