@@ -14,14 +14,6 @@ from edge2giant.errors import UserError
 from edge2giant.evaluate.settings import settings_digest
 
 HELD_OUT = "heldout"
-SUITE_OF_TABLE = {
-    "1": "leaderboard_v1",
-    "2": "leaderboard_v2",
-    "4": "leaderboard_v1",
-    "5": "leaderboard_v2",
-    "6": "mt_bench",
-    "7": "mt_bench",
-}
 
 
 def open_jobs(config: dict) -> "Jobs":
@@ -215,27 +207,6 @@ class Jobs:
         suites = {name: entry["suite"] for name, entry in self.house.benchmarks.items()}
         return [paths.cell(cell) for cell in found if suite in (None, suites[cell.benchmark])]
 
-    def cells_of_table(self, wildcards) -> list[str]:
-        """Cells of a table's suite, less the models that the paper prints in the suite's other table."""
-        suite, number = SUITE_OF_TABLE[wildcards.number], int(wildcards.number)
-        cells = [
-            cell for cell in self.house.study(wildcards.study).cells if self.house.benchmarks[cell.benchmark]["suite"] == suite
-        ]
-        return [paths.cell(cell) for cell in cells if self.house.printed.get((suite, cell.model), number) == number]
-
-    def tables(self, study: str) -> list[str]:
-        """Every table that a study is rendered to, in its four forms."""
-        prefixes = [f"<figures>/{study}/table{number}" for number in self.house.study(study).tables]
-        return [f"{prefix}.{form}" for prefix in prefixes for form in ("csv", "tex", "html", "md")]
-
-    def figure2(self, study: str) -> list[str]:
-        """Figure 2 in its three forms, of a study that asks MT-Bench."""
-        forms = ("pdf", "png", "svg") if self.cells(study, "mt_bench") else ()
-        return [f"<figures>/{study}/figure2.{form}" for form in forms]
-
-    def mt_bench_cells(self, wildcards) -> list[str]:
-        return self.cells(wildcards.study, "mt_bench")
-
     def all_cells(self, wildcards) -> list[str]:
         return self.cells(wildcards.study)
 
@@ -249,15 +220,6 @@ class Jobs:
 
     def inspections(self, study: str) -> list[str]:
         return [f"<figures>/{study}/inspection/{row.path}.html" for row in self._chatted(study)]
-
-    def figure2_form(self, wildcards) -> str:
-        """Figure 2 of every model, or of the study's models with intervals and the printed panels below."""
-        if wildcards.form == "all":
-            return "--models all"
-        return f"--models {self.figure2_models(wildcards)} --intervals --beside-published"
-
-    def figure2_models(self, wildcards) -> str:
-        return ",".join(self.house.study(wildcards.study).figure2_models)
 
     def rows(self, wildcards) -> str:
         """Digest of a study's rows, so that a changed grid renders its tables anew."""

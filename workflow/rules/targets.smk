@@ -6,8 +6,8 @@ PRINTED = "<figures>/published"
 rule all:
     input:
         JOBS.overlap(config["study"]),
-        JOBS.tables(config["study"]),
-        JOBS.figure2(config["study"]),
+        studies.tables(PLAN, PLAN.study),
+        studies.figure2(PLAN, PLAN.study),
     localrule: True
 
 

@@ -1,13 +1,15 @@
 """Tables and the figure of a run that is not whole: scores where cells exist, the reason where a row failed."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-from edge2giant import grid, paths, records
+from edge2giant import config, grid, paths, records
 from edge2giant.cluster import blame
 from edge2giant.errors import UserError
+from edge2giant.paper import figure2, frames, tables
+from edge2giant.paper.render import write
+from edge2giant.plan.study import study_spec
+from edge2giant.specs.study import StudySpec
 from edge2giant.study import rows as study_rows
 
 
@@ -31,12 +33,7 @@ def render(house: grid.House, study: grid.Study, results: Path, logs: Path, out:
     if not cells and not failed:
         raise UserError("no cell exists and no failure is recorded", f"study {study.name}", "run it first: snakemake all")
     records.write_json(out / "rows.json", study_rows(house, study))
-    common = ["--cells", *map(str, cells), "--failures", *map(str, failed), "--expected", str(out / "rows.json")]
-    for number in (1, 2):
-        _paper("table", "--number", str(number), "--source", "cells", "--out-prefix", str(out / f"table{number}"), *common)
-    if any(path.stem == "mt_bench" for path in cells):
-        models = ",".join(study.figure2_models)
-        _paper("figure2", "--source", "cells", "--models", models, "--out-prefix", str(out / "figure2"), *common)
+    _draw(study_spec(config.load(house.root), study.name), cells, failed, house.root / "config/published", out)
     return f"{len(cells)} of {len(study.cells)} cells, {len(failed)} rows failed: {out}"
 
 
@@ -54,8 +51,10 @@ def write_failures(
     return written
 
 
-def _paper(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "edge2giant.paper", *arguments], capture_output=True, text=True)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise UserError(last.removeprefix("error: "), f"partial {arguments[0]}")
+def _draw(spec: StudySpec, cells: list[Path], failures: list[Path], published: Path, out: Path) -> None:
+    read = frames.read_cells(cells, spec.study)
+    reasons = tables.failure_reasons(records.read_json(path, "failure") for path in failures)
+    for number in (1, 2):
+        write(tables.regenerated(spec, number, read, published, reasons), out / f"table{number}")
+    if any(path.stem == "mt_bench" for path in cells):
+        figure2.write(figure2.regenerated(spec, read, published), spec.labels, False, out / "figure2")

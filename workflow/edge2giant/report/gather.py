@@ -1,15 +1,19 @@
 """Everything that a report reads, read once and checked."""
 
 import csv
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
+from edge2giant import config as configuration
 from edge2giant import records
 from edge2giant.errors import UserError
-from edge2giant.paper import frames, inputs, labels, tables
+from edge2giant.paper import frames
+from edge2giant.paper.tables import failure_reasons
+from edge2giant.plan.study import study_spec
+from edge2giant.specs.study import Labels, StudySpec
+from edge2giant.specs.variant import Variant
 
 Key = tuple[str, str, str, str]
 MADE_UP = (
@@ -24,12 +28,9 @@ class Material:
 
     Parameters
     ----------
-    study : str
-    title : str
-        What the study's config file calls it, or an empty text.
+    spec : StudySpec
     config : str
         The config folder.
-    names : Labels
     cells : dict
         (model, method, bits, benchmark) to cell record.
     paths : dict
@@ -44,10 +45,8 @@ class Material:
         What stands on top of the first page.
     """
 
-    study: str
-    title: str
+    spec: StudySpec
     config: str
-    names: labels.Labels
     cells: dict[Key, dict] = field(default_factory=dict)
     paths: dict[Key, Path] = field(default_factory=dict)
     rows: list[dict] = field(default_factory=list)
@@ -56,15 +55,28 @@ class Material:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def study(self) -> str:
+        return self.spec.study
+
+    @property
+    def title(self) -> str:
+        return self.spec.title
+
+    @property
+    def names(self) -> Labels:
+        return self.spec.labels
+
+    @property
     def benchmarks(self) -> list[str]:
         """Benchmarks that any row has, in the order of the config."""
         asked = {name for row in self.rows for name in row["benchmarks"]}
-        return [name for name in self.names.benchmarks if name in asked] + sorted(asked - set(self.names.benchmarks))
+        known = list(dict.fromkeys(name for entry in self.spec.variants for name in entry.benchmarks))
+        return [name for name in known if name in asked] + sorted(asked - set(known))
 
     @property
-    def reasons(self) -> dict[Key, str]:
-        """Why cells failed, by cell; `*` stands for the whole row."""
-        return tables.failure_reasons(self.failures)
+    def reasons(self) -> dict[tuple[Variant, str], str]:
+        """Why cells failed, by variant and benchmark; `*` stands for all benchmarks."""
+        return failure_reasons(self.failures)
 
     def state(self, key: Key) -> str:
         """`made`, `failed`, `not run` or `not planned`."""
@@ -77,12 +89,13 @@ class Material:
 
     def reason(self, key: Key) -> str:
         """Why a cell is missing, or an empty text."""
-        reasons, suite = self.reasons, self.names.benchmarks.get(key[3], {}).get("suite", "")
-        return next((reasons[(*key[:3], name)] for name in (key[3], suite, "*") if (*key[:3], name) in reasons), "")
+        reasons, variant = self.reasons, Variant(*key[:3])
+        suite = self.spec.benchmarks[key[3]].suite if key[3] in self.spec.benchmarks else ""
+        return next((reasons[variant, name] for name in (key[3], suite, "*") if (variant, name) in reasons), "")
 
     def confidential(self, benchmark: str) -> bool:
         """Whether a benchmark's questions and answers must not be shown."""
-        return bool(self.names.benchmarks.get(benchmark, {}).get("confidential"))
+        return benchmark in self.spec.benchmarks and self.spec.benchmarks[benchmark].confidential
 
     def fp16(self, key: Key) -> dict | None:
         """The unquantized cell that a cell is held against."""
@@ -156,12 +169,12 @@ def files(paths: Iterable[str | Path]) -> list[str]:
 
 def _rows(path: str | None, cells: dict[Key, dict]) -> list[dict]:
     """Rows as listed, those of cells beyond the list after them; each with the benchmarks to expect."""
-    rows = [dict(row) for row in inputs.expected_rows(path) or []]
+    rows = json.loads(Path(path).read_text(encoding="utf-8")) if path else []
     known = {row_key(row): row for row in rows}
     for key in cells:
         row = known.get(key[:3])
         if row is None:
-            row = known[key[:3]] = dict(zip(frames.ROW, key[:3], strict=True)) | {"benchmarks": []}
+            row = known[key[:3]] = dict(zip(frames.VARIANT, key[:3], strict=True)) | {"benchmarks": []}
             rows.append(row)
         row["benchmarks"] = list(dict.fromkeys([*row.get("benchmarks", []), key[3]]))
     for row in rows:
@@ -169,22 +182,9 @@ def _rows(path: str | None, cells: dict[Key, dict]) -> list[dict]:
     return rows
 
 
-def _entry(study: str, config: str) -> dict:
-    """The study's config file, or nothing where there is none."""
-    path = Path(config) / "studies" / f"{study}.yaml"
-    try:
-        entry = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        return {}
-    return entry if isinstance(entry, dict) else {}
-
-
 def _cells(study: str, paths: Iterable[str]) -> tuple[dict[Key, dict], dict[Key, Path]]:
     paths = files(paths)
-    read = frames.read_cells(paths)
-    for path, record in zip(paths, read, strict=True):
-        if record["cell"]["study"] != study:
-            raise UserError(f"is a cell of study {record['cell']['study']}", path, f"give cells of study {study} alone")
+    read = frames.read_cells(paths, study)
     return {cell_key(record): record for record in read}, {cell_key(r): Path(p) for p, r in zip(paths, read, strict=True)}
 
 
@@ -231,10 +231,10 @@ def read(
         If anything cannot be read, or a cell is of another study.
     """
     found, paths = _cells(study, cells)
-    entry = _entry(study, config)
-    material = Material(study, str(entry.get("title", "")), str(config), labels.load(config), found, paths)
+    spec = study_spec(configuration.load(Path(config).resolve().parent), study)
+    material = Material(spec, str(config), found, paths)
     material.notes = [note] if note else []
-    material.notes += [MADE_UP] if entry.get("source", "hub") != "hub" else []
+    material.notes += [MADE_UP] if spec.source != "hub" else []
     material.rows = _rows(rows, found)
     material.failures = [records.read_json(path, "failure") for path in files(failures)]
     material.analyses = _analyses(analyses, published)
