@@ -23,7 +23,7 @@ if __name__ == "__main__":
 
 import judge_material  # noqa: E402
 import quantize_model  # noqa: E402
-from edge2giant import config, dag, errors, grid, plan, records, specs, store  # noqa: E402
+from edge2giant import config, errors, plan, records, specs, store  # noqa: E402
 from edge2giant.plan import acquire as acquiring  # noqa: E402
 from edge2giant.plan import evaluate, quantize  # noqa: E402
 from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec  # noqa: E402
@@ -138,14 +138,14 @@ def run(one: Case, folder: Path) -> tuple[int, str, bool]:
     command = one.prepare(room)
     before = listing(room)
     output = io.StringIO()
-    defaults, here, given, variables = grid.load.__defaults__, Path.cwd(), sys.argv, dict(os.environ)
+    defaults, here, given, variables = config.load.__defaults__, Path.cwd(), sys.argv, dict(os.environ)
     try:
-        grid.load.__defaults__ = (folder,)
+        config.load.__defaults__ = (folder,)
         os.chdir(folder)
         with contextlib.redirect_stderr(output), contextlib.redirect_stdout(io.StringIO()):
             code = _call(command)
     finally:
-        grid.load.__defaults__ = defaults
+        config.load.__defaults__ = defaults
         os.chdir(here)
         sys.argv = given
         os.environ.clear()
@@ -183,7 +183,7 @@ GOOD = {"study": "miniature", "batch": "suite", "results": "results", "figures":
 
 def config_case(mistake: str, changes: dict, *says: str) -> None:
     merged = {key: value for key, value in (GOOD | changes).items() if value is not ...}
-    case("config", mistake, *says)(lambda room: lambda: dag.open_jobs(merged) and None)
+    case("config", mistake, *says)(lambda room: lambda: plan.open_plan(merged, root=room.path) and None)
 
 
 config_case(
@@ -213,7 +213,7 @@ config_case("an empty mirror", {"mirror": ""}, "mirror: ''")
 
 @case("config", "a cluster that does not exist", "unknown cluster 'lab'", "choose one of: paper")
 def _(room):
-    return lambda: dag.open_jobs(GOOD | {"cluster": "lab"}).cluster and None
+    return lambda: plan.open_plan(GOOD | {"cluster": "lab"}, root=room.path) and None
 
 
 @case(
@@ -244,7 +244,7 @@ def _(room):
 
 @case("config", "keep_checkpoints that is neither true nor false", "keep_checkpoints: 'maybe' should be true or false")
 def _(room):
-    return lambda: dag.open_jobs(GOOD | {"keep_checkpoints": "maybe"})
+    return lambda: plan.open_plan(GOOD | {"keep_checkpoints": "maybe"}, root=room.path) and None
 
 
 @case(

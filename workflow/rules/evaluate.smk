@@ -3,7 +3,7 @@
 
 rule evaluate:
     input:
-        checkpoint=JOBS.checkpoint_of_row,
+        checkpoint=PLAN.ask(quantize.checkpoint),
         datasets=PLAN.ask(evaluate.datasets),
     output:
         "<results>/{study}/evaluations/{model}/{method}/{bits}/{batch}.json",

@@ -77,8 +77,8 @@ def _take_making(line: Line, results: Path, found: dict[str, dict]) -> None:
     for path in sorted([*folder.glob("*/checkpoint.json"), *folder.glob("*.json")]):  # the second outlives the weights
         record = json.loads(path.read_text(encoding="utf-8"))
         if not wanted or record["digest"] in wanted:
-            gpus = 1 if (record.get("memory") or {}).get("gpu_bytes") else 0
-            _take(line, sum(record["seconds"].values()), gpus, None)
+            gpus = 1 if (record.get("memory") or {}).get("peak_gpu_bytes") else 0
+            _take(line, record["seconds"]["total"], gpus, None)
 
 
 def totals(lines: Iterable[Line]) -> dict[str, dict[str, float | None]]:

@@ -1,16 +1,17 @@
 """Tables and the figure of a run that is not complete: scores where cells exist, the reason where a variant failed."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge2giant import records, specs
+from edge2giant import records
 from edge2giant.cluster import reasons
 from edge2giant.errors import UserError
+from edge2giant.paper import figure2, frames, tables
+from edge2giant.paper.render import write
 from edge2giant.plan import quantize
 from edge2giant.plan.study import study_spec
+from edge2giant.specs.study import StudySpec
 from edge2giant.specs.variant import Cell
 
 if TYPE_CHECKING:
@@ -36,14 +37,7 @@ def render(config: "Config", study: "Study", results: Path, logs: Path, out: Pat
     failed = write_failures(config, study, results, logs, out, missing)
     if not cells and not failed:
         raise UserError("no cell exists and no failure is recorded", f"study {study.name}", "run it first: snakemake all")
-    digest = specs.write(study_spec(config, study.name), results)
-    common = ["--spec", str(specs.path(results, digest)), "--spec-digest", digest]
-    common += ["--published", str(config.root / "config/published"), "--cells", *map(str, cells)]
-    for number in (1, 2):
-        failures = ["--failures", *map(str, failed)]
-        _paper("table", "--number", str(number), "--out-prefix", str(out / f"table{number}"), *common, *failures)
-    if any(path.stem == "mt_bench" for path in cells):
-        _paper("figure2", "--out-prefix", str(out / "figure2"), *common)
+    _draw(study_spec(config, study.name), cells, failed, config.root / "config/published", out)
     return f"{len(cells)} of {len(study.cells)} cells, {len(failed)} variants failed: {out}"
 
 
@@ -59,8 +53,10 @@ def write_failures(config: "Config", study: "Study", results: Path, logs: Path, 
     return written
 
 
-def _paper(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "edge2giant.paper", *arguments], capture_output=True, text=True)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise UserError(last.removeprefix("error: "), f"partial {arguments[0]}")
+def _draw(spec: StudySpec, cells: list[Path], failures: list[Path], published: Path, out: Path) -> None:
+    read = frames.read_cells(cells, spec.study)
+    why = tables.failure_reasons(records.read_json(path, "failure") for path in failures)
+    for number in (1, 2):
+        write(tables.regenerated(spec, number, read, published, why), out / f"table{number}")
+    if any(path.stem == "mt_bench" for path in cells):
+        figure2.write(figure2.regenerated(spec, read, published), spec.labels, False, out / "figure2")

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from edge2giant import evaluate, paths
+from edge2giant import evaluate
 from edge2giant.errors import UserError
+from edge2giant.plan import paths
 from edge2giant.plan.members import member
 from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, GenerationSpec, TasksSpec
 from edge2giant.specs.variant import Variant

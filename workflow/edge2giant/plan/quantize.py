@@ -3,8 +3,8 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
-from edge2giant import paths
 from edge2giant.errors import UserError
+from edge2giant.plan import paths
 from edge2giant.quantize import RESULT_VERSION
 from edge2giant.specs.quantize import CalibrationSpec, HeldoutSpec, PublishedSpec, QuantizeSpec
 from edge2giant.specs.variant import Variant

@@ -3,16 +3,7 @@
 `<results>` is written as Snakemake's path variable, so these strings serve rules as inputs and outputs alike.
 """
 
-from edge2giant import grid, store
-from edge2giant.specs.quantize import QuantizeSpec
-from edge2giant.specs.variant import Variant
-
-
-def checkpoint_spec(house: grid.House, study: grid.Study, row: grid.Row) -> QuantizeSpec:
-    """What decides a row's weights, for what does not take `edge2giant.config` yet."""
-    from edge2giant.plan import quantize
-
-    return quantize.checkpoint_spec(house.config, house.config.study(study.name), Variant(*grid.astuple(row)))
+from edge2giant import store
 
 
 def model(source: str, name: str) -> str:
@@ -34,7 +25,3 @@ def nltk_lock(source: str) -> str:
 
 def calibration_lock(source: str, name: str) -> str:
     return f"<results>/store/{source}/calibration/{name}.lock.json"
-
-
-def cell(of: grid.Cell) -> str:
-    return f"<results>/{of.study}/cells/{of.row.path}/{of.benchmark}.json"
