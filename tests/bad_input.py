@@ -21,7 +21,10 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
 
 import judge_material  # noqa: E402
-from edge2giant import dag, errors, grid, records, store  # noqa: E402
+from edge2giant import dag, errors, grid, plan, records, specs, store  # noqa: E402
+from edge2giant.plan import evaluate  # noqa: E402
+from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec  # noqa: E402
+from edge2giant.specs.variant import Variant  # noqa: E402
 from factories import make_cell  # noqa: E402
 
 BYTES = bytes(range(256)) * 8
@@ -233,7 +236,7 @@ def _(room):
     class Wildcards:
         study, model, method, bits, batch = "smoke", "tiny-0.4m", "fp16", "w16a16", "leaderboard_v3"
 
-    return lambda: dag.open_jobs(GOOD).benchmarks_of_batch(Wildcards) and None
+    return lambda: evaluate.benchmarks(plan.open_plan(GOOD), Wildcards) and None
 
 
 @case("config", "keep_checkpoints that is neither true nor false", "keep_checkpoints: 'maybe' should be true or false")
@@ -883,23 +886,18 @@ def _(room):
 
 
 def evaluating(room: Room, **changes) -> list:
-    from edge2giant.evaluate.settings import settings_digest
-
-    house = grid.load(room.path)
-    study, row = house.study("smoke"), grid.Row("tiny-0.4m", "fp16", "w16a16")
+    tasks = TasksSpec(("arc_challenge",), "arc", 25, False, False, None, {})
+    spec = EvaluateSpec(
+        "smoke", Variant("tiny-0.4m", "fp16", "w16a16"), "arc_challenge", (BenchmarkSpec("arc_challenge", tasks),),
+        EngineSpec("hf", {}), "cpu/main", 1,
+    )  # fmt: skip
+    digest = specs.write(spec, room.path)
     options = {
-        "study": "smoke", "model": row.model, "method": row.method, "bits": row.bits, "batch": "leaderboard_v1",
-        "benchmarks": "arc_challenge",
-        "settings": settings_digest(house, study, row, ["arc_challenge"]), "checkpoint": room.path / "checkpoint",
-        "store": room.path / "store",
-        "answer-cache": room.path / "answer_cache", "cache": room.path / "cache", "failures": room.path / "failures",
-        "out": room.path / "manifest.json",
+        "spec": specs.path(room.path, digest), "spec-digest": digest, "checkpoint": room.path / "checkpoint",
+        "store": room.path / "store", "answer-cache": room.path / "answer_cache", "cache": room.path / "cache",
+        "failures": room.path / "failures", "out": room.path / "manifest.json",
     } | changes  # fmt: skip
-    return [
-        "evaluate",
-        "batch",
-        *(part for name, value in options.items() for part in (f"--{name}", str(value))),
-    ]
+    return ["evaluate", "batch", *(part for name, value in options.items() for part in (f"--{name}", str(value)))]
 
 
 @case("evaluation", "a checkpoint that is not there", "checkpoint/checkpoint.json: is missing")
@@ -913,14 +911,9 @@ def _(room):
     return evaluating(room)
 
 
-@case(
-    "evaluation",
-    "a config that was edited after planning",
-    "the config has changed since this job was planned",
-    "run snakemake again",
-)
+@case("evaluation", "a spec that was edited", "specs/", "this job was planned with 012345678901", "run snakemake again")
 def _(room):
-    return evaluating(room, settings="0123456789abcdef")
+    return evaluating(room, **{"spec-digest": "0123456789012345"})
 
 
 @case("evaluation", "a manifest that is missing", "manifest.json: is missing", "ask Snakemake for it")

@@ -108,8 +108,6 @@ def _use(house: grid.House) -> None:
         assert study.cells
         for row in study.rows[:3]:
             paths.checkpoint_identity(house, study, row)
-            for name in study.benchmarks_of(row):
-                house.evaluation(study, row, name)
 
 
 @QUICK

@@ -168,10 +168,6 @@ class Jobs:
     def source(self, wildcards) -> str:
         return self.house.study(wildcards.study).source
 
-    def store(self, wildcards) -> str:
-        return f"{self.config['results']}/store/{self.source(wildcards)}"
-
-
     # --- cells -----------------------------------------------------------------------------------------------------
 
     def judgments_of_cell(self, wildcards) -> list[str]:
