@@ -40,7 +40,7 @@ Rows = list[list[float]]
 
 
 def study(model, stored: Tensors, layers: list[str], activations: dict, samples: list[list[int]], own: Rows) -> tuple[dict, dict]:
-    """Draw the reference of a scheme that rounds activations. It runs the model some 20 times over the samples.
+    """Draw the reference of a recipe that rounds activations. It runs the model some 20 times over the samples.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ class RoundedInputs:
     ----------
     model : torch.nn.Module
     stored : Tensors
-        Holds `input_scale` for static schemes.
+        Holds `input_scale` where inputs have fixed scales.
     layers : list of str
     activations : dict
         bits, dynamic, type ('int' or 'float').
