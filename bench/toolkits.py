@@ -5,7 +5,7 @@ source's config and unquantized tensors put back), the direct side as the toolki
 Validation and checksums, which the direct side does not have, are left out here and stand in every
 `checkpoint.json` (`seconds`). Runs in the toolkit's environment, from the root of the repository:
 
-    workflow/in-env cpu/main python bench/toolkits.py --variants gptq-llmcompressor/w4a16 autoround/w4a16 --calibration DIR --out FILE
+    workflow/in-env cpu/main python bench/toolkits.py --variants gptq-llmcompressor/w4a16 --calibration DIR --out FILE
 """
 
 import argparse
@@ -33,9 +33,7 @@ SHAPE = {
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument(
-        "--variants", nargs="+", default=[], help="method/bits of config/recipes.yaml, of one toolkit's environment"
-    )
+    options.add_argument("--variants", nargs="+", default=[], help="method/bits of config/recipes.yaml, of one environment")
     options.add_argument("--calibration", type=Path, help="folder with text.jsonl of the set `miniature`")
     options.add_argument("--shape", type=json.loads, default={}, help="of the random model, where it differs, as JSON")
     options.add_argument("--settings", type=json.loads, default={}, help="toolkit parameters that differ, as JSON")

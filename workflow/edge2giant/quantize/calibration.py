@@ -183,7 +183,7 @@ def _token_ids(documents, spec, tokenizer):
 
 def _truncate(documents, spec, tokenizer):
     samples = []
-    for ids in _documents(documents, spec, tokenizer):
+    for ids in _token_ids(documents, spec, tokenizer):
         samples.append(ids[: spec.length])
         if len(samples) == spec.samples:
             break
@@ -192,7 +192,7 @@ def _truncate(documents, spec, tokenizer):
 
 def _full(documents, spec, tokenizer):
     samples = []
-    for ids in _documents(documents, spec, tokenizer):
+    for ids in _token_ids(documents, spec, tokenizer):
         if len(ids) >= spec.length:
             samples.append(ids[: spec.length])
         if len(samples) == spec.samples:
