@@ -23,7 +23,7 @@ Engines round in two manners:
 import contextlib
 
 from edge2giant.quantize.tensors import Tensors
-from edge2giant.quantize.validation import likelihood
+from edge2giant.quantize.validation import agreement, likelihood
 
 DRAWS = 8
 PRECISION = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
@@ -97,7 +97,7 @@ def minus(a: Rows, b: Rows) -> Rows:
 
 
 def apart(a: Rows, b: Rows) -> float:
-    return likelihood.difference(a, b)[0]
+    return agreement.difference(agreement.flat(a), agreement.flat(b))[0]
 
 
 def fuse(model, stored: Tensors, layers: list[str]) -> bool:
