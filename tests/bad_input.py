@@ -21,8 +21,10 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
 
 import judge_material  # noqa: E402
-from edge2giant import dag, errors, grid, plan, records, specs, store  # noqa: E402
-from edge2giant.plan import evaluate  # noqa: E402
+import quantize_model  # noqa: E402
+from edge2giant import config, dag, errors, grid, plan, records, specs, store  # noqa: E402
+from edge2giant.plan import evaluate, quantize  # noqa: E402
+from edge2giant.plan.score import score_spec  # noqa: E402
 from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec  # noqa: E402
 from edge2giant.specs.variant import Variant  # noqa: E402
 from factories import make_cell  # noqa: E402
@@ -216,14 +218,14 @@ def _(room):
 @case(
     "config",
     "a cell of a row that the study does not have",
-    "unknown row 'tiny-2m/awq/w4a16'",
+    "unknown variant 'tiny-2m/awq/w4a16'",
     "config/studies/smoke.yaml",
 )
 def _(room):
     class Wildcards:
         study, model, method, bits, batch = "smoke", "tiny-2m", "awq", "w4a16", "mt_bench"
 
-    return lambda: dag.open_jobs(GOOD).checkpoint_of_row(Wildcards) and None
+    return lambda: quantize.checkpoint(plan.Plan(config.load(), None), Wildcards) and None
 
 
 @case(
@@ -246,14 +248,14 @@ def _(room):
 
 @case(
     "config",
-    "a checkpoint path with an old recipe digest",
-    "no study asks for a checkpoint with recipe digest 0123456789ab",
+    "a checkpoint path with an old digest",
+    "no study has a checkpoint with digest 0123456789ab",
 )
 def _(room):
     class Wildcards:
         model, method, bits, digest = "tiny-0.4m", "fp16", "w16a16", "0123456789ab"
 
-    return lambda: dag.open_jobs(GOOD).scheme(Wildcards) and None
+    return lambda: quantize.spec(plan.Plan(config.load(), None), Wildcards) and None
 
 
 # --- studies -----------------------------------------------------------------------------------------------------------
@@ -790,57 +792,34 @@ def _(room):
 
 # --- checkpoints -----------------------------------------------------------------------------------------------------------
 
-SCHEME = {
-    "model": "tiny",
-    "method": "rtn",
-    "bits": "w4a16",
-    "toolkit": "rtn",
-    "recipe": {},
-    "calibration": None,
-}
 
-
-def quantizing(room: Room, scheme: object = SCHEME) -> list:
+def quantizing(room: Room, digest: str = "", toolkit: str = "rtn") -> list:
+    """The command that makes a checkpoint."""
     (room.path / "model").mkdir(exist_ok=True)
     (room.path / "heldout").mkdir(exist_ok=True)
-    text = scheme if isinstance(scheme, str) else json.dumps(scheme)
+    given = quantize_model.spec(toolkit, {})
+    planned = specs.write(given, room.path)
     return [
-        "quantize",
-        "run",
-        "--model",
-        room.path / "model",
-        "--heldout",
-        room.path / "heldout",
-        "--out",
-        room.path / "out",
-        "--scheme-json",
-        text,
-    ]
+        "quantize", "run", "--spec", specs.path(room.path, planned), "--spec-digest", digest or planned,
+        "--model", room.path / "model", "--heldout", room.path / "heldout", "--out", room.path / "out",
+    ]  # fmt: skip
 
 
-@case("checkpoint", "a scheme that is not JSON", "--scheme-json: is not JSON", "pass a file or a JSON object")
+@case("checkpoint", "a spec that is missing", ".json: is missing", "run snakemake again")
 def _(room):
-    return quantizing(room, "{model: tiny}")
+    command = quantizing(room)
+    command[3].unlink()
+    return command
 
 
-@case("checkpoint", "a scheme file that is missing", "scheme.json: cannot be read")
+@case("checkpoint", "a spec with another content", "has digest", "this job was planned with 000000000000")
 def _(room):
-    return quantizing(room, "scheme.json")
-
-
-@case(
-    "checkpoint",
-    "a scheme without its toolkit",
-    "--scheme-json: lacks toolkit",
-    "edge2giant.quantize resolve",
-)
-def _(room):
-    return quantizing(room, {key: value for key, value in SCHEME.items() if key != "toolkit"})
+    return quantizing(room, "0" * 64)
 
 
 @case("checkpoint", "a toolkit that does not exist", "gptq-for-llama")
 def _(room):
-    return quantizing(room, SCHEME | {"toolkit": "gptq-for-llama"})
+    return quantizing(room, toolkit="gptq-for-llama")
 
 
 @case("checkpoint", "a model folder that is missing", "--model", "is not a folder", "acquire it first")
@@ -848,38 +827,6 @@ def _(room):
     command = quantizing(room)
     (room.path / "model").rmdir()
     return command
-
-
-@case("checkpoint", "a recipe of a method that does not exist", "unknown method 'gguf'")
-def _(room):
-    return [
-        "quantize",
-        "resolve",
-        "--config",
-        room.path / "config",
-        "--model",
-        "gemma-2b-it",
-        "--method",
-        "gguf",
-        "--bits",
-        "w4a16",
-    ]
-
-
-@case("checkpoint", "a width that the method does not have", "awq", "w3a16")
-def _(room):
-    return [
-        "quantize",
-        "resolve",
-        "--config",
-        room.path / "config",
-        "--model",
-        "gemma-2b-it",
-        "--method",
-        "awq",
-        "--bits",
-        "w3a16",
-    ]
 
 
 # --- evaluations and cells ----------------------------------------------------------------------------------------------------
@@ -922,7 +869,10 @@ def _(room):
 
 
 def scoring(room: Room, benchmark: str = "arc_challenge") -> list:
-    return ["score", "--study", "smoke", "--model", "tiny-0.4m", "--method", "fp16", "--bits", "w16a16", "--benchmark", benchmark,
+    settings = config.load(room.path)
+    spec = score_spec(settings, settings.study("smoke"), Variant("tiny-0.4m", "fp16", "w16a16"), benchmark)
+    digest = specs.write(spec, room.path)
+    return ["scoring", "--spec", specs.path(room.path, digest), "--spec-digest", digest,
             "--manifest", room.path / "manifest.json", "--answer-cache", room.path / "answer_cache",
             "--out", room.path / "cell.json", "--samples", room.path / "samples.parquet"]  # fmt: skip
 
@@ -936,7 +886,7 @@ def a_manifest(room: Room) -> None:
     )  # fmt: skip
 
 
-@case("evaluation", "a cell of a benchmark that was not asked", "manifest.json: holds no gpqa", "run again")
+@case("evaluation", "a cell of a benchmark that the batch lacks", "manifest.json: does not list gpqa", "run again")
 def _(room):
     a_manifest(room)
     return scoring(room, "gpqa")
@@ -1101,11 +1051,6 @@ def _(room):
         "--out-csv",
         room.path / "noise.csv",
     ]
-
-
-@case("judge", "an MT-Bench cell without judgments", "--judgments: mt_bench needs the judge's ratings", "name judgments.jsonl")
-def _(room):
-    return scoring(room, "mt_bench")
 
 
 # --- command lines -----------------------------------------------------------------------------------------------------------

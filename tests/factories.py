@@ -41,6 +41,7 @@ CELL = {
             "n": 1172,
         }
     ],
+    "aggregation": {"macro": False, "chances": {"arc_challenge": 0.0}, "scale": 100.0, "clip": False},
     "published": None,
     "samples": {"path": "samples.parquet", "sha256": DIGEST, "rows": 1172},
     "checkpoint": {"digest": DIGEST, "bytes": 4_000_000, "nominal_bytes": 4_000_000, "recipe": {}},

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import yaml
-from edge2giant import grid, jsonl, records, store
+from edge2giant import config, jsonl, records, store
 from edge2giant.errors import UserError
 from factories import make_cell
 from hypothesis import HealthCheck, given, settings
@@ -22,6 +22,9 @@ FILES = [
     "calibration",
     "recipes",
     "judges",
+    "workload",
+    "published/claims",
+    "published/grids",
     "studies/smoke",
     "studies/paper",
 ]
@@ -92,7 +95,7 @@ def test_a_changed_config_file_is_read_or_refused(root, name):
     @given(changed(yaml.safe_load(original)))
     def check(document):
         path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
-        one_line_or_none(lambda: _use(grid.load(root)))
+        one_line_or_none(lambda: _use(config.load(root)))
 
     try:
         check()
@@ -100,14 +103,16 @@ def test_a_changed_config_file_is_read_or_refused(root, name):
         path.write_text(original, encoding="utf-8")
 
 
-def _use(house: grid.House) -> None:
-    """What the DAG asks of a house that was accepted."""
-    from edge2giant import paths
+def _use(loaded: config.Config) -> None:
+    """What every phase reads of a config that was accepted."""
+    from edge2giant.plan import quantize
 
-    for study in house.studies.values():
+    for study in loaded.studies.values():
         assert study.cells
-        for row in study.rows[:3]:
-            paths.checkpoint_identity(house, study, row)
+        for variant in study.variants[:3]:
+            assert quantize.checkpoint_spec(loaded, study, variant).folder
+            for name in study.benchmarks_of(variant):
+                assert loaded.benchmark(study, name).label
 
 
 @QUICK
@@ -116,7 +121,7 @@ def test_any_bytes_as_a_study_are_read_or_refused(root, text):
     path = root / "config/studies/noise.yaml"
     path.write_bytes(text)
     try:
-        one_line_or_none(lambda: grid.load(root))
+        one_line_or_none(lambda: config.load(root))
     finally:
         path.unlink()
 

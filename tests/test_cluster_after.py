@@ -40,7 +40,7 @@ def test_dead_owner_is_unlocked(tmp_path, without_slurm):
     lock(tmp_path)
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     records.write_json(
-        tmp_path / owner.CLAIM, {"host": socket.gethostname(), "pid": process.pid, "started": owner.start_ticks(process.pid)}
+        tmp_path / owner.CLAIM, {"host": socket.gethostname(), "pid": process.pid, "started": owner.started(process.pid)}
     )
     with pytest.raises(UserError, match=f"process {process.pid}\\) is at work"):
         resume.resume(tmp_path)
@@ -61,7 +61,7 @@ def test_owner_on_another_host_is_not_guessed(tmp_path, without_slurm):
 
 
 def test_pid_that_was_given_to_another_process_is_no_owner(tmp_path):
-    claimed = {"host": socket.gethostname(), "pid": os.getpid(), "started": owner.start_ticks(os.getpid()) - 1}
+    claimed = {"host": socket.gethostname(), "pid": os.getpid(), "started": owner.started(os.getpid()) - 1}
     assert owner.alive(claimed) is False
 
 
@@ -110,9 +110,31 @@ def test_slurm_that_does_not_answer_stops_the_resume(tmp_path, monkeypatch):
     tool.chmod(0o755)
     lock(tmp_path)
     monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+    owner.claim("slurm", tmp_path)
+    (tmp_path / owner.CLAIM).unlink()
     with pytest.raises(UserError, match=r"squeue failed .*Unable to contact"):
         resume.resume(tmp_path)
     assert resume.locked(tmp_path)
+
+
+def test_a_local_run_is_resumed_without_asking_slurm(tmp_path, monkeypatch):
+    tool = tmp_path / "bin/squeue"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\nexit 1\n")
+    tool.chmod(0o755)
+    lock(tmp_path)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+    owner.claim("local", tmp_path)
+    (tmp_path / owner.CLAIM).unlink()
+    resume.resume(tmp_path, say=lambda line: None)
+    assert not resume.locked(tmp_path)
+
+
+def test_jobs_of_slurm_are_not_forgotten_on_a_machine_without_it(tmp_path, without_slurm):
+    lock(tmp_path)
+    (tmp_path / owner.SUBMITTED).touch()
+    with pytest.raises(UserError, match="resume on the login node"):
+        resume.resume(tmp_path)
 
 
 def test_parts_of_a_snakemake_inside_a_job_are_no_owner():

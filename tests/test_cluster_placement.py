@@ -10,6 +10,8 @@ from edge2giant.cluster import placement, resources
 from edge2giant.cluster.resources import Job
 from edge2giant.engine import plan
 from edge2giant.errors import UserError
+from edge2giant.plan import quantize
+from edge2giant.specs.variant import Variant
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,7 +38,7 @@ def job(phase, model, scheme, device="cuda"):
 def jobs(house, row, study="paper"):
     """Both jobs of a row, as the rules ask for them."""
     found = house.study(study)
-    making = resources.making(house, row, paths.checkpoint_identity(house, found, row))
+    making = resources.making(house, row, paths.checkpoint_spec(house, found, row))
     return making, resources.evaluation(house, found, row)
 
 
@@ -106,9 +108,9 @@ def test_checkpoint_that_is_linked_asks_for_no_gpu_and_for_the_memory_of_its_pro
 
 
 def test_published_checkpoint_is_linked_too(house):
-    study = dataclasses.replace(house.study("paper"), checkpoints={"fp8/w8a8": "published"})
+    study = house.config.study("paper").model_copy(update={"checkpoints": {"fp8/w8a8": "published"}})
     row = grid.Row("llama-3.1-8b-it", "fp8", "w8a8")
-    assert resources.making(house, row, paths.checkpoint_identity(house, study, row)).links
+    assert resources.making(house, row, quantize.checkpoint_spec(house.config, study, Variant(*grid.astuple(row)))).links
 
 
 def test_the_engine_is_told_the_memory_that_the_plan_counted(house, paper):

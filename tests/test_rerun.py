@@ -2,7 +2,7 @@
 
 import json
 
-from edge2giant import grid, rerun
+from edge2giant import config, rerun
 from factories import make_cell
 
 
@@ -30,10 +30,10 @@ def test_a_record_cannot_leave_its_comment(tmp_path, capsys):
 
 def test_differences_are_named(tmp_path):
     record = make_cell(study="smoke", provenance={"git_commit": "c" * 40, "packages": {"lm_eval": "0.4.4"}})
-    found = "\n".join(rerun.differences(record, grid.load()))
+    found = "\n".join(rerun.differences(record, config.load()))
     assert "the cell is of " + "c" * 40 in found
     assert "lm_eval 0.4.4 is pinned as" in found
-    assert "study gone is not in config/studies" in rerun.differences(make_cell(study="gone"), grid.load())
+    assert "study gone is not in config/studies" in rerun.differences(make_cell(study="gone"), config.load())
 
 
 def test_the_command_prints_a_shell_script(tmp_path, capsys):

@@ -1,23 +1,33 @@
 """Cells out of lm-eval's raw files: values, predictions, integrity."""
 
 import json
+from dataclasses import replace
 
 import pyarrow.parquet
 import pytest
-from edge2giant import grid, records
+from edge2giant import config, records
 from edge2giant.errors import UserError
-from edge2giant.score import cell, samples
+from edge2giant.plan import score as planned
+from edge2giant.scoring import cell, samples
+from edge2giant.specs.score import LmEvalMetric, ScoreSpec
+from edge2giant.specs.variant import Variant
 
-ACC_NORM = {"name": "acc_norm", "filter": "none"}
-TWO = {
-    "suite": "leaderboard_v2",
-    "tasks": {"easy": 2, "hard": 4},
-    "metrics": [ACC_NORM],
-    "aggregation": "mean",
-    "normalise": True,
-    "documents": 6,
-    "clip": True,
-}
+ACC_NORM = LmEvalMetric("acc_norm", "none")
+TWO = ScoreSpec(
+    study="s",
+    variant=Variant("m", "fp16", "w16a16"),
+    benchmark="two",
+    suite="leaderboard_v2",
+    toolkit="none",
+    protocol="paper",
+    stack="cpu",
+    tasks={"easy": 2, "hard": 4},
+    metrics=(ACC_NORM,),
+    aggregation="mean",
+    normalise=True,
+    clip=True,
+    printed=None,
+)
 
 
 def choice(doc_id: int, value: float, lls: list[float], options: list[str]) -> dict:
@@ -60,13 +70,13 @@ def test_subtasks_are_normalised_each_then_averaged(entry):
 
 
 def test_size_weighted_is_taken_before_normalising(entry):
-    scoring = TWO | {"aggregation": "size_weighted", "tasks": {"easy": 4, "hard": 4}}
+    scoring = replace(TWO, aggregation="size_weighted", tasks={"easy": 4, "hard": 4})
     assert cell.score_tasks(entry, scoring).estimate.value == pytest.approx((4 / 6 - 0.25) / 0.75 * 100)
 
 
 def test_unlike_chance_levels_need_the_mean(entry):
     with pytest.raises(UserError, match="aggregation: mean"):
-        cell.score_tasks(entry, TWO | {"aggregation": "size_weighted"})
+        cell.score_tasks(entry, replace(TWO, aggregation="size_weighted"))
 
 
 def test_samples_that_do_not_give_lm_evals_mean_are_refused(entry):
@@ -87,7 +97,7 @@ def test_only_the_wanted_filter_counts(tmp_path):
 
     rows = [row(0, "strict-match", 1.0), row(0, "flexible-extract", 0.0), row(1, "strict-match", 0.0)]
     write(tmp_path, "gsm8k", rows, "exact_match", 0.5, "strict-match")
-    table = samples.read(tmp_path, ["gsm8k"], [{"name": "exact_match", "filter": "strict-match"}])
+    table = samples.read(tmp_path, ["gsm8k"], (LmEvalMetric("exact_match", "strict-match"),))
     assert [(r["doc_id"], r["value"], r["correct"], r["prediction"]) for r in table] == [
         (0, 1.0, True, "42"),
         (1, 0.0, False, "42"),
@@ -97,7 +107,7 @@ def test_only_the_wanted_filter_counts(tmp_path):
 def test_instruction_level_counts_instructions_and_long_answers_are_hashed(tmp_path):
     row = choice(0, 0, [0], ["x"]) | {"inst_level_strict_acc": [True, False, True], "filtered_resps": ["word " * 50]}
     write(tmp_path, "ifeval", [row], "inst_level_strict_acc", 2 / 3)
-    (found,) = samples.read(tmp_path, ["ifeval"], [{"name": "inst_level_strict_acc", "filter": "none"}])
+    (found,) = samples.read(tmp_path, ["ifeval"], (LmEvalMetric("inst_level_strict_acc", "none"),))
     assert (found["value"], found["weight"], found["correct"]) == (pytest.approx(2 / 3), 3.0, None)
     assert found["prediction"].startswith("sha256:")
 
@@ -115,9 +125,9 @@ def test_the_same_samples_give_the_same_bytes(tmp_path, entry):
     assert pyarrow.parquet.read_table(tmp_path / "a.parquet").num_rows == 6
 
 
-def test_the_printed_value_stands_beside():
-    row = grid.Row("llama-3.1-8b-it", "gptq-autogptq", "w4a16")
-    found = cell.published(grid.ROOT / "config", row, "gsm8k", 72.0)
-    assert (found["value"], found["place"]) == ("72.33", "Table 1")
-    assert found["difference"] == pytest.approx(-0.33)
-    assert cell.published(grid.ROOT / "config", grid.Row("tiny-2m", "fp16", "w16a16"), "gsm8k", 1.0) is None
+def test_the_printed_value_is_in_the_spec():
+    found = config.load()
+    paper, miniature = found.study("paper"), found.study("miniature")
+    spec = planned.score_spec(found, paper, Variant("llama-3.1-8b-it", "gptq-autogptq", "w4a16"), "gsm8k")
+    assert (spec.printed.value, spec.printed.place) == ("72.33", "Table 1")
+    assert planned.score_spec(found, miniature, Variant("tiny-2m", "fp16", "w16a16"), "gsm8k").printed is None

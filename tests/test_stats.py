@@ -2,21 +2,26 @@
 
 import csv
 import json
-import shutil
 import subprocess
 import sys
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import factories
 import numpy as np
 import pandas as pd
 import pytest
-from edge2giant import grid, records
+from edge2giant import config, records, specs
 from edge2giant.errors import UserError
-from edge2giant.score import samples as sample_tables
+from edge2giant.plan import score as planned
+from edge2giant.scoring import samples as sample_tables
+from edge2giant.scoring.aggregation import Aggregation
+from edge2giant.scoring.cell import aggregation_of
+from edge2giant.specs.score import StatisticsSpec
+from edge2giant.specs.variant import Variant
 from edge2giant.stats import __main__ as command
 from edge2giant.stats import clusters, family, paired, samples
-from edge2giant.stats.rule import Rule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -63,7 +68,7 @@ def two_by_two(both_right, a_only, b_only, both_wrong):
     return questions("t", a), questions("t", b)
 
 
-PLAIN = Rule(False, {"t": 0.0})
+PLAIN = Aggregation(False, {"t": 0.0})
 
 
 def test_agresti_approval_ratings():
@@ -128,7 +133,7 @@ def test_plain_case_agrees_with_statsmodels_and_scipy(answers):
 
 def test_chance_stretches_difference_and_interval():
     sides = two_by_two(300, 60, 30, 156)
-    plain, stretched = compare(*sides, PLAIN), compare(*sides, Rule(False, {"t": 0.25}, clip=True))
+    plain, stretched = compare(*sides, PLAIN), compare(*sides, Aggregation(False, {"t": 0.25}, clip=True))
     for name in ("difference", "low", "high"):
         assert getattr(stretched, name) == pytest.approx(getattr(plain, name) / 0.75)
     assert stretched.p_value == plain.p_value
@@ -203,8 +208,8 @@ def test_clusters_widen_the_interval():
 
 def test_mean_of_subtasks_weighs_them_alike():
     sides = [pd.concat([questions("big", [x] * 90), questions("small", y)]) for x, y in ((1, [0] * 10), (1, [1] * 5 + [0] * 5))]
-    macro = compare(*sides, Rule(True, {"big": 0.0, "small": 0.0}))
-    micro = compare(*sides, Rule(False, {"big": 0.0, "small": 0.0}))
+    macro = compare(*sides, Aggregation(True, {"big": 0.0, "small": 0.0}))
+    micro = compare(*sides, Aggregation(False, {"big": 0.0, "small": 0.0}))
     assert macro.difference == pytest.approx(25.0)
     assert micro.difference == pytest.approx(5.0)
     assert (macro.test, micro.test) == ("paired permutation", "exact McNemar")
@@ -214,7 +219,7 @@ def test_permutation_weighs_subtasks_as_the_score_does():
     """Three falls of 12.5 and one rise of 25: whichever way they are swapped, the sum is 12.5 or more."""
     a = pd.concat([questions("big", [1, 1, 1, 1]), questions("small", [0, 0])])
     b = pd.concat([questions("big", [0, 0, 0, 1]), questions("small", [1, 0])])
-    found = compare(a, b, Rule(True, {"big": 0.0, "small": 0.0}))
+    found = compare(a, b, Aggregation(True, {"big": 0.0, "small": 0.0}))
     assert found.difference == pytest.approx(-12.5)
     assert found.p_value == 1.0
 
@@ -222,7 +227,7 @@ def test_permutation_weighs_subtasks_as_the_score_does():
 def test_bootstrap_stays_within_subtasks():
     """Resampling never changes how many questions each subtask has: a constant subtask adds no spread."""
     sides = [pd.concat([questions("one", [x] * 50), questions("two", [0] * 50)]) for x in (0, 1)]
-    found = compare(*sides, Rule(True, {"one": 0.0, "two": 0.0}))
+    found = compare(*sides, Aggregation(True, {"one": 0.0, "two": 0.0}))
     assert (found.low, found.high) == (50.0, 50.0)
 
 
@@ -235,7 +240,7 @@ def test_two_metrics_are_averaged_and_weighted():
             ]
         )
 
-    found = compare(side([0, 1], [1 / 3, 1.0]), side([1, 1], [1.0, 1.0]), Rule(False, {"ifeval": 0.0}))
+    found = compare(side([0, 1], [1 / 3, 1.0]), side([1, 1], [1.0, 1.0]), Aggregation(False, {"ifeval": 0.0}))
     assert found.score_a == pytest.approx(100 * (0.5 + 2 / 4) / 2)
     assert found.score_b == pytest.approx(100.0)
     assert (found.a_wrong_b_right, found.both_right) == (1, 1)
@@ -245,7 +250,7 @@ def test_a_score_below_chance_is_clipped_and_says_so():
     found = compare(
         questions("t", [0, 0, 0, 1] * 10),
         questions("t", [0, 0, 0, 0] * 10),
-        Rule(False, {"t": 0.3}, clip=True),
+        Aggregation(False, {"t": 0.3}, clip=True),
     )
     assert (found.score_a, found.score_b, found.difference) == (0, 0, 0)
     assert found.p_value < 0.05
@@ -269,17 +274,17 @@ def test_the_seed_decides_the_draws():
 # Cell records on disk
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """A copy of the configuration with the paper's study alone."""
-    folder = tmp_path_factory.mktemp("root")
-    shutil.copytree(CONFIG, folder / "config", ignore=shutil.ignore_patterns("miniature*", "smoke*"))
-    return folder
+@cache
+def loaded():
+    return config.load()
 
 
-@pytest.fixture(scope="module")
-def house(root):
-    return grid.load(root)
+def aggregation(found, benchmark):
+    """How cells of the paper's study are aggregated."""
+    if benchmark == "mt_bench":
+        return Aggregation(False, dict.fromkeys(factories.CATEGORIES, 0.0), scale=1.0)
+    variant = Variant("llama-3.1-8b-it", "fp16", "w16a16")
+    return aggregation_of(planned.score_spec(found, found.study("paper"), variant, benchmark))
 
 
 def write_cell(folder, benchmark, method, rows, score, **identity):
@@ -298,6 +303,7 @@ def write_cell(folder, benchmark, method, rows, score, **identity):
         "benchmark": benchmark,
     }
     cell = factories.make_cell(**(names | identity), score=score, samples=reference)
+    cell["aggregation"] = asdict(aggregation(loaded(), benchmark))
     path = folder / f"{benchmark}.json"
     path.write_text(json.dumps(cell))
     return path
@@ -308,10 +314,10 @@ def gsm8k(folder, method, answers, **identity):
     return write_cell(folder, "gsm8k", method, rows, 100 * float(np.mean(answers)), **identity)
 
 
-def test_pair_prints_the_comparison(tmp_path, capsys, root):
+def test_pair_prints_the_comparison(tmp_path, capsys):
     a = gsm8k(tmp_path, "fp16", [1, 1, 1, 0, 1, 1, 0, 1])
     b = gsm8k(tmp_path, "awq", [1, 0, 1, 0, 0, 1, 1, 1])
-    command.main(["pair", "--root", str(root), "--a", str(a), "--b", str(b), "--resamples", "200"])
+    command.main(["pair", "--a", str(a), "--b", str(b), "--resamples", "200"])
     found = json.loads(capsys.readouterr().out)
     assert found["difference"] == pytest.approx(-12.5)
     assert (found["a_right_b_wrong"], found["a_wrong_b_right"]) == (2, 1)
@@ -320,57 +326,57 @@ def test_pair_prints_the_comparison(tmp_path, capsys, root):
 
 
 @pytest.mark.parametrize(("column", "what"), [("doc_hash", "document"), ("target_hash", "target")])
-def test_questions_that_are_not_the_same_are_refused(tmp_path, column, what, root):
+def test_questions_that_are_not_the_same_are_refused(tmp_path, column, what):
     one, two = questions("gsm8k", [1, 0, 1]), questions("gsm8k", [1, 0, 1])
     two.loc[1, column] = "another"
     a = write_cell(tmp_path, "gsm8k", "fp16", one, 200 / 3)
     b = write_cell(tmp_path, "gsm8k", "awq", two, 200 / 3)
     with pytest.raises(UserError, match=f"1 questions differ in their {what}: gsm8k 1"):
-        command.main(["pair", "--root", str(root), "--a", str(a), "--b", str(b)])
+        command.main(["pair", "--a", str(a), "--b", str(b)])
 
 
-def test_missing_questions_are_refused(tmp_path, root):
+def test_missing_questions_are_refused(tmp_path):
     a, b = gsm8k(tmp_path, "fp16", [1, 0, 1]), gsm8k(tmp_path, "awq", [1, 0])
-    with pytest.raises(UserError, match=r"1 questions stand on one side alone: gsm8k 2 only in .*fp16"):
-        command.main(["pair", "--root", str(root), "--a", str(a), "--b", str(b)])
+    with pytest.raises(UserError, match=r"1 questions are on one side alone: gsm8k 2 only in .*fp16"):
+        command.main(["pair", "--a", str(a), "--b", str(b)])
 
 
-def test_two_benchmarks_are_refused(tmp_path, root):
+def test_two_benchmarks_are_refused(tmp_path):
     a = gsm8k(tmp_path, "fp16", [1, 0])
     b = write_cell(tmp_path, "winogrande", "awq", questions("winogrande", [1, 0]), 50.0)
     with pytest.raises(UserError, match="one benchmark"):
-        command.main(["pair", "--root", str(root), "--a", str(a), "--b", str(b)])
+        command.main(["pair", "--a", str(a), "--b", str(b)])
 
 
-def test_a_table_that_was_changed_is_refused(tmp_path, root):
+def test_a_table_that_was_changed_is_refused(tmp_path):
     a, b = gsm8k(tmp_path, "fp16", [1, 0]), gsm8k(tmp_path, "awq", [1, 0])
     rows = questions("gsm8k", [0, 0], "exact_match").to_dict("records")
     sample_tables.write(b.with_name("gsm8k.samples.parquet"), rows)
     with pytest.raises(UserError, match="not the table that the cell was made from"):
-        command.main(["pair", "--root", str(root), "--a", str(a), "--b", str(b)])
+        command.main(["pair", "--a", str(a), "--b", str(b)])
 
 
-def test_samples_that_do_not_give_the_score_are_refused(tmp_path, root):
+def test_samples_that_do_not_give_the_score_are_refused(tmp_path):
     a = gsm8k(tmp_path, "fp16", [1, 0])
     b = write_cell(tmp_path, "gsm8k", "awq", questions("gsm8k", [1, 0], "exact_match"), 60.0)
     with pytest.raises(UserError, match=r"samples give 50\.000000, the cell says 60\.000000"):
-        command.main(["pair", "--root", str(root), "--a", str(a), "--b", str(b)])
+        command.main(["pair", "--a", str(a), "--b", str(b)])
 
 
-def test_other_prompts_are_paired_with_a_warning(tmp_path, house):
+def test_other_prompts_are_paired_with_a_warning(tmp_path):
     a = gsm8k(tmp_path, "fp16", [1, 0, 1])
     rows = questions("gsm8k", [1, 1, 1], "exact_match")
     rows["prompt_hash"] = "other"
     b = write_cell(tmp_path, "gsm8k", "awq", rows, 100.0)
-    found = family.compare(house, samples.read(a), samples.read(b), resamples=50)
+    found = family.compare(samples.read(a), samples.read(b), resamples=50)
     assert found["warnings"] == ["3 prompts differ"]
 
 
-def v1_cells(house, folder, shift):
+def v1_cells(folder, shift):
     """All six benchmarks of leaderboard v1 for FP16 and AWQ, AWQ worse by `shift` questions of forty."""
     paths, rng = [], np.random.default_rng(3)
     for benchmark in factories.SUITES["leaderboard_v1"]:
-        tasks = sorted(house.benchmarks[benchmark]["tasks"])
+        tasks = sorted(loaded().benchmarks[benchmark].tasks)
         answers = rng.permutation([1] * 30 + [0] * 10)
         worse = answers.copy()
         worse[np.flatnonzero(answers)[:shift]] = 0
@@ -380,12 +386,20 @@ def v1_cells(house, folder, shift):
     return paths
 
 
-def test_family_corrects_and_averages(tmp_path, capsys, root, house):
-    paths = v1_cells(house, tmp_path, 8)
+SUITES = {"leaderboard_v1": factories.SUITES["leaderboard_v1"]}
+
+
+def spec_options(folder):
+    digest = specs.write(StatisticsSpec("paper", SUITES), folder)
+    return ["--spec", str(specs.path(folder, digest)), "--spec-digest", digest]
+
+
+def test_family_corrects_and_averages(tmp_path, capsys):
+    paths = v1_cells(tmp_path, 8)
     lonely = gsm8k(tmp_path / "x", "awq", [1, 0], model="llama-3.2-1b-it")
     prefix = tmp_path / "out" / "paired"
     cells = [str(path) for path in [*paths, lonely]]
-    command.main(["family", "--root", str(root), "--cells", *cells, "--out-prefix", str(prefix), "--resamples", "300"])
+    command.main(["family", *spec_options(tmp_path), "--cells", *cells, "--out-prefix", str(prefix), "--resamples", "300"])
     captured = capsys.readouterr()
     assert "no reference fp16/w16a16 for llama-3.2-1b-it/awq/w4a16/gsm8k" in captured.err
     with prefix.with_suffix(".csv").open(newline="") as handle:
@@ -402,12 +416,12 @@ def test_family_corrects_and_averages(tmp_path, capsys, root, house):
     assert document["without_reference"] == ["llama-3.2-1b-it/awq/w4a16/gsm8k"]
 
 
-def test_an_incomplete_suite_has_no_average(tmp_path, house):
-    cells = [samples.read(path) for path in v1_cells(house, tmp_path, 4)[:4]]
+def test_an_incomplete_suite_has_no_average(tmp_path):
+    cells = [samples.read(path) for path in v1_cells(tmp_path, 4)[:4]]
     pairs, _ = family.pairs(cells, "fp16/w16a16")
-    rows = [family.compare(house, a, b, resamples=50) for a, b in pairs]
+    rows = [family.compare(a, b, resamples=50) for a, b in pairs]
     assert len(rows) == 2
-    assert family.averages(rows, house) == []
+    assert family.averages(rows, SUITES) == []
 
 
 def test_a_cell_given_twice_is_refused(tmp_path):
@@ -416,7 +430,7 @@ def test_a_cell_given_twice_is_refused(tmp_path):
         family.pairs(cells, "fp16/w16a16")
 
 
-def test_musr_passages_are_clusters(tmp_path, capsys, house):
+def test_musr_passages_are_clusters(tmp_path, capsys):
     tasks = ["murder_mysteries", "object_placements", "team_allocation"]
     data = tmp_path / "objects.parquet"
     pd.DataFrame({"narrative": [f"story {n // 4}" for n in range(40)]}).to_parquet(data)
@@ -441,8 +455,8 @@ def test_musr_passages_are_clusters(tmp_path, capsys, house):
         score = np.mean([100 * (answers[task].mean() - chance[task]) / (1 - chance[task]) for task in tasks])
         paths.append(write_cell(tmp_path, "musr", method, rows, float(score)))
     a, b = (samples.read(path) for path in paths)
-    plain = family.compare(house, a, b, resamples=200)
-    clustered = family.compare(house, a, b, clusters.read(out), resamples=200)
+    plain = family.compare(a, b, resamples=200)
+    clustered = family.compare(a, b, clusters.read(out), resamples=200)
     assert (plain["clusters"], clustered["clusters"]) == (120, 90)
     assert plain["difference"] == clustered["difference"]
     assert plain["test"] == "paired permutation"  # a mean of normalised subtasks
@@ -455,7 +469,7 @@ def test_a_cluster_table_with_gaps_is_refused():
         clusters.attach(both, table)
 
 
-def test_mt_bench_turns_of_a_question_are_one_cluster(tmp_path, house):
+def test_mt_bench_turns_of_a_question_are_one_cluster(tmp_path):
     rng, paths = np.random.default_rng(5), []
     for method in ("fp16", "awq"):
         parts, ratings = [], []
@@ -467,7 +481,7 @@ def test_mt_bench_turns_of_a_question_are_one_cluster(tmp_path, house):
                 parts.append(rows)
                 ratings += list(values)
         paths.append(write_cell(tmp_path, "mt_bench", method, pd.concat(parts), float(np.mean(ratings))))
-    found = family.compare(house, *(samples.read(path) for path in paths), resamples=200)
+    found = family.compare(*(samples.read(path) for path in paths), resamples=200)
     assert (found["clusters"], found["questions"]) == (80, 80)
     assert found["low"] < found["difference"] < found["high"]
     assert found["a_right_b_wrong"] is None

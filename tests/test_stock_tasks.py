@@ -49,14 +49,21 @@ def lm(store):
 @pytest.mark.parametrize("name", SAMPLED)
 def test_a_stock_task_runs_on_rows_of_the_real_set(store, lm, tmp_path, name):
     from edge2giant.evaluate import tasks
-    from edge2giant.score import cell
+    from edge2giant.scoring import cell
+    from edge2giant.specs.score import LmEvalMetric, ScoreSpec
 
     entry = BENCHMARKS[name] | PROTOCOLS["paper"]["benchmarks"].get(name, {})
     order = "stable" if name == "gpqa" else "lm-eval"
     wanted = TasksSpec(tuple(sorted(entry["tasks"])), entry["folder"], entry["num_fewshot"], False, False, 1, SEEDS, order)
-    made = tasks.answer(lm, Variant("tiny-0.4m", "fp16", "w16a16"), BenchmarkSpec(name, wanted), store, tmp_path)
+    variant = Variant("tiny-0.4m", "fp16", "w16a16")
+    made = tasks.answer(lm, variant, BenchmarkSpec(name, wanted), store, tmp_path)
     assert set(made["task_versions"]) == set(wanted.names)
-    score = cell.score_tasks(tmp_path, entry | {"clip": True})
+    metrics = tuple(LmEvalMetric(**metric) for metric in entry["metrics"])
+    names = {key: entry[key] for key in ("suite", "tasks", "aggregation", "normalise")} | {"clip": True}
+    spec = ScoreSpec(
+        "paper", variant, name, toolkit="none", protocol="paper", stack="cpu", metrics=metrics, printed=None, **names
+    )
+    score = cell.score_tasks(tmp_path, spec)
     assert 0 <= score.estimate.value <= 100
     assert score.estimate.n == len(wanted.names)
     assert len({row["doc_hash"] for row in score.rows}) == score.estimate.n

@@ -249,18 +249,6 @@ def _card(identifier: str, rows: Splits) -> str:
     return "\n".join(lines)
 
 
-def _mmlu_metadata(schema: pa.Schema) -> pa.Schema:
-    """Mark MMLU's ``answer`` as the class label that it is on the hub (read by ``datasets``)."""
-    string = {"dtype": "string", "_type": "Value"}
-    features = {
-        "question": string,
-        "subject": string,
-        "choices": {"feature": string, "_type": "List"},
-        "answer": {"names": list("ABCD"), "_type": "ClassLabel"},
-    }
-    return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
-
-
 def write_dataset(folder: Path, identifier: str, rows: Splits) -> list[Path]:
     """Write card and parquet files of one data set below ``folder``; return the files."""
     schema = SCHEMAS[identifier]

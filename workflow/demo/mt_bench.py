@@ -21,7 +21,7 @@ FORMS = {
     "Write the word {word} {count} times.": "the word, {count} times (two to five), nothing else",
     "Write these words: {words}.": "the words in this order, nothing else",
     "Say that you are {name} the {word}.": "I am {name} the {word}.",
-    "{key}: {value}. {key}: {value}. Give the {key}.": "the value of the asked key",
+    "{key}: {value}. {key}: {value}. Give the {key}.": "the value of that key",
     "Count from {number} to {number}.": "the numbers from the first to the second, one space between",
 }
 """Forms of the self-checking questions and of their answers."""

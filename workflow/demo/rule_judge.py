@@ -3,7 +3,7 @@
 It is no language model. It reads the question and the answer (and the reference, where there is one) out of a
 prompt of FastChat's form and compares the answer with the one right answer that each form of miniature
 question has. Other questions get a poor guess from surface features, so that real questions can be sent
-through the same machinery; such a rating says nothing of quality. The same prompt always gets the same text.
+through the same machinery; such a rating is no measure of quality. The same prompt always gets the same text.
 """
 
 import difflib
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 MODEL = "edge2giant-rule-judge-1"
 COUNTS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-# A guess from surface features never says that an answer is good.
+# The best rating of a guess from surface features.
 BEST_GUESS = 5.0
 
 

@@ -1,4 +1,4 @@
-"""The made-up world's vocabulary, and the seeded split of its questions into disjoint pools."""
+"""The vocabulary of the generated questions, and the seeded split of its questions into disjoint pools."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def draws(make: Callable[[random.Random], Item], pool: str, rng: random.Random) 
     Raises
     ------
     RuntimeError
-        When 10,000 draws in a row bring nothing new: the world is too small for the wanted number.
+        When 10,000 draws in a row bring nothing new: the vocabulary is too small for the wanted number.
     """
     seen: set[str] = set()
     misses = 0

@@ -4,8 +4,12 @@ import csv
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge2giant.errors import UserError
+
+if TYPE_CHECKING:
+    from edge2giant.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TABLES = ("models", "benchmarks", "protocols", "stacks", "clusters", "calibration", "recipes", "judges", "workload")
@@ -105,6 +109,7 @@ class House:
     judges: dict
     workload: dict
     studies: dict[str, Study]
+    config: "Config" = field(repr=False, compare=False)
 
     def study(self, name: str) -> Study:
         """Return a study by its name, or raise `UserError` naming those there are."""
@@ -161,7 +166,7 @@ def load(root: str | Path = ROOT) -> House:
         entry = _plain(study)
         rows = {model: {"schemes": given.pop("variants")} | given for model, given in entry.pop("models").items()}
         studies[name] = Study(**entry, rows_by_model=rows)
-    return House(root=found.root, studies=studies, **tables | {"calibration": {"sets": tables["calibration"]}})
+    return House(root=found.root, studies=studies, config=found, **tables | {"calibration": {"sets": tables["calibration"]}})
 
 
 def _plain(value):

@@ -3,35 +3,16 @@
 `<results>` is written as Snakemake's path variable, so these strings serve rules as inputs and outputs alike.
 """
 
-from edge2giant import grid, records, store
+from edge2giant import grid, store
+from edge2giant.specs.quantize import QuantizeSpec
+from edge2giant.specs.variant import Variant
 
 
-def checkpoint_identity(house: grid.House, study: grid.Study, row: grid.Row) -> dict:
-    """Everything that decides a row's weights: the scheme as resolved, the model's source, and the environment."""
-    from edge2giant.quantize import RESULT_VERSION
-    from edge2giant.quantize.recipe import resolve
+def checkpoint_spec(house: grid.House, study: grid.Study, row: grid.Row) -> QuantizeSpec:
+    """What decides a row's weights, for what does not take `edge2giant.config` yet."""
+    from edge2giant.plan import quantize
 
-    scheme = resolve(
-        house.recipes, house.calibration, *grid.astuple(row), calibration=study.calibration,
-        settings=study.recipe_settings.get(row.scheme), source=study.checkpoints.get(row.scheme, "make"),
-    )  # fmt: skip
-    return {
-        "scheme": scheme,
-        "source": study.source,
-        "repo": house.models[row.model]["repo"],
-        "revision": house.models[row.model]["revision"],
-        "environment": house.environment(study.stack, scheme["toolkit"]),
-        "result_version": RESULT_VERSION,
-    }
-
-
-def recipe_digest(identity: dict) -> str:
-    """The last folder of a checkpoint's path."""
-    return records.digest(identity)[:12]
-
-
-def checkpoint(row: grid.Row, digest: str) -> str:
-    return f"<results>/checkpoints/{row.path}/{digest}"
+    return quantize.checkpoint_spec(house.config, house.config.study(study.name), Variant(*grid.astuple(row)))
 
 
 def model(source: str, name: str) -> str:

@@ -8,7 +8,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from edge2giant import environments, errors, grid, provenance, records, store
+from edge2giant import config as configuration
+from edge2giant import environments, errors, provenance, records, store
 
 
 def script(record: dict, path: str) -> list[str]:
@@ -48,27 +49,27 @@ def facts(record: dict) -> list[str]:
         f"engine {engine['name']} ({engine['version']}), kernel {engine['kernel']}, {engine['dtype']}",
         f"environment {made['environment_sha256'][:16]} by {made.get('installer') or 'an unknown installer'}: {versions}",
         f"data {', '.join(f'{name} {revision[:16]}' for name, revision in sorted(made['datasets'].items()))}",
-        f"checkpoint {record['checkpoint']['digest'][:16]}, recipe {record['checkpoint']['recipe'].get('digest', '')[:16]}",
+        f"checkpoint {record['checkpoint']['digest'][:16]}, recipe {record['checkpoint']['recipe'].get('spec', '')[:16]}",
     ]
 
 
-def differences(record: dict, house: grid.House) -> list[str]:
+def differences(record: dict, config: configuration.Config) -> list[str]:
     """What is other here than where the cell was made."""
     made, cell = record["provenance"], record["cell"]
-    commit, dirty = provenance.git_state(house.root)
+    commit, dirty = provenance.git_state(config.root)
     found = []
     if made["git_commit"] != commit:
         found.append(f"this tree is at commit {commit}, the cell is of {made['git_commit']}")
     if dirty:
         found.append("this tree has changes that are not committed")
-    if cell["study"] not in house.studies:
+    if cell["study"] not in config.studies:
         return [*found, f"study {cell['study']} is not in config/studies"]
-    study = house.study(cell["study"])
+    study = config.study(cell["study"])
     if (study.protocol, study.stack) != (cell["protocol"], cell["stack"]):
         found.append(f"study {study.name} now has protocol {study.protocol} and stack {study.stack}")
-    environment = house.root / "envs" / f"{house.environment(study.stack, 'evaluate')}.yaml"
+    environment = config.root / "envs" / f"{config.environment(study.stack, 'evaluate')}.yaml"
     found += environment_differences(made["packages"], environment)
-    lock = house.root / store.lock_of_benchmark(f"results/store/{study.source}", cell["benchmark"])
+    lock = config.root / store.lock_of_benchmark(f"results/store/{study.source}", cell["benchmark"])
     if lock.exists() and (revision := records.read_json(lock, "lock")["revision"]) not in made["datasets"].values():
         found.append(f"the data in the store are at {revision[:16]}")
     return found
@@ -96,10 +97,10 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     args = parser().parse_args(arguments)
     record = records.read_json(args.cell, "cell")
-    house = grid.load()
+    config = configuration.load()
     cell = record["cell"]
     path = f"results/{cell['study']}/cells/{cell['model']}/{cell['method']}/{cell['bits']}/{cell['benchmark']}.json"
-    for line in [*facts(record), *(f"DIFFERS HERE: {line}" for line in differences(record, house))]:
+    for line in [*facts(record), *(f"DIFFERS HERE: {line}" for line in differences(record, config))]:
         print("#", *line.split())  # a record must not be able to leave the comment
     print("\n".join(script(record, path)))
 

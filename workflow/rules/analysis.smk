@@ -140,14 +140,15 @@ rule test_pairs:
     conda:
         environment_file
     params:
+        **PLAN.spec(score.statistics),
         env="workflow",
-        code=JOBS.code("stats"),
+        code=PLAN.code_of("stats", "scoring"),
         prefix=subpath(output[0], strip_suffix=".csv"),
     message:
-        "Paired statistics of study {wildcards.study}: every scheme against FP16"
+        "Paired statistics of study {wildcards.study}: every variant against FP16"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.stats family --cells {input} --out-prefix {params.prefix}"
-        " >{log} 2>&1"
+        "workflow/in-env {params.env} python -m edge2giant.stats family --spec {params.spec}"
+        " --spec-digest {params.digest} --cells {input} --out-prefix {params.prefix} >{log} 2>&1"
 
 
 rule draw_tradeoffs:

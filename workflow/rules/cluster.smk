@@ -3,7 +3,7 @@ from edge2giant.cluster import owner
 
 
 onstart:
-    owner.claim()
+    owner.claim(workflow.executor_plugin.name)
 
 
 onerror:

@@ -4,13 +4,14 @@ import sys
 sys.path.insert(0, str(workflow.basedir))
 
 from edge2giant import dag, errors, plan
-from edge2giant.plan import evaluate
 
 try:
     PLAN = plan.open_plan(config, workflow.is_main_process)
     JOBS = dag.open_jobs(config)
 except errors.UserError as error:
-    raise WorkflowError(str(error)) from None
+    # Snakemake shows an exception with file and line of this rule file, which say nothing about the user's mistake.
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
 
 RESULTS = PLAN.results  # in params, where path variables are not replaced
 

@@ -1,9 +1,10 @@
 # A batch of benchmarks on one checkpoint, loaded once. Finished benchmarks lie in the answer cache; the batch's only output is its manifest.
+from edge2giant.plan import evaluate
 
 
 rule evaluate:
     input:
-        checkpoint=JOBS.checkpoint_of_row,
+        checkpoint=PLAN.ask(quantize.checkpoint),
         datasets=PLAN.ask(evaluate.datasets),
     output:
         "<results>/{study}/evaluations/{model}/{method}/{bits}/{batch}.json",

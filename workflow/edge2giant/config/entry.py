@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict, WrapValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Strict, WrapValidator
 
 
 class Entry(BaseModel):
@@ -43,7 +43,12 @@ def listed(items, **limits):
     return Annotated[tuple[items, ...], Strict(False), Field(**limits)]
 
 
-def without_repeats(values: tuple) -> tuple:
+def distinct(items):
+    """A list that is not empty and repeats nothing."""
+    return Annotated[listed(items, min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(_without_repeats)]
+
+
+def _without_repeats(values: tuple) -> tuple:
     for value in values:
         if values.count(value) > 1:
             raise ValueError(f"'{value}' stands there twice")

@@ -148,7 +148,9 @@ def _resolved(whole: dict, schema: dict) -> dict:
         if "$ref" in schema:
             found = whole["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
             schema = found | {key: value for key, value in schema.items() if key == "description"}
-        elif alternatives := [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]:
+        elif "properties" not in schema and (
+            alternatives := [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
+        ):
             rest = {key: value for key, value in schema.items() if key == "description"}
             schema = alternatives[0] | rest
         else:

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from edge2giant.config.entry import Entry, Repo, Settings, Text, listed, without_repeats
+from edge2giant.config.entry import Entry, Repo, Settings, Text, distinct, listed
 
 Bits = Annotated[str, Field(pattern=r"^w[0-9]+a[0-9]+$")]
 Places = Annotated[dict[Text, Text], Field(min_length=1)]
@@ -13,7 +13,7 @@ Places = Annotated[dict[Text, Text], Field(min_length=1)]
 class RecipeOverride(Entry):
     """What differs for some models."""
 
-    models: Annotated[listed(Text, min_length=1), AfterValidator(without_repeats)]
+    models: distinct(Text)
     recipe: Settings = Field(default={}, description="laid over the recipe")
     calibration: Text | None = Field(default=None, description="set of config/calibration.yaml; null: none is read")
 

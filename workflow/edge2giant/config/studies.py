@@ -3,14 +3,14 @@
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import ConfigDict, Field
 
-from edge2giant.config.entry import Count, Entry, MethodBits, Settings, Text, listed, without_repeats
+from edge2giant.config.entry import Count, Entry, MethodBits, Settings, Text, distinct
 from edge2giant.config.stacks import EngineSettings
 from edge2giant.specs.variant import Cell, Variant
 
-Names = Annotated[listed(Text, min_length=1), AfterValidator(without_repeats)]
-Variants = Annotated[listed(MethodBits, min_length=1), AfterValidator(without_repeats)]
+Names = distinct(Text)
+Variants = distinct(MethodBits)
 
 
 class StudyModel(Entry):
@@ -20,8 +20,15 @@ class StudyModel(Entry):
     mt_bench: Variants | None = Field(default=None, description="method/bits that MT-Bench is run on")
 
 
+def _what_is_extended_is_there(schema: dict) -> None:
+    """For editors: a study that extends another may leave every key out."""
+    schema["anyOf"] = [{"required": ["extends"]}, {"required": schema.pop("required")}]
+
+
 class StudyFile(Entry):
     """Content of a file, over that of the study that it extends."""
+
+    model_config = ConfigDict(json_schema_extra=_what_is_extended_is_there)
 
     extends: Text | None = Field(default=None, description="a study whose keys hold wherever this one has none of its own")
     title: Text
@@ -32,9 +39,7 @@ class StudyFile(Entry):
     calibration: Text | None = Field(default=None, description="set that replaces every recipe's own")
     limit: Count | None = Field(default=None, description="questions of each task; all where it is left out")
     benchmarks: Names = Field(description="entries of config/benchmarks.yaml")
-    tables: Annotated[listed(Literal[1, 2, 4, 5, 6, 7], min_length=1), AfterValidator(without_repeats)] = Field(
-        description="numbers of the paper's tables"
-    )
+    tables: distinct(Literal[1, 2, 4, 5, 6, 7]) = Field(description="numbers of the paper's tables")
     figure2_models: Names = Field(description="models of Figure 2")
     engine_settings: EngineSettings = Field(default={}, description="over those of the stack")
     recipe_settings: dict[MethodBits, Settings] = Field(

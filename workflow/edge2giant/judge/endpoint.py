@@ -55,7 +55,7 @@ class StoppedError(Exception):
 
 
 class _PassingError(Exception):
-    """A failure that may pass, with the wait that the server asked for, if any."""
+    """A failure that may pass, with the wait that the server requested, if any."""
 
     def __init__(self, reason: str, wait_s: float | None = None):
         super().__init__(reason)
@@ -172,7 +172,7 @@ class Endpoint:
             raise _PassingError(f"connection broke half way ({type(error).__name__})") from None
 
     def _shown(self, error) -> str:
-        """Return what an error's body says, without the key that some endpoints repeat in it."""
+        """Return the text of an error's body, without the key that some endpoints repeat in it."""
         return _body_text(error).replace(self.client.api_key, "(the key)")[:300]
 
     def _open(self, messages: tuple[dict, ...]):
@@ -194,7 +194,7 @@ def _transport_errors() -> tuple[type[Exception], ...]:
 
 
 class _RefusedError(Exception):
-    """The endpoint did no work; carries the exception that says what follows."""
+    """The endpoint did no work, so that the call costs nothing; carries the exception to raise."""
 
     def __init__(self, exception: Exception):
         super().__init__(str(exception))
@@ -219,7 +219,7 @@ def _refusal(status: int, headers, body: str) -> Exception:
 
 
 def retry_after(value: str | None) -> float | None:
-    """Return the seconds that a Retry-After header (number or date) asks for; None without a sensible one."""
+    """Return the seconds that a Retry-After header (number or date) requests; None without a sensible one."""
     if value is None:
         return None
     try:

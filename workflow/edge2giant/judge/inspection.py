@@ -158,7 +158,7 @@ def _piece(name: str) -> str:
     return (PAGE / name).read_text(encoding="utf-8")
 
 
-def _refuse_strangers(answers: dict[int, dict], judgments: Sequence[dict], place: object) -> None:
+def _check_judgments(answers: dict[int, dict], judgments: Sequence[dict], place: object) -> None:
     texts = {(key, turn): text for key, a in answers.items() for turn, text in enumerate(two_turns(a, place), 1)}
     for row in judgments:
         text = texts.get((row["question_id"], row["turn"]))
@@ -179,7 +179,7 @@ def command(options) -> None:
         if not given:
             raise UserError("holds no answer", answers, "generate the answers first")
         rows = list(jsonl.read(judgments, "judgment"))
-        _refuse_strangers(given, rows, judgments)
+        _check_judgments(given, rows, judgments)
         sides.append(Side(given, rows, title))
     with records.atomic(options.out) as stream:
         stream.write(render(bench, *sides))

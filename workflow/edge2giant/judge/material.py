@@ -1,4 +1,4 @@
-"""What a judge is shown: questions, reference answers, judge prompts, and the answers to be rated."""
+"""What a judge prompt holds: questions, reference answers, prompt templates, and the answers to be rated."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,14 +71,14 @@ def two_turns(answer: dict, place: object) -> list[str]:
 
 
 def check_complete(bench: Bench, answers: dict[int, dict], place: object) -> None:
-    """Refuse answers that are not those to exactly the questions of the bench."""
+    """Raise `UserError` unless the answers are those to exactly the questions of the bench."""
     missing = sorted(set(bench.questions) - set(answers))
-    strange = sorted(set(answers) - set(bench.questions))
+    unknown = sorted(set(answers) - set(bench.questions))
     if missing:
         what = f"{len(missing)} questions are not answered: {_some(missing)}"
         raise UserError(what, place, "generate them")
-    if strange:
-        raise UserError(f"{len(strange)} answers are to no question: {_some(strange)}", place, "check --data")
+    if unknown:
+        raise UserError(f"{len(unknown)} answers are to no question: {_some(unknown)}", place, "check --data")
 
 
 def _some(ids: list[int]) -> str:

@@ -20,7 +20,7 @@ from edge2giant.judge import material, score
 from edge2giant.mt_bench import CATEGORIES
 
 COLUMNS = ("measure", "group", "statistic", "value", "low", "high", "n")
-# Fewer points give a correlation that says nothing.
+# Fewer points give a meaningless correlation.
 LEAST_POINTS = 4
 
 
@@ -216,7 +216,7 @@ def length_sensitivity(judgments: Sequence[dict], answers: dict[int, dict], how:
     """How ratings follow the length of answers.
 
     Rows: Spearman correlation of rating and words; and the points of rating for each doubling of the length
-    with categories and turns held fixed (least squares; interval cluster-robust by question).
+    within category and turn (least squares; interval cluster-robust by question).
     """
     rated = score.ratings(judgments).dropna(subset=["rating"])
     rows = rated.merge(lengths(answers), on=["question_id", "turn"])

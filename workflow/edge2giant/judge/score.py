@@ -40,12 +40,12 @@ def ratings(judgments: Sequence[dict]) -> pd.DataFrame:
     rows = frame.groupby(["question_id", "category", "turn"], sort=True).agg(
         rating=("rating", "mean"),
         repeats=("rating", "count"),
-        asked=("rating", "size"),
+        all=("rating", "size"),
         doc_hash=("question_sha256", "first"),
         target_hash=("answer_sha256", "first"),
         prompt_hash=("fingerprint", "first"),
     )
-    rows["missing"] = rows.pop("asked") - rows["repeats"]
+    rows["missing"] = rows.pop("all") - rows["repeats"]
     return rows.reset_index()
 
 
@@ -139,7 +139,7 @@ def _part(task: str, rows: pd.DataFrame) -> dict:
 def samples(rows: pd.DataFrame, answers: dict[int, dict] | None) -> pd.DataFrame:
     """Return the per-question table of a cell from the rows of `ratings`."""
     answers = answers or {}
-    said = [_prediction(answers, q, t) for q, t in zip(rows["question_id"], rows["turn"], strict=True)]
+    predictions = [_prediction(answers, q, t) for q, t in zip(rows["question_id"], rows["turn"], strict=True)]
     return pd.DataFrame(
         {
             "task": rows["category"].astype(str),
@@ -148,7 +148,7 @@ def samples(rows: pd.DataFrame, answers: dict[int, dict] | None) -> pd.DataFrame
             "doc_hash": rows["doc_hash"],
             "target_hash": rows["doc_hash"],  # a rating has no target but the question; that of another model pairs with it
             "prompt_hash": rows["prompt_hash"],
-            "prediction": said,
+            "prediction": predictions,
             "correct": pd.array([None] * len(rows), dtype="boolean"),
             "value": rows["rating"].astype(float),
             "weight": 1.0,
@@ -166,7 +166,7 @@ def missing(judgments: Sequence[dict]) -> dict:
     Returns
     -------
     dict
-        judgments, unparsed (the judge's text holds no rating from 1 to 10), failed (no text could be had),
+        judgments, unparsed (the judge's text holds no rating from 1 to 10), failed (no reply),
         and turns_without_rating: [question, turn] pairs for which no repeat holds one.
     """
     rows = ratings(judgments)
@@ -180,13 +180,13 @@ def missing(judgments: Sequence[dict]) -> dict:
 
 
 def warnings(judgments: Sequence[dict]) -> list[str]:
-    """Say in words what a reader of the score must know; empty when every turn is rated."""
+    """What a reader of the score must know, in words; empty when every turn is rated."""
     counts = missing(judgments)
     found = []
     if counts["unparsed"]:
         found.append(f"{counts['unparsed']} of {counts['judgments']} judgments hold no rating: left out")
     if counts["failed"]:
-        found.append(f"{counts['failed']} of {counts['judgments']} judgments could not be had: left out")
+        found.append(f"{counts['failed']} of {counts['judgments']} judgments failed: left out")
     if counts["turns_without_rating"]:
         found.append(f"{len(counts['turns_without_rating'])} turns have no rating at all")
     return found

@@ -42,7 +42,7 @@ def open_plan(run: dict, main_process: bool = True, root: Path = PACKAGE.parent.
 
     run_settings = configuration.check_run(run)
     config = configuration.load(root)
-    config.study(run_settings.study)
+    configuration.check_names(config, run_settings)
     return Plan(config, run_settings, submitted.open_ledger(main_process))
 
 

@@ -1,8 +1,8 @@
 """``python -m edge2giant.stats``: paired statistics of cells.
 
-``pair``      two cells, result on stdout as JSON
-``family``    every scheme against a reference, with Holm and Benjamini-Hochberg: ``<out-prefix>.csv`` and
-``.json`` ``passages``  which questions of a data set share a passage: a CSV for ``--clusters``
+- ``pair``: two cells; the result goes to stdout as JSON
+- ``family``: every variant of a study against a reference, with Holm and Benjamini-Hochberg: ``<out-prefix>.csv`` and ``.json``
+- ``passages``: which questions of a data set share a passage: a CSV for ``--clusters``
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import json
 import sys
 from pathlib import Path
 
-from edge2giant import errors
+from edge2giant import errors, specs
+from edge2giant.specs.score import StatisticsSpec
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -22,12 +23,12 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     pair = commands.add_parser("pair", help="compare two cells of one benchmark")
     pair.add_argument("--a", type=Path, required=True, help="reference cell (FP16)")
     pair.add_argument("--b", type=Path, required=True, help="the other cell")
-    family = commands.add_parser("family", help="compare every scheme with a reference")
+    family = commands.add_parser("family", help="compare every variant of a study with a reference")
+    specs.add_arguments(family)
     family.add_argument("--cells", type=Path, nargs="+", required=True, help="cell records")
     family.add_argument("--reference", default="fp16/w16a16", help="method/bits to compare with (fp16/w16a16)")
     family.add_argument("--out-prefix", type=Path, required=True, help="folder and start of the names to write")
     for command in (pair, family):
-        command.add_argument("--root", type=Path, help="folder that holds config/ (the repository)")
         command.add_argument("--clusters", type=Path, help="CSV from 'passages': questions that share a passage")
         command.add_argument("--resamples", type=int, default=9999, help="of bootstrap and permutations (9999)")
         command.add_argument("--seed", type=int, default=1234, help="of bootstrap and permutations (1234)")
@@ -59,21 +60,20 @@ def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
     if options.command == "passages":
         return _passages(options)
-    from edge2giant import grid
     from edge2giant.stats import clusters, family, samples
 
     if options.resamples < 1:
         raise errors.UserError("needs at least 1", "--resamples")
-    house = grid.load(options.root) if options.root else grid.load()
     table = clusters.read(options.clusters) if options.clusters else None
     draw = {"resamples": options.resamples, "seed": options.seed}
     if options.command == "pair":
-        row = family.compare(house, samples.read(options.a), samples.read(options.b), table, **draw)
+        row = family.compare(samples.read(options.a), samples.read(options.b), table, **draw)
         print(json.dumps(family.as_json(row), indent=1))
         return None
+    spec = specs.of_arguments(options, StatisticsSpec)
     pairs, alone = family.pairs([samples.read(path) for path in options.cells], options.reference)
-    rows = [family.compare(house, a, b, table, **draw) for a, b in pairs]
-    rows += family.averages(rows, house)
+    rows = [family.compare(a, b, table, **draw) for a, b in pairs]
+    rows += family.averages(rows, spec.suites)
     family.correct(rows)
     paths = family.write(rows, alone, options.out_prefix)
     for name in alone:

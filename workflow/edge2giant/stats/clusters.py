@@ -40,7 +40,7 @@ def read(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise UserError(f"cannot be read as CSV ({error})", path, "make it with the command 'passages'") from None
     if list(table.columns) != COLUMNS or table.duplicated(COLUMNS[:2]).any():
-        raise UserError("is no cluster table", path, "make it with the command 'passages'")
+        raise UserError("is not a cluster table", path, "make it with the command 'passages'")
     return table
 
 

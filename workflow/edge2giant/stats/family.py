@@ -1,17 +1,19 @@
-"""Many pairs at once: every scheme against a reference, with control of multiple comparisons."""
+"""Many pairs at once: every variant against a reference, with control of multiple comparisons."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from edge2giant import grid, records
+from edge2giant import records
 from edge2giant.errors import UserError
-from edge2giant.stats import clusters, paired, rule, samples
+from edge2giant.scoring.aggregation import Aggregation
+from edge2giant.stats import clusters, paired, samples
 
 LEVEL = 0.05
 IDENTITY = ["study", "model", "suite", "benchmark", "method_a", "bits_a", "method_b", "bits_b"]
@@ -20,13 +22,11 @@ COLUMNS = [*IDENTITY, *RESULT, "p_holm", "p_bh", "warnings"]
 AVERAGE = "average"
 
 
-def compare(house: grid.House, a: samples.Evaluation, b: samples.Evaluation, table=None, **options) -> dict:
+def compare(a: samples.Evaluation, b: samples.Evaluation, table=None, **options) -> dict:
     """Compare two cells.
 
     Parameters
     ----------
-    house : House
-        The configuration; says how samples become a score.
     a, b : Evaluation
         Reference and the other.
     table : DataFrame, optional
@@ -40,9 +40,9 @@ def compare(house: grid.House, a: samples.Evaluation, b: samples.Evaluation, tab
         `IDENTITY`, `RESULT`, ``warnings`` and ``draws``.
     """
     joined, benchmark = samples.join(a, b), a.identity["benchmark"]
-    how, other = rule.of_cell(house, a.cell), rule.of_cell(house, b.cell)
+    how, other = (Aggregation(**one.cell["aggregation"]) for one in (a, b))
     if how != other:
-        raise UserError(f"is scored otherwise than {b.name}", a.name, "pair cells of one protocol")
+        raise UserError(f"is not scored like {b.name}", a.name, "pair cells of one protocol")
     stated = (a.cell["score"], b.cell["score"])
     found = paired.compare(joined, clusters.attach(joined, table), how, benchmark, stated, **options)
     record = _identity(a, b) | {name: getattr(found, name) for name in [*RESULT, "warnings", "draws"]}
@@ -68,16 +68,16 @@ def pairs(cells: list[samples.Evaluation], reference: str) -> tuple[list[tuple],
         groups[key].append(one)
     found, alone = [], []
     for group in groups.values():
-        first = [one for one in group if scheme(one) == reference]
-        others = [one for one in group if scheme(one) != reference]
-        if len(first) > 1 or len({scheme(one) for one in others}) < len(others):
+        first = [one for one in group if method_bits(one) == reference]
+        others = [one for one in group if method_bits(one) != reference]
+        if len(first) > 1 or len({method_bits(one) for one in others}) < len(others):
             raise UserError("is given twice", group[0].name, "give each cell once")
         found += [(first[0], other) for other in others] if first else []
         alone += [] if first else [one.name for one in others]
     return found, alone
 
 
-def scheme(one: samples.Evaluation) -> str:
+def method_bits(one: samples.Evaluation) -> str:
     """Method and bits of a cell, as ``fp16/w16a16``."""
     return f"{one.identity['method']}/{one.identity['bits']}"
 
@@ -97,7 +97,7 @@ def correct(rows: list[dict]) -> None:
             row[name] = float(value)
 
 
-def averages(rows: list[dict], house: grid.House) -> list[dict]:
+def averages(rows: list[dict], suites: Mapping[str, tuple[str, ...]]) -> list[dict]:
     """Return the difference of suite averages where all benchmarks of the suite were compared.
 
     Benchmarks are resampled independently of each other, so the mean of their bootstrap distributions is
@@ -109,8 +109,7 @@ def averages(rows: list[dict], house: grid.House) -> list[dict]:
         groups[tuple(row[name] for name in names)].append(row)
     found = []
     for group in groups.values():
-        suite, study = group[0]["suite"], house.study(group[0]["study"])
-        members = {name for name in study.benchmarks if house.benchmarks[name]["suite"] == suite}
+        members = set(suites.get(group[0]["suite"], ()))
         if len(members) > 1 and {row["benchmark"] for row in group} == members:
             found.append(_average(group))
     return found

@@ -4,10 +4,9 @@ Which interval and which test:
 
 - one 0/1 metric, independent questions, one mean over them: paired t interval (scipy ``ttest_rel``) and exact
   McNemar test (statsmodels);
-- everything else (MC2, IFEval's mean of two metrics, means of subtasks, ratings, clustered or clipped
-scores):
-  percentile interval of the paired bootstrap (scipy ``bootstrap``), resampled within subtasks and by
-  cluster, and a paired permutation test (scipy ``permutation_test``) that swaps the two sides of a cluster.
+- everything else (MC2, IFEval's mean of two metrics, means of subtasks, ratings, clustered or clipped scores):
+  percentile interval of the paired bootstrap (scipy ``bootstrap``), resampled within subtasks and by cluster,
+  and a paired permutation test (scipy ``permutation_test``) that swaps the two sides of a cluster.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 from edge2giant.errors import UserError
-from edge2giant.stats.rule import MT_BENCH, Rule
+from edge2giant.scoring.aggregation import Aggregation
 
+MT_BENCH = "mt_bench"
 CONFIDENCE = 0.95
 RESAMPLES = 9999
 SEED = 1234
@@ -124,7 +124,7 @@ def sizes_of(joined: pd.DataFrame, benchmark: str) -> dict[str, float]:
     return {task: float(number) for task, number in counts.items()}
 
 
-def bootstrap(parts: Mapping[str, Stratum], rule: Rule, sizes: Mapping, resamples: int, rng) -> np.ndarray:
+def bootstrap(parts: Mapping[str, Stratum], aggregation: Aggregation, sizes: Mapping, resamples: int, rng) -> np.ndarray:
     """Return the bootstrap distribution of the difference, resampling clusters within each subtask.
 
     Returns
@@ -134,7 +134,7 @@ def bootstrap(parts: Mapping[str, Stratum], rule: Rule, sizes: Mapping, resample
     means_a, means_b = {}, {}
     for task, stratum in parts.items():
         means_a[task], means_b[task] = _resample(stratum, resamples, rng)
-    return rule.score(means_b, sizes) - rule.score(means_a, sizes)
+    return aggregation.score(means_b, sizes) - aggregation.score(means_a, sizes)
 
 
 def _resample(stratum: Stratum, resamples: int, rng) -> np.ndarray:
@@ -171,14 +171,14 @@ def _resample_counts(kinds: np.ndarray, counts: np.ndarray, resamples: int, rng)
     return _means(*(drawn * kind for kind in kinds))
 
 
-def permutation(parts: Mapping[str, Stratum], rule: Rule, sizes: Mapping, resamples: int, rng) -> float:
+def permutation(parts: Mapping[str, Stratum], aggregation: Aggregation, sizes: Mapping, resamples: int, rng) -> float:
     """Return the p-value of a paired permutation test on the (unclipped) difference; clusters swap sides."""
     from scipy import stats
 
     sides = []
     for side in ("a", "b"):
         shares = [
-            rule.weight(task, sizes) * np.mean(getattr(part, side) / part.weight.sum(axis=1, keepdims=True), axis=0)
+            aggregation.weight(task, sizes) * np.mean(getattr(part, side) / part.weight.sum(axis=1, keepdims=True), axis=0)
             for task, part in parts.items()
         ]
         sides.append(np.concatenate(shares))
@@ -225,12 +225,12 @@ def _flips(joined: pd.DataFrame) -> dict[str, int | None]:
     return dict(zip(names, (int(x.sum()) for x in (a & b, a & ~b, ~a & b, ~a & ~b)), strict=True))
 
 
-def _plain(joined: pd.DataFrame, cluster: pd.Series, rule: Rule, clipped: bool, benchmark: str) -> bool:
+def _plain(joined: pd.DataFrame, cluster: pd.Series, aggregation: Aggregation, clipped: bool, benchmark: str) -> bool:
     """Whether the textbook case applies: 0/1, one metric, one mean, independent questions, not clipped."""
     zero_one = joined["correct_a"].notna().all() and joined["correct_b"].notna().all()
     one_metric = joined["metric"].nunique() == 1 and benchmark != MT_BENCH
     alone = not pd.DataFrame({"task": joined["task"], "cluster": cluster}).duplicated().any()
-    return bool(zero_one and one_metric and alone and not rule.macro and not clipped)
+    return bool(zero_one and one_metric and alone and not aggregation.macro and not clipped)
 
 
 def _check(name: str, stated: float, found: float) -> None:
@@ -241,7 +241,7 @@ def _check(name: str, stated: float, found: float) -> None:
 def compare(
     joined: pd.DataFrame,
     cluster: pd.Series,
-    rule: Rule,
+    aggregation: Aggregation,
     benchmark: str,
     stated: tuple[float, float] | None = None,
     resamples: int = RESAMPLES,
@@ -255,7 +255,7 @@ def compare(
         From `samples.join`.
     cluster : Series
         Each row's cluster, from `clusters.attach`.
-    rule : Rule
+    aggregation : Aggregation
     benchmark : str
     stated : tuple of float, optional
         Scores that the cells state; the samples must give them.
@@ -269,15 +269,15 @@ def compare(
     """
     parts, sizes = strata(joined, cluster, benchmark), sizes_of(joined, benchmark)
     means = {task: part.means() for task, part in parts.items()}
-    scores = [float(rule.score({t: m[side] for t, m in means.items()}, sizes)) for side in (0, 1)]
-    raw = [float(rule.score({t: m[side] for t, m in means.items()}, sizes, clip=False)) for side in (0, 1)]
+    scores = [float(aggregation.score({t: m[side] for t, m in means.items()}, sizes)) for side in (0, 1)]
+    raw = [float(aggregation.score({t: m[side] for t, m in means.items()}, sizes, clip=False)) for side in (0, 1)]
     for name, said, found in zip("ab", stated or scores, scores, strict=True):
         _check(f"side {name}, {benchmark}", said, found)
     clipped, flips = scores != raw, _flips(joined)
     rng = np.random.default_rng(seed)
-    draws, warnings = bootstrap(parts, rule, sizes, resamples, rng), _warnings(parts, clipped)
-    if _plain(joined, cluster, rule, clipped, benchmark):
-        factor = rule.scale / (1 - next(iter(rule.chances.values())))
+    draws, warnings = bootstrap(parts, aggregation, sizes, resamples, rng), _warnings(parts, clipped)
+    if _plain(joined, cluster, aggregation, clipped, benchmark):
+        factor = aggregation.stretch(next(iter(aggregation.chances)))
         low, high = (factor * x for x in paired_t(joined["value_a"].to_numpy(), joined["value_b"].to_numpy()))
         interval, test = "paired t", "exact McNemar"
         p_value = mcnemar(flips["a_right_b_wrong"], flips["a_wrong_b_right"])
@@ -285,7 +285,7 @@ def compare(
         tail = (1 - CONFIDENCE) / 2
         low, high = (float(x) for x in np.quantile(draws, [tail, 1 - tail]))
         interval, test = "paired bootstrap", "paired permutation"
-        p_value = permutation(parts, rule, sizes, resamples, rng)
+        p_value = permutation(parts, aggregation, sizes, resamples, rng)
     return Comparison(
         *scores,
         scores[1] - scores[0],

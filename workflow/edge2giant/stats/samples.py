@@ -92,7 +92,7 @@ def join(a: Evaluation, b: Evaluation) -> pd.DataFrame:
     if len(alone):
         side = {"left_only": a.name, "right_only": b.name}[alone["_merge"].iloc[0]]
         raise UserError(
-            f"{len(alone)} questions stand on one side alone: {_some(alone)} only in {side}",
+            f"{len(alone)} questions are on one side alone: {_some(alone)} only in {side}",
             _pair(a, b),
             "evaluate both on the same questions",
         )

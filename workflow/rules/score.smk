@@ -1,10 +1,11 @@
 # Cells: the raw answers as scores on the paper's scale, with their errors, samples, cost and provenance.
+from edge2giant.plan import score
 
 
 rule score_cell:
     input:
         manifest=PLAN.ask(evaluate.manifest),
-        judgments=JOBS.judgments_of_cell,
+        judgments=PLAN.ask(score.judgments),
     output:
         cell="<results>/{study}/cells/{model}/{method}/{bits}/{benchmark}.json",
         samples="<results>/{study}/cells/{model}/{method}/{bits}/{benchmark}.samples.parquet",
@@ -14,12 +15,11 @@ rule score_cell:
     conda:
         environment_file
     params:
+        **PLAN.spec(score.spec),
         env="workflow",
         answer_cache=f"{RESULTS}/answer_cache",
-        scoring=JOBS.scoring,
-        code=JOBS.code("score"),
-        judgments=JOBS.judgments_argument,
+        code=PLAN.code_of("scoring", "judge"),
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.score --study {wildcards.study} --model {wildcards.model}"
-        " --method {wildcards.method} --bits {wildcards.bits} --benchmark {wildcards.benchmark} --manifest {input.manifest}"
-        " --answer-cache {params.answer_cache} {params.judgments} --out {output.cell} --samples {output.samples} >{log} 2>&1"
+        "workflow/in-env {params.env} python -m edge2giant.scoring --spec {params.spec} --spec-digest {params.digest}"
+        " --manifest {input.manifest} --answer-cache {params.answer_cache} --judgments {input.judgments}"
+        " --out {output.cell} --samples {output.samples} >{log} 2>&1"

@@ -9,6 +9,7 @@ import pyarrow.parquet
 
 from edge2giant import jsonl
 from edge2giant.errors import UserError
+from edge2giant.specs.score import LmEvalMetric
 
 SCHEMA = pyarrow.schema(
     [
@@ -27,29 +28,29 @@ SCHEMA = pyarrow.schema(
 LONGEST_PREDICTION = 100
 
 
-def read(folder: Path, tasks: list[str], metrics: list[dict]) -> list[dict]:
+def read(folder: Path, tasks: list[str], metrics: tuple[LmEvalMetric, ...]) -> list[dict]:
     """Rows of the sample table: one for each (task, metric, document), in the order of the documents.
 
     Parameters
     ----------
     folder : path
-        Journal entry with `samples_<task>.jsonl` as lm-eval writes them.
+        Entry of the answer cache with `samples_<task>.jsonl` as lm-eval writes them.
     tasks : list of str
-    metrics : list of {"name", "filter"}
-        lm-eval metrics that the benchmark is scored by.
+    metrics : tuple of LmEvalMetric
+        What the benchmark is scored by.
     """
     return [
-        _row(task, metric["name"], sample)
+        _row(task, metric.name, sample)
         for task in sorted(tasks)
         for metric in metrics
-        for sample in _of_filter(folder / f"samples_{task}.jsonl", metric["filter"])
+        for sample in _of_filter(folder / f"samples_{task}.jsonl", metric.filter)
     ]
 
 
 def _of_filter(path: Path, name: str) -> list[dict]:
     found = [sample for sample in jsonl.read(path) if sample["filter"] == name]
     if not found:
-        raise UserError(f"holds no sample of filter '{name}'", path, "mend config/benchmarks.yaml")
+        raise UserError(f"holds no sample of filter '{name}'", path, "correct the metric in config/benchmarks.yaml")
     return sorted(found, key=lambda sample: sample["doc_id"])
 
 
@@ -108,7 +109,7 @@ def write(path: Path, rows: list[dict]) -> None:
     partial.replace(path)
 
 
-def lm_eval_mean(folder: Path, task: str, metric: dict) -> float:
+def lm_eval_mean(folder: Path, task: str, metric: LmEvalMetric) -> float:
     """The mean that lm-eval itself reports, on the scale 0 to 1."""
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))["results"]
-    return float(results[task][f"{metric['name']},{metric['filter']}"])
+    return float(results[task][f"{metric.name},{metric.filter}"])

@@ -1,0 +1,57 @@
+"""JSON schemas of the config files for editors, made from the models."""
+
+from pathlib import Path
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from edge2giant import records
+from edge2giant.config import files
+from edge2giant.config.loading import FILES
+from edge2giant.config.run import RunSettings
+from edge2giant.config.studies import StudyFile
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / "schemas"
+MODELS = {file.rsplit("/", 1)[-1]: (f"config/{file}.yaml", kind) for file, kind in FILES.items()} | {
+    "study": ("config/studies/<study>.yaml", StudyFile),
+    "config": ("config/config.yaml", RunSettings),
+}
+"""File and model by the name of the schema."""
+
+
+class _Schema(GenerateJsonSchema):
+    """Without titles and defaults that say nothing, and closed where the names of keys have a pattern."""
+
+    def field_title_should_be_set(self, schema) -> bool:
+        return False
+
+    def default_schema(self, schema):
+        found = super().default_schema(schema)
+        return found if found.get("default") else {key: value for key, value in found.items() if key != "default"}
+
+    def dict_schema(self, schema):
+        found = super().dict_schema(schema)
+        return found | {"additionalProperties": False} if "patternProperties" in found else found
+
+
+def documents() -> dict[str, dict]:
+    """Schema of each config file by its name."""
+    found = {}
+    for name, (file, kind) in MODELS.items():
+        schema = files.adapter(kind).json_schema(schema_generator=_Schema)
+        for part in schema.get("$defs", {}).values():
+            part.pop("title", None)
+        about = {
+            "title": file,
+            "$comment": "Made by python -m edge2giant.config schemas; edit workflow/edge2giant/config instead.",
+        }
+        found[name] = {"$schema": _Schema.schema_dialect} | schema | about
+    return found
+
+
+def write(folder: Path = FOLDER) -> list[Path]:
+    """Write `<name>.schema.json` for each config file and return the paths."""
+    paths = []
+    for name, schema in documents().items():
+        paths.append(folder / f"{name}.schema.json")
+        records.write_json(paths[-1], schema)
+    return paths

@@ -1,0 +1,66 @@
+"""Specs and inputs of cells and of the statistics over them."""
+
+import csv
+from functools import cache
+from pathlib import Path
+
+from edge2giant.config import unknown
+from edge2giant.specs.score import LmEvalMetric, PrintedScore, ScoreSpec, StatisticsSpec
+from edge2giant.specs.variant import Variant
+
+SUITES = ("leaderboard_v1", "leaderboard_v2", "mt_bench")
+
+
+def spec(plan, wildcards) -> ScoreSpec:
+    """The spec of the cell in the path."""
+    study = plan.config.study(wildcards.study)
+    variant = Variant(wildcards.model, wildcards.method, wildcards.bits)
+    return score_spec(plan.config, study, variant, wildcards.benchmark)
+
+
+def score_spec(config, study, variant: Variant, name: str) -> ScoreSpec:
+    """Everything that turns the answers of a variant on a benchmark into a score."""
+    if name not in study.benchmarks_of(variant):
+        raise unknown(f"benchmark of {variant.path}", name, study.benchmarks_of(variant), f"study {study.name}")
+    benchmark = config.benchmark(study, name)
+    return ScoreSpec(
+        study=study.name,
+        variant=variant,
+        benchmark=name,
+        suite=benchmark.suite,
+        toolkit=config.toolkit(variant),
+        protocol=study.protocol,
+        stack=study.stack,
+        tasks=dict(benchmark.tasks),
+        metrics=tuple(LmEvalMetric(metric.name, metric.filter) for metric in benchmark.metrics),
+        aggregation=benchmark.aggregation,
+        normalise=benchmark.normalise,
+        clip=config.protocols[study.protocol].clip_normalised_at_zero,
+        printed=printed_scores(config.root / "config/published/scores.csv").get((variant, name)),
+    )
+
+
+def judgments(plan, wildcards) -> list[str]:
+    """The judge's ratings that an MT-Bench cell reads; nothing for the other benchmarks."""
+    if wildcards.benchmark != "mt_bench":
+        return []
+    return [f"<results>/{wildcards.study}/judgments/{wildcards.model}/{wildcards.method}/{wildcards.bits}.jsonl"]
+
+
+def statistics(plan, wildcards) -> StatisticsSpec:
+    """The spec of a study's paired statistics."""
+    study = plan.config.study(wildcards.study)
+    suites = {suite: tuple(n for n in study.benchmarks if plan.config.benchmarks[n].suite == suite) for suite in SUITES}
+    return StatisticsSpec(study.name, suites)
+
+
+@cache
+def printed_scores(path: Path) -> dict[tuple[Variant, str], PrintedScore]:
+    """What the paper prints of leaderboard scores, by variant and benchmark."""
+    found = {}
+    with path.open(encoding="utf-8", newline="") as stream:
+        for line in csv.DictReader(stream):
+            method = line["method"] + (f"-{line['toolkit']}" if line["method"] == "gptq" else "")
+            variant = Variant(line["model"], method, f"w{line['w_bits']}a{line['a_bits']}")
+            found.setdefault((variant, line["benchmark"]), PrintedScore(line["value"], f"Table {line['table']}"))
+    return found

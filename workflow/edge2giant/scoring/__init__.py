@@ -1,0 +1,1 @@
+"""Answers become scores: aggregation, sample tables and cell records."""

@@ -1,0 +1,59 @@
+"""Write one cell: its record and, beside it, its per-sample table."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge2giant import errors, jsonl, records, specs
+from edge2giant.errors import UserError
+from edge2giant.mt_bench import CATEGORIES
+from edge2giant.scoring import cell, samples
+from edge2giant.scoring.aggregation import Aggregation, Estimate
+from edge2giant.specs.score import ScoreSpec
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m edge2giant.scoring", description=__doc__)
+    specs.add_arguments(top)
+    top.add_argument("--manifest", required=True, type=Path, help="manifest of the evaluation batch")
+    top.add_argument("--answer-cache", required=True, type=Path, help="results/answer_cache")
+    top.add_argument("--judgments", type=Path, nargs="*", default=[], help="the judge's ratings; for mt_bench")
+    top.add_argument("--out", required=True, type=Path, help="record to write")
+    top.add_argument("--samples", required=True, type=Path, help="per-sample table to write")
+    return top
+
+
+def main() -> None:
+    args = parser().parse_args()
+    spec = specs.of_arguments(args, ScoreSpec)
+    manifest = records.read_json(args.manifest, "manifest")
+    if spec.benchmark not in manifest["entries"]:
+        raise UserError(f"does not list {spec.benchmark}", args.manifest, f"delete {args.manifest} and run again")
+    folder = args.answer_cache / manifest["entries"][spec.benchmark]
+    if not (folder / "entry.json").exists():
+        raise UserError("is gone from the answer cache", folder, f"delete {args.manifest} and run the same command again")
+    entry = records.read_json(folder / "entry.json", "entry")
+    if spec.suite == "mt_bench":
+        score = score_judgments(args.judgments, folder / "answers.jsonl")
+    else:
+        score = cell.score_tasks(folder, spec)
+    samples.write(args.samples, score.rows)
+    records.write_json(args.out, cell.assemble(spec, manifest, entry, score, args.samples), "cell")
+
+
+def score_judgments(paths: list[Path], answers: Path) -> cell.Score:
+    """MT-Bench: the mean of the judge's ratings."""
+    from edge2giant.judge import score as ratings
+
+    if not paths:
+        raise UserError("mt_bench needs the judge's ratings", "--judgments", "name the study's judgments/<variant>.jsonl")
+    judgments = [judgment for path in paths for judgment in jsonl.read(path, "judgment")]
+    by_question = {answer["question_id"]: answer for answer in jsonl.read(answers, "answer")}
+    value, stderr, n, parts, table = ratings.mt_bench_parts(judgments, by_question)
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    aggregation = Aggregation(macro=False, chances=dict.fromkeys(CATEGORIES, 0.0), scale=1.0)
+    return cell.Score(Estimate(value, stderr, n), parts, rows, aggregation, ratings.warnings(judgments))
+
+
+if __name__ == "__main__":
+    sys.exit(errors.run(main))

@@ -1,0 +1,77 @@
+"""What the job that scores one cell gets to know."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edge2giant.specs.variant import Variant
+
+
+@dataclass(frozen=True)
+class LmEvalMetric:
+    """A metric of lm-eval and the filter of answers that it is computed on."""
+
+    name: str
+    filter: str
+
+
+@dataclass(frozen=True)
+class PrintedScore:
+    """What the paper prints for a cell: the digits as they are, and the table."""
+
+    value: str
+    place: str
+
+
+@dataclass(frozen=True)
+class ScoreSpec:
+    """Everything in the configuration that turns answers into the score of a cell.
+
+    Parameters
+    ----------
+    study, benchmark, suite : str
+    variant : Variant
+    toolkit : str
+        That makes the checkpoint; `none` for the unquantized model.
+    protocol, stack : str
+    tasks : dict of str to int or None
+        lm-eval task to its number of answer choices; None where there is no chance level.
+    metrics : tuple of LmEvalMetric
+        Several are averaged.
+    aggregation : str
+        How subtasks become one score.
+    normalise : bool
+        Whether chance is 0 and perfect is 100.
+    clip : bool
+        Whether a normalised score below chance counts as 0.
+    printed : PrintedScore or None
+        What the paper prints; None where it prints nothing.
+    """
+
+    study: str
+    variant: Variant
+    benchmark: str
+    suite: str
+    toolkit: str
+    protocol: str
+    stack: str
+    tasks: dict[str, int | None]
+    metrics: tuple[LmEvalMetric, ...]
+    aggregation: Literal["single", "size_weighted", "mean"]
+    normalise: bool
+    clip: bool
+    printed: PrintedScore | None
+
+
+@dataclass(frozen=True)
+class StatisticsSpec:
+    """What the statistics of a study get to know.
+
+    Parameters
+    ----------
+    study : str
+    suites : dict of str to tuple of str
+        Suite to the study's benchmarks in it; an average is compared where all of them are.
+    """
+
+    study: str
+    suites: dict[str, tuple[str, ...]]
