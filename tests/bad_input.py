@@ -26,6 +26,7 @@ import quantize_model  # noqa: E402
 from edge2giant import config, errors, plan, records, specs, store  # noqa: E402
 from edge2giant.plan import acquire as acquiring  # noqa: E402
 from edge2giant.plan import evaluate, quantize  # noqa: E402
+from edge2giant.plan.score import score_spec  # noqa: E402
 from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec  # noqa: E402
 from edge2giant.specs.variant import Variant  # noqa: E402
 from factories import make_cell  # noqa: E402
@@ -875,7 +876,10 @@ def _(room):
 
 
 def scoring(room: Room, benchmark: str = "arc_challenge") -> list:
-    return ["score", "--study", "smoke", "--model", "tiny-0.4m", "--method", "fp16", "--bits", "w16a16", "--benchmark", benchmark,
+    settings = config.load(room.path)
+    spec = score_spec(settings, settings.study("smoke"), Variant("tiny-0.4m", "fp16", "w16a16"), benchmark)
+    digest = specs.write(spec, room.path)
+    return ["scoring", "--spec", specs.path(room.path, digest), "--spec-digest", digest,
             "--manifest", room.path / "manifest.json", "--answer-cache", room.path / "answer_cache",
             "--out", room.path / "cell.json", "--samples", room.path / "samples.parquet"]  # fmt: skip
 
@@ -889,7 +893,7 @@ def a_manifest(room: Room) -> None:
     )  # fmt: skip
 
 
-@case("evaluation", "a cell of a benchmark that was not asked", "manifest.json: holds no gpqa", "run again")
+@case("evaluation", "a cell of a benchmark that the batch lacks", "manifest.json: does not list gpqa", "run again")
 def _(room):
     a_manifest(room)
     return scoring(room, "gpqa")
@@ -1054,11 +1058,6 @@ def _(room):
         "--out-csv",
         room.path / "noise.csv",
     ]
-
-
-@case("judge", "an MT-Bench cell without judgments", "--judgments: mt_bench needs the judge's ratings", "name judgments.jsonl")
-def _(room):
-    return scoring(room, "mt_bench")
 
 
 # --- command lines -----------------------------------------------------------------------------------------------------------

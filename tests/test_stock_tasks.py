@@ -12,7 +12,9 @@ from shared import ROOT, shared
 
 pytestmark = pytest.mark.toolkit("main")
 MODEL = ROOT / "workflow/demo/models/tiny-0.4m"
-BENCHMARKS = yaml.safe_load((ROOT / "config/benchmarks.yaml").read_text(encoding="utf-8"))
+BENCHMARKS, PROTOCOLS = (
+    yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8")) for name in ("benchmarks", "protocols")
+)
 SAMPLED = [name for name in BENCHMARKS if name != "mt_bench"]
 SEEDS = {"python": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}
 
@@ -44,24 +46,23 @@ def lm(store):
         yield lm
 
 
-VARIANT = Variant("tiny-0.4m", "fp16", "w16a16")
-
-
 @pytest.mark.parametrize("name", SAMPLED)
 def test_a_stock_task_runs_on_rows_of_the_real_set(store, lm, tmp_path, name):
     from edge2giant.evaluate import tasks
     from edge2giant.scoring import cell
     from edge2giant.specs.score import LmEvalMetric, ScoreSpec
 
-    entry = BENCHMARKS[name]
+    entry = BENCHMARKS[name] | PROTOCOLS["paper"]["benchmarks"].get(name, {})
     order = "stable" if name == "gpqa" else "lm-eval"
     wanted = TasksSpec(tuple(sorted(entry["tasks"])), entry["folder"], entry["num_fewshot"], False, False, 1, SEEDS, order)
-    made = tasks.answer(lm, VARIANT, BenchmarkSpec(name, wanted), store, tmp_path)
+    variant = Variant("tiny-0.4m", "fp16", "w16a16")
+    made = tasks.answer(lm, variant, BenchmarkSpec(name, wanted), store, tmp_path)
     assert set(made["task_versions"]) == set(wanted.names)
     metrics = tuple(LmEvalMetric(**metric) for metric in entry["metrics"])
-    how = {key: entry[key] for key in ("suite", "tasks", "aggregation", "normalise")}
-    names = {"study": "paper", "benchmark": name, "toolkit": "none", "protocol": "paper", "stack": "cpu"}
-    spec = ScoreSpec(variant=VARIANT, metrics=metrics, clip=True, printed=None, **how, **names)
+    names = {key: entry[key] for key in ("suite", "tasks", "aggregation", "normalise")} | {"clip": True}
+    spec = ScoreSpec(
+        "paper", variant, name, toolkit="none", protocol="paper", stack="cpu", metrics=metrics, printed=None, **names
+    )
     score = cell.score_tasks(tmp_path, spec)
     assert 0 <= score.estimate.value <= 100
     assert score.estimate.n == len(wanted.names)

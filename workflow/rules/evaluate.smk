@@ -1,4 +1,5 @@
 # A batch of benchmarks on one checkpoint, loaded once. Finished benchmarks lie in the answer cache; the batch's only output is its manifest.
+from edge2giant.plan import evaluate
 
 
 rule evaluate:

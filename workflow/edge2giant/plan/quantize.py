@@ -41,7 +41,7 @@ def spec(plan: "Plan", wildcards) -> QuantizeSpec:
 
 
 def inputs(plan: "Plan", wildcards) -> dict[str, str]:
-    """The model, the text and the published checkpoint that a job reads; a lock stands for the folder of text beside it."""
+    """The model, the text and the published checkpoint that a job reads; of text the lock beside its folder."""
     wanted = spec(plan, wildcards)
     found = {
         "model": paths.model(wanted.store, wildcards.model),

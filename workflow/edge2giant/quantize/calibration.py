@@ -91,7 +91,7 @@ def model_tokenizer(model_dir: str | Path):
 
 
 def read_documents(path: Path) -> list[dict]:
-    """Read the rows of a text.jsonl: `text`, or `messages` for conversations.
+    """Read the documents of a text.jsonl: `text`, or `messages` for conversations.
 
     Raises
     ------
@@ -102,27 +102,27 @@ def read_documents(path: Path) -> list[dict]:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except OSError:
         raise UserError("is missing", path, "acquire the calibration set") from None
-    rows = []
+    documents = []
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
+            document = json.loads(line)
         except ValueError:
-            row = None
-        if not isinstance(row, dict) or not row.keys() & {"text", "messages"}:
+            document = None
+        if not isinstance(document, dict) or not document.keys() & {"text", "messages"}:
             raise UserError(f"line {number} is not an object with `text` or `messages`", path, "acquire the set again")
-        rows.append(row)
-    return rows
+        documents.append(document)
+    return documents
 
 
-def tokenise(row: dict, tokenizer, special_tokens: bool = True) -> list[int]:
+def tokenise(document: dict, tokenizer, special_tokens: bool = True) -> list[int]:
     """Token ids of one document; a conversation goes through the tokenizer's chat template."""
-    if "messages" in row:
-        text = tokenizer.apply_chat_template(row["messages"], tokenize=False)
+    if "messages" in document:
+        text = tokenizer.apply_chat_template(document["messages"], tokenize=False)
         return tokenizer(text, add_special_tokens=False)["input_ids"]
-    return tokenizer(row["text"], add_special_tokens=special_tokens)["input_ids"]
+    return tokenizer(document["text"], add_special_tokens=special_tokens)["input_ids"]
 
 
-def pack(rows: list[dict], spec: CalibrationSpec, tokenizer, where: object = None) -> list[list[int]]:
+def pack(documents: list[dict], spec: CalibrationSpec, tokenizer, where: object = None) -> list[list[int]]:
     """Turn documents into samples as the set's packing says.
 
     Raises
@@ -131,7 +131,7 @@ def pack(rows: list[dict], spec: CalibrationSpec, tokenizer, where: object = Non
         If the documents do not suffice for the number of samples.
     """
     packings = {"truncate": _truncate, "full": _full, "blocks": _blocks, "windows": _windows}
-    samples = packings[spec.packing](rows, spec, tokenizer)
+    samples = packings[spec.packing](documents, spec, tokenizer)
     if not samples or (spec.packing in ("truncate", "full") and len(samples) < spec.samples):
         raise UserError(
             f"gives {len(samples)} samples where set '{spec.name}' wants {spec.samples} of {spec.length} tokens",
@@ -149,13 +149,13 @@ def refuse_overlap(calibration_text: Path, heldout_text: Path) -> None:
     UserError
         If a document is in both.
     """
-    documents = ({json.dumps(row, sort_keys=True) for row in read_documents(path)} for path in (calibration_text, heldout_text))
+    documents = ({json.dumps(one, sort_keys=True) for one in read_documents(path)} for path in (calibration_text, heldout_text))
     shared = set.intersection(*documents)
     if shared:
         raise UserError(
             f"{len(shared)} held-out documents are calibration text as well",
             heldout_text,
-            "hold out other text",
+            "choose other held-out text",
         )
 
 
@@ -174,25 +174,25 @@ def random_tokens(spec: CalibrationSpec, vocabulary: int) -> list[list[int]]:
     return generator.integers(0, vocabulary, (spec.samples, spec.length)).tolist()
 
 
-def _documents(rows, spec, tokenizer):
-    for index in shuffled(len(rows), spec.seed):
-        ids = tokenise(rows[index], tokenizer, spec.special_tokens)
+def _token_ids(documents, spec, tokenizer):
+    for index in shuffled(len(documents), spec.seed):
+        ids = tokenise(documents[index], tokenizer, spec.special_tokens)
         if ids:
             yield ids
 
 
-def _truncate(rows, spec, tokenizer):
+def _truncate(documents, spec, tokenizer):
     samples = []
-    for ids in _documents(rows, spec, tokenizer):
+    for ids in _token_ids(documents, spec, tokenizer):
         samples.append(ids[: spec.length])
         if len(samples) == spec.samples:
             break
     return samples
 
 
-def _full(rows, spec, tokenizer):
+def _full(documents, spec, tokenizer):
     samples = []
-    for ids in _documents(rows, spec, tokenizer):
+    for ids in _token_ids(documents, spec, tokenizer):
         if len(ids) >= spec.length:
             samples.append(ids[: spec.length])
         if len(samples) == spec.samples:
@@ -200,10 +200,10 @@ def _full(rows, spec, tokenizer):
     return samples
 
 
-def _blocks(rows, spec, tokenizer):
+def _blocks(documents, spec, tokenizer):
     kept, stream = 0, []
-    bare = [row | {"text": row["text"].strip()} if "text" in row else row for row in rows]
-    for ids in _documents(bare, spec, tokenizer):
+    bare = [one | {"text": one["text"].strip()} if "text" in one else one for one in documents]
+    for ids in _token_ids(bare, spec, tokenizer):
         if len(ids) <= spec.length:
             stream += ids
             kept += 1
@@ -213,8 +213,8 @@ def _blocks(rows, spec, tokenizer):
     return [stream[at * length : (at + 1) * length] for at in range(len(stream) // length)]
 
 
-def _windows(rows, spec, tokenizer):
-    text = "\n\n".join(row["text"] for row in rows)
+def _windows(documents, spec, tokenizer):
+    text = "\n\n".join(one["text"] for one in documents)
     stream = tokenizer(text, add_special_tokens=spec.special_tokens)["input_ids"]
     last = len(stream) - spec.length - 1
     if last < 0:

@@ -136,7 +136,7 @@ def check_group_size(source: Tensors, size: int, model: str) -> None:
 
 
 def calibrate(spec: QuantizeSpec, folders: Folders, model: Path):
-    """Draw the calibration set, and refuse one that holds the held-out text."""
+    """Draw the calibration set, and refuse one that contains the held-out text."""
     from edge2giant.quantize import calibration
 
     if spec.calibration is None:

@@ -40,7 +40,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Device:
-    """Hardware as far as rules ask: `cpu`, or `cuda` with its compute capability."""
+    """Hardware as far as the rules need it: `cpu`, or `cuda` with its compute capability."""
 
     kind: str
     capability: tuple[int, int] | None = None
@@ -122,7 +122,7 @@ RULES = (
     Rule(
         "fp8-weight-only", VLLM, "0.6", lambda t, d: floats(t) and t["activations"] is not None and d.below(8, 9),
         DEGRADED, "FP8 below compute capability 8.9 runs weight-only: activations stay in 16 bits",
-        "run FP8 rows on capability 8.9 or above (Ada, Hopper)", "source",
+        "run FP8 checkpoints on capability 8.9 or above (Ada, Hopper)", "source",
     ),
     Rule(
         "cpu-w8a16", VLLM, "0.32",
@@ -225,7 +225,7 @@ def release_of(version: str) -> tuple[int, ...]:
 
 
 def read_traits(folder: str | Path) -> dict:
-    """What a checkpoint asks of an engine, by its config.json.
+    """What an engine must be able to load, by a checkpoint's config.json.
 
     Raises
     ------

@@ -164,7 +164,7 @@ def batch_size(recipe: dict, calibration) -> int:
     Raises
     ------
     UserError
-        If the recipe asks for batches of samples of unequal length.
+        If the recipe has batches of samples of unequal length.
     """
     size = recipe.get("batch_size", 1)
     if size > 1 and len({len(row) for row in calibration.token_ids}) > 1:

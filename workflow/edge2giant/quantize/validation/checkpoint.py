@@ -81,7 +81,8 @@ def heldout(samples: list[list[int]], depth: int | None) -> dict:
 def divergence(model_dir: Path, samples: list[list[int]], own: list[list[float]], depth: int | None) -> dict:
     """Compare the checkpoint's log-probabilities with the source model's (no limit: this is the effect of quantization)."""
     source, _ = likelihood.reference(model_dir, model_dir, depth)
-    mean, largest = likelihood.difference(own, likelihood.log_probabilities(source, samples))
+    found = likelihood.log_probabilities(source, samples)
+    mean, largest = agreement.difference(agreement.flat(own), agreement.flat(found))
     return {
         "logprob_difference_mean": rounded(mean),
         "logprob_difference_largest": rounded(largest),

@@ -6,7 +6,6 @@ quantize activations as well, `rounding` adds what an engine gives that rounds t
 A model too large for this machine is compared on its first decoder layers (`depth`): both sides run the same truncated model.
 """
 
-import json
 from pathlib import Path
 
 from edge2giant.errors import UserError
@@ -56,7 +55,7 @@ def state_dict(stored: Tensors, quantized: list[str], depth: int | None, checkpo
     import numpy as np
     import torch
 
-    config = json.loads((Path(checkpoint_dir) / "config.json").read_text(encoding="utf-8"))
+    config = compat.read_config(checkpoint_dir)
     offset = dequantize.zero_offset(config.get("quantization_config", {}))
     state = {}
     for name in quantized:
@@ -100,11 +99,3 @@ def log_probabilities(model, samples: list[list[int]]) -> list[list[float]]:
             chosen = torch.log_softmax(logits, -1).gather(1, tokens[0, 1:, None])
             values.append(chosen[:, 0].cpu().tolist())
     return values
-
-
-def difference(a: list[list[float]], b: list[list[float]]) -> tuple[float, float]:
-    """Mean and largest absolute difference of two sets of log-probabilities."""
-    import numpy as np
-
-    gaps = np.abs(np.concatenate([np.subtract(x, y) for x, y in zip(a, b, strict=True)]))
-    return float(gaps.mean()), float(gaps.max())
