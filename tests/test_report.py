@@ -241,18 +241,8 @@ def test_cells_of_another_study_are_refused(tmp_path):
 
 
 def test_user_errors_are_one_line(tmp_path):
-    run = [
-        sys.executable,
-        "-m",
-        "edge2giant.report",
-        "build",
-        "--study",
-        "miniature",
-        "--claims",
-        "none.csv",
-        "--out",
-        str(tmp_path),
-    ]
+    named = [*options(tmp_path, planned("miniature")), "--published", str(PUBLISHED)]
+    run = [sys.executable, "-m", "edge2giant.report", "build", *named, "--claims", "none.csv", "--out", str(tmp_path)]
     done = subprocess.run(
         run, cwd=ROOT, capture_output=True, text=True, env={"PYTHONPATH": "workflow", "PATH": "/usr/bin"}, check=False
     )
