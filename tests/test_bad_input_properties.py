@@ -105,10 +105,12 @@ def test_a_changed_config_file_is_read_or_refused(root, name):
 
 def _use(loaded: config.Config) -> None:
     """What every phase reads of a config that was accepted."""
+    from edge2giant.plan import quantize
+
     for study in loaded.studies.values():
         assert study.cells
         for variant in study.variants[:3]:
-            assert loaded.environment(study.stack, loaded.toolkit(variant))
+            assert quantize.checkpoint_spec(loaded, study, variant).folder
             for name in study.benchmarks_of(variant):
                 assert loaded.benchmark(study, name).label
 

@@ -10,6 +10,8 @@ from edge2giant.cluster import placement, resources
 from edge2giant.cluster.resources import Job
 from edge2giant.engine import plan
 from edge2giant.errors import UserError
+from edge2giant.plan import quantize
+from edge2giant.specs.variant import Variant
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,7 +38,7 @@ def job(phase, model, scheme, device="cuda"):
 def jobs(house, row, study="paper"):
     """Both jobs of a row, as the rules ask for them."""
     found = house.study(study)
-    making = resources.making(house, row, paths.checkpoint_identity(house, found, row))
+    making = resources.making(house, row, paths.checkpoint_spec(house, found, row))
     return making, resources.evaluation(house, found, row)
 
 
@@ -106,9 +108,9 @@ def test_checkpoint_that_is_linked_asks_for_no_gpu_and_for_the_memory_of_its_pro
 
 
 def test_published_checkpoint_is_linked_too(house):
-    study = dataclasses.replace(house.study("paper"), checkpoints={"fp8/w8a8": "published"})
+    study = house.config.study("paper").model_copy(update={"checkpoints": {"fp8/w8a8": "published"}})
     row = grid.Row("llama-3.1-8b-it", "fp8", "w8a8")
-    assert resources.making(house, row, paths.checkpoint_identity(house, study, row)).links
+    assert resources.making(house, row, quantize.checkpoint_spec(house.config, study, Variant(*grid.astuple(row)))).links
 
 
 def test_the_engine_is_told_the_memory_that_the_plan_counted(house, paper):
@@ -250,35 +252,3 @@ def test_clusters_file_refuses_what_it_does_not_know(house):
 def test_job_is_a_value():
     changed = dataclasses.replace(job("evaluate", "m", "fp16/w16a16"), phase="quantize", serving=None)
     assert changed == job("quantize", "m", "fp16/w16a16")
-
-
-def test_engine_is_told_its_share_of_gpus_and_nodes():
-    from edge2giant.engine.settings import BY_ENGINE
-    from edge2giant.evaluate.batch import parallel_settings
-
-    assert parallel_settings("1x1") == {}
-    assert parallel_settings("4x1") == {"tensor_parallel_size": 4, "pipeline_parallel_size": 1}
-    two = parallel_settings("8x2")
-    assert two == {"tensor_parallel_size": 8, "pipeline_parallel_size": 2, "distributed_executor_backend": "ray"}
-    assert set(two) <= set(BY_ENGINE["vllm"]) and set(two) <= set(BY_ENGINE["vllm-stock"])
-    for wrong in ("8", "0x1", "8x", "ax2"):
-        with pytest.raises(UserError, match="is no GPUSxNODES"):
-            parallel_settings(wrong)
-
-
-def test_engine_is_told_what_the_plan_counted_unless_the_config_says_otherwise(house):
-    from edge2giant.engine import settings as known
-    from edge2giant.evaluate.batch import planned_settings, told
-
-    text = "max_num_batched_tokens=4096,gpu_memory_utilization=0.86"
-    study = dataclasses.replace(house.study("paper"), engine_settings={"gpu_memory_utilization": 0.5})
-    for asker, share in ((house.study("paper"), 0.86), (study, 0.5)):
-        asked = house.evaluation(asker, asker.rows[0], "gsm8k")
-        given = known.check(asked["engine"], told(asked, "4x1", text), known.BY_ENGINE)
-        assert (given["max_num_batched_tokens"], given["gpu_memory_utilization"]) == (4096, share)
-        assert given["tensor_parallel_size"] == 4 and given["max_model_len"] == asked["max_model_len"]
-    assert planned_settings(text, "vllm") == {"max_num_batched_tokens": 4096, "gpu_memory_utilization": 0.86}
-    assert planned_settings(text, "hf") == planned_settings("-", "vllm") == {}
-    for wrong in ("8192", "a=b=c", "gpu_memory_utilization=much"):
-        with pytest.raises(UserError, match="is no list of settings"):
-            planned_settings(wrong, "vllm")

@@ -97,8 +97,8 @@ def test_a_needed_package_is_looked_for_in_the_environments_pins():
     needs = preflight.check(toolkits.module("autoawq").traits({"w_bit": 4, "q_group_size": 128, "zero_point": True}, "w4a16"),
                             "hf", "5.17", "cpu")  # fmt: skip
     assert [verdict.level for verdict in needs] == ["needs"]
-    assert preflight.settle(needs, "cpu/gptqmodel", set(environments.distributions("cpu/gptqmodel"))) == []
-    refused = preflight.settle(needs, "cpu/main", set(environments.distributions("cpu/main")))
+    assert preflight.without_met_needs(needs, "cpu/gptqmodel", set(environments.distributions("cpu/gptqmodel"))) == []
+    refused = preflight.without_met_needs(needs, "cpu/main", set(environments.distributions("cpu/main")))
     assert [verdict.level for verdict in refused] == ["refused"]
     assert refused[0].reason.endswith("cpu/main lacks gptqmodel and optimum")
 

@@ -10,10 +10,8 @@ from types import SimpleNamespace
 from edge2giant import config as configuration
 from edge2giant import grid, paths, records
 from edge2giant.cluster import resources
-from edge2giant.errors import UserError
-from edge2giant.evaluate.settings import settings_digest
+from edge2giant.plan import Plan, quantize
 
-HELD_OUT = "heldout"
 SUITE_OF_TABLE = {
     "1": "leaderboard_v1",
     "2": "leaderboard_v2",
@@ -73,141 +71,28 @@ class Jobs:
             raise grid.unknown("row", row.path, [r.path for r in study.rows], f"config/studies/{study.name}.yaml")
         return study, row
 
-    @property
-    def keeps_checkpoints(self) -> bool:
-        """Whether weights stay once the cells that were asked for are done."""
-        return self.config["keep_checkpoints"]
-
     # --- checkpoints -----------------------------------------------------------------------------------------------
 
     @cached_property
-    def _identities(self) -> dict[tuple[str, grid.Row], dict]:
-        """What decides the checkpoint of each row of every study."""
-        studies = self.house.studies.values()
-        return {(s.name, row): paths.checkpoint_identity(self.house, s, row) for s in studies for row in s.rows}
-
-    @cached_property
-    def _digests(self) -> dict[tuple[str, grid.Row], str]:
-        return {member: paths.recipe_digest(identity) for member, identity in self._identities.items()}
-
-    @cached_property
-    def identities(self) -> dict[str, dict]:
-        """What decides each checkpoint of every study, by the digest in its path."""
-        return {self._digests[member]: identity for member, identity in self._identities.items()}
-
-    def identity(self, wildcards) -> dict:
-        """The identity that a checkpoint's path stands for."""
-        if wildcards.digest not in self.identities:
-            raise UserError(
-                f"no study asks for a checkpoint with recipe digest {wildcards.digest}",
-                f"checkpoints/{self.row(wildcards).path}",
-                "`snakemake plan` lists the digests; they change with config/recipes.yaml",
-            )
-        return self.identities[wildcards.digest]
-
-    def model_of_checkpoint(self, wildcards) -> dict[str, str]:
-        identity = self.identity(wildcards)
-        source, published = identity["source"], identity["scheme"]["published"]
-        found = {"model": paths.model(source, wildcards.model), "lock": paths.model_lock(source, wildcards.model)}
-        return found | ({"published": f"<results>/store/hub/published/{published['repo']}"} if published else {})
-
-    def published_argument(self, wildcards) -> str:
-        """The checkpoint on the hub that a scheme takes instead of making one."""
-        folder = self.model_of_checkpoint(wildcards).get("published")
-        return f"--published {folder}".replace("<results>", self.config["results"]) if folder else ""
-
-    def scheme(self, wildcards) -> str:
-        """The resolved scheme as JSON, for the command line."""
-        return records.canonical(self.identity(wildcards)["scheme"])
-
-    def base_model(self, wildcards) -> str:
-        """What a model card says of the unquantized model."""
-        entry = self.house.models[wildcards.model]
-        return f"--licence '{entry['licence']}' --nominal-billions {entry['nominal_billions']}"
-
-    def quantize_environment(self, wildcards) -> str:
-        return self.identity(wildcards)["environment"]
-
-    def texts_of_checkpoint(self, wildcards) -> dict[str, str]:
-        """Locks of the calibration text (if the scheme reads one) and of the held-out text that proves the checkpoint."""
-        identity = self.identity(wildcards)
-        found = {"heldout": paths.calibration_lock("miniature", HELD_OUT)}
-        calibration = identity["scheme"]["calibration"]
-        if calibration and calibration["packing"] != "random_tokens":
-            found["calibration"] = paths.calibration_lock(identity["source"], calibration["id"])
-        return found
-
-    def text_arguments(self, wildcards) -> str:
-        locks = self.texts_of_checkpoint(wildcards)
-        results = self.config["results"]
-        folders = {name: lock.removesuffix(".lock.json").replace("<results>", results) for name, lock in locks.items()}
-        return " ".join(f"--{name} {folder}" for name, folder in folders.items())
+    def _plan(self) -> Plan:
+        return Plan(self.house.config, None)
 
     # --- evaluation ------------------------------------------------------------------------------------------------
 
     def checkpoint_of_row(self, wildcards) -> str:
-        study, row = self._member(wildcards)
-        return paths.checkpoint(row, self._digests[study.name, row])
-
-    def benchmarks_of_batch(self, wildcards) -> list[str]:
-        study, row = self._member(wildcards)
-        names = paths.benchmarks_of_batch(self.house, study, row, wildcards.batch)
-        if not names:
-            raise UserError(
-                f"no batch '{wildcards.batch}' of {row.path} in study {study.name}", "results path",
-                f"batches: {', '.join([*paths.SUITES, paths.WHOLE])}, or one of its benchmarks",
-            )  # fmt: skip
-        return names
-
-    def dataset_locks(self, wildcards) -> list[str]:
-        source = self.house.study(wildcards.study).source
-        benchmarks = self.benchmarks_of_batch(wildcards)
-        tables = [paths.nltk_lock(source)] if "ifeval" in benchmarks else []
-        return [paths.benchmark_lock(source, name) for name in benchmarks] + tables
-
-    def calibration_locks(self, wildcards) -> list[str]:
-        """Calibration text that the checkpoints of a study read."""
-        study = self.house.study(wildcards.study)
-        schemes = [self.identities[self._digests[study.name, row]]["scheme"]["calibration"] for row in study.rows]
-        texts = {one["id"] for one in schemes if one and one["packing"] != "random_tokens"}
-        return [paths.calibration_lock(study.source, name) for name in sorted(texts)]
-
-    def evaluated_locks(self, wildcards) -> list[str]:
-        """Data of the lm-eval benchmarks of a study; MT-Bench's 80 questions have no right answer to know."""
-        study = self.house.study(wildcards.study)
-        return [paths.benchmark_lock(study.source, name) for name in study.benchmarks if name != "mt_bench"]
+        return quantize.checkpoint(self._plan, wildcards)
 
     def overlap(self, study: str) -> list[str]:
         """Comparison of a study's calibration text with its benchmarks, where it has both."""
-        asked = SimpleNamespace(study=study)
-        return [f"<results>/{study}/overlap.json"] if self.calibration_locks(asked) and self.evaluated_locks(asked) else []
-
-    def evaluation_settings(self, wildcards) -> str:
-        study, row = self._member(wildcards)
-        return settings_digest(self.house, study, row, self.benchmarks_of_batch(wildcards))
-
-    def evaluate_environment(self, wildcards) -> str:
-        return self.house.environment(self.house.study(wildcards.study).stack, "evaluate")
-
-    def source(self, wildcards) -> str:
-        return self.house.study(wildcards.study).source
-
-    def store(self, wildcards) -> str:
-        return f"{self.config['results']}/store/{self.source(wildcards)}"
-
-    def manifest_of_cell(self, wildcards) -> str:
-        study, row = self._member(wildcards)
-        benchmark = getattr(wildcards, "benchmark", "mt_bench")
-        if benchmark not in study.benchmarks_of(row):
-            raise grid.unknown(f"benchmark of {row.path}", benchmark, study.benchmarks_of(row), f"study {study.name}")
-        suite = self.house.benchmarks[benchmark]["suite"]
-        return paths.manifest(study.name, row, paths.batch_of(self.config["batch"], benchmark, suite))
+        named = SimpleNamespace(study=study)
+        compared = quantize.calibration_locks(self._plan, named) and quantize.evaluated_locks(self._plan, named)
+        return [f"<results>/{study}/overlap.json"] if compared else []
 
     # --- collections -----------------------------------------------------------------------------------------------
 
     def checkpoints(self, study: str) -> list[str]:
         """Every checkpoint of a study."""
-        return [paths.checkpoint(row, self._digests[study, row]) for row in self.house.study(study).rows]
+        return [f"<results>/{spec.path}" for spec in quantize.checkpoints(self._plan, study).values()]
 
     def cells(self, study: str, suite: str | None = None) -> list[str]:
         """Every cell of a study, or of one of its suites."""
@@ -278,7 +163,7 @@ class Jobs:
         return resources.evaluation(self.house, *self._member(wildcards))
 
     def _quantization(self, wildcards) -> resources.Job:
-        return resources.making(self.house, self.row(wildcards), self.identity(wildcards))
+        return resources.making(self.house, self.row(wildcards), quantize.spec(self._plan, wildcards))
 
     def evaluate_threads(self, wildcards) -> int:
         return resources.threads(self._evaluation(wildcards))

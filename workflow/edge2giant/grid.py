@@ -4,8 +4,12 @@ import csv
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge2giant.errors import UserError
+
+if TYPE_CHECKING:
+    from edge2giant.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TABLES = ("models", "benchmarks", "protocols", "stacks", "clusters", "calibration", "recipes", "judges", "workload")
@@ -105,6 +109,7 @@ class House:
     judges: dict
     workload: dict
     studies: dict[str, Study]
+    config: "Config" = field(repr=False, compare=False)
 
     def study(self, name: str) -> Study:
         """Return a study by its name, or raise `UserError` naming those there are."""
@@ -116,41 +121,11 @@ class House:
         """The entry of benchmarks.yaml as the study's protocol changes it."""
         return self.benchmarks[name] | self.protocols[study.protocol]["benchmarks"].get(name, {})
 
-    def evaluation(self, study: Study, row: Row, name: str) -> dict:
-        """Everything in the config that decides a row's answers on a benchmark; its digest stands in the rule's params."""
-        benchmark, protocol, stack = (
-            self.benchmark(study, name),
-            self.protocols[study.protocol],
-            self.stacks[study.stack],
-        )
-        # only a model's own entry can allow its code to run
-        code = {"trust_remote_code": True} if self.models[row.model].get("trust_remote_code") else {}
-        settings = {
-            "benchmark": name,
-            "engine": stack["engine"],
-            "engine_settings": stack["engine_settings"] | study.engine_settings | code,
-            "dtype": protocol["dtype"],
-            "max_model_len": min(protocol["max_model_len"], self.models[row.model]["architecture"]["max_position_embeddings"]),
-            "seeds": protocol["seeds"],
-            "bos": needs_bos(protocol["bos"], self.models[row.model]["repo"]),
-            "limit": study.limit,
-        }
-        if name == "mt_bench":
-            return settings | {"mt_bench": protocol["mt_bench"]}
-        keys = ("folder", "num_fewshot")
-        chat = {key: protocol[key] for key in ("chat_template", "fewshot_as_multiturn")}
-        order = {"gpqa_order": protocol["gpqa_order"]} if name == "gpqa" else {}
-        return settings | chat | order | {key: benchmark[key] for key in keys} | {"tasks": sorted(benchmark["tasks"])}
-
     def scoring(self, study: Study, name: str) -> dict:
         """Everything in the config that turns answers into the score of a benchmark."""
         benchmark, protocol = self.benchmark(study, name), self.protocols[study.protocol]
         keys = ("suite", "tasks", "metrics", "aggregation", "normalise", "documents")
         return {key: benchmark[key] for key in keys} | {"clip": protocol["clip_normalised_at_zero"]}
-
-    def suite(self, study: Study, row: Row, suite: str) -> list[str]:
-        """The benchmarks of a suite that a row is evaluated on."""
-        return [b for b in study.benchmarks_of(row) if self.benchmarks[b]["suite"] == suite]
 
     @cached_property
     def printed(self) -> dict[tuple[str, str], int]:
@@ -172,11 +147,6 @@ class House:
         return name if "/" in name else f"{stack}/{name}"
 
 
-def needs_bos(rule: str, repo: str) -> bool | None:
-    """Whether a BOS token goes before each prompt; None leaves it to the tokenizer."""
-    return {"always": True, "never": False, "tokenizer": None, "gemma_only": "gemma" in repo}[rule]
-
-
 def unknown(kind: str, name: str, known, where: object) -> UserError:
     """The error for a name that is not in the config."""
     return UserError(f"unknown {kind} '{name}'", where, f"choose one of: {', '.join(sorted(known))}")
@@ -196,7 +166,7 @@ def load(root: str | Path = ROOT) -> House:
         entry = _plain(study)
         rows = {model: {"schemes": given.pop("variants")} | given for model, given in entry.pop("models").items()}
         studies[name] = Study(**entry, rows_by_model=rows)
-    return House(root=found.root, studies=studies, **tables | {"calibration": {"sets": tables["calibration"]}})
+    return House(root=found.root, studies=studies, config=found, **tables | {"calibration": {"sets": tables["calibration"]}})
 
 
 def _plain(value):

@@ -3,39 +3,16 @@
 `<results>` is written as Snakemake's path variable, so these strings serve rules as inputs and outputs alike.
 """
 
-from edge2giant import grid, records, store
-
-SUITES = ("leaderboard_v1", "leaderboard_v2", "mt_bench")
-WHOLE = "all"
-ROW = "{model}/{method}/{bits}"
+from edge2giant import grid, store
+from edge2giant.specs.quantize import QuantizeSpec
+from edge2giant.specs.variant import Variant
 
 
-def checkpoint_identity(house: grid.House, study: grid.Study, row: grid.Row) -> dict:
-    """Everything that decides a row's weights: the scheme as resolved, the model's source, and the environment."""
-    from edge2giant.quantize import RESULT_VERSION
-    from edge2giant.quantize.recipe import resolve
+def checkpoint_spec(house: grid.House, study: grid.Study, row: grid.Row) -> QuantizeSpec:
+    """What decides a row's weights, for what does not take `edge2giant.config` yet."""
+    from edge2giant.plan import quantize
 
-    scheme = resolve(
-        house.recipes, house.calibration, *grid.astuple(row), calibration=study.calibration,
-        settings=study.recipe_settings.get(row.scheme), source=study.checkpoints.get(row.scheme, "make"),
-    )  # fmt: skip
-    return {
-        "scheme": scheme,
-        "source": study.source,
-        "repo": house.models[row.model]["repo"],
-        "revision": house.models[row.model]["revision"],
-        "environment": house.environment(study.stack, scheme["toolkit"]),
-        "result_version": RESULT_VERSION,
-    }
-
-
-def recipe_digest(identity: dict) -> str:
-    """The last folder of a checkpoint's path."""
-    return records.digest(identity)[:12]
-
-
-def checkpoint(row: grid.Row, digest: str) -> str:
-    return f"<results>/checkpoints/{row.path}/{digest}"
+    return quantize.checkpoint_spec(house.config, house.config.study(study.name), Variant(*grid.astuple(row)))
 
 
 def model(source: str, name: str) -> str:
@@ -59,23 +36,5 @@ def calibration_lock(source: str, name: str) -> str:
     return f"<results>/store/{source}/calibration/{name}.lock.json"
 
 
-def manifest(study: str, row: grid.Row, batch: str) -> str:
-    return f"<results>/{study}/evaluations/{row.path}/{batch}.json"
-
-
 def cell(of: grid.Cell) -> str:
     return f"<results>/{of.study}/cells/{of.row.path}/{of.benchmark}.json"
-
-
-def batch_of(size: str, benchmark: str, suite: str) -> str:
-    """Name of the batch that a benchmark belongs to under a batch size of config.yaml."""
-    return {"suite": suite, "checkpoint": WHOLE, "benchmark": benchmark}[size]
-
-
-def benchmarks_of_batch(house: grid.House, study: grid.Study, row: grid.Row, batch: str) -> list[str]:
-    """The benchmarks of a batch, in the order of the study."""
-    if batch == WHOLE:
-        return study.benchmarks_of(row)
-    if batch in SUITES:
-        return house.suite(study, row, batch)
-    return [name for name in study.benchmarks_of(row) if name == batch]

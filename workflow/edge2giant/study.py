@@ -13,8 +13,9 @@ from pathlib import Path
 from edge2giant import environments, errors, grid, paths, records
 from edge2giant.cluster import resources
 from edge2giant.errors import UserError
+from edge2giant.plan import quantize
 from edge2giant.quantize import preflight, sizes, toolkits
-from edge2giant.quantize.recipe import resolve, widths
+from edge2giant.specs.variant import Variant, widths
 
 FALLBACK = "fallback"
 LEVELS = (FALLBACK, preflight.DEGRADED, preflight.REFUSED)
@@ -62,14 +63,14 @@ def plan(house: grid.House, study: grid.Study, cluster: dict) -> list[dict]:
 
 def planned(house: grid.House, study: grid.Study, row: grid.Row, cluster: dict) -> dict:
     """The plan of one row."""
-    identity = paths.checkpoint_identity(house, study, row)
-    jobs = (resources.making(house, row, identity), resources.evaluation(house, study, row))
+    spec = paths.checkpoint_spec(house, study, row)
+    jobs = (resources.making(house, row, spec), resources.evaluation(house, study, row))
     places = {job.phase: resources.place(house, cluster, job) for job in jobs}
     return {
         "model": row.model,
         "scheme": row.scheme,
-        "environment": identity["environment"],
-        "checkpoint": paths.recipe_digest(identity),
+        "environment": spec.environment,
+        "checkpoint": spec.folder,
         "gigabytes": round(planned_gb(house, row.model, widths(row.bits)[0]), 3),
         "quantize on": placement(places["quantize"]),
         "evaluate on": placement(places["evaluate"]),
@@ -112,16 +113,17 @@ def known_against(
     A published checkpoint, whose own config nobody has read yet, is judged as what its recipe says that it is.
     """
     stack, environment = house.stacks[study.stack], house.environment(study.stack, "evaluate")
-    scheme = resolve(house.recipes, house.calibration, *grid.astuple(row), calibration=study.calibration, settings=settings)
+    spec = quantize.made_spec(house.config, house.config.study(study.name), Variant(*grid.astuple(row)), settings)
+    traits = toolkits.module(spec.toolkit).traits(spec.recipe, spec.variant.bits)
 
     def device(phase: str) -> str:
         place = places[phase]
         return f"cuda:{cluster['partitions'][place.partition]['compute_capability']}" if place else "cpu"
 
     published = study.checkpoints.get(row.scheme) == "published"
-    making = [] if published else preflight.check_making(scheme, device("quantize"))
-    loading = preflight.check(scheme, stack["engine"], stack["engine_version"], device("evaluate"))
-    return making + preflight.settle(loading, environment, set(environments.distributions(environment, house.root)))
+    making = [] if published else preflight.check_making(spec.toolkit, row.model, device("quantize"))
+    loading = preflight.check(traits, stack["engine"], stack["engine_version"], device("evaluate"))
+    return making + preflight.without_met_needs(loading, environment, set(environments.distributions(environment, house.root)))
 
 
 def disk(house: grid.House, study: grid.Study, lines: list[dict]) -> list[str]:

@@ -3,7 +3,7 @@ import sys
 
 sys.path.insert(0, str(workflow.basedir))
 
-from edge2giant import dag, errors, evaluate, plan
+from edge2giant import dag, errors, plan
 
 try:
     PLAN = plan.open_plan(config, workflow.is_main_process)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from edge2giant import grid, store
-from edge2giant.quantize import recipe
+from edge2giant import grid, paths, store
+from edge2giant.specs.quantize import QuantizeSpec
 from edge2giant.store import mt_bench, punkt, selection, texts
 
 PUNKT = "nltk/nltk_data"
@@ -67,9 +67,9 @@ def model(house: grid.House, name: str) -> Need:
 def published(house: grid.House, study: grid.Study) -> list[Need]:
     """The checkpoints that a study takes from the hub instead of making them."""
     found = []
-    for scheme in _schemes(house, study):
-        if scheme["published"]:
-            repo, revision = scheme["published"]["repo"], scheme["published"].get("revision")
+    for spec in _checkpoints(house, study):
+        if spec.published:
+            repo, revision = spec.published.repo, spec.published.revision
             found.append(Need("model", repo, repo, revision, f"published/{repo}.lock.json"))
     return found
 
@@ -103,9 +103,9 @@ def nltk(house: grid.House) -> Need:
 
 
 def calibration(house: grid.House, study: grid.Study) -> list[Need]:
-    """The calibration text that a study's schemes read; random tokens need none."""
-    wanted = [scheme["calibration"] for scheme in _schemes(house, study) if scheme["calibration"]]
-    return [calibration_set(house, one["id"]) for one in wanted if one["packing"] != "random_tokens"]
+    """The calibration text that a study's checkpoints need; random tokens need none."""
+    wanted = [spec.calibration for spec in _checkpoints(house, study) if spec.calibration]
+    return [calibration_set(house, one.name) for one in wanted if one.reads_text]
 
 
 def calibration_set(house: grid.House, name: str) -> Need:
@@ -117,11 +117,5 @@ def calibration_set(house: grid.House, name: str) -> Need:
     return Need("calibration", name, entry["repo"], entry.get("revision"), f"calibration/{name}.lock.json", patterns)
 
 
-def _schemes(house: grid.House, study: grid.Study) -> list[dict]:
-    return [
-        recipe.resolve(
-            house.recipes, house.calibration, *grid.astuple(row), calibration=study.calibration,
-            settings=study.recipe_settings.get(row.scheme), source=study.checkpoints.get(row.scheme, "make"),
-        )
-        for row in study.rows
-    ]  # fmt: skip
+def _checkpoints(house: grid.House, study: grid.Study) -> list[QuantizeSpec]:
+    return [paths.checkpoint_spec(house, study, row) for row in study.rows]

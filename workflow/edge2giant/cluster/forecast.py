@@ -98,7 +98,7 @@ def lines(
     """
     found, tokens = [], {name: tokens_of(house, study, name, workload) for name in study.benchmarks} | dict(counted or {})
     for row in study.rows:
-        making = resources.making(house, row, paths.checkpoint_identity(house, study, row))
+        making = resources.making(house, row, paths.checkpoint_spec(house, study, row))
         found.append(_quantize(house, cluster, making, workload))
         found += _evaluate(house, study, cluster, resources.evaluation(house, study, row), workload, batch, tokens)
     return found

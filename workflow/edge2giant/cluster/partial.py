@@ -46,7 +46,7 @@ def write_failures(
     """Write one failure record for each row that misses cells and was tried; return their paths."""
     written = []
     for row in dict.fromkeys(cell.row for cell in missing):
-        digest = paths.recipe_digest(paths.checkpoint_identity(house, study, row))
+        digest = paths.checkpoint_spec(house, study, row).folder
         if record := blame.failure(results, logs, blame.Tried(study.name, row, digest)):
             path = out / "failures" / row.path / "failure.json"
             records.write_json(path, record, "failure")

@@ -12,6 +12,7 @@ from edge2giant.cluster.placement import Placement
 from edge2giant.engine.plan import GIB, Serving
 from edge2giant.errors import UserError
 from edge2giant.quantize import toolkits
+from edge2giant.specs.quantize import QuantizeSpec
 
 MIB = 2**20
 SITE = ("parallel", "engine", "scratch", "slurm_partition", "gpu_model", "cpus_per_task", "nodes", "gres", "mpi", "tasks")
@@ -56,10 +57,10 @@ class Job:
     serving: Serving | None = None
 
 
-def making(house: grid.House, row: grid.Row, identity: dict) -> Job:
-    """The job that makes a checkpoint, by what decides it (`paths.checkpoint_identity`)."""
-    stack = identity["environment"].split("/")[0]
-    return Job("quantize", row, house.stacks[stack]["device"], links=toolkits.links(identity["scheme"]["toolkit"]))
+def making(house: grid.House, row: grid.Row, spec: QuantizeSpec) -> Job:
+    """The job that makes a checkpoint."""
+    stack = spec.environment.split("/")[0]
+    return Job("quantize", row, house.stacks[stack]["device"], links=toolkits.links(spec.toolkit))
 
 
 def evaluation(house: grid.House, study: grid.Study, row: grid.Row) -> Job:
