@@ -246,14 +246,6 @@ def test_user_errors_are_one_line(tmp_path):
     assert (done.returncode, done.stderr) == (2, "error: none.csv: is missing; make it first, or leave the option out\n")
 
 
-def test_a_module_becomes_a_script_that_leaves_its_exports():
-    assert library.classic("var a=1;export{a as ITable,b as default};\n/* licence */") == (
-        '(()=>{var a=1;\nglobalThis.tableLibrary={"ITable":a,"default":b};\n\n/* licence */\n})();\n'
-    )
-    with pytest.raises(UserError):
-        library.classic("var a=1;export{a as b};more()")
-
-
 @pytest.mark.parametrize(
     ("difference", "name"),
     [(None, ""), (0.2, "same"), (-0.25, "down-1"), (1.0, "up-2"), (-7.99, "down-3"), (-30.0, "down-4"), (8.0, "up-4")],

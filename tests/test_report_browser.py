@@ -41,12 +41,16 @@ class Visit:
         self.context = browser.new_context(offline=True, **({"viewport": {"width": 1280, "height": 900}} | options))
         self.page, self.asked, self.said = self.context.new_page(), [], []
         self.page.add_init_script(WATCH)
-        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("request", self._asks)
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.goto(path.as_uri())
         if options.get("java_script_enabled", True):
-            self.page.wait_for_function("document.querySelectorAll('table.grid:not(.dataTable)').length === 0")
+            self.page.wait_for_selector("table.grid:not(.dataTable)", state="detached")
+
+    def _asks(self, request) -> None:
+        if not request.url.startswith("blob:"):  # text that the page itself holds
+            self.asked.append(request.url)
 
     def column(self, grid: str, name: str) -> list[str]:
         """Texts of a column on the page of the table that is shown."""

@@ -1,4 +1,5 @@
-# Holds the paper to its numbers: audit of what is printed, claims, comparison, paired statistics, trade-offs.
+# Checks of the numbers: audit of the printed tables, claims, comparison, paired statistics, trade-offs.
+from edge2giant.plan import audit
 
 
 rule audit_published:
@@ -7,11 +8,8 @@ rule audit_published:
             "config/published/",
             "scores.csv",
             "mt_bench.csv",
-            "grids.yaml",
             "benchmarks.csv",
         ),
-        "config/models.yaml",
-        "config/benchmarks.yaml",
     output:
         html=report(
             "<figures>/published/audit.html",
@@ -34,12 +32,14 @@ rule audit_published:
         environment_file
     params:
         env="workflow",
-        code=JOBS.code("audit"),
+        code=PLAN.code,
+        **PLAN.spec(audit.spec),
         prefix=subpath(output.html, strip_suffix=".html"),
     message:
         "Auditing the printed tables"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.audit --out-prefix {params.prefix} 2>&1 | tee {log}"
+        "workflow/in-env {params.env} python -m edge2giant.audit --spec {params.spec} --spec-digest {params.digest}"
+        " --published $(dirname {input[0]}) --out-prefix {params.prefix} 2>&1 | tee {log}"
 
 
 rule judge_published_claims:
