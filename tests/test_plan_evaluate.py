@@ -1,6 +1,8 @@
 """Evaluation jobs as planned: what decides their answers, and nothing else, is in the spec."""
 
 import dataclasses
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +11,7 @@ from edge2giant.engine import settings
 from edge2giant.errors import UserError
 from edge2giant.plan import evaluate
 from edge2giant.specs.evaluate import EvaluateSpec
+from shared import ROOT
 
 RUN = {"study": "paper", "batch": "suite", "results": "results", "figures": "paper_figures"}
 
@@ -100,3 +103,13 @@ def test_a_change_of_one_benchmark_keeps_the_cached_answers_of_the_others(opened
     pairs = [evaluate.spec(one, job("leaderboard_v2")) for one in (opened, other)]
     parts = [{one.name: spec.of(one) for one in spec.benchmarks} for spec in pairs]
     assert [name for name in parts[0] if parts[0][name] != parts[1][name]] == ["math_lvl5"]
+
+
+def test_the_job_imports_no_configuration():
+    code = (
+        "import sys; sys.path.insert(0, 'workflow');"
+        "sys.modules |= dict.fromkeys(['pydantic', 'yaml', 'edge2giant.config', 'edge2giant.plan', 'edge2giant.grid']);"
+        "import edge2giant.evaluate.__main__, edge2giant.evaluate.answer_cache, edge2giant.evaluate.batch,"
+        " edge2giant.evaluate.mt_bench, edge2giant.engine.scoring, edge2giant.engine.self_check"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
