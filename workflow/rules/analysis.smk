@@ -39,7 +39,7 @@ rule audit_published:
         "Auditing the printed tables"
     shell:
         "workflow/in-env {params.env} python -m edge2giant.audit --spec {params.spec} --spec-digest {params.digest}"
-        " --published $(dirname {input[0]}) --out-prefix {params.prefix} 2>&1 | tee {log}"
+        " --published config/published --out-prefix {params.prefix} 2>&1 | tee {log}"
 
 
 rule judge_published_claims:

@@ -63,7 +63,7 @@ def _variant(line) -> Variant:
 
 def read_scores(published: Path) -> list[PrintedRow]:
     """Return the rows of Tables 1, 2, 4 and 5 in printed order."""
-    lines = frames.published_scores(published.parent).itertuples()
+    lines = frames.published_scores(published).itertuples()
     return _rows(
         (PrintedRow(line.table, _variant(line), f"{line.storage_gb:g}"), line.benchmark, line.printed, line.printed_delta)
         for line in lines
@@ -72,7 +72,7 @@ def read_scores(published: Path) -> list[PrintedRow]:
 
 def read_mt_bench(published: Path) -> list[PrintedRow]:
     """Return the rows of Tables 6 and 7; values that the paper does not print are left out."""
-    lines = frames.published_mt_bench(published.parent).itertuples()
+    lines = frames.published_mt_bench(published).itertuples()
     return _rows(
         (
             PrintedRow(line.table, _variant(line)),
