@@ -73,7 +73,7 @@ def place_evaluation(architecture: dict, method: str, bits: str, serving: plan.S
     return _served(placed, cluster)
 
 
-def _served(placed: plan.Placement, cluster: dict) -> Placement:
+def _served(placed: plan.EnginePlacement, cluster: dict) -> Placement:
     gpu = cluster["partitions"][placed.gpu]["gpu"]
     return Placement(placed.gpu, gpu, placed.nodes, placed.tensor_parallel_size, tuple(placed.settings.items()))
 
