@@ -73,7 +73,7 @@ def place_evaluation(architecture: dict, method: str, bits: str, serving: plan.S
     return _served(placed, partitions)
 
 
-def _served(placed: plan.Placement, partitions: dict[str, dict]) -> Placement:
+def _served(placed: plan.EnginePlacement, partitions: dict[str, dict]) -> Placement:
     gpu = partitions[placed.gpu]["gpu"]
     return Placement(placed.gpu, gpu, placed.nodes, placed.tensor_parallel_size, tuple(placed.settings.items()))
 
