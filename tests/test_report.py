@@ -165,7 +165,7 @@ def test_a_cell_page_counts_flips_against_fp16(tmp_path):
     text = " ".join(
         "".join(Elements((tmp_path / "out/cells/mini-2m/awq/w4a16/arc_challenge.html").read_text(encoding="utf-8")).text).split()
     )
-    assert "3 of 8 outcomes are others than under FP16: 2 lost, 1 gained, 0 with another value. All 8 are shown." in text
+    assert "3 of 8 outcomes differ from FP16: 2 lost, 1 gained, 0 with another value. All 8 are shown." in text
     asked = "results/miniature/cells/mini-2m/awq/w4a16/arc_challenge.json"
     assert f"snakemake --cores all --config study=miniature batch=benchmark -- {asked}" in text
 

@@ -29,7 +29,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _figure2(material: Material) -> dict | None:
-    """Figure 2 as an image that stands in the page itself, with its text for who cannot see it."""
+    """Figure 2 as an image inside the page, with a text for readers who do not see it."""
     frame = sections.mt_bench(material)
     if frame.empty:
         return None
@@ -43,7 +43,7 @@ def _figure2(material: Material) -> dict | None:
 
 
 def _analyses(material: Material) -> list[dict]:
-    asked = (
+    shown = (
         (
             "comparison",
             "Against the paper",
@@ -56,7 +56,7 @@ def _analyses(material: Material) -> list[dict]:
             "Statistics",
             "Paired statistics",
             sections.STATISTICS,
-            "Every scheme against FP16 on the same questions.",
+            "Every quantized variant against FP16 on the same questions.",
         ),
         (
             "audit",
@@ -81,7 +81,7 @@ def _analyses(material: Material) -> list[dict]:
         ),
     )
     found = []
-    for name, short, heading, columns, lead in asked:
+    for name, short, heading, columns, lead in shown:
         grid = sections.analysis(material, name, heading, columns)
         counts = sections.counts(grid) if grid and columns is not sections.STATISTICS else []
         found.append(
@@ -148,7 +148,7 @@ def cell(material: Material, key: Key, limit: int) -> str:
 
 
 def _siblings(material: Material, key: Key) -> list[tuple[str, str, bool]]:
-    """The same benchmark of the same model under its other schemes: name, page, whether it is this one."""
+    """The same benchmark of the same model with other methods: name, page, whether it is this one."""
     keys = [other for other in material.cells if (other[0], other[3]) == (key[0], key[3])]
     return [(cell_page.title(material, other)[0].split(" · ")[1], DEPTH + page_of(other), other == key) for other in keys]
 
