@@ -3,29 +3,14 @@
 import base64
 import io
 import shutil
-from functools import cache
 from pathlib import Path
 
-import jinja2
-
-from edge2giant import records
 from edge2giant.paper import figure2
-from edge2giant.report import cell_page, library, overview, sections
+from edge2giant.report import cell_page, library, overview, page, sections
 from edge2giant.report.gather import Key, Material, page_of
 
 ASSETS = "assets"
 DEPTH = "../../../../"
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(library.TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
 
 
 def _figure2(material: Material) -> dict | None:
@@ -95,11 +80,11 @@ def index(material: Material) -> str:
     script, style = library.script(), library.style()
     protocols = sorted({cell["cell"]["protocol"] for cell in material.cells.values()})
     return (
-        _environment()
+        page.environment()
         .get_template("index.html.j2")
         .render(
             material=material,
-            policy=library.policy(library.fingerprint(script), library.fingerprint(style)),
+            policy=library.policy(page.fingerprint(style), page.fingerprint(script)),
             script=script,
             style=style,
             notes=material.notes,
@@ -125,7 +110,7 @@ def cell(material: Material, key: Key, limit: int) -> str:
     """The page of one cell as text."""
     heading, path = cell_page.title(material, key)
     return (
-        _environment()
+        page.environment()
         .get_template("cell.html.j2")
         .render(
             study=material.study,
@@ -172,15 +157,10 @@ def write(material: Material, out: Path, limit: int) -> list[Path]:
         shutil.rmtree(out / stale, ignore_errors=True)
     written = []
     for name, content in (("tables.js", library.script()), ("style.css", library.style())):
-        _put(out / ASSETS / name, content)
+        page.write(out / ASSETS / name, content)
     for key in material.cells:
         path = out / page_of(key)
-        _put(path, cell(material, key, limit))
+        page.write(path, cell(material, key, limit))
         written.append(path)
-    _put(out / "index.html", index(material))
+    page.write(out / "index.html", index(material))
     return [out / "index.html", *written]
-
-
-def _put(path: Path, text: str) -> None:
-    with records.atomic(path) as stream:
-        stream.write(text)
