@@ -14,8 +14,10 @@ from pathlib import Path
 
 import yaml
 
-from edge2giant import errors, grid
+from edge2giant import errors
 from edge2giant.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def requirements(path: Path) -> list[str]:
@@ -30,13 +32,13 @@ def requirements(path: Path) -> list[str]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         return next(part["pip"] for part in document["dependencies"] if isinstance(part, dict))
     except FileNotFoundError:
-        known = sorted(p.relative_to(grid.ROOT / "envs").with_suffix("").as_posix() for p in (grid.ROOT / "envs").rglob("*.yaml"))
+        known = sorted(p.relative_to(ROOT / "envs").with_suffix("").as_posix() for p in (ROOT / "envs").rglob("*.yaml"))
         raise UserError("is missing", path, f"environments: {', '.join(known)}") from None
     except (yaml.YAMLError, KeyError, TypeError, StopIteration):
-        raise UserError("is no conda environment with a pip section", path, "see envs/cpu/main.yaml") from None
+        raise UserError("is not a conda environment with a pip section", path, "see envs/cpu/main.yaml") from None
 
 
-def distributions(name: str, root: Path = grid.ROOT) -> dict[str, str]:
+def distributions(name: str, root: Path = ROOT) -> dict[str, str]:
     """Distribution and version of everything that an environment pins, its post-deploy script's `pin=` too."""
     recipe = root / "envs" / f"{name}.yaml"
     script = recipe.with_suffix(".post-deploy.sh")
@@ -47,8 +49,8 @@ def distributions(name: str, root: Path = grid.ROOT) -> dict[str, str]:
     return {pin[0].lower().replace("_", "-"): pin[1] for pin in pins if len(pin) == 2}
 
 
-def make(name: str, root: Path = grid.ROOT) -> None:
-    """Make `.venvs/<name>` anew from `envs/<name>.yaml`; a half-made one never takes its place.
+def make(name: str, root: Path = ROOT) -> None:
+    """Make `.venvs/<name>` again from `envs/<name>.yaml`; it is removed if an installation fails.
 
     Raises
     ------
@@ -63,39 +65,19 @@ def make(name: str, root: Path = grid.ROOT) -> None:
     python = target / "bin/python"
     try:
         run(uv, "venv", "-q", "--python", sys.executable, str(target))
-        run(
-            uv,
-            "pip",
-            "install",
-            "-q",
-            "--compile-bytecode",
-            "--python",
-            str(python),
-            "-r",
-            "/dev/stdin",
-            text="\n".join(pins),
-        )
+        options = ("-q", "--compile-bytecode", "--python", str(python), "-r", "/dev/stdin")
+        run(uv, "pip", "install", *options, text="\n".join(pins))
         script = recipe.with_suffix(".post-deploy.sh")
         if script.exists():
-            run(
-                "bash",
-                str(script),
-                env={"CONDA_PREFIX": str(target), "PATH": f"{target}/bin:{os.environ['PATH']}"},
-            )
+            run("bash", str(script), env={"CONDA_PREFIX": str(target), "PATH": f"{target}/bin:{os.environ['PATH']}"})
     except subprocess.CalledProcessError as error:
         shutil.rmtree(target, ignore_errors=True)
-        raise UserError(f"could not be installed: {error.stderr.strip()[-600:]}", recipe, "mend the pin it names") from None
+        raise UserError(f"could not be installed: {error.stderr.strip()[-600:]}", recipe, "correct that pin") from None
 
 
 def run(*command: str, text: str = "", env: dict | None = None) -> None:
-    subprocess.run(
-        command,
-        input=text,
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | (env or {}) | {"UV_LINK_MODE": "hardlink"},
-    )
+    surroundings = os.environ | (env or {}) | {"UV_LINK_MODE": "hardlink"}
+    subprocess.run(command, input=text, capture_output=True, text=True, check=True, env=surroundings)
 
 
 def main() -> None:
