@@ -17,7 +17,7 @@ import yaml
 from edge2giant import errors
 from edge2giant.errors import UserError
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def requirements(path: Path) -> list[str]:

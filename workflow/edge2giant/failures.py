@@ -1,7 +1,4 @@
-"""Why a variant was not made, evaluated or judged: one record for each phase, removed when the phase succeeds.
-
-The records are not outputs of rules, since Snakemake deletes the outputs of a job that fails.
-"""
+"""Why a job failed: one record for each variant and phase, kept outside Snakemake's outputs, removed once the job succeeds."""
 
 import contextlib
 import os
