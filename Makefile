@@ -11,7 +11,7 @@ SNAKEMAKE := .venv/bin/snakemake
 # uv does not read pip's configuration; a local folder of wheels named there holds for both.
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: help setup envs demo published schemas test test-full lint resume faults bench bench-adapters clean
+.PHONY: help setup envs demo published schemas test test-full lint resume faults bench bench-toolkits clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -83,13 +83,13 @@ bench: .venvs/cpu/vllm/.ready ## stock lm-eval against this engine, ratios in on
 
 BENCH_CALIBRATION ?= results/store/miniature/calibration/miniature
 
-bench-adapters: .venvs/cpu/main/.ready .venvs/cpu/gptqmodel/.ready .venvs/cpu/autoawq/.ready ## each toolkit's adapter against the toolkit called directly
-	@mkdir -p results/bench && rm -f results/bench/adapters.json
-	@workflow/in-env cpu/main python bench/adapters.py --rows gptq-llmcompressor/w4a16 smoothquant/w8a8 fp8/w8a8 --calibration $(BENCH_CALIBRATION) --out results/bench/adapters.json
-	@workflow/in-env cpu/main python bench/adapters.py --rows gptq-autoround/w4a16 --settings '{"iters": 20}' --shape '{"num_hidden_layers": 2}' --calibration $(BENCH_CALIBRATION) --out results/bench/adapters.json
-	@workflow/in-env cpu/main python bench/adapters.py --rows awq-llmcompressor/w4a16 --shape '{"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 1}' --calibration $(BENCH_CALIBRATION) --out results/bench/adapters.json
-	@workflow/in-env cpu/gptqmodel python bench/adapters.py --rows gptq-gptqmodel/w4a16 --calibration $(BENCH_CALIBRATION) --out results/bench/adapters.json
-	@workflow/in-env cpu/autoawq python bench/adapters.py --rows awq/w4a16 --shape '{"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 1}' --calibration $(BENCH_CALIBRATION) --out results/bench/adapters.json
+bench-toolkits: .venvs/cpu/main/.ready .venvs/cpu/gptqmodel/.ready .venvs/cpu/autoawq/.ready ## each toolkit through this workflow and called directly
+	@mkdir -p results/bench && rm -f results/bench/toolkits.json
+	@workflow/in-env cpu/main python bench/toolkits.py --variants gptq-llmcompressor/w4a16 smoothquant/w8a8 fp8/w8a8 --calibration $(BENCH_CALIBRATION) --out results/bench/toolkits.json
+	@workflow/in-env cpu/main python bench/toolkits.py --variants gptq-autoround/w4a16 --settings '{"iters": 20}' --shape '{"num_hidden_layers": 2}' --calibration $(BENCH_CALIBRATION) --out results/bench/toolkits.json
+	@workflow/in-env cpu/main python bench/toolkits.py --variants awq-llmcompressor/w4a16 --shape '{"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 1}' --calibration $(BENCH_CALIBRATION) --out results/bench/toolkits.json
+	@workflow/in-env cpu/gptqmodel python bench/toolkits.py --variants gptq-gptqmodel/w4a16 --calibration $(BENCH_CALIBRATION) --out results/bench/toolkits.json
+	@workflow/in-env cpu/autoawq python bench/toolkits.py --variants awq/w4a16 --shape '{"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 1}' --calibration $(BENCH_CALIBRATION) --out results/bench/toolkits.json
 
 clean: ## remove results and figures (not the environments)
 	@rm -rf results/* paper_figures/* logs .snakemake

@@ -1,7 +1,7 @@
 """Time what surrounds the model: building a benchmark's requests and scoring its answers, by lm-eval and as a batch does it.
 
-Reads data sets in the layout of the hub, whole or samples; a model that answers nothing. CPU seconds of two sizes (one question
-a task, and all that is there) give the fixed part and the part a question, and so those of the real set.
+Reads data sets in the layout of the hub, whole or samples, and uses a model that answers nothing. The CPU seconds of two sizes
+(one question for each task, and all questions) give the fixed cost and the cost of a question, and so the time for the real set.
 
     workflow/in-env cpu/main python bench/building.py --data DIR
 """

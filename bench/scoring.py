@@ -1,4 +1,4 @@
-"""Time the engines on the same requests and the same checkpoint, and hold their answers against one another.
+"""Time the engines on the same requests and the same checkpoint, and compare their results.
 
 Reads a model directory and a file of requests; writes one JSON file; needs the engines' environment.
 
@@ -6,7 +6,7 @@ For every benchmark, in one process with one vLLM engine:
 
 stock     lm-eval's vLLM back end
 fast      this project's engine, self-check off
-prefill   the prompts that hold every distinct token once, sorted, prefix cache on, nothing asked: the limit
+prefill   the prompts with every distinct token once, sorted, prefix cache on, no result: the lower bound
 noise     stock again on a part of the documents, one at a time: what another batch does to the answers
 hf        lm-eval's transformers back end, on fewer requests (--hf-share)
 
@@ -128,7 +128,7 @@ def parts_of(lm):
 
 
 def prefill(lm, requests):
-    """Compute every distinct token of the requests once and ask for nothing."""
+    """Compute every distinct token of the requests once, without a result."""
     from vllm import SamplingParams, TokensPrompt
 
     pairs = lm._encode_all([request.args for request in requests])
@@ -165,7 +165,7 @@ def quantiles(values):
 
 
 def difference(ours, theirs, sizes):
-    """Hold two lists of scores against each other: log-likelihoods, flips of the best answer and their margins."""
+    """Compare two lists of scores: log-likelihoods, flips of the best answer and their margins."""
     one, other = best(ours, sizes), best(theirs, sizes)
     flips = [mine[1] for mine, its in zip(other, one, strict=True) if mine[0] != its[0]]
     apart = [abs(mine[0] - its[0]) for mine, its in zip(ours, theirs, strict=True)]
@@ -179,7 +179,7 @@ def difference(ours, theirs, sizes):
 
 
 def stock_of(lm):
-    """Give lm-eval's own way of asking the engine that `lm` holds."""
+    """Give lm-eval's own back end on the engine that `lm` has loaded."""
     from edge2giant.engine.vllm import StockVLLM
 
     stock = object.__new__(StockVLLM)
@@ -210,7 +210,7 @@ def compare(lm, documents, noise_share):
 
 
 def noise(stock, documents, slow, sizes, share):
-    """Ask a part of the documents again the stock way, each in a batch of its own."""
+    """Score a part of the documents again by the stock back end, each in a batch of its own."""
     chosen = sorted(random.Random(0).sample(range(len(documents)), max(1, round(share * len(documents)))))
     starts = [sum(sizes[:at]) for at in range(len(sizes))]
     before = [slow[starts[at] + index] for at in chosen for index in range(sizes[at])]

@@ -1,4 +1,4 @@
-"""Ask benchmarks of a language model that only counts, in the order given; run as a process of its own by test_determinism.py.
+"""Run benchmarks, in the order given, on a model that only counts; a process of its own for test_determinism.py.
 
 usage: ask_everything.py STORE CACHE OUT BENCHMARK... ; the order of GPQA's options comes from the variable GPQA_ORDER
 """
@@ -11,8 +11,9 @@ from pathlib import Path
 store, cache, out = (Path(argument).resolve() for argument in sys.argv[1:4])
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_DATASETS_CACHE=str(cache), NLTK_DATA=str(store / "nltk"))
 
-from edge2giant import grid  # noqa: E402
 from edge2giant.evaluate import tasks  # noqa: E402
+from edge2giant.specs.evaluate import BenchmarkSpec, TasksSpec  # noqa: E402
+from edge2giant.specs.variant import Variant  # noqa: E402
 from lm_eval.api.model import LM  # noqa: E402
 
 FOLDERS = {"arc_challenge": ("arc", ["arc_challenge"], 5), "gsm8k": ("gsm8k", ["gsm8k"], 5),
@@ -36,11 +37,9 @@ class Counter(LM):
 random.seed(os.getpid())  # what ran before in the process must not matter
 for name in sys.argv[4:]:
     folder, names, shots = FOLDERS[name]
-    settings = {"benchmark": name, "folder": folder, "tasks": names, "num_fewshot": shots, "limit": None, "chat_template": False,
-                "fewshot_as_multiturn": False, "seeds": {"python": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234},
-                }  # fmt: skip
-    if name == "gpqa":
-        settings["gpqa_order"] = os.environ["GPQA_ORDER"]
+    seeds = {"python": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}
+    order = os.environ["GPQA_ORDER"] if name == "gpqa" else "lm-eval"
+    benchmark = BenchmarkSpec(name, TasksSpec(tuple(names), folder, shots, False, False, None, seeds, order))
     (out / name).mkdir(parents=True)
-    made = tasks.answer(Counter(), grid.Row("m", "fp16", "w16a16"), settings, store, out / name)
+    made = tasks.answer(Counter(), Variant("m", "fp16", "w16a16"), benchmark, store, out / name)
     (out / name / "hashes.txt").write_text(str(sorted(made["task_hashes"].items())))

@@ -15,13 +15,20 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
 
 import judge_material  # noqa: E402
-from edge2giant import dag, errors, grid, records, store  # noqa: E402
+import quantize_model  # noqa: E402
+from edge2giant import config, errors, plan, records, specs, store  # noqa: E402
+from edge2giant.plan import acquire as acquiring  # noqa: E402
+from edge2giant.plan import evaluate, quantize  # noqa: E402
+from edge2giant.plan.score import score_spec  # noqa: E402
+from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec  # noqa: E402
+from edge2giant.specs.variant import Variant  # noqa: E402
 from factories import make_cell  # noqa: E402
 
 BYTES = bytes(range(256)) * 8
@@ -132,14 +139,14 @@ def run(one: Case, folder: Path) -> tuple[int, str, bool]:
     command = one.prepare(room)
     before = listing(room)
     output = io.StringIO()
-    defaults, here, given, variables = grid.load.__defaults__, Path.cwd(), sys.argv, dict(os.environ)
+    defaults, here, given, variables = config.load.__defaults__, Path.cwd(), sys.argv, dict(os.environ)
     try:
-        grid.load.__defaults__ = (folder,)
+        config.load.__defaults__ = (folder,)
         os.chdir(folder)
         with contextlib.redirect_stderr(output), contextlib.redirect_stdout(io.StringIO()):
             code = _call(command)
     finally:
-        grid.load.__defaults__ = defaults
+        config.load.__defaults__ = defaults
         os.chdir(here)
         sys.argv = given
         os.environ.clear()
@@ -177,7 +184,7 @@ GOOD = {"study": "miniature", "batch": "suite", "results": "results", "figures":
 
 def config_case(mistake: str, changes: dict, *says: str) -> None:
     merged = {key: value for key, value in (GOOD | changes).items() if value is not ...}
-    case("config", mistake, *says)(lambda room: lambda: dag.open_jobs(merged) and None)
+    case("config", mistake, *says)(lambda room: lambda: plan.open_plan(merged, root=room.path) and None)
 
 
 config_case(
@@ -207,20 +214,20 @@ config_case("an empty mirror", {"mirror": ""}, "mirror: ''")
 
 @case("config", "a cluster that does not exist", "unknown cluster 'lab'", "choose one of: paper")
 def _(room):
-    return lambda: dag.open_jobs(GOOD | {"cluster": "lab"}).cluster and None
+    return lambda: plan.open_plan(GOOD | {"cluster": "lab"}, root=room.path) and None
 
 
 @case(
     "config",
     "a cell of a row that the study does not have",
-    "unknown row 'tiny-2m/awq/w4a16'",
+    "unknown variant 'tiny-2m/awq/w4a16'",
     "config/studies/smoke.yaml",
 )
 def _(room):
     class Wildcards:
         study, model, method, bits, batch = "smoke", "tiny-2m", "awq", "w4a16", "mt_bench"
 
-    return lambda: dag.open_jobs(GOOD).checkpoint_of_row(Wildcards) and None
+    return lambda: quantize.checkpoint(plan.Plan(config.load(), None), Wildcards) and None
 
 
 @case(
@@ -233,24 +240,24 @@ def _(room):
     class Wildcards:
         study, model, method, bits, batch = "smoke", "tiny-0.4m", "fp16", "w16a16", "leaderboard_v3"
 
-    return lambda: dag.open_jobs(GOOD).benchmarks_of_batch(Wildcards) and None
+    return lambda: evaluate.benchmarks(plan.open_plan(GOOD), Wildcards) and None
 
 
 @case("config", "keep_checkpoints that is neither true nor false", "keep_checkpoints: 'maybe' should be true or false")
 def _(room):
-    return lambda: dag.open_jobs(GOOD | {"keep_checkpoints": "maybe"})
+    return lambda: plan.open_plan(GOOD | {"keep_checkpoints": "maybe"}, root=room.path) and None
 
 
 @case(
     "config",
-    "a checkpoint path with an old recipe digest",
-    "no study asks for a checkpoint with recipe digest 0123456789ab",
+    "a checkpoint path with an old digest",
+    "no study has a checkpoint with digest 0123456789ab",
 )
 def _(room):
     class Wildcards:
         model, method, bits, digest = "tiny-0.4m", "fp16", "w16a16", "0123456789ab"
 
-    return lambda: dag.open_jobs(GOOD).scheme(Wildcards) and None
+    return lambda: quantize.spec(plan.Plan(config.load(), None), Wildcards) and None
 
 
 # --- studies -----------------------------------------------------------------------------------------------------------
@@ -765,7 +772,7 @@ def _(room):
     "store",
     "a study whose sources are not in the mirror",
     "study smaller",
-    "of its sources cannot be had",
+    "of its sources cannot be fetched",
     "nothing was fetched",
 )
 def _(room):
@@ -773,11 +780,16 @@ def _(room):
     room.edit("studies/smoke.yaml", "source: miniature", "source: hub")
     (room.path / "config/studies/smoke.yaml").rename(room.path / "config/studies/smaller.yaml")
     room.edit("studies/smaller.yaml", "calibration: miniature\n", "")
+    run = {"study": "smaller", "batch": "suite", "results": "results", "figures": "paper_figures"}
+    spec = acquiring.spec(plan.open_plan(run, root=room.path), SimpleNamespace(study="smaller"))
+    digest = specs.write(spec, room.path)
     return [
-        "acquisition",
-        "plan",
-        "--study",
-        "smaller",
+        "store",
+        "survey",
+        "--spec",
+        specs.path(room.path, digest),
+        "--spec-digest",
+        digest,
         "--store",
         room.path / "store",
         "--mirror",
@@ -787,57 +799,34 @@ def _(room):
 
 # --- checkpoints -----------------------------------------------------------------------------------------------------------
 
-SCHEME = {
-    "model": "tiny",
-    "method": "rtn",
-    "bits": "w4a16",
-    "toolkit": "rtn",
-    "recipe": {},
-    "calibration": None,
-}
 
-
-def quantizing(room: Room, scheme: object = SCHEME) -> list:
+def quantizing(room: Room, digest: str = "", toolkit: str = "rtn") -> list:
+    """The command that makes a checkpoint."""
     (room.path / "model").mkdir(exist_ok=True)
     (room.path / "heldout").mkdir(exist_ok=True)
-    text = scheme if isinstance(scheme, str) else json.dumps(scheme)
+    given = quantize_model.spec(toolkit, {})
+    planned = specs.write(given, room.path)
     return [
-        "quantize",
-        "run",
-        "--model",
-        room.path / "model",
-        "--heldout",
-        room.path / "heldout",
-        "--out",
-        room.path / "out",
-        "--scheme-json",
-        text,
-    ]
+        "quantize", "run", "--spec", specs.path(room.path, planned), "--spec-digest", digest or planned,
+        "--model", room.path / "model", "--heldout", room.path / "heldout", "--out", room.path / "out",
+    ]  # fmt: skip
 
 
-@case("checkpoint", "a scheme that is not JSON", "--scheme-json: is not JSON", "pass a file or a JSON object")
+@case("checkpoint", "a spec that is missing", ".json: is missing", "run snakemake again")
 def _(room):
-    return quantizing(room, "{model: tiny}")
+    command = quantizing(room)
+    command[3].unlink()
+    return command
 
 
-@case("checkpoint", "a scheme file that is missing", "scheme.json: cannot be read")
+@case("checkpoint", "a spec with another content", "has digest", "this job was planned with 000000000000")
 def _(room):
-    return quantizing(room, "scheme.json")
-
-
-@case(
-    "checkpoint",
-    "a scheme without its toolkit",
-    "--scheme-json: lacks toolkit",
-    "edge2giant.quantize resolve",
-)
-def _(room):
-    return quantizing(room, {key: value for key, value in SCHEME.items() if key != "toolkit"})
+    return quantizing(room, "0" * 64)
 
 
 @case("checkpoint", "a toolkit that does not exist", "gptq-for-llama")
 def _(room):
-    return quantizing(room, SCHEME | {"toolkit": "gptq-for-llama"})
+    return quantizing(room, toolkit="gptq-for-llama")
 
 
 @case("checkpoint", "a model folder that is missing", "--model", "is not a folder", "acquire it first")
@@ -847,59 +836,22 @@ def _(room):
     return command
 
 
-@case("checkpoint", "a recipe of a method that does not exist", "unknown method 'gguf'")
-def _(room):
-    return [
-        "quantize",
-        "resolve",
-        "--config",
-        room.path / "config",
-        "--model",
-        "gemma-2b-it",
-        "--method",
-        "gguf",
-        "--bits",
-        "w4a16",
-    ]
-
-
-@case("checkpoint", "a width that the method does not have", "awq", "w3a16")
-def _(room):
-    return [
-        "quantize",
-        "resolve",
-        "--config",
-        room.path / "config",
-        "--model",
-        "gemma-2b-it",
-        "--method",
-        "awq",
-        "--bits",
-        "w3a16",
-    ]
-
-
 # --- evaluations and cells ----------------------------------------------------------------------------------------------------
 
 
 def evaluating(room: Room, **changes) -> list:
-    from edge2giant.evaluate.settings import settings_digest
-
-    house = grid.load(room.path)
-    study, row = house.study("smoke"), grid.Row("tiny-0.4m", "fp16", "w16a16")
+    tasks = TasksSpec(("arc_challenge",), "arc", 25, False, False, None, {})
+    spec = EvaluateSpec(
+        "smoke", Variant("tiny-0.4m", "fp16", "w16a16"), "arc_challenge", (BenchmarkSpec("arc_challenge", tasks),),
+        EngineSpec("hf", {}), "cpu/main", 1,
+    )  # fmt: skip
+    digest = specs.write(spec, room.path)
     options = {
-        "study": "smoke", "model": row.model, "method": row.method, "bits": row.bits, "batch": "leaderboard_v1",
-        "benchmarks": "arc_challenge",
-        "settings": settings_digest(house, study, row, ["arc_challenge"]), "checkpoint": room.path / "checkpoint",
-        "store": room.path / "store",
-        "answer-cache": room.path / "answer_cache", "cache": room.path / "cache", "failures": room.path / "failures",
-        "out": room.path / "manifest.json",
+        "spec": specs.path(room.path, digest), "spec-digest": digest, "checkpoint": room.path / "checkpoint",
+        "store": room.path / "store", "answer-cache": room.path / "answer_cache", "cache": room.path / "cache",
+        "failures": room.path / "failures", "out": room.path / "manifest.json",
     } | changes  # fmt: skip
-    return [
-        "evaluate",
-        "batch",
-        *(part for name, value in options.items() for part in (f"--{name}", str(value))),
-    ]
+    return ["evaluate", "batch", *(part for name, value in options.items() for part in (f"--{name}", str(value)))]
 
 
 @case("evaluation", "a checkpoint that is not there", "checkpoint/checkpoint.json: is missing")
@@ -913,14 +865,9 @@ def _(room):
     return evaluating(room)
 
 
-@case(
-    "evaluation",
-    "a config that was edited after planning",
-    "the config has changed since this job was planned",
-    "run snakemake again",
-)
+@case("evaluation", "a spec that was edited", "specs/", "this job was planned with 012345678901", "run snakemake again")
 def _(room):
-    return evaluating(room, settings="0123456789abcdef")
+    return evaluating(room, **{"spec-digest": "0123456789012345"})
 
 
 @case("evaluation", "a manifest that is missing", "manifest.json: is missing", "ask Snakemake for it")
@@ -929,7 +876,10 @@ def _(room):
 
 
 def scoring(room: Room, benchmark: str = "arc_challenge") -> list:
-    return ["score", "--study", "smoke", "--model", "tiny-0.4m", "--method", "fp16", "--bits", "w16a16", "--benchmark", benchmark,
+    settings = config.load(room.path)
+    spec = score_spec(settings, settings.study("smoke"), Variant("tiny-0.4m", "fp16", "w16a16"), benchmark)
+    digest = specs.write(spec, room.path)
+    return ["scoring", "--spec", specs.path(room.path, digest), "--spec-digest", digest,
             "--manifest", room.path / "manifest.json", "--answer-cache", room.path / "answer_cache",
             "--out", room.path / "cell.json", "--samples", room.path / "samples.parquet"]  # fmt: skip
 
@@ -943,7 +893,7 @@ def a_manifest(room: Room) -> None:
     )  # fmt: skip
 
 
-@case("evaluation", "a cell of a benchmark that was not asked", "manifest.json: holds no gpqa", "run again")
+@case("evaluation", "a cell of a benchmark that the batch lacks", "manifest.json: does not list gpqa", "run again")
 def _(room):
     a_manifest(room)
     return scoring(room, "gpqa")
@@ -1108,11 +1058,6 @@ def _(room):
         "--out-csv",
         room.path / "noise.csv",
     ]
-
-
-@case("judge", "an MT-Bench cell without judgments", "--judgments: mt_bench needs the judge's ratings", "name judgments.jsonl")
-def _(room):
-    return scoring(room, "mt_bench")
 
 
 # --- command lines -----------------------------------------------------------------------------------------------------------

@@ -1,11 +1,14 @@
 """A tiny random Llama for the tests of quantization, and calibration text for it."""
 
+import dataclasses
 import json
 import random
 from pathlib import Path
 
 import numpy as np
 from edge2giant.quantize import tensors
+from edge2giant.specs.quantize import CalibrationSpec, HeldoutSpec, QuantizeSpec
+from edge2giant.specs.variant import Variant
 
 HIDDEN, MIDDLE, HEADS, SHARED, WIDTH, VOCABULARY, LAYERS = 128, 256, 2, 2, 64, 300, 2
 CONFIG = {
@@ -73,15 +76,25 @@ def write_text(folder: Path, seed: int, documents: int = 24, letters: str = "abc
     return folder
 
 
-def calibration_set(**changes) -> dict:
+def calibration_set(**changes) -> CalibrationSpec:
     """A calibration set of a few short windows."""
-    base = {"id": "test", "repo": None, "packing": "windows", "samples": 12, "length": 48, "seed": 42}
-    return base | changes
+    return CalibrationSpec(**{"name": "test", "packing": "windows", "samples": 12, "length": 48, "seed": 42} | changes)
 
 
-def scheme(toolkit: str, recipe: dict, bits: str = "w4a16", calibration: dict | None = None) -> dict:
-    """A resolved scheme of the tiny model."""
-    return {
-        "model": "tiny", "method": toolkit, "bits": bits, "toolkit": toolkit, "source": "make", "published": None,
-        "recipe": recipe, "calibration": calibration,
-    }  # fmt: skip
+def spec(toolkit: str, recipe: dict, bits: str = "w4a16", calibration: CalibrationSpec | None = None, **changes) -> QuantizeSpec:
+    """A spec of the tiny model."""
+    given = QuantizeSpec(
+        variant=Variant("tiny", toolkit, bits), toolkit=toolkit, source="make", recipe=recipe, calibration=calibration,
+        heldout=HeldoutSpec("heldout", 16, 128), store="miniature", repo="edge2giant/tiny", revision=None,
+        environment="cpu/main", result_version=1,
+    )  # fmt: skip
+    return dataclasses.replace(given, **changes)
+
+
+def run(
+    place: Path, out: Path, given: QuantizeSpec, model: str | Path = "model", calibration: str = "calibration", **folders
+) -> dict:
+    """Make a checkpoint of a model, with calibration and held-out text of a folder."""
+    from edge2giant.quantize import core
+
+    return core.run(given, core.Folders(place / model, place / "heldout", out, place / calibration, **folders))

@@ -2,11 +2,16 @@
 
 import json
 import random
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
-from edge2giant import grid, records, study
+from edge2giant import config, records, specs
 from edge2giant.paper import frames
+from edge2giant.plan.study import study_spec
+from edge2giant.specs.study import StudySpec, StudyVariant
+from edge2giant.specs.variant import Variant
 from factories import make_cell, make_failure
 
 HOSTILE = """<script>window.pwned=1</script><img src=x onerror="window.pwned=2">"'`-->"""
@@ -14,36 +19,53 @@ HOSTILE += "<svg/onload=window.pwned=3>{{7*7}} </script><!--"
 COLUMNS = ["task", "metric", "doc_id", "doc_hash", "target_hash", "prompt_hash", "prediction", "correct", "value", "weight"]
 
 
-def _printed(house: grid.House) -> dict[tuple, tuple[float, str, str]]:
-    scores = frames.published_scores(house.root / "config")
-    ratings = frames.keep(frames.published_mt_bench(house.root / "config"), table=6, category="average").assign(
-        benchmark="mt_bench"
-    )
+PUBLISHED = config.ROOT / "config/published"
+
+
+@cache
+def planned(study: str) -> StudySpec:
+    """The spec of a study of this repository."""
+    return study_spec(config.load(), study)
+
+
+def listing(study: str, *variants: tuple[str, str, str, list[str]]) -> StudySpec:
+    """The spec of a study with other variants, each with the benchmarks to expect."""
+    entries = (StudyVariant(Variant(model, method, bits), 1.0, tuple(names)) for model, method, bits, names in variants)
+    return replace(planned(study), variants=tuple(entries), tables=tuple(replace(t, variants=()) for t in planned(study).tables))
+
+
+def options(folder: Path, spec: StudySpec) -> list[str]:
+    """The options of a command that name a spec, which is written."""
+    digest = specs.write(spec, folder)
+    return ["--spec", str(specs.path(folder, digest)), "--spec-digest", digest]
+
+
+def _printed() -> dict[tuple, tuple[float, str, str]]:
+    scores = frames.published_scores(PUBLISHED)
+    ratings = frames.keep(frames.published_mt_bench(PUBLISHED), table=6, category="average").assign(benchmark="mt_bench")
     both = pd.concat([scores, ratings])
     return {(r.model, r.method, r.bits, r.benchmark): (r.value, r.printed, f"Table {r.table}") for r in both.itertuples()}
 
 
-def paper_grid(folder: Path) -> tuple[list[str], str]:
-    """Write the 636 cells of the paper's study near the printed values, and its rows; return the paths."""
-    house, chance = grid.load(), random.Random(1)
-    asked, printed, paths = house.study("paper"), _printed(house), []
-    for cell in asked.cells:
-        value, text, place = printed[cell.model, cell.method, cell.bits, cell.benchmark]
+def paper_grid(folder: Path) -> list[str]:
+    """Write the 636 cells of the paper's study near the printed values; return the paths."""
+    chance, printed, paths = random.Random(1), _printed(), []
+    for cell in config.load().study("paper").cells:
+        names = {"model": cell.variant.model, "method": cell.variant.method, "bits": cell.variant.bits}
+        value, text, place = printed[(*names.values(), cell.benchmark)]
         rating = cell.benchmark == "mt_bench"
         score = min(max(value + chance.gauss(0, 0.1 if rating else 1.0), 1.0), 10.0 if rating else 100.0)
         record = make_cell(
-            study="paper", model=cell.model, method=cell.method, bits=cell.bits, benchmark=cell.benchmark, score=round(score, 4),
-            toolkit=house.methods[cell.method]["toolkit"], stack="current",
+            study="paper", **names, benchmark=cell.benchmark, score=round(score, 4),
+            toolkit=planned("paper").labels.toolkit(cell.variant.method), stack="current",
             published={"value": text, "difference": round(score - value, 4), "place": place},
             cost={"gpu_count": 1, "gpu_name": "NVIDIA H100", "gpu_seconds": 30.0, "seconds": 30.0},
         )  # fmt: skip
-        path = folder / cell.row.path / f"{cell.benchmark}.json"
+        path = folder / cell.variant.path / f"{cell.benchmark}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(record), encoding="utf-8")
         paths.append(str(path))
-    rows = folder / "rows.json"
-    records.write_json(rows, study.rows(house, asked))
-    return paths, str(rows)
+    return paths
 
 
 def statistics(folder: Path, paths: list[str]) -> str:

@@ -1,17 +1,18 @@
 """The plan: what a study needs, how much it will fetch, and everything that cannot be had, before anything is fetched."""
 
-import shutil
+from types import SimpleNamespace
 
 import pytest
 from acquire_cli import MODEL, hub_of_a_test
-from edge2giant import grid, records
-from edge2giant.acquisition import __main__ as cli
-from edge2giant.acquisition import needs, plan
-from edge2giant.acquisition.needs import Need
-from edge2giant.acquisition.orders import Orders
+from edge2giant import records, specs
 from edge2giant.errors import UserError
-from edge2giant.store import acquire, sources
-from shared import ROOT
+from edge2giant.plan import acquire as fetching
+from edge2giant.plan import open_plan
+from edge2giant.specs.acquire import Material
+from edge2giant.store import __main__ as cli
+from edge2giant.store import acquire, sources, survey
+
+RUN = {"study": "paper", "batch": "suite", "results": "results", "figures": "paper_figures"}
 
 
 @pytest.fixture
@@ -20,21 +21,21 @@ def server(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def house():
-    return grid.load()
+def opened():
+    return open_plan(RUN | {"token_file": "~/my keys/hub token"})
 
 
-def need(name: str) -> Need:
-    return Need("model", name, f"org/{name}", None, f"models/{name}.lock.json")
+def need(name: str) -> Material:
+    return Material("model", name, f"org/{name}", None, f"models/{name}.lock.json")
 
 
-def survey(wanted):
+def surveyed(wanted):
     source_of = sources.choose(None, None)
-    return plan.survey(wanted, lambda one: source_of(one.repo_type))
+    return survey.survey(wanted, lambda one: source_of(one.repo_type))
 
 
-def test_the_paper_study_needs_what_the_paper_used(house):
-    wanted = needs.of_study(house, house.study("paper"))
+def test_the_paper_study_needs_what_the_paper_used(opened):
+    wanted = fetching.materials(opened, "paper")
     kinds = {
         kind: [one.name for one in wanted if one.kind == kind] for kind in ("model", "dataset", "calibration", "mt-bench", "nltk")
     }
@@ -48,12 +49,12 @@ def test_the_paper_study_needs_what_the_paper_used(house):
 def test_sizes_are_summed_and_nothing_is_fetched(server, tmp_path, capsys):
     server.add("model", "org/a", MODEL)
     server.add("model", "org/b", MODEL)
-    items, wrong = survey([need("a"), need("b")])
+    items, wrong = surveyed([need("a"), need("b")])
     assert not wrong
     size = sum(len(MODEL[name]) for name in ("model.safetensors", "config.json", "tokenizer.json", "README.md"))
     assert [item.bytes for item in items] == [size, size]
-    assert "study s: 2 to fetch, 23.7 kB; free on the disk" in plan.text("s", items, tmp_path)
-    assert plan.record("s", items)["bytes"] == 2 * size
+    assert "study s: 2 to fetch, 23.7 kB; free on the disk" in survey.text("s", items, tmp_path)
+    assert survey.record("s", items)["bytes"] == 2 * size
     assert not server.requests("/resolve/")
 
 
@@ -62,61 +63,60 @@ def test_everything_that_cannot_be_had_is_named_at_once_access_first(server, tmp
     server.add("model", "org/gated", MODEL, gated=True)
     server.add("model", "org/gated2", MODEL, gated=True)
     server.add("model", "org/pickled", {"pytorch_model.bin": b"x"})
-    items, wrong = survey([need(name) for name in ("pickled", "open", "gated", "none", "gated2")])
+    items, wrong = surveyed([need(name) for name in ("pickled", "open", "gated", "none", "gated2")])
     assert [line.split(":")[0] for line in wrong] == ["org/gated", "org/none", "org/gated2", "org/pickled"]
-    assert [item.need.name for item in items] == ["open"]
-    with pytest.raises(UserError, match=r"study s: 4 of its sources cannot be had: org/gated: is gated.*nothing was fetched"):
-        plan.refuse("s", wrong, items, tmp_path)
+    assert [item.material.name for item in items] == ["open"]
+    with pytest.raises(UserError, match=r"study s: 4 of its sources cannot be fetched: org/gated: is gated.*nothing was fetched"):
+        survey.refuse("s", wrong, items, tmp_path)
 
 
 def test_the_disk_must_hold_all_of_it_together(server, tmp_path, monkeypatch):
     server.add("model", "org/a", MODEL)
     server.add("model", "org/b", MODEL)
-    items, _ = survey([need("a"), need("b")])
+    items, _ = surveyed([need("a"), need("b")])
     monkeypatch.setattr(acquire, "free_bytes", lambda folder: items[0].bytes + acquire.SPARE + 10)
-    plan.refuse("s", [], items[:1], tmp_path)
+    survey.refuse("s", [], items[:1], tmp_path)
     with pytest.raises(UserError, match=r"needs 23\.7 kB"):
-        plan.refuse("s", [], items, tmp_path)
+        survey.refuse("s", [], items, tmp_path)
 
 
-def test_what_is_in_the_store_is_not_asked_for(house, tmp_path):
-    study = house.study("paper")
-    before = plan.pending(house, study, tmp_path)
-    path = tmp_path / before[0].lock
+def test_what_is_in_the_store_is_not_fetched_again(opened, tmp_path):
+    spec = fetching.spec(opened, SimpleNamespace(study="paper"))
+    path = tmp_path / spec.materials[0].lock
     path.parent.mkdir(parents=True)
     path.write_text("{}")
-    assert plan.pending(house, study, tmp_path) == before[1:]
-    assert plan.pending(house, house.study("miniature"), tmp_path) == [], "the miniature's material is made, not fetched"
+    assert survey.pending(spec, tmp_path) == list(spec.materials[1:])
+    miniature = fetching.spec(opened, SimpleNamespace(study="miniature"))
+    assert miniature.materials == (), "the miniature's material is made, not fetched"
 
 
 def test_a_committed_lock_decides_the_revision(tmp_path):
     lock = {"id": ["org/a"], "source": "hub", "revision": "a" * 40, "files": {"a/x": {"bytes": 1, "sha256": "0" * 64}}}
     records.write_json(tmp_path / "models/a.lock.json", lock, "lock")
-    assert plan.pinned_revision(need("a"), tmp_path) == "a" * 40
-    assert plan.pinned_revision(need("b"), tmp_path) is None
+    assert survey.pinned_revision(need("a"), tmp_path) == "a" * 40
+    assert survey.pinned_revision(need("b"), tmp_path) is None
 
 
-def test_the_command_line_of_a_fetch_can_be_pasted(house):
+def test_the_command_line_of_a_fetch_can_be_pasted(opened):
     class Wildcards:
         model, benchmark, name = "llama-3.1-8b-it", "gsm8k", "pile-val-128x512"
 
-    orders = Orders(house, {"results": "results", "token_file": "~/my keys/hub token"})
-    assert orders.model(Wildcards) == (
+    assert fetching.model(opened, Wildcards) == (
         "--repo meta-llama/Llama-3.1-8B-Instruct --pin config/lock/hub/models/llama-3.1-8b-it.lock.json"
         " --token-file '~/my keys/hub token'"
     )
-    assert orders.dataset_folder(Wildcards) == "results/store/hub/datasets/openai/gsm8k"
-    assert orders.calibration(Wildcards).endswith("--field text --files val.jsonl.zst")
+    assert fetching.dataset_folder(opened, Wildcards) == "results/store/hub/datasets/openai/gsm8k"
+    assert fetching.calibration(opened, Wildcards).endswith("--field text --files val.jsonl.zst")
 
 
-def test_the_command_prints_the_plan_and_writes_it(server, tmp_path, monkeypatch, capsys):
-    root = tmp_path / "root"
-    shutil.copytree(ROOT / "config", root / "config", ignore=shutil.ignore_patterns("miniature", "lock"))
-    monkeypatch.setattr(grid.load, "__defaults__", (root,))
-    arguments = ["plan", "--study", "miniature", "--store", str(tmp_path / "store"), "--out", str(tmp_path / "plan.json")]
-    cli.main(arguments)
+def test_the_command_prints_the_survey_and_writes_it(opened, server, tmp_path):
+    def options(study: str) -> list[str]:
+        digest = specs.write(fetching.spec(opened, SimpleNamespace(study=study)), tmp_path)
+        return ["survey", "--spec", str(specs.path(tmp_path, digest)), "--spec-digest", digest]
+
+    rest = ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "plan.json")]
+    cli.main([*options("miniature"), *rest])
     assert records.read_json(tmp_path / "plan.json") == {"study": "miniature", "bytes": 0, "materials": []}
-    arguments[2] = "paper"
-    with pytest.raises(UserError, match="of its sources cannot be had"):
-        cli.main(arguments)
+    with pytest.raises(UserError, match="of its sources cannot be fetched"):
+        cli.main([*options("paper"), *rest])
     assert not (tmp_path / "store").exists()

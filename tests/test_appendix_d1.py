@@ -5,7 +5,7 @@ Not run here: vLLM 0.6.6.post1 and torch 2.5.1, which the stack paper2024 pins b
 
 import pytest
 import yaml
-from edge2giant import grid, records
+from edge2giant import config, records
 from shared import ROOT
 from test_end_to_end import make_clone, run, succeeded
 
@@ -31,8 +31,7 @@ def test_every_benchmark_is_scored_by_the_papers_harness(tmp_path):
     (clone / "config/studies/appendix.yaml").write_text(STUDY)
     succeeded(run(clone, "cells", "--config", "study=appendix", "batch=checkpoint"))
     cells = {p.stem: records.read_json(p, "cell") for p in (clone / f"results/appendix/cells/{ROW}").glob("*.json")}
-    house = grid.load()
-    assert set(cells) == set(house.study("miniature").benchmarks)
+    assert set(cells) == set(config.load().study("miniature").benchmarks)
     for name, cell in cells.items():
         packages = cell["provenance"]["packages"]
         assert {key: packages[key] for key in VERSIONS} == VERSIONS, name

@@ -3,8 +3,8 @@
 from fractions import Fraction
 
 import pytest
-from edge2giant.audit import corrections, exact, grids
-from edge2giant.audit.constraints import Constraint, Outcome, missing_ratings, rating_source
+from edge2giant.audit import corrections, exact, question_sets
+from edge2giant.audit.constraints import Constraint, RuleOutcome, missing_ratings, rating_source
 from edge2giant.errors import UserError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,52 +77,52 @@ def test_only_a_printed_sign_can_turn_round():
 
 @given(st.integers(2, 3000), st.data(), st.sampled_from([Fraction(0), Fraction(1, 4), Fraction(1, 10)]))
 def test_every_score_of_a_set_lies_on_its_grid(n, data, chance):
-    grid = grids.Grid("g", "g", ((n, chance),))
-    score = grid.score(data.draw(st.integers(0, n)))
-    assert grid.holds(half_up(score)) == exact.EXACT
-    assert grid.holds(exact.show(Fraction(int(score * 100), 100))) != exact.OFF
+    candidate = question_sets.QuestionSet("g", "g", ((n, chance),))
+    score = candidate.score(data.draw(st.integers(0, n)))
+    assert candidate.holds(half_up(score)) == exact.EXACT
+    assert candidate.holds(exact.show(Fraction(int(score * 100), 100))) != exact.OFF
 
 
 @given(st.integers(2, 1500), st.integers(0, 10_000))
 def test_holds_agrees_with_trying_every_count(n, step):
-    grid, text = grids.Grid("g", "g", ((n, Fraction(0)),)), f"{step // 100}.{step % 100:02d}"
+    candidate, text = question_sets.QuestionSet("g", "g", ((n, Fraction(0)),)), f"{step // 100}.{step % 100:02d}"
     tried = {exact.prints(Fraction(100 * k, n), text) for k in range(n + 1)}
     expected = next((how for how in (exact.EXACT, exact.TRUNCATED) if how in tried), exact.OFF)
-    assert grid.holds(text) == expected
-    rounded, truncated = grid.reach
+    assert candidate.holds(text) == expected
+    rounded, truncated = candidate.reach
     assert (rounded[step] or truncated[step]) == (expected != exact.OFF)
 
 
 @given(st.integers(2, 9), st.integers(2, 9), st.data())
 def test_a_mean_of_two_parts_lies_on_its_grid(a, b, data):
-    grid = grids.Grid("g", "g", ((a, Fraction(1, 2)), (b, Fraction(0))))
+    candidate = question_sets.QuestionSet("g", "g", ((a, Fraction(1, 2)), (b, Fraction(0))))
     i, j = data.draw(st.integers(0, a)), data.draw(st.integers(0, b))
     score = (max(200 * Fraction(i, a) - 100, Fraction(0)) + 100 * Fraction(j, b)) / 2
-    assert grid.holds(half_up(score)) == exact.EXACT
+    assert candidate.holds(half_up(score)) == exact.EXACT
 
 
 def test_a_tie_prints_both_ways():
-    rounded, truncated = grids.Grid("g", "g", ((800, Fraction(0)),)).reach  # 1 of 800 is 0.125
+    rounded, truncated = question_sets.QuestionSet("g", "g", ((800, Fraction(0)),)).reach  # 1 of 800 is 0.125
     assert (rounded[12], rounded[13], truncated[12], truncated[13]) == (True, True, True, False)
 
 
 def test_below_chance_is_clipped_to_zero():
-    grid = grids.Grid("g", "g", ((546, Fraction(1, 4)),))
-    assert grid.score(100) == 0
-    assert grid.score(546) == 100
+    candidate = question_sets.QuestionSet("g", "g", ((546, Fraction(1, 4)),))
+    assert candidate.score(100) == 0
+    assert candidate.score(546) == 100
 
 
 def test_weigh_tells_the_right_set_from_a_wrong_one():
-    right, wrong = (grids.Grid(str(n), str(n), ((n, Fraction(0)),)) for n in (1267, 1767))
+    right, wrong = (question_sets.QuestionSet(str(n), str(n), ((n, Fraction(0)),)) for n in (1267, 1767))
     texts = [half_up(right.score(k)) for k in range(700, 1100, 8)]
-    assert grids.weigh("w", right, texts).verdict == "fits"
-    assert grids.weigh("w", wrong, texts).verdict == "rejected"
-    assert grids.best([grids.weigh("w", grid, texts) for grid in (wrong, right)]).grid is right
+    assert question_sets.weigh("w", right, texts).verdict == "fits"
+    assert question_sets.weigh("w", wrong, texts).verdict == "rejected"
+    assert question_sets.best([question_sets.weigh("w", one, texts) for one in (wrong, right)]).candidate is right
 
 
 def test_a_grid_finer_than_the_print_has_no_power():
-    grid = grids.Grid("fine", "fine", ((20_000, Fraction(0)),))
-    assert grids.weigh("f", grid, ["12.34", "56.78"]).verdict == "no power"
+    candidate = question_sets.QuestionSet("fine", "fine", ((20_000, Fraction(0)),))
+    assert question_sets.weigh("f", candidate, ["12.34", "56.78"]).verdict == "no power"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_missing_ratings_finds_the_fewest():
 def sum_rule(name, parts, total):
     def check(texts):
         true = sum(exact.number(texts[key]) for key in parts)
-        return Outcome(texts[total], exact.show(true), exact.prints(true, texts[total]))
+        return RuleOutcome(texts[total], exact.show(true), exact.prints(true, texts[total]))
 
     return Constraint("sum", (name, "total", "value"), (*parts, total), check)
 
@@ -158,27 +158,27 @@ def key(name):
     return (name, "x", "value")
 
 
-def test_the_correction_is_the_one_that_settles_most():
+def test_the_correction_is_the_one_that_resolves_most():
     a, b, c, d = key("a"), key("b"), key("c"), key("d")
     one, two = sum_rule("one", (a, b), c), sum_rule("two", (a, a), d)
     # a should be 2.00: then 2 + 3 = 5 and 2 + 2 = 4
-    book = corrections.Book([one, two], {a: "7.00", b: "3.00", c: "5.00", d: "4.00"})
+    book = corrections.Rulebook([one, two], {a: "7.00", b: "3.00", c: "5.00", d: "4.00"})
     change, alternatives = book.correction(one)
     assert (change.key, change.after, alternatives) == (a, "2.00", 1)
-    assert len(change.settles) == 2
+    assert len(change.resolves) == 2
 
 
 def test_a_change_that_breaks_another_rule_is_none():
     a, b, c, d = key("a"), key("b"), key("c"), key("d")
     one, two = sum_rule("one", (a, b), c), sum_rule("two", (c, c), d)
-    # rule one alone could be mended in a, b or c; c stands in rule two, which holds
-    book = corrections.Book([one, two], {a: "1.00", b: "1.00", c: "4.00", d: "8.00"})
+    # rule one alone could be corrected in a, b or c; c stands in rule two, which holds
+    book = corrections.Rulebook([one, two], {a: "1.00", b: "1.00", c: "4.00", d: "8.00"})
     assert {change.key for change in book.candidates(one)} == {a, b}
     assert book.correction(one) == (None, 2)
 
 
 def test_exchanged_digits_are_tried_last():
     a, c = key("a"), key("c")
-    book = corrections.Book([sum_rule("one", (a,), c)], {a: "4.93", c: "4.39"})
+    book = corrections.Rulebook([sum_rule("one", (a,), c)], {a: "4.93", c: "4.39"})
     found = book.candidates(book.rules[0])
     assert {change.step for change in found} == {"two digits exchanged"}

@@ -1,31 +1,46 @@
 """The audit of the paper's tables, and what it says about tables that were tampered with."""
 
 import csv
+import dataclasses
 import shutil
-from pathlib import Path
 
 import pytest
+from edge2giant import config, specs
 from edge2giant.audit import __main__ as command
 from edge2giant.audit import findings
 from edge2giant.errors import UserError
+from edge2giant.plan.audit import audit_spec
 
-CONFIG = Path(__file__).resolve().parent.parent / "config"
+CONFIG = config.ROOT / "config"
+
+
+SPEC = audit_spec(config.load())
+
+
+def run(published, checkpoints=(), spec=SPEC):
+    return findings.run(spec, published, list(checkpoints))
+
+
+def command_line(folder, prefix, spec=SPEC):
+    digest = specs.write(spec, folder)
+    where = ["--spec", str(specs.path(folder, digest)), "--spec-digest", digest, "--published", str(CONFIG / "published")]
+    command.main([*where, "--out-prefix", str(prefix)])
 
 
 @pytest.fixture(scope="module")
 def audit():
-    return findings.run(CONFIG, [])
+    return run(CONFIG / "published")
 
 
 @pytest.fixture
 def copy(tmp_path):
-    shutil.copytree(CONFIG, tmp_path / "config")
-    return tmp_path / "config"
+    shutil.copytree(CONFIG / "published", tmp_path / "config/published")
+    return tmp_path / "config/published"
 
 
-def edit(config, name, **change):
+def edit(published, name, **change):
     """Change one printed cell: find by all columns but `to`, set its column to `to`."""
-    path, (column, new) = config / "published" / name, change.pop("to")
+    path, (column, new) = published / name, change.pop("to")
     with path.open(newline="") as handle:
         lines = list(csv.DictReader(handle))
     hits = [line for line in lines if all(line[key] == value for key, value in change.items())]
@@ -58,14 +73,14 @@ def test_counts_that_the_documentation_states(audit):
 
 
 def test_which_sets_fit(audit):
-    verdicts = {(one.column, one.grid.name): one.verdict for one in audit.evidence}
+    verdicts = {(one.column, one.candidate.name): one.verdict for one in audit.evidence}
     assert verdicts["gpqa", "extended"] == "fits"
     assert {verdicts["gpqa", name] for name in ("main", "diamond", "all")} == {"rejected"}
     assert verdicts["winogrande", "validation"] == "fits"
     assert verdicts["winogrande", "test"] == "rejected"
     assert verdicts["math_lvl5", "micro"] == "rejected"
     assert verdicts["mmlu", "test"] == "no power"
-    assert {"hellaswag", "mmlu", "truthfulqa", "bbh", "ifeval", "musr"} <= set(audit.ungridded)
+    assert {"hellaswag", "mmlu", "truthfulqa", "bbh", "ifeval", "musr"} <= set(audit.untestable)
 
 
 def test_ids_are_unique(audit):
@@ -75,14 +90,14 @@ def test_ids_are_unique(audit):
 def test_a_changed_cell_is_found_with_its_correction(copy):
     where = {"table": "1", "model": "llama-2-7b-chat", "method": "awq", "benchmark": "gsm8k"}
     edit(copy, "scores.csv", **where, to=("value", "19.93"))
-    found = by_id(findings.run(copy, []))["difference/T1/llama-2-7b-chat/awq/w4a16/gsm8k"]
+    found = by_id(run(copy))["difference/T1/llama-2-7b-chat/awq/w4a16/gsm8k"]
     assert found.correction.endswith("gsm8k: 19.93 to 19.63 (one digit)")
 
 
-def test_a_mended_cell_is_no_longer_found(copy):
+def test_a_corrected_cell_is_no_longer_found(copy):
     where = {"table": "1", "model": "llama-3.2-3b-it", "method": "fp16", "benchmark": "truthfulqa"}
     edit(copy, "scores.csv", **where, to=("value", "49.79"))
-    found = by_id(findings.run(copy, []))
+    found = by_id(run(copy))
     assert not [name for name in found if "llama-3.2-3b-it" in name and "truthfulqa" in name]
     assert "average/T1/llama-3.2-3b-it/fp16/w16a16/average" not in found
 
@@ -91,7 +106,7 @@ def test_measured_bytes_are_compared(tmp_path):
     record = '{"model": "llama-3.2-1b-it", "method": "fp8", "bits": "w8a8", "bytes": 2020000000}'
     path = tmp_path / "checkpoint.json"
     path.write_text(record)
-    found = by_id(findings.run(CONFIG, [path]))
+    found = by_id(run(CONFIG / "published", [path]))
     assert found["measured/T1/llama-3.2-1b-it/fp8/w8a8"].recomputed == "2.02"
 
 
@@ -99,19 +114,12 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     path = tmp_path / "other.json"
     path.write_text("{}")
     with pytest.raises(UserError, match="neither a checkpoint nor a cell"):
-        findings.run(CONFIG, [path])
-
-
-def test_a_bad_grid_file_is_refused(copy):
-    path = copy / "published" / "grids.yaml"
-    path.write_text("gpqa: {sets: {main: {label: main, parts: [[0, 0]]}}}\n")
-    with pytest.raises(UserError, match="gpqa"):
-        findings.run(copy, [])
+        run(CONFIG / "published", [path])
 
 
 def test_the_command_writes_the_same_bytes_twice(tmp_path, capsys):
     for name in ("one", "two"):
-        command.main(["--config", str(CONFIG), "--out-prefix", str(tmp_path / name / "audit")])
+        command_line(tmp_path / "results", tmp_path / name / "audit")
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert files == sorted(["audit.html", *(f"audit{s}.csv" for s in ("", "_grids", "_storage", "_rounding", "_checks"))])
     for name in files:
@@ -119,10 +127,11 @@ def test_the_command_writes_the_same_bytes_twice(tmp_path, capsys):
     assert "20 error, 6 doubtful, 51 note" in capsys.readouterr().out
 
 
-def test_the_page_escapes_what_it_prints(tmp_path, copy):
-    path = copy / "published" / "grids.yaml"
-    path.write_text(path.read_text().replace("label: GPQA main", "label: <script>alert(1)</script>"))
-    command.main(["--config", str(copy), "--out-prefix", str(tmp_path / "audit")])
+def test_the_page_escapes_what_it_prints(tmp_path):
+    columns = [
+        dataclasses.replace(column, untestable=column.untestable and "<script>alert(1)</script>") for column in SPEC.columns
+    ]
+    command_line(tmp_path, tmp_path / "audit", dataclasses.replace(SPEC, columns=tuple(columns)))
     text = (tmp_path / "audit.html").read_text()
     assert "<script>" not in text
     assert "&lt;script&gt;" in text

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from edge2giant import config, jsonl, records, store
 from edge2giant.errors import UserError
+from edge2giant.plan import quantize
 from factories import make_cell
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -105,10 +106,11 @@ def test_a_changed_config_file_is_read_or_refused(root, name):
 
 def _use(loaded: config.Config) -> None:
     """What every phase reads of a config that was accepted."""
+
     for study in loaded.studies.values():
         assert study.cells
         for variant in study.variants[:3]:
-            assert loaded.environment(study.stack, loaded.toolkit(variant))
+            assert quantize.checkpoint_spec(loaded, study, variant).folder
             for name in study.benchmarks_of(variant):
                 assert loaded.benchmark(study, name).label
 

@@ -1,19 +1,25 @@
 """Claims: the predicates on numbers small enough to check by eye, and the paper's claims on both sources."""
 
+import copy
 import csv
-import shutil
+from functools import cache
 from pathlib import Path
 
 import factories
 import pandas as pd
 import pytest
 import yaml
+from edge2giant import config
 from edge2giant.claims import __main__ as command
-from edge2giant.claims import predicates, report, scores, verdict
+from edge2giant.claims import cases, predicates, report, scores, verdict
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
+from edge2giant.plan.study import claims_spec
+from edge2giant.specs.claims import FactSpec
+from shared import ROOT
+from study_specs import arguments_of
 
-CONFIG = Path(__file__).resolve().parent.parent / "config"
+PUBLISHED = ROOT / "config/published"
 V1 = {"suite": "leaderboard_v1", "benchmark": "average"}
 
 
@@ -39,8 +45,8 @@ def few():
         ("y", "b", "awq", 30.0),
         ("y", "b", "gptq-autogptq", 29.0),
     )
-    facts = {"one": {"value": 0, "source": "s"}, "two": {"value": 1, "source": "s"}}
-    return scores.Scores(frame, frame, {"both": ["a", "b"]}, facts, "published")
+    facts = {"one": FactSpec(0, "s"), "two": FactSpec(1, "s")}
+    return scores.Scores(frame, frame, {"both": ["a", "b"]}, facts, printed=True)
 
 
 def one(benchmark, model, method):
@@ -73,13 +79,13 @@ def test_each_and_shares(few, share, holds):
 
 
 def test_most_is_more_than_half():
-    assert not predicates.enough(2, 4, "most")
-    assert predicates.enough(3, 4, "most")
-    assert not predicates.enough(0, 4, "some")
+    assert not cases.enough(2, 4, "most")
+    assert cases.enough(3, 4, "most")
+    assert not cases.enough(0, 4, "some")
 
 
 def test_ties_are_rounded_as_tables_do():
-    assert [str(predicates.as_printed(value, 2)) for value in (20.825, 46.415, -0.125)] == [
+    assert [str(cases.as_printed(value, 2)) for value in (20.825, 46.415, -0.125)] == [
         "20.83",
         "46.42",
         "-0.13",
@@ -89,7 +95,7 @@ def test_ties_are_rounded_as_tables_do():
 @pytest.mark.parametrize("share", ["many", 0, 1.5, True])
 def test_an_unknown_share_is_refused(share):
     with pytest.raises(UserError, match="no share"):
-        predicates.enough(1, 2, share)
+        cases.enough(1, 2, share)
 
 
 def test_pairs_with_exceptions(few):
@@ -159,8 +165,8 @@ def test_count_in_top(few):
         "top": 1,
     }
     # drops: a/awq y, a/gptq y, b/awq y (0 against +1), b/gptq x (-2 against -1)
-    assert predicates.count_in_top(few, **call, expected={"y": 3, "x": 1}).holds
-    assert not predicates.count_in_top(few, **call, expected={"y": 2}).holds
+    assert predicates.count_in_top(few, **call, expected=[("y", 3), ("x", 1)]).holds
+    assert not predicates.count_in_top(few, **call, expected=[("y", 2)]).holds
 
 
 def test_count_groups(few):
@@ -203,7 +209,7 @@ def test_absent_and_settings(few):
 
 def test_a_missing_score_leaves_it_undecided(few):
     present = few.table[few.table["model"] == "a"][[*scores.KEYS, "value"]]
-    half = scores.Scores(few.table, scores._complete(present), few.sets, {}, "cells")
+    half = scores.Scores(few.table, scores._complete(present), few.sets, {}, printed=False)
     found = predicates.each(half, select={"family": "awq"}, of="delta", relation="above", than=-50.0)
     assert found.holds is None
     assert found.missing == ["b awq w4a16 v1 x", "b awq w4a16 v1 y"]
@@ -220,7 +226,7 @@ def test_bad_selections_are_refused(few, where, message):
 
 
 def part(strict, lenient=None):
-    found = [None if holds is ... else predicates.Result(holds, "") for holds in (strict, ... if lenient is None else lenient)]
+    found = [None if holds is ... else cases.Result(holds, "") for holds in (strict, ... if lenient is None else lenient)]
     return verdict.Part("", "s", "l", found[0], found[1])
 
 
@@ -232,7 +238,7 @@ def part(strict, lenient=None):
         ([part(True), part(False)], verdict.IN_PART),
         ([part(False, True)], verdict.IN_PART),
         (
-            [part(True), predicates and verdict.Part("", "s", "", predicates.Result(None, ""), None)],
+            [part(True), verdict.Part("", "s", "", cases.Result(None, ""), None)],
             verdict.OPEN,
         ),
     ],
@@ -241,9 +247,14 @@ def test_verdict_words(parts, word):
     assert verdict.Verdict("id", "p", "s", "", parts).word == word
 
 
+@cache
+def claims():
+    return claims_spec(config.load())
+
+
 @pytest.fixture(scope="module")
 def judged():
-    return {found.id: found for found in verdict.run(CONFIG, None)}
+    return {found.id: found for found in verdict.run(claims(), PUBLISHED)}
 
 
 def test_every_sentence_has_an_entry(judged):
@@ -270,7 +281,7 @@ def test_some_verdicts_and_the_numbers_behind_them(judged):
 def regenerate(folder, change=lambda row: row.value):
     """Cell records that hold the published numbers."""
     made = []
-    grid = frames.published_scores(CONFIG)
+    grid = frames.published_scores(PUBLISHED)
     for row in grid[grid["benchmark"] != "average"].itertuples():
         names = {
             "study": "paper",
@@ -280,7 +291,7 @@ def regenerate(folder, change=lambda row: row.value):
             "benchmark": row.benchmark,
         }
         made.append(factories.make_cell(**names, score=change(row)))
-    ratings = scores._ratings(frames.published_mt_bench(CONFIG))
+    ratings = scores._ratings(frames.published_mt_bench(PUBLISHED))
     for (model, method, bits), group in ratings.groupby(["model", "method", "bits"]):
         values = dict(zip(group["benchmark"], group["value"], strict=True))
         names = {"study": "paper", "model": model, "method": method, "bits": bits, "benchmark": "mt_bench"}
@@ -290,7 +301,7 @@ def regenerate(folder, change=lambda row: row.value):
 
 def test_regenerated_cells_with_the_published_numbers_give_the_published_verdicts(tmp_path, judged):
     """Averages come out of the cells here: two claims stumble over cells that the audit calls misprinted."""
-    found = {one.id: one.word for one in verdict.run(CONFIG, regenerate(tmp_path / "as_printed"))}
+    found = {one.id: one.word for one in verdict.run(claims(), PUBLISHED, regenerate(tmp_path / "as_printed"))}
     expected = {name: one.word for name, one in judged.items()}
     expected |= {"set-a": verdict.OPEN, "set-b": verdict.OPEN}
     assert {name for name in expected if found[name] != expected[name]} == {"rq1-d", "rq2-b"}
@@ -302,29 +313,41 @@ def test_regenerated_cells_with_the_published_numbers_give_the_published_verdict
         }
         return misprints.get((row.model, row.method, row.benchmark), row.value)
 
-    again = {one.id: one.word for one in verdict.run(CONFIG, regenerate(tmp_path / "mended", mended))}
+    again = {one.id: one.word for one in verdict.run(claims(), PUBLISHED, regenerate(tmp_path / "mended", mended))}
     # FP16 of Llama-3.2-1B averages 47.815, a tie that the paper prints as 47.81 and that is 47.82 here
     assert {name for name in expected if again[name] != expected[name]} == {"rq1-d"}
 
 
 def test_other_numbers_give_other_verdicts(tmp_path):
     paths = regenerate(tmp_path, lambda row: row.value + 10 * (row.method == "gptq-autoround"))
-    found = {one.id: one.word for one in verdict.run(CONFIG, paths)}
+    found = {one.id: one.word for one in verdict.run(claims(), PUBLISHED, paths)}
     assert found["rq3-a"] == verdict.FAILS
     assert found["rq3-b"] == verdict.FAILS
 
 
 def test_a_few_cells_decide_only_what_they_can(tmp_path):
     paths = [path for path in regenerate(tmp_path) if "llama-3.2-1b-it" in path.read_text()]
-    found = {one.id: one.word for one in verdict.run(CONFIG, paths)}
+    found = {one.id: one.word for one in verdict.run(claims(), PUBLISHED, paths)}
     assert found["rq3-a"] == "holds"
     assert found["rq4-a"] == "cannot be decided"
 
 
 def test_cells_of_two_studies_are_refused(tmp_path):
     made = [factories.make_cell(study=study) for study in ("one", "two")]
-    with pytest.raises(UserError, match="several studies"):
-        verdict.run(CONFIG, [Path(path) for path in factories.write_records(tmp_path, made)])
+    with pytest.raises(UserError, match="is a cell of study two"):
+        verdict.run(claims(), PUBLISHED, [Path(path) for path in factories.write_records(tmp_path, made)])
+
+
+def with_entry(folder: Path, change) -> config.Config:
+    """The configuration with its claims changed by `change(document)`."""
+    import shutil
+
+    shutil.copytree(ROOT / "config", folder / "config")
+    path = folder / "config/published/claims.yaml"
+    document = yaml.safe_load(path.read_text())
+    change(document["claims"])
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return config.load(folder)
 
 
 @pytest.mark.parametrize(
@@ -338,33 +361,17 @@ def test_cells_of_two_studies_are_refused(tmp_path):
     ],
 )
 def test_a_bad_entry_is_refused_with_its_place(tmp_path, change, message):
-    shutil.copytree(CONFIG, tmp_path / "config")
-    path = tmp_path / "config" / "published" / "claims.yaml"
-    document = yaml.safe_load(path.read_text())
-    document["claims"]["rq2-c"]["parts"][0] |= change
-    path.write_text(yaml.safe_dump(document))
     with pytest.raises(UserError, match=message):
-        verdict.run(tmp_path / "config", None)
+        loaded = with_entry(tmp_path, lambda found: found["rq2-c"]["parts"][0].update(copy.deepcopy(change)))
+        verdict.run(claims_spec(loaded), PUBLISHED)
 
 
 def test_a_new_claim_is_a_new_entry(tmp_path):
-    shutil.copytree(CONFIG, tmp_path / "config")
-    path = tmp_path / "config" / "published" / "claims.yaml"
-    entry = {
-        "predicate": "each",
-        "with": {"select": {"benchmark": "mmlu"}, "relation": "above", "than": 0},
-        "strictly": "x",
-    }
-    document = yaml.safe_load(path.read_text())
-    document["claims"]["new-a"] = {"place": "here", "statement": "<b>MMLU</b> is positive", "parts": [entry]}
-    path.write_text(yaml.safe_dump(document, sort_keys=False))
-    command.main(["--config", str(tmp_path / "config"), "--out-prefix", str(tmp_path / "out" / "claims")])
+    part = {"predicate": "each", "with": {"select": {"benchmark": "mmlu"}, "relation": "above", "than": 0}, "strictly": "x"}
+    entry = {"place": "here", "statement": "<b>MMLU</b> is positive", "parts": [part]}
+    spec = claims_spec(with_entry(tmp_path, lambda found: found.update({"new-a": entry})))
+    command.main([*arguments_of(spec, tmp_path), "--out-prefix", str(tmp_path / "out" / "claims")])
     with (tmp_path / "out" / "claims.csv").open(newline="") as handle:
         lines = {line["id"]: line for line in csv.DictReader(handle)}
     assert lines["new-a"]["verdict"] == "holds"
     assert "<b>" not in (tmp_path / "out" / "claims.html").read_text()
-
-
-def test_the_command_refuses_cells_for_the_published_source(tmp_path):
-    with pytest.raises(UserError, match="--source cells"):
-        command.main(["--config", str(CONFIG), "--cells", "x.json", "--out-prefix", str(tmp_path / "c")])

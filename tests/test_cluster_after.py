@@ -7,20 +7,22 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
-from edge2giant import failures, grid, records
-from edge2giant.cluster import blame, cost, forecast, owner, partial, resume, sweep
+from edge2giant import config, failures, records
+from edge2giant.cluster import cost, forecast, owner, partial, reasons, resume, sweep
 from edge2giant.errors import UserError
+from edge2giant.specs.variant import Variant
 from factories import make_cell
 
-ROW = grid.Row("tiny-0.4m", "gptq-llmcompressor", "w4a16")
-TRIED = blame.Tried("smoke", ROW, "0123456789ab")
+ROW = Variant("tiny-0.4m", "gptq-llmcompressor", "w4a16")
+TRIED = reasons.Tried("smoke", ROW, "0123456789ab")
 
 
 @pytest.fixture(scope="module")
-def house():
-    return grid.load()
+def loaded():
+    return config.load()
 
 
 # --- owner and resume ------------------------------------------------------------------------------------------------
@@ -40,7 +42,7 @@ def test_dead_owner_is_unlocked(tmp_path, without_slurm):
     lock(tmp_path)
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     records.write_json(
-        tmp_path / owner.CLAIM, {"host": socket.gethostname(), "pid": process.pid, "started": owner.start_ticks(process.pid)}
+        tmp_path / owner.CLAIM, {"host": socket.gethostname(), "pid": process.pid, "started": owner.started(process.pid)}
     )
     with pytest.raises(UserError, match=f"process {process.pid}\\) is at work"):
         resume.resume(tmp_path)
@@ -61,7 +63,7 @@ def test_owner_on_another_host_is_not_guessed(tmp_path, without_slurm):
 
 
 def test_pid_that_was_given_to_another_process_is_no_owner(tmp_path):
-    claimed = {"host": socket.gethostname(), "pid": os.getpid(), "started": owner.start_ticks(os.getpid()) - 1}
+    claimed = {"host": socket.gethostname(), "pid": os.getpid(), "started": owner.started(os.getpid()) - 1}
     assert owner.alive(claimed) is False
 
 
@@ -100,7 +102,7 @@ def test_local_orphan_is_adopted_or_cancelled(tmp_path, without_slurm):
 
 
 def _environment():
-    return os.environ | {"PYTHONPATH": str(grid.ROOT / "workflow"), "PATH": "/nowhere"}
+    return os.environ | {"PYTHONPATH": str(config.ROOT / "workflow"), "PATH": "/nowhere"}
 
 
 def test_slurm_that_does_not_answer_stops_the_resume(tmp_path, monkeypatch):
@@ -110,9 +112,31 @@ def test_slurm_that_does_not_answer_stops_the_resume(tmp_path, monkeypatch):
     tool.chmod(0o755)
     lock(tmp_path)
     monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+    owner.claim("slurm", tmp_path)
+    (tmp_path / owner.CLAIM).unlink()
     with pytest.raises(UserError, match=r"squeue failed .*Unable to contact"):
         resume.resume(tmp_path)
     assert resume.locked(tmp_path)
+
+
+def test_a_local_run_is_resumed_without_asking_slurm(tmp_path, monkeypatch):
+    tool = tmp_path / "bin/squeue"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\nexit 1\n")
+    tool.chmod(0o755)
+    lock(tmp_path)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+    owner.claim("local", tmp_path)
+    (tmp_path / owner.CLAIM).unlink()
+    resume.resume(tmp_path, say=lambda line: None)
+    assert not resume.locked(tmp_path)
+
+
+def test_jobs_of_slurm_are_not_forgotten_on_a_machine_without_it(tmp_path, without_slurm):
+    lock(tmp_path)
+    (tmp_path / owner.SUBMITTED).touch()
+    with pytest.raises(UserError, match="resume on the login node"):
+        resume.resume(tmp_path)
 
 
 def test_parts_of_a_snakemake_inside_a_job_are_no_owner():
@@ -172,7 +196,7 @@ def test_checkpoint_with_weights_cut_short_is_taken_away(tmp_path):
     ],
 )
 def test_slurms_word_is_understood(text, says):
-    assert blame.slurm_reason(text) == says
+    assert reasons.slurm_reason(text) == says
 
 
 def write_log(path, text, at):
@@ -183,13 +207,13 @@ def write_log(path, text, at):
 
 def test_the_newest_word_counts(tmp_path):
     results, logs, now = tmp_path / "results", tmp_path / "logs", time.time()
-    assert blame.failure(results, logs, TRIED) is None
+    assert reasons.failure(results, logs, TRIED) is None
     with pytest.raises(ValueError), failures.recorded(results / "failures", "smoke", ROW, "evaluate"):
         raise ValueError("header too large")
-    assert blame.failure(results, logs, TRIED)["reason"] == "ValueError: header too large"
-    name = "_".join(["smoke", *grid.astuple(ROW), "leaderboard_v1"])
+    assert reasons.failure(results, logs, TRIED)["reason"] == "ValueError: header too large"
+    name = "_".join(["smoke", ROW.model, ROW.method, ROW.bits, "leaderboard_v1"])
     write_log(logs / "slurm/rule_evaluate" / name / "7.log", "error: *** JOB 7 CANCELLED AT now DUE TO TIME LIMIT ***", now + 60)
-    found = blame.failure(results, logs, TRIED)
+    found = reasons.failure(results, logs, TRIED)
     assert (found["phase"], found["reason"]) == ("evaluate", "time limit reached")
     assert records.problem(found, "failure") is None
 
@@ -197,7 +221,7 @@ def test_the_newest_word_counts(tmp_path):
 def test_step_without_a_record_is_found_by_its_log(tmp_path):
     log = tmp_path / "logs/quantize" / ROW.path / "0123456789ab.log"
     write_log(log, "loading\nerror: layers.0: 100 input channels do not split into groups of 128; choose another\n", time.time())
-    found = blame.failure(tmp_path / "results", tmp_path / "logs", TRIED)
+    found = reasons.failure(tmp_path / "results", tmp_path / "logs", TRIED)
     assert found["phase"] == "quantize" and found["reason"].startswith("layers.0: 100 input channels")
     assert found["log"] == log.as_posix()
 
@@ -207,54 +231,60 @@ def test_failed_making_is_the_failure_of_rows_that_take_that_checkpoint_alone(tm
     with pytest.raises(UserError), failures.recorded(folder, failures.of_checkpoint(TRIED.digest), ROW, "quantize"):
         raise UserError("100 input channels do not split", "layers.0")
     write_log(tmp_path / "logs/quantize" / ROW.path / "another.log", "error: of another recipe\n", time.time() + 60)
-    found = blame.failure(tmp_path / "results", tmp_path / "logs", TRIED)
+    found = reasons.failure(tmp_path / "results", tmp_path / "logs", TRIED)
     assert (found["study"], found["phase"]) == ("smoke", "quantize") and "do not split" in found["reason"]
-    other = blame.Tried("smoke", ROW, "ba9876543210")
-    assert blame.failure(tmp_path / "results", tmp_path / "logs", other) is None
+    other = reasons.Tried("smoke", ROW, "ba9876543210")
+    assert reasons.failure(tmp_path / "results", tmp_path / "logs", other) is None
 
 
-def write_cells(house, study, results, but=()):
-    for cell in house.study(study).cells:
-        if cell.row not in but and cell.benchmark != "mt_bench":
-            record = make_cell(study=study, model=cell.model, method=cell.method, bits=cell.bits, benchmark=cell.benchmark)
-            records.write_json(results / study / "cells" / cell.row.path / f"{cell.benchmark}.json", record)
+def write_cells(loaded, study, results, but=()):
+    for cell in loaded.study(study).cells:
+        if cell.variant not in but and cell.benchmark != "mt_bench":
+            record = make_cell(
+                study=study,
+                model=cell.variant.model,
+                method=cell.variant.method,
+                bits=cell.variant.bits,
+                benchmark=cell.benchmark,
+            )
+            records.write_json(results / study / "cells" / cell.variant.path / f"{cell.benchmark}.json", record)
 
 
-def test_partial_shows_a_failed_row_with_its_reason(house, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(grid.ROOT / "workflow"))
-    results, study = tmp_path / "results", house.study("smoke")
-    write_cells(house, "smoke", results, but=[ROW])
+def test_partial_shows_a_failed_row_with_its_reason(loaded, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(config.ROOT / "workflow"))
+    results, study = tmp_path / "results", loaded.study("smoke")
+    write_cells(loaded, "smoke", results, but=[ROW])
     with pytest.raises(UserError), failures.recorded(results / "failures", "smoke", ROW, "evaluate"):
         raise UserError("cannot be loaded", "checkpoint")
-    told = partial.render(house, study, results, tmp_path / "logs", tmp_path / "out")
-    assert "1 rows failed" in told
+    told = partial.render(loaded, study, results, tmp_path / "logs", tmp_path / "out")
+    assert "1 variants failed" in told
     shown = (tmp_path / "out/table1.md").read_text()
     assert "checkpoint: cannot be loaded" in shown
 
 
-def test_partial_of_nothing_says_so(house, tmp_path):
+def test_partial_of_nothing_says_so(loaded, tmp_path):
     with pytest.raises(UserError, match="no cell exists"):
-        partial.render(house, house.study("smoke"), tmp_path, tmp_path / "logs", tmp_path / "out")
+        partial.render(loaded, loaded.study("smoke"), tmp_path, tmp_path / "logs", tmp_path / "out")
 
 
 # --- cost ------------------------------------------------------------------------------------------------------------
 
 
-def paper_lines(house):
-    return forecast.lines(house, house.study("paper"), house.clusters["paper"], forecast.read_workload(house), "suite")
+def paper_lines(loaded):
+    return forecast.lines(loaded, loaded.study("paper"), loaded.clusters["paper"], loaded.workload, "suite")
 
 
-def test_every_cell_of_the_paper_has_a_forecast(house):
-    lines = paper_lines(house)
+def test_every_cell_of_the_paper_has_a_forecast(loaded):
+    lines = paper_lines(loaded)
     cells = [line for line in lines if line.step == "cell"]
-    assert len(cells) == len(house.study("paper").cells)
+    assert len(cells) == len(loaded.study("paper").cells)
     linked = [line for line in lines if line.step == "quantize" and line.method == "fp16"]
     assert linked and all(line.forecast_gpu_seconds == 0 < line.forecast_seconds and not line.gpu for line in linked)
     assert all(line.forecast_gpu_seconds > 0 for line in lines if line not in linked)
 
 
-def test_sums_are_those_of_their_lines(house):
-    lines = paper_lines(house)
+def test_sums_are_those_of_their_lines(loaded):
+    lines = paper_lines(loaded)
     sums = cost.totals(lines)
     assert list(sums) == list(cost.ORDER)
     assert sum(each["forecast_gpu_seconds"] for each in sums.values()) == pytest.approx(
@@ -263,31 +293,31 @@ def test_sums_are_those_of_their_lines(house):
 
 
 def test_forecast_follows_its_formula():
-    workload = {"shares": {"prefill": 0.5, "bandwidth": 0.5}, "concurrency": 10}
-    partition = {"tflops": 100, "bandwidth_gb_s": 1000}
+    workload = SimpleNamespace(shares=SimpleNamespace(prefill=0.5, bandwidth=0.5), concurrency=10)
+    partition = SimpleNamespace(tflops=100, bandwidth_gb_s=1000)
     # 2 x 1e9 x 1e6 operations at 2 x 50 Tflop/s, and 100 steps of 1 GB at 2 x 500 GB/s
     assert forecast.cell_seconds(10**9, 10**9, "w16a16", (1e6, 1e3), partition, 2, workload) == pytest.approx(20 + 0.1)
     assert forecast.cell_seconds(10**9, 10**9, "w8a8", (1e6, 0), partition, 2, workload) == pytest.approx(10)
 
 
-def test_what_cells_have_counted_goes_before_the_estimate(house):
-    study, paper, workload = house.study("paper"), house.clusters["paper"], forecast.read_workload(house)
-    row = study.rows[0]
+def test_what_cells_have_counted_goes_before_the_estimate(loaded):
+    study, paper, workload = loaded.study("paper"), loaded.clusters["paper"], loaded.workload
+    variant = study.variants[0]
     few = {"tokens_in": 3000, "tokens_cached": 1000, "tokens_out": 10}
     more = {"tokens_in": 6000, "tokens_cached": 0, "tokens_out": 30}
-    tokens = cost.counted({row: {"gsm8k": few}, study.rows[1]: {"gsm8k": more}})
+    tokens = cost.counted({variant: {"gsm8k": few}, study.variants[1]: {"gsm8k": more}})
     assert tokens == {"gsm8k": (4000, 20)}
-    plain = forecast.lines(house, study, paper, workload, "suite")
+    plain = forecast.lines(loaded, study, paper, workload, "suite")
     estimated = {line.benchmark: line.forecast_seconds for line in plain if line.step == "cell"}
-    known = forecast.lines(house, study, paper, workload, "suite", tokens)
+    known = forecast.lines(loaded, study, paper, workload, "suite", tokens)
     for line in known:
-        if line.step == "cell" and line.model == study.rows[-1].model:
+        if line.step == "cell" and line.model == study.variants[-1].model:
             assert (line.forecast_seconds < estimated[line.benchmark] / 10) == (line.benchmark == "gsm8k")
 
 
-def test_measured_cost_stands_beside_the_forecast(house, tmp_path):
-    write_cells(house, "smoke", tmp_path)
-    told = cost.report(house, house.study("smoke"), "rehearsal", "suite", tmp_path, tmp_path / "figures/cost")
+def test_measured_cost_stands_beside_the_forecast(loaded, tmp_path):
+    write_cells(loaded, "smoke", tmp_path)
+    told = cost.report(loaded, loaded.study("smoke"), "rehearsal", "suite", tmp_path, tmp_path / "figures/cost")
     lines = list(csv.DictReader((tmp_path / "figures/cost.csv").open()))
     measured = [line for line in lines if line["step"] == "cell" and line["seconds"]]
     record = json.loads(next(tmp_path.glob("smoke/cells/**/*.json")).read_text())
@@ -297,6 +327,6 @@ def test_measured_cost_stands_beside_the_forecast(house, tmp_path):
     assert all((tmp_path / f"figures/cost.{suffix}").stat().st_size > 1000 for suffix in ("svg", "png", "pdf"))
 
 
-def test_sentence_names_the_table_and_the_gpus(house):
-    sentence = next(line for line in cost.sentences(paper_lines(house)) if line.startswith("Table 1"))
+def test_sentence_names_the_table_and_the_gpus(loaded):
+    sentence = next(line for line in cost.sentences(paper_lines(loaded)) if line.startswith("Table 1"))
     assert "GPU-hours forecast" in sentence and "h100" in sentence

@@ -5,11 +5,13 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
-from edge2giant import dag, grid, paths, records
-from edge2giant.cluster import placement, resources
-from edge2giant.cluster.resources import Job
+from edge2giant import config
+from edge2giant.config.clusters import Cluster, Cpu, ResourceOverride
 from edge2giant.engine import plan
 from edge2giant.errors import UserError
+from edge2giant.plan import open_plan, placement, quantize, resources
+from edge2giant.plan.resources import Job
+from edge2giant.specs.variant import Variant
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,31 +19,35 @@ CONFIG = {"study": "paper", "batch": "suite", "results": "results", "figures": "
 
 
 @pytest.fixture(scope="module")
-def house():
-    return grid.load()
+def loaded():
+    return config.load()
 
 
 @pytest.fixture(scope="module")
-def paper(house):
-    return house.clusters["paper"]
+def paper(loaded):
+    return loaded.clusters["paper"]
 
 
 SERVING = plan.Serving(max_model_len=16_384)
 
 
-def job(phase, model, scheme, device="cuda"):
-    return Job(phase, grid.Row(model, *scheme.split("/")), device, serving=SERVING if phase == "evaluate" else None)
+def job(phase, model, pair, device="cuda"):
+    return Job(phase, Variant(model, *pair.split("/")), device, serving=SERVING if phase == "evaluate" else None)
 
 
-def jobs(house, row, study="paper"):
-    """Both jobs of a row, as the rules ask for them."""
-    found = house.study(study)
-    making = resources.making(house, row, paths.checkpoint_identity(house, found, row))
-    return making, resources.evaluation(house, found, row)
+def jobs(loaded, variant, study="paper"):
+    """Both jobs of a variant, as the rules get them."""
+    found = loaded.study(study)
+    making = resources.quantize_job(loaded, quantize.checkpoint_spec(loaded, found, variant))
+    return making, resources.evaluate_job(loaded, found, variant)
+
+
+def with_overrides(cluster, *overrides):
+    return cluster.model_copy(update={"overrides": tuple(ResourceOverride(**one) for one in overrides)})
 
 
 @pytest.mark.parametrize(
-    ("model", "scheme", "partition", "nodes", "gpus"),
+    ("model", "pair", "partition", "nodes", "gpus"),
     [
         ("llama-3.2-1b-it", "fp16/w16a16", "a6000", 1, 1),
         ("llama-3.2-1b-it", "fp8/w8a8", "rtx6000", 1, 1),
@@ -54,133 +60,156 @@ def jobs(house, row, study="paper"):
         ("llama-3.1-405b-it", "fp16/w16a16", "h100", 2, 8),
     ],
 )
-def test_evaluation_goes_to_the_smallest_gpus_that_run_it_natively(house, paper, model, scheme, partition, nodes, gpus):
-    placed = resources.place(house, paper, job("evaluate", model, scheme))
+def test_evaluation_goes_to_the_smallest_gpus_that_run_it_natively(loaded, paper, model, pair, partition, nodes, gpus):
+    placed = resources.place(loaded, paper, job("evaluate", model, pair))
     assert (placed.partition, placed.nodes, placed.gpus_per_node) == (partition, nodes, gpus)
 
 
-def test_every_row_of_the_paper_fits(house, paper):
-    for row in house.study("paper").rows:
-        for asked in jobs(house, row):
-            placed = resources.place(house, paper, asked)
-            assert asked.links == (row.method == "fp16" and asked.phase == "quantize") == (placed is None)
+def test_every_variant_of_the_paper_fits(loaded, paper):
+    for variant in loaded.study("paper").variants:
+        for asked in jobs(loaded, variant):
+            placed = resources.place(loaded, paper, asked)
+            assert asked.links == (variant.method == "fp16" and asked.phase == "quantize") == (placed is None)
             if placed is None:
                 continue
-            partition = paper["partitions"][placed.partition]
-            assert placed.gpus_per_node <= partition["gpus_per_node"] and placed.nodes <= partition["nodes"]
-            assert resources.memory_mb(house, paper, asked, 3) <= partition["host_memory_gib"] * 1024
-            assert resources.minutes(house, paper, asked, 3) <= partition["max_hours"] * 60
+            partition = paper.partitions[placed.partition]
+            assert placed.gpus_per_node <= partition.gpus_per_node and placed.nodes <= partition.nodes
+            assert resources.memory_mb(loaded, paper, asked, 3) <= partition.host_memory_gib * 1024
+            assert resources.minutes(loaded, paper, asked, 3) <= partition.max_hours * 60
 
 
-def test_fp8_never_runs_where_it_is_emulated(house, paper):
-    rows = [row for row in house.study("paper").rows if row.method == "fp8"]
-    kinds = {kind.name: kind.compute_capability for kind in plan.gpus_of(paper)}
-    capabilities = {kinds[resources.place(house, paper, jobs(house, row)[1]).partition] for row in rows}
-    assert rows and min(capabilities) >= (8, 9)
+def test_fp8_never_runs_where_it_is_emulated(loaded, paper):
+    variants = [one for one in loaded.study("paper").variants if one.method == "fp8"]
+    kinds = {kind.name: kind.compute_capability for kind in plan.gpus_of(resources.partitions_of(paper))}
+    capabilities = {kinds[resources.place(loaded, paper, jobs(loaded, one)[1]).partition] for one in variants}
+    assert variants and min(capabilities) >= (8, 9)
 
 
-def test_two_nodes_ask_by_gres_for_each_node(house, paper):
-    asked = resources.site(house, paper, job("evaluate", "llama-3.1-405b-it", "fp16/w16a16"))
+def test_two_nodes_ask_by_gres_for_each_node(loaded, paper):
+    asked = resources.site(loaded, paper, job("evaluate", "llama-3.1-405b-it", "fp16/w16a16"))
     assert asked["gres"] == "gpu:h100:8" and asked["nodes"] == asked["tasks"] == 2 and asked["mpi"] == "srun"
     assert asked["parallel"] == "8x2" and asked["cpus_per_task"] == 48
     assert "gpu_model" not in asked, "sbatch refuses typed and untyped requests together"
-    assert resources.gpus(house, paper, job("evaluate", "llama-3.1-405b-it", "fp16/w16a16")) == 0
+    assert resources.gpus(loaded, paper, job("evaluate", "llama-3.1-405b-it", "fp16/w16a16")) == 0
 
 
-def test_cpu_stack_asks_for_no_gpu(house, paper):
+def test_cpu_stack_asks_for_no_gpu(loaded, paper):
     asked = job("evaluate", "llama-3.1-8b-it", "fp16/w16a16", device="cpu")
-    assert resources.gpus(house, paper, asked) == 0
-    assert set(resources.site(house, paper, asked).values()) == {None, "1x1", "-"}
+    assert resources.gpus(loaded, paper, asked) == 0
+    assert set(resources.site(loaded, paper, asked).values()) == {None, "1x1", "-"}
 
 
-def test_checkpoint_that_is_linked_asks_for_no_gpu_and_for_the_memory_of_its_proof(house, paper):
-    making, _ = jobs(house, grid.Row("llama-3.1-8b-it", "fp16", "w16a16"))
-    ordered = paper | {"cpu": {"partition": "cpu"}, "overrides": [{"rows": "*", "partition": "a100"}]}
-    asked = resources.site(house, ordered, making)
-    assert resources.gpus(house, ordered, making) == 0 and asked["slurm_partition"] == "cpu" and "gpu_model" not in asked
-    weights = 2 * house.models["llama-3.1-8b-it"]["parameters"] / 2**20
-    assert resources.memory_mb(house, ordered, making) > 4 * weights, "two models in float32"
-    large, _ = jobs(house, grid.Row("llama-3.1-405b-it", "fp16", "w16a16"))
-    assert resources.memory_mb(house, ordered, large) < 100_000, "of a large model the first layers are proven"
-    assert resources.minutes(house, ordered, large) > 60, "its files are read all the same"
+def test_checkpoint_that_is_linked_asks_for_no_gpu_and_for_the_memory_of_its_validation(loaded, paper):
+    making, _ = jobs(loaded, Variant("llama-3.1-8b-it", "fp16", "w16a16"))
+    ordered = with_overrides(paper.model_copy(update={"cpu": Cpu(partition="cpu")}), {"variants": "*", "partition": "a100"})
+    asked = resources.site(loaded, ordered, making)
+    assert resources.gpus(loaded, ordered, making) == 0 and asked["slurm_partition"] == "cpu" and "gpu_model" not in asked
+    weights = 2 * loaded.models["llama-3.1-8b-it"].parameters / 2**20
+    assert resources.memory_mb(loaded, ordered, making) > 4 * weights, "two models in float32"
+    large, _ = jobs(loaded, Variant("llama-3.1-405b-it", "fp16", "w16a16"))
+    assert resources.memory_mb(loaded, ordered, large) < 100_000, "of a large model the first layers are validated"
+    assert resources.minutes(loaded, ordered, large) > 60, "its files are read all the same"
 
 
-def test_published_checkpoint_is_linked_too(house):
-    study = dataclasses.replace(house.study("paper"), checkpoints={"fp8/w8a8": "published"})
-    row = grid.Row("llama-3.1-8b-it", "fp8", "w8a8")
-    assert resources.making(house, row, paths.checkpoint_identity(house, study, row)).links
+def test_published_checkpoint_is_linked_too(loaded):
+    study = loaded.study("paper").model_copy(update={"checkpoints": {"fp8/w8a8": "published"}})
+    spec = quantize.checkpoint_spec(loaded, study, Variant("llama-3.1-8b-it", "fp8", "w8a8"))
+    assert resources.quantize_job(loaded, spec).links
 
 
-def test_the_engine_is_told_the_memory_that_the_plan_counted(house, paper):
-    row = grid.Row("llama-3.1-70b-it", "fp8", "w8a8")
-    making, asked = jobs(house, row)
-    told = resources.site(house, paper, asked)["engine"]
-    placed = plan.place(house.models[row.model]["architecture"], *row.scheme.split("/"), plan.gpus_of(paper), asked.serving)
+def test_the_engine_is_told_the_memory_that_the_plan_counted(loaded, paper):
+    variant = Variant("llama-3.1-70b-it", "fp8", "w8a8")
+    making, asked = jobs(loaded, variant)
+    told = resources.site(loaded, paper, asked)["engine"]
+    placed = plan.place(
+        loaded.models[variant.model].architecture.model_dump(),
+        variant.method,
+        variant.bits,
+        plan.gpus_of(resources.partitions_of(paper)),
+        asked.serving,
+    )
     assert told == ",".join(f"{name}={value}" for name, value in placed.settings.items())
-    assert resources.site(house, paper, making)["engine"] == "-"
-    forced = paper | {"overrides": [{"rows": row.path, "partition": "h100", "gpus": 4}]}
-    assert "gpu_memory_utilization=" in resources.site(house, forced, asked)["engine"]
-    tight = paper | {"overrides": [{"rows": row.path, "partition": "rtx6000", "gpus": 1}]}
-    assert resources.site(house, tight, asked)["engine"] == "-", "an order that the plan finds no room for is the user's"
+    assert resources.site(loaded, paper, making)["engine"] == "-"
+    forced = with_overrides(paper, {"variants": variant.path, "partition": "h100", "gpus": 4})
+    assert "gpu_memory_utilization=" in resources.site(loaded, forced, asked)["engine"]
+    tight = with_overrides(paper, {"variants": variant.path, "partition": "rtx6000", "gpus": 1})
+    assert resources.site(loaded, tight, asked)["engine"] == "-", "an override is kept where the plan finds no room, too"
 
 
-def test_what_a_study_asks_of_the_engine_reaches_the_plan(house):
-    study = dataclasses.replace(house.study("paper"), engine_settings={"max_num_batched_tokens": 2048, "kv_cache_dtype": "fp8"})
-    asked = resources.evaluation(house, study, study.rows[0])
-    assert asked.serving == plan.Serving(house.protocols[study.protocol]["max_model_len"], "fp8", 2048)
-    old = dataclasses.replace(house.study("paper"), stack="paper2024")
-    assert resources.evaluation(house, old, study.rows[0]).serving.whole_prompts
+def test_what_a_study_asks_of_the_engine_reaches_the_plan(loaded):
+    settings = {"max_num_batched_tokens": 2048, "kv_cache_dtype": "fp8"}
+    study = loaded.study("paper").model_copy(update={"engine_settings": settings})
+    asked = resources.evaluate_job(loaded, study, study.variants[0])
+    assert asked.serving == plan.Serving(loaded.protocols[study.protocol].max_model_len, "fp8", 2048)
+    old = loaded.study("paper").model_copy(update={"stack": "paper2024"})
+    assert resources.evaluate_job(loaded, old, study.variants[0]).serving.whole_prompts
 
 
-def test_everything_that_is_asked_reaches_the_rules(house, paper):
-    for row in house.study("paper").rows:
-        for asked in jobs(house, row):
-            assert set(resources.site(house, paper, asked)) <= set(resources.SITE)
+def test_everything_that_is_asked_reaches_the_rules(loaded, paper):
+    for variant in loaded.study("paper").variants:
+        for asked in jobs(loaded, variant):
+            assert set(resources.site(loaded, paper, asked)) <= set(resources.SITE)
 
 
-def test_attempts_double_memory_and_time(house, paper):
+def test_attempts_double_memory_and_time(loaded, paper):
     asked = job("evaluate", "llama-3.1-8b-it", "fp16/w16a16")
     for grows in (resources.memory_mb, resources.minutes):
-        assert all(2 * a == b for a, b in pairwise(grows(house, paper, asked, attempt) for attempt in (1, 2, 3)))
+        assert all(2 * a == b for a, b in pairwise(grows(loaded, paper, asked, attempt) for attempt in (1, 2, 3)))
 
 
-def test_override_wins_and_the_last_match_counts(house, paper):
-    cluster = paper | {
-        "overrides": [
-            {"rows": "llama-3.1-8b-it/*", "partition": "a100", "gpus": 2},
-            {"rows": "llama-3.1-8b-it/fp8/w8a8", "partition": "h100", "gpus": 1, "phase": "evaluate"},
-        ]
-    }
-    placed = resources.place(house, cluster, job("evaluate", "llama-3.1-8b-it", "awq/w4a16"))
+def test_override_wins_and_the_last_match_counts(loaded, paper):
+    cluster = with_overrides(
+        paper,
+        {"variants": "llama-3.1-8b-it/*", "partition": "a100", "gpus": 2},
+        {"variants": "llama-3.1-8b-it/fp8/w8a8", "partition": "h100", "gpus": 1, "phase": "evaluate"},
+    )
+    placed = resources.place(loaded, cluster, job("evaluate", "llama-3.1-8b-it", "awq/w4a16"))
     assert (placed.partition, placed.gpu, placed.nodes, placed.gpus_per_node) == ("a100", "a100", 1, 2)
-    assert resources.place(house, cluster, job("evaluate", "llama-3.1-8b-it", "fp8/w8a8")).partition == "h100"
-    assert resources.place(house, cluster, job("quantize", "llama-3.1-8b-it", "fp8/w8a8")).partition == "a100"
+    assert resources.place(loaded, cluster, job("evaluate", "llama-3.1-8b-it", "fp8/w8a8")).partition == "h100"
+    assert resources.place(loaded, cluster, job("quantize", "llama-3.1-8b-it", "fp8/w8a8")).partition == "a100"
 
 
-@pytest.mark.parametrize(
-    ("wanted", "message"),
-    [
-        ({"partition": "b200"}, "unknown partition 'b200'"),
-        (
-            {"partition": "a100", "gpus": 8},
-            "asks for 1 nodes of 8 GPUs, partition a100 has 1 nodes of 4 GPUs",
-        ),
-        ({"partition": "a100", "nodes": 2}, "asks for 2 nodes of 1 GPUs"),
-    ],
-)
-def test_impossible_override_is_named(house, paper, wanted, message):
-    cluster = paper | {"overrides": [{"rows": "*"} | wanted]}
-    with pytest.raises(UserError, match=message):
-        resources.place(house, cluster, job("evaluate", "llama-3.1-8b-it", "fp8/w8a8"))
+def test_an_override_that_asks_for_too_much_is_named(loaded, paper):
+    cluster = with_overrides(paper, {"variants": "*", "partition": "a100", "gpus": 8})
+    with pytest.raises(UserError, match="want 1 nodes of 8 GPUs, partition a100 has 1 nodes of 4 GPUs"):
+        resources.place(loaded, cluster, job("evaluate", "llama-3.1-8b-it", "fp8/w8a8"))
 
 
-def test_row_that_fits_nowhere_is_named(house, paper):
-    small = {"partitions": {"a6000": paper["partitions"]["a6000"]}}
+def test_overrides_are_merged_key_by_key(loaded, paper):
+    cluster = with_overrides(
+        paper,
+        {"variants": "llama-3.1-8b-it/*", "partition": "a100", "gpus": 2, "runtime": 100},
+        {"variants": "*", "mem_mb": 5000},
+        {"variants": "llama-3.1-8b-it/*", "phase": "evaluate", "runtime": 30},
+    )
+    evaluation, making = (job(phase, "llama-3.1-8b-it", "fp8/w8a8") for phase in ("evaluate", "quantize"))
+    assert resources.place(loaded, cluster, evaluation).gpus_per_node == 2
+    assert [resources.minutes(loaded, cluster, evaluation, attempt) for attempt in (1, 2)] == [30, 60]
+    assert resources.minutes(loaded, cluster, making) == 100
+    assert [resources.memory_mb(loaded, cluster, one, 2) for one in (evaluation, making)] == [10_000, 10_000]
+    on_cpu = job("evaluate", "tiny-2m", "fp16/w16a16", device="cpu")
+    assert resources.memory_mb(loaded, cluster, on_cpu) == 5000
+
+
+def test_a_served_judge_is_placed_and_can_be_set(loaded, paper):
+    judge = Job("judge", Variant("llama-3.1-8b-it", "fp16", "w16a16"), "cuda", judge_gpus=4)
+    placed = resources.place(loaded, paper, judge)
+    assert (placed.partition, placed.gpus, resources.minutes(loaded, paper, judge)) == ("a6000", 4, 240)
+    assert resources.gpus(loaded, paper, judge) == 4
+    cluster = with_overrides(paper, {"variants": "*", "phase": "judge", "partition": "h100", "gpus": 2, "runtime": 60})
+    assert (resources.place(loaded, cluster, judge).partition, resources.gpus(loaded, cluster, judge)) == ("h100", 2)
+    assert resources.minutes(loaded, cluster, judge, 2) == 120
+    with pytest.raises(UserError, match="a judge on 16 GPUs of one node"):
+        resources.place(loaded, paper, dataclasses.replace(judge, judge_gpus=16))
+
+
+def test_variant_that_fits_nowhere_is_named(loaded, paper):
+    small = Cluster(title="small", partitions={"a6000": paper.partitions["a6000"]})
     with pytest.raises(
         UserError,
         match=r"llama-3.1-8b-it/fp8/w8a8: no partition can hold evaluating fp8/w8a8.*compute capability 8.9",
     ):
-        resources.place(house, small, job("evaluate", "llama-3.1-8b-it", "fp8/w8a8"))
+        resources.place(loaded, small, job("evaluate", "llama-3.1-8b-it", "fp8/w8a8"))
 
 
 @given(
@@ -188,8 +217,8 @@ def test_row_that_fits_nowhere_is_named(house, paper):
     more=st.sampled_from([0, 24, 80]),
     count=st.sampled_from([1, 4, 8]),
 )
-def test_a_larger_gpu_never_needs_more_of_them(house, memory, more, count):
-    shape = house.models["llama-3.1-70b-it"]["architecture"]
+def test_a_larger_gpu_never_needs_more_of_them(loaded, memory, more, count):
+    shape = loaded.models["llama-3.1-70b-it"].architecture.model_dump()
 
     def gpus(size):
         entry = {
@@ -200,85 +229,44 @@ def test_a_larger_gpu_never_needs_more_of_them(house, memory, more, count):
             "compute_capability": "9.0",
         }
         try:
-            return placement.place_evaluation(shape, "fp16", "w16a16", SERVING, {"partitions": {"x": entry}}).gpus
+            return placement.place_evaluation(shape, "fp16", "w16a16", SERVING, {"x": entry}).gpus
         except UserError:
             return 10**6
 
     assert gpus(memory + more) <= gpus(memory)
 
 
-def test_estimates_match_the_published_sizes(house):
-    shape = house.models["llama-3.1-405b-it"]["architecture"]
+def test_estimates_match_the_published_sizes(loaded):
+    shape = loaded.models["llama-3.1-405b-it"].architecture.model_dump()
     assert placement.checkpoint_bytes(shape, "w16a16") == pytest.approx(
-        2 * house.models["llama-3.1-405b-it"]["parameters"], rel=1e-3
+        2 * loaded.models["llama-3.1-405b-it"].parameters, rel=1e-3
     )
 
 
-def test_cluster_is_chosen_by_the_config():
-    opened = dag.open_jobs(CONFIG | {"cluster": "rehearsal"})
-    assert opened.cluster["rehearse"]
+def test_cluster_is_chosen_by_the_config(loaded):
+    assert resources.cluster_of(loaded, "rehearsal").rehearse
     with pytest.raises(UserError, match="unknown cluster 'nowhere'"):
-        _ = dag.open_jobs(CONFIG | {"cluster": "nowhere"}).cluster
+        open_plan(CONFIG | {"cluster": "nowhere"})
 
 
-def test_rehearsal_asks_as_the_paper_does(house, paper):
-    rehearsal = house.clusters["rehearsal"]
-    for stand_in, model in rehearsal["rehearse"].items():
+def test_rehearsal_asks_as_the_paper_does(loaded, paper):
+    rehearsal = loaded.clusters["rehearsal"]
+    for stand_in, model in rehearsal.rehearse.items():
         asked = job("evaluate", stand_in, "fp16/w16a16", device="cpu")
-        assert resources.place(house, rehearsal, asked) == resources.place(house, paper, job("evaluate", model, "fp16/w16a16"))
+        assert resources.place(loaded, rehearsal, asked) == resources.place(loaded, paper, job("evaluate", model, "fp16/w16a16"))
 
 
-def test_rules_get_callables_for_what_slurm_reads():
-    opened = dag.open_jobs(CONFIG)
+def test_rules_get_callables_for_what_slurm_reads(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    opened = open_plan(CONFIG)
     wildcards = SimpleNamespace(study="paper", model="llama-3.1-8b-it", method="fp8", bits="w8a8", batch="leaderboard_v1")
-    asked = {name: value(wildcards) for name, value in opened.site("evaluate").items()}
-    assert (asked["slurm_partition"], asked["gpu_model"], asked["nodes"], asked["gres"]) == (
-        "rtx6000",
-        "rtx6000",
-        1,
-        None,
-    )
-    assert opened.evaluate_gpus(wildcards) == 1
-    assert opened.evaluate_memory(wildcards, attempt=2) == 2 * opened.evaluate_memory(wildcards, attempt=1)
-
-
-def test_clusters_file_refuses_what_it_does_not_know(house):
-    wrong = {"mine": {"title": "x", "partitions": {"p": {"gpu": "h100", "gpu_count": 8}}}}
-    assert records.problem(wrong, "clusters")
+    got = resources.of(opened, resources.evaluate)
+    names = ("slurm_partition", "gpu_model", "nodes", "gres", "gpu")
+    assert tuple(got[name](wildcards) for name in names) == ("rtx6000", "rtx6000", 1, None, 1)
+    assert got["mem_mb"](wildcards, attempt=2) == 2 * got["mem_mb"](wildcards, attempt=1)
+    assert resources.threads(opened, resources.evaluate)(wildcards) == 8
 
 
 def test_job_is_a_value():
     changed = dataclasses.replace(job("evaluate", "m", "fp16/w16a16"), phase="quantize", serving=None)
     assert changed == job("quantize", "m", "fp16/w16a16")
-
-
-def test_engine_is_told_its_share_of_gpus_and_nodes():
-    from edge2giant.engine.settings import BY_ENGINE
-    from edge2giant.evaluate.batch import parallel_settings
-
-    assert parallel_settings("1x1") == {}
-    assert parallel_settings("4x1") == {"tensor_parallel_size": 4, "pipeline_parallel_size": 1}
-    two = parallel_settings("8x2")
-    assert two == {"tensor_parallel_size": 8, "pipeline_parallel_size": 2, "distributed_executor_backend": "ray"}
-    assert set(two) <= set(BY_ENGINE["vllm"]) and set(two) <= set(BY_ENGINE["vllm-stock"])
-    for wrong in ("8", "0x1", "8x", "ax2"):
-        with pytest.raises(UserError, match="is no GPUSxNODES"):
-            parallel_settings(wrong)
-
-
-def test_engine_is_told_what_the_plan_counted_unless_the_config_says_otherwise(house):
-    from edge2giant.engine import settings as known
-    from edge2giant.evaluate.batch import planned_settings, told
-
-    text = "max_num_batched_tokens=4096,gpu_memory_utilization=0.86"
-    study = dataclasses.replace(house.study("paper"), engine_settings={"gpu_memory_utilization": 0.5})
-    for asker, share in ((house.study("paper"), 0.86), (study, 0.5)):
-        asked = house.evaluation(asker, asker.rows[0], "gsm8k")
-        given = known.check(asked["engine"], told(asked, "4x1", text), known.BY_ENGINE)
-        assert (given["max_num_batched_tokens"], given["gpu_memory_utilization"]) == (4096, share)
-        assert given["tensor_parallel_size"] == 4 and given["max_model_len"] == asked["max_model_len"]
-    assert planned_settings(text, "vllm") == {"max_num_batched_tokens": 4096, "gpu_memory_utilization": 0.86}
-    assert planned_settings(text, "hf") == planned_settings("-", "vllm") == {}
-    for wrong in ("8192", "a=b=c", "gpu_memory_utilization=much"):
-        with pytest.raises(UserError, match="is no list of settings"):
-            planned_settings(wrong, "vllm")

@@ -9,13 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from edge2giant import grid, paths, records
+from edge2giant import config, records
+from edge2giant.plan import quantize
+from edge2giant.specs.variant import Variant
 from shared import ROOT
 from test_end_to_end import copy_tree
 
 STAND_IN = ROOT / "tests/stand_in_conda/bin"
 MODEL = "tiny-0.4m"
-MADE, SCORED = grid.Row(MODEL, "gptq-gptqmodel", "w4a16"), grid.Row(MODEL, "gptq-llmcompressor", "w4a16")
+MADE, SCORED = Variant(MODEL, "gptq-gptqmodel", "w4a16"), Variant(MODEL, "gptq-llmcompressor", "w4a16")
 CELL = f"results/conda/cells/{SCORED.path}/arc_challenge.json"
 STUDY = f"""
 title: a slice through every step
@@ -27,7 +29,7 @@ calibration: miniature
 benchmarks: [arc_challenge]
 tables: [1]
 figure2_models: [{MODEL}]
-models: {{{MODEL}: {{variants: [{MADE.scheme}, {SCORED.scheme}]}}}}
+models: {{{MODEL}: {{variants: [{MADE.method_bits}, {SCORED.method_bits}]}}}}
 """
 
 
@@ -54,9 +56,8 @@ def clone(tmp_path_factory) -> Path:
 
 @pytest.mark.e2e
 def test_a_slice_of_the_dag_runs_in_environments_that_snakemake_made(clone):
-    house = grid.load(clone)
-    digest = paths.recipe_digest(paths.checkpoint_identity(house, house.study("conda"), MADE))
-    checkpoint = paths.checkpoint(MADE, digest).replace("<results>", "results")
+    loaded = config.load(clone)
+    checkpoint = f"results/{quantize.checkpoint_spec(loaded, loaded.study('conda'), MADE).path}"
     said = run(clone, "--config", "study=conda", "batch=checkpoint", "--", checkpoint, CELL)
 
     made = {path.stem: path for path in (clone / ".snakemake/conda").glob("*.yaml")}

@@ -2,6 +2,7 @@
 
 import pytest
 from edge2giant import engine
+from edge2giant.engine import settings
 from edge2giant.engine.counters import Meter
 from edge2giant.errors import UserError
 
@@ -38,3 +39,23 @@ def test_usage_counts_intervals():
     with meter.call(1):
         pass
     assert (meter.usage.requests, meter.usage.tokens_in, meter.interval) == (1, 0, 1)
+
+
+def test_gpus_and_nodes_become_settings_of_vllm():
+    assert settings.on_gpus("1x1") == {}
+    assert settings.on_gpus("4x1") == {"tensor_parallel_size": 4, "pipeline_parallel_size": 1}
+    two = settings.on_gpus("8x2")
+    assert two == {"tensor_parallel_size": 8, "pipeline_parallel_size": 2, "distributed_executor_backend": "ray"}
+    assert set(two) <= set(settings.BY_ENGINE["vllm"]) and set(two) <= set(settings.BY_ENGINE["vllm-stock"])
+    for wrong in ("8", "0x1", "8x", "ax2"):
+        with pytest.raises(UserError, match="not of the form GPUSxNODES"):
+            settings.on_gpus(wrong)
+
+
+def test_planned_memory_becomes_settings_of_the_engines_that_have_them():
+    text = "max_num_batched_tokens=8192,gpu_memory_utilization=0.86"
+    assert settings.planned("vllm", text) == {"max_num_batched_tokens": 8192, "gpu_memory_utilization": 0.86}
+    assert settings.planned("hf", text) == settings.planned("vllm", "-") == {}
+    for wrong in ("8192", "a=b=c", "gpu_memory_utilization=much"):
+        with pytest.raises(UserError, match="not a list of settings"):
+            settings.planned("vllm", wrong)

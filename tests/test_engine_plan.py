@@ -97,7 +97,7 @@ def test_bytes_on_a_gpu_are_those_on_disk(name, bits):
 
 def test_clusters_of_the_repository_can_be_read():
     for cluster in yaml.safe_load((CONFIG / "clusters.yaml").read_text()).values():
-        assert all(one.memory_gib > 0 and one.compute_capability >= (7, 0) for one in plan.gpus_of(cluster))
+        assert all(one.memory_gib > 0 and one.compute_capability >= (7, 0) for one in plan.gpus_of(cluster["partitions"]))
 
 
 @pytest.mark.parametrize("name", REAL)

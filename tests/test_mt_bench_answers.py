@@ -3,6 +3,7 @@
 import json
 import sys
 import types
+from dataclasses import replace
 
 import jinja2
 import pytest
@@ -10,6 +11,7 @@ from edge2giant import jsonl
 from edge2giant.errors import UserError
 from edge2giant.evaluate import mt_bench
 from edge2giant.mt_bench import read_questions
+from edge2giant.specs.evaluate import GenerationSpec
 from shared import shared
 
 LLAMA3 = (
@@ -28,6 +30,7 @@ LLAMA2 = (
 )
 PLAIN = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
 
+FASTCHAT, GREEDY = GenerationSpec("fastchat", 1024, 0), GenerationSpec("greedy", 1024, 0)
 QUESTIONS = [
     {"question_id": 81, "category": "writing", "turns": ["Write a poem.", "Now shorter."]},
     {"question_id": 111, "category": "math", "turns": ["What is 1 + 1?", "And 2 + 2?"]},
@@ -81,7 +84,7 @@ def test_the_token_that_ends_a_turn_is_read_from_the_template(template, stop):
 
 def test_all_questions_of_a_turn_go_together_and_turn_two_holds_the_first_answer():
     lm = Recorder()
-    answers = mt_bench.generate_answers(lm, QUESTIONS, {"model_id": "m"})
+    answers = mt_bench.generate_answers(lm, QUESTIONS, "m", FASTCHAT)
     assert [len(call) for call in lm.calls] == [3, 3]
     assert [a["question_id"] for a in answers] == [81, 111, 141]
     second = lm.calls[1][0][0]
@@ -91,14 +94,14 @@ def test_all_questions_of_a_turn_go_together_and_turn_two_holds_the_first_answer
 
 def test_temperatures_are_fastchats_by_category_or_greedy():
     lm = Recorder()
-    mt_bench.generate_answers(lm, QUESTIONS, {"model_id": "m", "seed": 7})
+    mt_bench.generate_answers(lm, QUESTIONS, "m", replace(FASTCHAT, seed=7))
     by_category = [arguments for _, arguments in lm.calls[0]]
     assert [a["temperature"] for a in by_category] == [0.7, 0.0, 0.1]
     assert [a.get("seed") for a in by_category] == [7, None, 7]
     assert [a["do_sample"] for a in by_category] == [True, False, True]
     assert {a["max_gen_toks"] for a in by_category} == {1024}
     lm = Recorder()
-    mt_bench.generate_answers(lm, QUESTIONS, {"model_id": "m", "temperatures": "greedy"})
+    mt_bench.generate_answers(lm, QUESTIONS, "m", GREEDY)
     assert not any(a["do_sample"] or "seed" in a for _, a in lm.calls[0] + lm.calls[1])
 
 
@@ -113,7 +116,7 @@ def test_without_seeds_sampled_questions_are_asked_one_by_one_and_the_rest_toget
     seeded = []
     monkeypatch.setattr(mt_bench, "_seed_everything", seeded.append)
     lm = Recorder(seeds=False)
-    answers = mt_bench.generate_answers(lm, QUESTIONS, {"model_id": "m", "seed": 3})
+    answers = mt_bench.generate_answers(lm, QUESTIONS, "m", replace(FASTCHAT, seed=3))
     assert [len(call) for call in lm.calls] == [1, 1, 1] * 2 and seeded == [3, 3] * 2
     assert [call[0][1]["do_sample"] for call in lm.calls] == [False, True, True] * 2
     assert [a["question_id"] for a in answers] == [81, 111, 141]
@@ -121,11 +124,11 @@ def test_without_seeds_sampled_questions_are_asked_one_by_one_and_the_rest_toget
 
 def test_a_short_window_shortens_answers_before_it_cuts_prompts():
     lm = Recorder(window=200)
-    answers = mt_bench.generate_answers(lm, QUESTIONS, {"model_id": "m", "temperatures": "greedy"})
+    answers = mt_bench.generate_answers(lm, QUESTIONS, "m", GREEDY)
     notes = [turn for answer in answers for turn in answer["generation"]["turns"]]
     assert {note["limit"] for note in notes} == {128, 192} and not any(note["prompt_cut"] for note in notes)
     long = [{**QUESTIONS[0], "turns": ["word " * 300, "again"]}]
-    (answer,) = mt_bench.generate_answers(lm, long, {"model_id": "m", "temperatures": "greedy"})
+    (answer,) = mt_bench.generate_answers(lm, long, "m", GREEDY)
     assert answer["generation"]["turns"][0]["prompt_cut"]
 
 
@@ -134,7 +137,7 @@ def test_two_bos_tokens_are_refused():
     lm.tokenizer = types.SimpleNamespace(bos_token_id="<s>")
     lm.tok_encode = lambda string, **_: ["<s>", "<s>", *string.split()]
     with pytest.raises(UserError, match="two BOS tokens"):
-        mt_bench.generate_answers(lm, QUESTIONS, {"model_id": "m"})
+        mt_bench.generate_answers(lm, QUESTIONS, "m", FASTCHAT)
 
 
 def test_a_model_without_a_template_is_refused_with_a_hint():
@@ -145,19 +148,12 @@ def test_a_model_without_a_template_is_refused_with_a_hint():
 
     lm.apply_chat_template = fail
     with pytest.raises(UserError, match=r"chat_template is not set.*give the checkpoint's tokenizer"):
-        mt_bench.generate_answers(lm, QUESTIONS, {"model_id": "m"})
-
-
-def test_wrong_settings_are_refused():
-    with pytest.raises(UserError, match="choose fastchat or greedy"):
-        mt_bench.Settings("m", temperatures="hot")
-    with pytest.raises(UserError, match="at least 1"):
-        mt_bench.Settings("m", max_new_tokens=0)
+        mt_bench.generate_answers(lm, QUESTIONS, "m", FASTCHAT)
 
 
 def test_the_answer_file_has_fastchats_format(tmp_path):
     path = tmp_path / "answers.jsonl"
-    answers = mt_bench.generate_answers(Recorder(), QUESTIONS, {"model_id": "m"})
+    answers = mt_bench.generate_answers(Recorder(), QUESTIONS, "m", FASTCHAT)
     jsonl.write(path, answers, "answer")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert [row["question_id"] for row in rows] == [81, 111, 141]
@@ -222,7 +218,7 @@ def resident(tmp_path_factory):
     return HFLM(pretrained=tiny_model(tmp_path_factory.mktemp("tiny")), device="cpu", dtype="float32", batch_size=8)
 
 
-SETTINGS = {"model_id": "tiny", "max_new_tokens": 24}
+SETTINGS = GenerationSpec("fastchat", 24, 0)
 
 
 def turns(answers):
@@ -239,7 +235,7 @@ def test_a_hugging_face_model_sees_exactly_one_bos(resident, monkeypatch):
         return generate(context, max_length, stop, **kwargs)
 
     monkeypatch.setattr(resident, "_model_generate", spy)
-    mt_bench.generate_answers(resident, QUESTIONS, SETTINGS)
+    mt_bench.generate_answers(resident, QUESTIONS, "m", SETTINGS)
     rows = [row for batch in seen for row in batch.tolist()]
     assert len(rows) == 6
     for row in rows:
@@ -249,18 +245,18 @@ def test_a_hugging_face_model_sees_exactly_one_bos(resident, monkeypatch):
 @pytest.mark.toolkit("main")
 @pytest.mark.parametrize("temperatures", ["fastchat", "greedy"])
 def test_answers_do_not_depend_on_batching_or_order(resident, temperatures, monkeypatch):
-    settings = {**SETTINGS, "temperatures": temperatures}
-    first = turns(mt_bench.generate_answers(resident, QUESTIONS, settings))
+    settings = replace(SETTINGS, temperatures=temperatures)
+    first = turns(mt_bench.generate_answers(resident, QUESTIONS, "m", settings))
     monkeypatch.setattr(resident, "batch_size_per_gpu", 1)
-    again = turns(mt_bench.generate_answers(resident, QUESTIONS[::-1], settings))
+    again = turns(mt_bench.generate_answers(resident, QUESTIONS[::-1], "m", settings))
     assert first == again
     assert all(text for pair in first.values() for text in pair)
 
 
 @pytest.mark.toolkit("main")
 def test_the_seed_moves_sampled_answers_alone(resident):
-    first = turns(mt_bench.generate_answers(resident, QUESTIONS, SETTINGS))
-    other = turns(mt_bench.generate_answers(resident, QUESTIONS, {**SETTINGS, "seed": 1}))
+    first = turns(mt_bench.generate_answers(resident, QUESTIONS, "m", SETTINGS))
+    other = turns(mt_bench.generate_answers(resident, QUESTIONS, "m", replace(SETTINGS, seed=1)))
     assert first[81] != other[81] and first[111] == other[111]
 
 
@@ -273,7 +269,7 @@ def test_answers_stop_at_the_end_of_the_turn(resident, monkeypatch):
         return torch.cat([context, ends], dim=1)
 
     monkeypatch.setattr(resident, "_model_generate", end_at_once)
-    (answer,) = mt_bench.generate_answers(resident, QUESTIONS[:1], SETTINGS)
+    (answer,) = mt_bench.generate_answers(resident, QUESTIONS[:1], "m", SETTINGS)
     assert len(answer["choices"][0]["turns"][0]) == 1
     assert answer["generation"]["stop"] == ["</s>"]
     assert not answer["generation"]["turns"][0]["limit_reached"]
@@ -282,6 +278,6 @@ def test_answers_stop_at_the_end_of_the_turn(resident, monkeypatch):
 @pytest.mark.toolkit("main")
 def test_all_real_questions_are_answered(resident):
     questions = read_questions(shared("datasets/mt_bench/question.jsonl"))
-    answers = mt_bench.generate_answers(resident, questions, {**SETTINGS, "temperatures": "greedy"})
+    answers = mt_bench.generate_answers(resident, questions, "m", replace(SETTINGS, temperatures="greedy"))
     assert [answer["question_id"] for answer in answers] == list(range(81, 161))
     assert any(turn["prompt_cut"] for answer in answers for turn in answer["generation"]["turns"])

@@ -1,39 +1,32 @@
 """The tables: printed digits, arrows, missing cells, escaping, and the command line."""
 
 import csv
-import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
-from pathlib import Path
 
 import factories
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-pd = pytest.importorskip("pandas", reason="the paper room needs the workflow environment")
-pytest.importorskip("matplotlib", reason="the paper room needs the workflow environment")
+pd = pytest.importorskip("pandas", reason="needs the workflow environment")
+pytest.importorskip("matplotlib", reason="needs the workflow environment")
 
 from edge2giant import records  # noqa: E402
 from edge2giant.errors import UserError  # noqa: E402
 from edge2giant.mt_bench import CATEGORIES  # noqa: E402
-from edge2giant.paper import frames, inputs, numerals, render, tables  # noqa: E402
+from edge2giant.paper import frames, numerals, render, tables  # noqa: E402
+from edge2giant.paper.values import Table  # noqa: E402
+from edge2giant.specs.study import Labels  # noqa: E402
 from shared import ROOT  # noqa: E402
+from study_specs import PUBLISHED, arguments_of, spec_of, spec_with  # noqa: E402
 
-CONFIG = ROOT / "config"
 HOSTILE = '<script>alert(1)</script> & "q" $x_1^2$ \\input{/etc/passwd} | `a` **b** %'
-METHODS = {
-    "fp16": ("FP16", None),
-    "fp8": ("FP8", "llmcompressor"),
-    "gptq-autogptq": ("GPTQ*", "AutoGPTQ"),
-    "gptq-llmcompressor": ("GPTQ**", "llmcompressor"),
-    "gptq-autoround": ("GPTQ***", "AutoRound"),
-    "smoothquant": ("SmoothQuant", "llmcompressor"),
-    "awq": ("AWQ", "AutoAWQ"),
-}
+LABELS = Labels(models={"mini-2m": "Mini-2M", "hostile": HOSTILE})
 MINIATURE = [
     ("mini-2m", "fp16", "w16a16"),
     ("mini-2m", "gptq-llmcompressor", "w4a16"),
@@ -41,20 +34,8 @@ MINIATURE = [
 ]
 
 
-@pytest.fixture
-def config(tmp_path) -> Path:
-    """A config folder with the real printed values and names of this test's own."""
-    folder = tmp_path / "config"
-    shutil.copytree(CONFIG / "published", folder / "published")
-    methods = {slug: {"label": label, "toolkit": toolkit} for slug, (label, toolkit) in METHODS.items()}
-    (folder / "recipes.yaml").write_text(json.dumps({"methods": methods}))
-    (folder / "models.yaml").write_text(json.dumps({"mini-2m": {"name": "Mini-2M"}, "hostile": {"name": HOSTILE}}))
-    (folder / "benchmarks.yaml").write_text(json.dumps({"arc_challenge": {"label": "ARC-c"}}))
-    return folder
-
-
 def run(*arguments: object) -> subprocess.CompletedProcess:
-    """Run the room's command line as the workflow does."""
+    """Run the command line as the workflow does."""
     return subprocess.run(
         [sys.executable, "-m", "edge2giant.paper", *map(str, arguments)],
         capture_output=True,
@@ -64,30 +45,13 @@ def run(*arguments: object) -> subprocess.CompletedProcess:
     )
 
 
-def arguments(config: Path, **changes):
-    """Arguments of the table command."""
-    values = {"source": "published", "config": config, "cells": [], "failures": [], "expected": None}
-    values |= {"beside_published": False, "models": "paper", "intervals": False} | changes
-    return type("Arguments", (), values)()
+def printed(number: int) -> Table:
+    return tables.published(spec_of("paper"), number, PUBLISHED)
 
 
-def build(number: int, config: Path, **changes) -> tables.Table:
-    spec = tables.SPECS[number]
-    names, source = inputs.table_source(spec, arguments(config, **changes))
-    return tables.build(spec, source, tables.columns(spec, config, names), names)
-
-
-def regenerated(tmp_path: Path, config: Path, cells, number=1, failures=(), expected=None, **changes) -> tables.Table:
-    paths = factories.write_records(tmp_path / "cells", list(cells))
-    failed = factories.write_records(tmp_path / "failures", list(failures))
-    if expected is not None:
-        changes["expected"] = tmp_path / "expected.json"
-        changes["expected"].write_text(json.dumps(expected))
-    return build(number, config, source="cells", cells=paths, failures=failed, **changes)
-
-
-def expected_rows(rows=MINIATURE, **extra) -> list[dict]:
-    return [{"model": m, "method": s, "bits": b, "storage_gb": 0.004} | extra for m, s, b in rows]
+def regenerated(cells, number=1, failures=(), rows=MINIATURE, **changes) -> Table:
+    spec = spec_with(rows, labels=LABELS, **changes)
+    return tables.regenerated(spec, number, list(cells), PUBLISHED, tables.failure_reasons(failures))
 
 
 def test_factories_make_valid_records():
@@ -97,11 +61,11 @@ def test_factories_make_valid_records():
 
 
 def test_published_frames_hold_every_printed_row():
-    scores, ratings = frames.published_scores(CONFIG), frames.published_mt_bench(CONFIG)
+    scores, ratings = frames.published_scores(PUBLISHED), frames.published_mt_bench(PUBLISHED)
     assert scores.shape == (700, len(frames.SCORE_COLUMNS)) and list(scores.columns) == frames.SCORE_COLUMNS
     assert ratings.shape == (432, len(frames.MT_BENCH_COLUMNS))
-    assert scores.drop_duplicates(frames.ROW).shape[0] == 50
-    assert ratings.drop_duplicates(frames.ROW).shape[0] == 36
+    assert scores.drop_duplicates(frames.VARIANT).shape[0] == 50
+    assert ratings.drop_duplicates(frames.VARIANT).shape[0] == 36
     assert ratings["method"].notna().all() and not (ratings["method"] == "gptq").any()
     assert set(ratings["category"]) == {*CATEGORIES, "turn 1", "turn 2", "average"}
     first = scores.iloc[7]
@@ -114,31 +78,31 @@ def test_published_frames_hold_every_printed_row():
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, 5])
-def test_every_printed_value_stands_in_the_csv_with_its_digits(number, config):
+def test_every_printed_value_stands_in_the_csv_with_its_digits(number):
     """Golden: the CSV has exactly the digits and signed differences of the transcription."""
-    found = tables.tidy(build(number, config))
-    with (CONFIG / "published" / "scores.csv").open() as stream:
-        printed = [row for row in csv.DictReader(stream) if int(row["table"]) == number]
-    values = [found.loc[place // 7, row["benchmark"]] for place, row in enumerate(printed)]
-    deltas = [found.loc[place // 7, f"{row['benchmark']}_difference"] for place, row in enumerate(printed)]
-    assert values == [row["value"] for row in printed]
-    assert deltas == [row["printed_delta"] for row in printed]
-    assert list(found["storage_gb"]) == [row["storage_gb"] for row in printed if row["benchmark"] == "average"]
+    found = render.tidy(printed(number))
+    with (PUBLISHED / "scores.csv").open() as stream:
+        lines = [row for row in csv.DictReader(stream) if int(row["table"]) == number]
+    values = [found.loc[place // 7, row["benchmark"]] for place, row in enumerate(lines)]
+    deltas = [found.loc[place // 7, f"{row['benchmark']}_difference"] for place, row in enumerate(lines)]
+    assert values == [row["value"] for row in lines]
+    assert deltas == [row["printed_delta"] for row in lines]
+    assert list(found["storage_gb"]) == [row["storage_gb"] for row in lines if row["benchmark"] == "average"]
 
 
 @pytest.mark.parametrize("number", [6, 7])
-def test_printed_mt_bench_tables_keep_their_digits(number, config):
-    found = tables.tidy(build(number, config))
-    printed = frames.keep(frames.published_mt_bench(config), table=number)
-    columns = list(dict.fromkeys(printed["category"].str.replace(" ", "_")))
+def test_printed_mt_bench_tables_keep_their_digits(number):
+    found = render.tidy(printed(number))
+    lines = frames.keep(frames.published_mt_bench(PUBLISHED), table=number)
+    columns = list(dict.fromkeys(lines["category"].str.replace(" ", "_")))
     shown = [value for row in found[columns].itertuples(index=False) for value in row]
-    assert shown == list(printed["printed"])
+    assert shown == list(lines["printed"])
     assert len(found) == 36
 
 
-def test_table_1_has_the_paper_form(config):
-    table = build(1, config)
-    assert [group[0].model for group in table.groups][:2] == ["llama-2-7b-chat", "llama-2-13b-chat"]
+def test_table_1_has_the_paper_form():
+    table = printed(1)
+    assert [group[0].variant.model for group in table.groups][:2] == ["llama-2-7b-chat", "llama-2-13b-chat"]
     assert len(table.rows) == 41 and len(table.groups) == 9
     assert [row.method_label for row in table.groups[3]] == [
         "FP16",
@@ -158,34 +122,34 @@ def test_table_1_has_the_paper_form(config):
         "8/8",
         "4/16",
     ]
-    assert not any(entry.score.arrow for row in table.rows if row.method == "fp16" for entry in row.entries)
-    assert all(entry.score.arrow for row in table.rows if row.method != "fp16" for entry in row.entries)
-    assert any(note == "Toolkits: GPTQ*: AutoGPTQ; GPTQ**: llmcompressor; GPTQ***: AutoRound." for note in table.notes)
+    assert not any(entry.score.arrow for row in table.rows if row.variant.method == "fp16" for entry in row.entries)
+    assert all(entry.score.arrow for row in table.rows if row.variant.method != "fp16" for entry in row.entries)
+    assert any(note == "Toolkits: GPTQ*: autogptq; GPTQ**: llmcompressor; GPTQ***: autoround." for note in table.notes)
 
 
-def test_off_grid_ratings_of_table_6_are_flagged(config):
+def test_off_grid_ratings_of_table_6_are_flagged():
     """16 of the 96 printed FP16 ratings are no mean of 20 whole ratings (7.83), the others are (8.10)."""
-    table = build(6, config)
-    fp16 = [row for row in table.rows if row.method == "fp16"]
+    table = printed(6)
+    fp16 = [row for row in table.rows if row.variant.method == "fp16"]
     marked = [entry.score.text for row in fp16 for entry in row.entries[:8] if entry.marks]
     assert len(marked) == 16 and "7.83" in marked and "8.10" not in marked
     assert not any(row.mark for row in fp16)
-    assert all(row.mark == tables.COMPUTED for row in table.rows if row.method != "fp16")
+    assert all(row.mark == tables.COMPUTED for row in table.rows if row.variant.method != "fp16")
     assert any(note.startswith(tables.OFF_GRID) for note in table.notes)
 
 
-def test_printed_differences_that_do_not_add_up_are_flagged(config):
+def test_printed_differences_that_do_not_add_up_are_flagged():
     """13 of the 532 printed differences of Tables 1, 2, 4 and 5 are not score minus FP16."""
     marked = [
-        (row.model, row.method, table.columns[place][0])
-        for table in (build(number, config) for number in (1, 2, 4, 5))
+        (row.variant.model, row.variant.method, table.columns[place][0])
+        for table in (printed(number) for number in (1, 2, 4, 5))
         for row in table.rows
         for place, entry in enumerate(row.entries)
         if tables.WRONG_DELTA in entry.marks
     ]
     assert len(marked) == 13 and ("llama-3.2-3b-it", "fp8", "truthfulqa") in marked
-    state = tables.tidy(build(1, config)).set_index(["model", "method"])["truthfulqa_state"]
-    assert state["llama-3.2-3b-it", "FP8"] == "difference does not add up"
+    state = render.tidy(printed(1)).set_index(["model", "method"])["truthfulqa_state"]
+    assert state["Llama-3.2-3B-it", "FP8"] == "difference does not add up"
 
 
 @pytest.mark.parametrize(
@@ -232,8 +196,8 @@ def test_gigabytes_keep_three_significant_digits(size):
     assert float(numerals.gigabytes(size)) == pytest.approx(size, rel=6e-3, abs=6e-8)
 
 
-def test_averages_and_differences_of_regenerated_tables(tmp_path, config):
-    table = regenerated(tmp_path, config, factories.study_cells(MINIATURE), expected=expected_rows())
+def test_averages_and_differences_of_regenerated_tables():
+    table = regenerated(factories.study_cells(MINIATURE))
     fp16, gptq, _ = table.rows
     assert [entry.score.text for entry in fp16.entries] == [
         "50.00",
@@ -248,20 +212,20 @@ def test_averages_and_differences_of_regenerated_tables(tmp_path, config):
     assert fp16.storage == "0.004" and fp16.model_label == "Mini-2M"
 
 
-def test_a_table_adds_up_to_what_it_shows(tmp_path, config):
+def test_a_table_adds_up_to_what_it_shows():
     """Rounding comes first: 50.004 and 49.996 both show 50.00, so that the difference is 0.00."""
     made = [factories.make_cell(model="mini-2m", score=50.004)]
     made += [factories.make_cell(model="mini-2m", method="awq", bits="w4a16", score=49.996)]
-    entry = regenerated(tmp_path, config, made).rows[1].entries[0]
+    entry = regenerated(made, rows=[MINIATURE[0], MINIATURE[2]]).rows[1].entries[0]
     assert (entry.score.text, entry.score.delta, entry.score.direction) == ("50.00", "0.00", "same")
 
 
 @pytest.mark.parametrize("kind", ["csv", "html", "md", "tex"])
-def test_failed_and_missing_cells_are_visible(kind, tmp_path, config):
+def test_failed_and_missing_cells_are_visible(kind):
     """awq failed at gsm8k, nothing else of it ran; gptq lacks mmlu: nobody can take that for a score."""
     cells = [c for c in factories.study_cells(MINIATURE[:2]) if c["cell"]["benchmark"] != "mmlu"]
     failure = factories.make_failure(benchmark="gsm8k", phase="evaluate", reason="out of\nmemory at 78 GB")
-    table = regenerated(tmp_path, config, cells, failures=[failure], expected=expected_rows())
+    table = regenerated(cells, failures=[failure])
     states = [entry.state for entry in table.rows[2].entries]
     assert states == ["not run", "failed", "not run", "not run", "not run", "not run", "incomplete"]
     assert table.rows[1].entries[3].state == "not run" and table.rows[1].entries[-1].state == "incomplete"
@@ -270,41 +234,61 @@ def test_failed_and_missing_cells_are_visible(kind, tmp_path, config):
     assert "out of memory at 78 GB" in text
 
 
-def test_failure_without_a_benchmark_stands_for_its_row(tmp_path, config):
-    table = regenerated(
-        tmp_path,
-        config,
-        factories.study_cells(MINIATURE[:2]),
-        failures=[factories.make_failure()],
-        expected=expected_rows(),
-    )
+def test_failure_without_a_benchmark_stands_for_its_variant():
+    table = regenerated(factories.study_cells(MINIATURE[:2]), failures=[factories.make_failure()])
     assert {entry.state for entry in table.rows[2].entries[:-1]} == {"failed"}
     assert {entry.reason for entry in table.rows[2].entries[:-1]} == {"quantize: out of memory"}
 
 
-def test_benchmarks_outside_the_study_are_not_called_missing(tmp_path, config):
-    rows = expected_rows(MINIATURE[:1], benchmarks=["arc_challenge"])
-    table = regenerated(tmp_path, config, [factories.make_cell(model="mini-2m")], expected=rows)
+def test_benchmarks_outside_the_study_are_not_called_missing():
+    table = regenerated([factories.make_cell(model="mini-2m")], rows=MINIATURE[:1], benchmarks=["arc_challenge"])
     assert [entry.state for entry in table.rows[0].entries] == ["ok", *["not planned"] * 5, "incomplete"]
 
 
-def test_rows_of_the_appendix_leave_the_main_table(tmp_path, config):
-    """Gemma-2B is printed in Table 4, Llama-2-7B in Table 1; a model unknown to the paper goes to Table 1."""
-    rows = expected_rows([(m, "fp16", "w16a16") for m in ("gemma-2b-it", "llama-2-7b-chat", "mini-2m")])
-    shown = {number: [row.model for row in regenerated(tmp_path, config, [], number, expected=rows).rows] for number in (1, 4)}
-    assert shown == {1: ["llama-2-7b-chat", "mini-2m"], 4: ["gemma-2b-it"]}
+def test_models_of_the_appendix_leave_the_main_table():
+    """The paper prints Gemma-2B in Table 4 and Llama-2-7B in Table 1; a model that it does not know goes to Table 1."""
+    paper = spec_of("paper")
+    shown = {number: {variant.model for variant in paper.table(number).variants} for number in (1, 4)}
+    assert "llama-2-7b-chat" in shown[1] - shown[4] and "gemma-2b-it" in shown[4] - shown[1]
+    assert not spec_of("miniature").table(4).variants and len(spec_of("miniature").table(1).variants) == 8
 
 
-def test_printed_values_stand_beside(tmp_path, config):
-    cell = factories.make_cell(model="llama-2-7b-chat", method="awq", bits="w4a16", study="paper", score=52.0)
-    base = factories.make_cell(model="llama-2-7b-chat", study="paper", score=53.5)
-    table = regenerated(tmp_path, config, [cell, base], beside_published=True)
-    assert [row.method for row in table.rows] == ["fp16", "awq"]
+def test_columns_stand_in_the_printed_order():
+    """The order comes from config/benchmarks.yaml."""
+    for layout in spec_of("paper").tables[:4]:
+        frame = frames.keep(frames.published_scores(PUBLISHED), table=layout.number)
+        assert layout.columns == tuple(dict.fromkeys(frame["benchmark"])) and layout.printed
+
+
+def test_a_benchmark_that_a_user_adds_has_its_column_and_its_average():
+    spec = spec_with(MINIATURE[:1])
+    layout, suite = spec.table(1), spec.suites[0]
+    members = (*suite.benchmarks, "boolq")
+    spec = replace(
+        spec,
+        suites=(replace(suite, benchmarks=members), spec.suites[1]),
+        tables=(replace(layout, columns=(*members, "average"), printed=False), *spec.tables[1:]),
+        variants=(replace(spec.variants[0], benchmarks=(*spec.variants[0].benchmarks, "boolq")),),
+    )
+    cells = [*factories.study_cells(MINIATURE[:1]), factories.make_cell(model="mini-2m", benchmark="boolq", score=59.5)]
+    (row,) = tables.regenerated(spec, 1, cells, PUBLISHED).rows
+    assert [entry.score.text for entry in row.entries[-2:]] == ["59.50", "53.50"]
+    (row,) = tables.regenerated(spec, 1, cells[:-1], PUBLISHED).rows
+    assert [entry.state for entry in row.entries[-2:]] == ["not run", "incomplete"]
+
+
+def test_printed_values_stand_beside():
+    rows = [("llama-2-7b-chat", "fp16", "w16a16"), ("llama-2-7b-chat", "awq", "w4a16")]
+    cells = [
+        factories.make_cell(model=model, method=method, bits=bits, study="paper", score=score)
+        for (model, method, bits), score in zip(rows, (53.5, 52.0), strict=True)
+    ]
+    table = regenerated(cells, rows=rows, study="paper")
     entry = table.rows[1].entries[0]
     assert (entry.score.text, entry.score.delta) == ("52.00", "-1.50")
     assert (entry.published.text, entry.published.delta) == ("52.47", "-0.69")
     assert "52.47" in render.text(table, "html") and "52.47" in render.text(table, "tex")
-    assert tables.tidy(table).loc[1, "arc_challenge_published_difference"] == "-0.69"
+    assert render.tidy(table).loc[1, "arc_challenge_published_difference"] == "-0.69"
 
 
 class Tags(HTMLParser):
@@ -319,10 +303,10 @@ class Tags(HTMLParser):
         self.attributes += [name for name, _ in attrs]
 
 
-def test_hostile_labels_stay_text(tmp_path, config):
+def test_hostile_labels_stay_text():
     rows = [("hostile", "fp16", "w16a16"), ("hostile", "awq<b>", "w4a16")]
     failure = factories.make_failure(model="hostile", method="awq<b>", reason=HOSTILE)
-    table = regenerated(tmp_path, config, factories.study_cells(rows[:1]), failures=[failure], expected=expected_rows(rows))
+    table = regenerated(factories.study_cells(rows[:1]), failures=[failure], rows=rows)
     page = Tags()
     page.feed(render.text(table, "html"))
     assert "script" not in page.tags and "b" not in page.tags
@@ -335,8 +319,8 @@ def test_hostile_labels_stay_text(tmp_path, config):
     assert "\\input{" not in tex and "\\textbackslash{}input" in tex
 
 
-def test_html_is_accessible_and_whole(config):
-    text = render.text(build(1, config), "html")
+def test_html_is_accessible_and_whole():
+    text = render.text(printed(1), "html")
     page = Tags()
     page.feed(text)
     assert page.tags.count("caption") == 1 and page.tags.count("tbody") == 9
@@ -347,10 +331,10 @@ def test_html_is_accessible_and_whole(config):
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not on this machine")
 @pytest.mark.slow
-def test_tex_compiles(tmp_path, config):
+def test_tex_compiles(tmp_path):
     rows = [("hostile", "fp16", "w16a16"), ("hostile", "awq", "w4a16")]
     failure = factories.make_failure(model="hostile", reason=HOSTILE)
-    table = regenerated(tmp_path, config, factories.study_cells(rows[:1]), failures=[failure], expected=expected_rows(rows))
+    table = regenerated(factories.study_cells(rows[:1]), failures=[failure], rows=rows)
     render.write(table, tmp_path / "table1")
     packages = r"\usepackage{booktabs}\usepackage{graphicx}"
     page = r"\documentclass{article}" + packages + r"\begin{document}\input{table1}\end{document}"
@@ -360,9 +344,9 @@ def test_tex_compiles(tmp_path, config):
     assert done.returncode == 0, done.stdout[-2000:]
 
 
-def test_two_runs_write_the_same_bytes(tmp_path, config):
+def test_two_runs_write_the_same_bytes(tmp_path):
     for folder in ("a", "b"):
-        render.write(build(2, config), tmp_path / folder / "table2")
+        render.write(printed(2), tmp_path / folder / "table2")
     for kind in ("csv", "html", "md", "tex"):
         assert (tmp_path / f"a/table2.{kind}").read_bytes() == (tmp_path / f"b/table2.{kind}").read_bytes()
 
@@ -370,24 +354,27 @@ def test_two_runs_write_the_same_bytes(tmp_path, config):
 def test_same_cell_twice_is_refused(tmp_path):
     paths = factories.write_records(tmp_path, [factories.make_cell(), factories.make_cell()])
     with pytest.raises(UserError, match="same cell"):
-        frames.cell_scores(paths)
+        frames.read_cells(paths)
 
 
-def test_cells_of_two_studies_are_refused(tmp_path, config):
-    with pytest.raises(UserError, match="several studies"):
-        regenerated(tmp_path, config, [factories.make_cell(), factories.make_cell(study="smoke")])
+@pytest.mark.parametrize("study", [None, "miniature"])
+def test_cells_of_two_studies_are_refused(tmp_path, study):
+    paths = factories.write_records(tmp_path, [factories.make_cell(), factories.make_cell(study="smoke")])
+    with pytest.raises(UserError, match="is a cell of study smoke"):
+        frames.read_cells(paths, study)
 
 
-def test_mt_bench_parts_become_categories(tmp_path):
+def test_mt_bench_parts_become_categories():
     cell = factories.make_cell(benchmark="mt_bench", score=6.5, ratings={"stem": 7.25, "turn 2": 6.0})
-    frame = frames.cell_mt_bench(factories.write_records(tmp_path, [cell]))
+    frame = frames.mt_bench_of([cell])
     found = frame.set_index(["table", "category"])["value"]
     assert found[6, "stem"] == 7.25 and found[7, "turn 2"] == 6.0 and found[6, "average"] == found[7, "average"] == 6.5
     assert len(frame) == 12
 
 
 def test_command_writes_all_formats(tmp_path):
-    done = run("table", "--number", 1, "--source", "published", "--config", CONFIG, "--out-prefix", tmp_path / "t1")
+    named = arguments_of(spec_of("paper"), tmp_path)
+    done = run("table", *named, "--number", 1, "--out-prefix", tmp_path / "t1")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(tmp_path / f"t1.{kind}") for kind in ("csv", "tex", "html", "md")]
     frame = pd.read_csv(tmp_path / "t1.csv")
@@ -401,46 +388,13 @@ def test_command_writes_all_formats(tmp_path):
 def test_a_bad_cell_is_one_line(tmp_path, text, message):
     bad = tmp_path / "bad.json"
     bad.write_text(text)
-    done = run(
-        "table",
-        "--number",
-        1,
-        "--source",
-        "cells",
-        "--cells",
-        bad,
-        "--config",
-        CONFIG,
-        "--out-prefix",
-        tmp_path,
-    )
+    named = arguments_of(spec_of("miniature"), tmp_path)
+    done = run("table", *named, "--number", 1, "--cells", bad, "--out-prefix", tmp_path / "t")
     assert done.returncode == 2 and message in done.stderr and str(bad) in done.stderr
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 
 
-def test_a_bad_row_list_is_one_line(tmp_path):
-    rows = tmp_path / "rows.json"
-    rows.write_text('[{"model": "a"}]')
-    done = run(
-        "table",
-        "--number",
-        1,
-        "--source",
-        "cells",
-        "--expected",
-        rows,
-        "--config",
-        CONFIG,
-        "--out-prefix",
-        tmp_path / "t",
-    )
-    assert done.returncode == 2 and "entry 0" in done.stderr and done.stderr.count("\n") == 1
-
-
-def test_storage_says_whether_it_is_nominal_or_measured(tmp_path, config):
-    made = [factories.make_cell(model="mini-2m", checkpoint={"bytes": 4_250_000})]
-    nominal = regenerated(tmp_path, config, made, expected=expected_rows(MINIATURE[:1]))
-    measured = regenerated(tmp_path, config, made)
-    assert (nominal.rows[0].storage, measured.rows[0].storage) == ("0.004", "0.00425")
-    assert list(tables.tidy(nominal)["storage_measured_gb"]) == ["0.00425"]
-    assert any("nominal" in note for note in nominal.notes) and any("measured" in note for note in measured.notes)
+def test_measured_storage_stands_beside_the_nominal_one():
+    table = regenerated([factories.make_cell(model="mini-2m", checkpoint={"bytes": 4_250_000})], rows=MINIATURE[:1])
+    assert table.rows[0].storage == "0.004"
+    assert list(render.tidy(table)["storage_measured_gb"]) == ["0.00425"]

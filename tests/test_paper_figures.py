@@ -1,60 +1,71 @@
 """Figure 2, the trade-off views and the comparison with the printed values."""
 
 import math
+from dataclasses import replace
 
 import factories
 import numpy as np
 import pytest
 
-pd = pytest.importorskip("pandas", reason="the paper room needs the workflow environment")
-pytest.importorskip("statsmodels", reason="the paper room needs the workflow environment")
-pytest.importorskip("matplotlib", reason="the paper room needs the workflow environment")
+pd = pytest.importorskip("pandas", reason="needs the workflow environment")
+pytest.importorskip("statsmodels", reason="needs the workflow environment")
+pytest.importorskip("matplotlib", reason="needs the workflow environment")
 
-from edge2giant.errors import UserError  # noqa: E402
-from edge2giant.paper import compare, figure2, frames, inputs, labels, tables, tradeoffs  # noqa: E402
+from edge2giant.paper import compare, comparison, figure2, frames, tradeoffs, views  # noqa: E402
+from edge2giant.specs.study import Labels  # noqa: E402
 from shared import ROOT  # noqa: E402
-from test_paper import MINIATURE, arguments, run  # noqa: E402
+from study_specs import PUBLISHED, arguments_of, spec_of, spec_with  # noqa: E402
+from test_paper import MINIATURE, run  # noqa: E402
 
-CONFIG = ROOT / "config"
-NAMES = labels.Labels()
+LABELS = Labels()
+PAPER = spec_of("paper")
 
 
 def kinds(folder, *names):
     return {(name, kind): (folder / f"{name}.{kind}").read_bytes() for name in names for kind in ("svg", "png")}
 
 
-def test_figure_2_shows_the_models_of_the_paper(tmp_path):
-    _, panels = inputs.figure2_panels(arguments(CONFIG))
+def test_figure_2_shows_the_models_of_the_paper():
+    panels = figure2.published(PAPER, PUBLISHED)
     assert panels.models == ("llama-3.1-405b-it", "llama-3.2-3b-it", "llama-3.3-70b-it")
-    schemes = panels.schemes("published", "llama-3.2-3b-it")
-    assert [method for method, _, _ in schemes] == ["fp16", "gptq-autoround", "awq"]
-    assert list(schemes[0][2]["value"]) == [8.90, 8.40, 3.90, 5.25, 5.85, 8.10, 7.80, 8.65]
+    variants = panels.variants("published", "llama-3.2-3b-it")
+    assert [method for method, _, _ in variants] == ["fp16", "gptq-autoround", "awq"]
+    assert list(variants[0][2]["value"]) == [8.90, 8.40, 3.90, 5.25, 5.85, 8.10, 7.80, 8.65]
 
 
 def test_figure_2_is_the_same_bytes_twice(tmp_path):
-    names, panels = inputs.figure2_panels(arguments(CONFIG, models="llama-3.2-3b-it"))
+    panels = figure2.published(replace(PAPER, figure2_models=("llama-3.2-3b-it",)), PUBLISHED)
     for folder in ("a", "b"):
-        paths = figure2.write(panels, names, False, tmp_path / folder / "figure2")
+        paths = figure2.write(panels, PAPER.labels, False, tmp_path / folder / "figure2")
     assert [path.suffix for path in paths] == [".pdf", ".svg", ".png", ".csv"]
     for kind in ("svg", "png", "pdf", "csv"):
         assert (tmp_path / f"a/figure2.{kind}").read_bytes() == (tmp_path / f"b/figure2.{kind}").read_bytes()
     assert b"<dc:date>" not in (tmp_path / "a/figure2.svg").read_bytes()
 
 
-def test_figure_2_of_cells_with_intervals_and_gaps(tmp_path):
-    """A model without a cell keeps its panel; a rating that is missing leaves a gap, not a zero."""
+def test_figure_2_of_cells_with_intervals_and_gaps():
+    """Without a printed score a panel stays empty; a rating that is missing leaves a gap, not a zero."""
     cell = factories.make_cell(model="mini-2m", benchmark="mt_bench")
     cell["parts"][0]["raw"] = None
-    paths = factories.write_records(tmp_path, [cell])
-    asked = arguments(CONFIG, source="cells", cells=paths, models="all", beside_published=True)
-    names, panels = inputs.figure2_panels(asked)
-    ratings = panels.schemes("miniature", "mini-2m")[0][2]
+    panels = figure2.regenerated(spec_with(MINIATURE), [cell], PUBLISHED, "intervals")
+    ratings = panels.variants("miniature", "mini-2m")[0][2]
     assert math.isnan(ratings.loc["writing", "value"]) and ratings.loc["math", "value"] == 6.0
     low, _ = figure2._interval(ratings)
     assert low[3] == pytest.approx(figure2.Z95 * 0.2 * 8**0.5) and low[0] == 0
     for intervals in (False, True):
-        figure = figure2.draw(panels, names, intervals)
+        figure = figure2.draw(panels, LABELS, intervals)
         assert len(figure.axes) == 2 and figure.axes[1].texts[0].get_text() == "no score"
+
+
+def test_forms_of_figure_2_choose_the_models():
+    spec = replace(spec_of("miniature"), figure2_models=("tiny-2m",))
+    chosen = {form: figure2.regenerated(spec, [], PUBLISHED, form) for form in ("radar", "all", "intervals")}
+    assert {form: panels.models for form, panels in chosen.items()} == {
+        "radar": ("tiny-2m",),
+        "all": ("tiny-0.4m", "tiny-2m"),
+        "intervals": ("tiny-2m",),
+    }
+    assert [len(panels.sources) for panels in chosen.values()] == [1, 1, 2]
 
 
 def test_intervals_stay_on_the_scale():
@@ -62,17 +73,12 @@ def test_intervals_stay_on_the_scale():
     assert high[0] == pytest.approx(0.1) and low[1] == pytest.approx(0.05)
 
 
-def test_unknown_models_of_figure_2_are_refused():
-    with pytest.raises(UserError, match="no MT-Bench score or row of nobody"):
-        inputs.figure2_panels(arguments(CONFIG, models="nobody"))
-
-
 def test_hostile_names_do_not_break_a_figure(tmp_path):
     """A name with $ is text, not a formula."""
-    cell = factories.make_cell(model="$\\frac{<script>", benchmark="mt_bench")
-    paths = factories.write_records(tmp_path, [cell])
-    names, panels = inputs.figure2_panels(arguments(CONFIG, source="cells", cells=paths, models="all"))
-    figure2.write(panels, names, False, tmp_path / "f")
+    hostile = "$\\frac{<script>"
+    cell = factories.make_cell(model=hostile, benchmark="mt_bench")
+    panels = figure2.regenerated(spec_with([(hostile, "fp16", "w16a16")]), [cell], PUBLISHED)
+    figure2.write(panels, LABELS, False, tmp_path / "f")
     assert b"<script>" not in (tmp_path / "f.svg").read_bytes()
 
 
@@ -82,32 +88,32 @@ def test_pareto_front():
 
 
 def test_differences_of_the_printed_table():
-    found = tradeoffs.deltas(frames.published_scores(CONFIG))
+    found = tradeoffs.deltas(frames.published_scores(PUBLISHED))
     assert len(found) == 38 * 14
     row = found.set_index(["model", "method", "benchmark"]).loc[("llama-3.2-1b-it", "gptq-autoround", "gsm8k")]
     assert row["delta"] == pytest.approx(-25.32) and row["fp16_storage_gb"] == 2
-    heat = tradeoffs.heat(frames.published_scores(CONFIG))
+    heat = tradeoffs.heat(frames.published_scores(PUBLISHED))
     assert heat.shape == (38, 3 + 14) and not heat.isna().any(axis=None)
 
 
 @pytest.mark.parametrize(
-    "views",
-    [["rq1_storage", "heatmap"], pytest.param(list(tradeoffs.VIEWS), marks=pytest.mark.slow)],
+    "names",
+    [["rq1_storage", "heatmap"], pytest.param(list(views.VIEWS), marks=pytest.mark.slow)],
     ids=["two", "all"],
 )
-def test_trade_off_views_are_the_same_bytes_twice(tmp_path, views):
-    scores = frames.published_scores(CONFIG)
+def test_trade_off_views_are_the_same_bytes_twice(tmp_path, names):
+    scores = frames.published_scores(PUBLISHED)
     scores = scores[scores["model"].isin(["llama-3.2-1b-it", "llama-3.2-3b-it"])]
     for folder in ("a", "b"):
-        paths = tradeoffs.write(scores, NAMES, tmp_path / folder, views)
-    assert len(paths) == 3 * len(views)
-    assert kinds(tmp_path / "a", *views) == kinds(tmp_path / "b", *views)
+        paths = views.write(scores, PAPER, tmp_path / folder, names)
+    assert len(paths) == 3 * len(names)
+    assert kinds(tmp_path / "a", *names) == kinds(tmp_path / "b", *names)
 
 
 def test_trade_off_views_of_nothing_say_so(tmp_path):
     """A study with FP16 alone, or with half of a suite, gets figures that say what is missing."""
     scores = frames.scores_of([factories.make_cell()])
-    assert len(tradeoffs.write(scores, NAMES, tmp_path)) == 15
+    assert len(views.write(scores, PAPER, tmp_path)) == 15
 
 
 def paper_cell(score: float, **overrides) -> dict:
@@ -115,8 +121,8 @@ def paper_cell(score: float, **overrides) -> dict:
     return factories.make_cell(**base | {"score": score} | overrides)
 
 
-def judged(cells, **changes):
-    return compare.compare(cells, CONFIG, NAMES, **changes)
+def judged(cells):
+    return compare.compare(cells, PAPER, PUBLISHED)
 
 
 def test_comparison_by_hand():
@@ -158,15 +164,14 @@ def test_holm_and_bh_over_the_suite():
     assert found["p_holm"].min() == pytest.approx(3 * p.min())
     assert found["p_bh"].max() == pytest.approx(p.max())
     assert list(found["verdict"]) == ["differs", "agrees", "agrees"]
-    assert list(judged(cells, alpha=1e-9)["verdict"]) == ["agrees"] * 3
 
 
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
         ({"model": "mini-2m"}, "model is not in the paper"),
-        ({"method": "rtn", "bits": "w4a16"}, "scheme is not in the paper for this model"),
-        ({"method": "fp8", "bits": "w8a8"}, "scheme is not in the paper for this model"),
+        ({"method": "rtn", "bits": "w4a16"}, "variant is not in the paper"),
+        ({"method": "fp8", "bits": "w8a8"}, "variant is not in the paper"),
         ({"protocol": "leaderboard"}, "other protocol: leaderboard"),
         (
             {"model": "llama-3.1-8b-it", "method": "fp8", "bits": "w8a8", "benchmark": "mt_bench"},
@@ -189,7 +194,7 @@ def test_mt_bench_is_compared_by_the_regenerated_error_alone():
 def test_comparison_keeps_every_cell_and_is_the_same_bytes_twice(tmp_path):
     cells = [paper_cell(54.0), paper_cell(60.0, benchmark="gsm8k"), *factories.study_cells(MINIATURE)]
     for folder in ("a", "b"):
-        paths = compare.write(judged(cells), NAMES, tmp_path / folder / "comparison")
+        paths = comparison.write(judged(cells), LABELS, tmp_path / folder / "comparison")
     assert len(paths) == 5 and len(pd.read_csv(paths[0])) == 41
     names = ("comparison_heatmap", "comparison_intervals")
     assert kinds(tmp_path / "a", *names) == kinds(tmp_path / "b", *names)
@@ -198,16 +203,14 @@ def test_comparison_keeps_every_cell_and_is_the_same_bytes_twice(tmp_path):
 @pytest.mark.parametrize("cells", [[], factories.study_cells(MINIATURE)])
 def test_comparison_of_nothing_is_drawn(tmp_path, cells):
     found = judged(cells)
-    assert len(compare.write(found, NAMES, tmp_path / "c")) == 5
+    assert len(comparison.write(found, LABELS, tmp_path / "c")) == 5
     assert (found["verdict"] == "cannot be compared").all()
 
 
 @pytest.mark.parametrize(("n", "remarked"), [(100, "100 of 546 questions"), (546, None)])
 def test_a_part_of_the_questions_is_remarked(n, remarked):
     """The whole set is the protocol's: the paper's GPQA has 546 of the benchmark's 1,192 questions."""
-    benchmarks = {"gpqa": {"documents": 1192}}
-    names = labels.Labels(benchmarks=benchmarks, protocols={"paper": {"benchmarks": {"gpqa": {"documents": 546}}}})
-    found = compare.compare([paper_cell(5.0, benchmark="gpqa", n=n)], CONFIG, names).iloc[0]["remarks"]
+    found = judged([paper_cell(5.0, benchmark="gpqa", n=n)]).iloc[0]["remarks"]
     assert remarked in found if remarked else "questions" not in found
 
 
@@ -229,7 +232,7 @@ def test_captions_render(caption, study):
 
 
 def test_average_needs_all_columns():
-    members = tables.members(CONFIG)
+    members = PAPER.members
     full = frames.scores_of(factories.study_cells(MINIATURE[:1]))
     average = frames.keep(frames.with_average(full, members), benchmark="average", suite="leaderboard_v1").iloc[0]
     assert average["value"] == pytest.approx(np.mean([50, 51, 52, 53, 54, 55]))
@@ -241,13 +244,10 @@ def test_average_needs_all_columns():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
-    [
-        ("figure2", "--source", "published", "--config", CONFIG, "--out-prefix", "{}/figure2"),
-        ("tradeoffs", "--source", "published", "--config", CONFIG, "--out-dir", "{}/tradeoffs"),
-        ("compare", "--config", CONFIG, "--out-prefix", "{}/comparison"),
-    ],
+    [("figure2", "--out-prefix", "{}/figure2"), ("tradeoffs", "--out-dir", "{}/tradeoffs"), ("compare", "--out-prefix", "{}/c")],
 )
 def test_commands(tmp_path, command):
-    done = run(*(str(part).format(tmp_path) for part in command))
+    name, *out = (part.format(tmp_path) for part in command)
+    done = run(name, *arguments_of(PAPER, tmp_path), *out)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()

@@ -1,16 +1,15 @@
-"""`snakemake plan` of the paper's grid under each stack: a recipe for every row, a reason for each that is blocked, its disk."""
+"""`snakemake plan` of the paper's grid under each stack: recipes, reasons against each variant, disk."""
 
 import csv
-import dataclasses
 import re
 import subprocess
 import sys
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
-from edge2giant import dag, environments, grid, study
-from edge2giant.cluster import resources
+from edge2giant import config, environments
 from edge2giant.errors import UserError
+from edge2giant.plan import overview, quantize, resources
 from edge2giant.quantize import preflight, toolkits
 from shared import ROOT
 
@@ -18,29 +17,29 @@ OF_STACK = {"current": "paper", "paper2024": "paper2024", "cpu": "paper-cpu"}
 
 
 @pytest.fixture(scope="module")
-def house() -> grid.House:
-    return grid.load()
+def loaded() -> config.Config:
+    return config.load()
 
 
 @pytest.fixture(scope="module")
-def plans(house) -> dict[str, list[dict]]:
+def plans(loaded) -> dict[str, list[dict]]:
     """The plan of the paper's grid by stack."""
-    cluster = resources.cluster_of(house, None)
-    return {stack: study.plan(house, house.study(name), cluster) for stack, name in OF_STACK.items()}
+    cluster = resources.cluster_of(loaded, None)
+    return {stack: overview.lines_of(loaded, loaded.study(name), cluster) for stack, name in OF_STACK.items()}
 
 
-def schemes_with(lines: list[dict], level: str) -> list[str]:
-    return [line["scheme"] for line in lines if f"{level}: " in line["verdict"]]
+def variants_with(lines: list[dict], level: str) -> list[str]:
+    return [line["variant"] for line in lines if f"{level}: " in line["verdict"]]
 
 
-def test_the_papers_grid_is_there_for_every_stack(house):
-    assert set(OF_STACK) == set(house.stacks) - {"cpu2024", "cpu-vllm"}  # a part of paper2024, and cpu with another engine
+def test_the_papers_grid_is_there_for_every_stack(loaded):
+    assert set(OF_STACK) == set(loaded.stacks) - {"cpu2024", "cpu-vllm"}  # a part of paper2024, and cpu with another engine
     for stack, name in OF_STACK.items():
-        assert house.study(name).stack == stack
-        assert house.study(name).cells == [grid.Cell(name, *grid.astuple(c.row), c.benchmark) for c in house.study("paper").cells]
+        assert loaded.study(name).stack == stack
+        assert loaded.study(name).cells == tuple(replace(cell, study=name) for cell in loaded.study("paper").cells)
 
 
-def test_every_row_has_a_recipe_an_environment_and_a_size(plans):
+def test_every_variant_has_a_recipe_an_environment_and_a_size(plans):
     for stack, lines in plans.items():
         assert len(lines) == 50
         assert len({line["checkpoint"] for line in lines}) == 50
@@ -49,47 +48,47 @@ def test_every_row_has_a_recipe_an_environment_and_a_size(plans):
         assert all(line["environment"].startswith(f"{stack}/") for line in lines)
 
 
-def test_current_runs_every_row_and_names_its_fallbacks(plans):
+def test_current_runs_every_variant_and_names_its_fallbacks(plans):
     lines = plans["current"]
-    assert schemes_with(lines, "refused") == []
-    assert schemes_with(lines, "fallback") == ["gptq-autogptq/w4a16"] * 8
+    assert variants_with(lines, "refused") == []
+    assert variants_with(lines, "fallback") == ["gptq-autogptq/w4a16"] * 8
     named = next(line["verdict"] for line in lines if line["model"] == "llama-2-7b-chat" and "fallback" in line["verdict"])
     assert re.fullmatch(r"fallback: desc_act false, since vllm 0\.33 on cuda:\d\.\d: GPTQ with desc_act and a .*", named)
 
 
 def test_the_papers_own_versions_need_no_fallback(plans):
-    assert schemes_with(plans["paper2024"], "refused") == schemes_with(plans["paper2024"], "fallback") == []
-    assert schemes_with(plans["paper2024"], "degraded") == ["gptq-autogptq/w4a16"] * 2  # Llama 3, AutoGPTQ's issue 729
+    assert variants_with(plans["paper2024"], "refused") == variants_with(plans["paper2024"], "fallback") == []
+    assert variants_with(plans["paper2024"], "degraded") == ["gptq-autogptq/w4a16"] * 2  # Llama 3, AutoGPTQ's issue 729
 
 
-def test_a_cpu_blocks_rows_each_with_its_reason_and_hint(plans):
+def test_a_cpu_blocks_variants_each_with_its_reason_and_hint(plans):
     blocked = [line for line in plans["cpu"] if "refused: " in line["verdict"]]
-    assert sorted(line["scheme"] for line in blocked) == ["awq/w4a16"] * 12 + ["gptq-autogptq/w4a16"] * 8
+    assert sorted(line["variant"] for line in blocked) == ["awq/w4a16"] * 12 + ["gptq-autogptq/w4a16"] * 8
     for line in blocked:
-        awq = line["scheme"] == "awq/w4a16"
+        awq = line["variant"] == "awq/w4a16"
         assert ("cpu/main lacks gptqmodel and optimum (" if awq else "refuses to quantize without CUDA (") in line["verdict"]
 
 
-def test_the_plan_of_a_blocked_study_fails_after_showing_every_reason(house, tmp_path, capsys):
-    with pytest.raises(UserError, match="20 rows cannot run on stack cpu"):
-        study.show(house, house.study("paper-cpu"), resources.cluster_of(house, None), tmp_path / "plan.csv")
+def test_the_plan_of_a_blocked_study_fails_after_showing_every_reason(loaded, tmp_path, capsys):
+    with pytest.raises(UserError, match="20 variants cannot run on stack cpu"):
+        overview.show(loaded, loaded.study("paper-cpu"), resources.cluster_of(loaded, None), tmp_path / "plan.csv")
     shown = capsys.readouterr().out
     assert shown.count("without CUDA") == 8
-    assert "rows: 30 ok, 0 fallback, 0 degraded, 20 refused" in shown
+    assert "50 variants: 30 ok, 0 fallback, 0 degraded, 20 refused" in shown
     with (tmp_path / "plan.csv").open() as stream:
         assert sum("refused" in line["verdict"] for line in csv.DictReader(stream)) == 20
 
 
-def test_disk_counts_links_once_and_says_what_false_saves(house, plans):
-    paper = house.study("paper")
+def test_disk_counts_links_once_and_says_what_false_saves(loaded, plans):
+    paper = loaded.study("paper")
     half, quantized = (
-        sum(line["gigabytes"] for line in plans["current"] if (line["scheme"] == "fp16/w16a16") == unquantized)
+        sum(line["gigabytes"] for line in plans["current"] if (line["variant"] == "fp16/w16a16") == unquantized)
         for unquantized in (True, False)
     )
-    store, kept, freed = study.disk(house, paper, plans["current"])
+    store, kept, freed = overview.disk(loaded, paper, plans["current"])
     assert store == f"disk: {half:,.1f} GB of unquantized models in the store, {quantized:,.1f} GB of 38 checkpoints made"
     assert kept.endswith(f"true   {half + quantized:,.1f} GB in the end")
-    largest = max(line["gigabytes"] for line in plans["current"] if line["scheme"] != "fp16/w16a16")
+    largest = max(line["gigabytes"] for line in plans["current"] if line["variant"] != "fp16/w16a16")
     assert f"false  {half:,.1f} GB in the end, at most {half + largest:,.1f} GB if one job runs at a time" in freed
 
 
@@ -97,29 +96,27 @@ def test_a_needed_package_is_looked_for_in_the_environments_pins():
     needs = preflight.check(toolkits.module("autoawq").traits({"w_bit": 4, "q_group_size": 128, "zero_point": True}, "w4a16"),
                             "hf", "5.17", "cpu")  # fmt: skip
     assert [verdict.level for verdict in needs] == ["needs"]
-    assert preflight.settle(needs, "cpu/gptqmodel", set(environments.distributions("cpu/gptqmodel"))) == []
-    refused = preflight.settle(needs, "cpu/main", set(environments.distributions("cpu/main")))
+    assert preflight.without_met_needs(needs, "cpu/gptqmodel", set(environments.distributions("cpu/gptqmodel"))) == []
+    refused = preflight.without_met_needs(needs, "cpu/main", set(environments.distributions("cpu/main")))
     assert [verdict.level for verdict in refused] == ["refused"]
     assert refused[0].reason.endswith("cpu/main lacks gptqmodel and optimum")
 
 
-def test_each_stack_puts_a_toolkit_where_its_packages_are(house):
-    for stack, entry in house.stacks.items():
-        for toolkit, name in entry["environments"].items():
+def test_each_stack_puts_a_toolkit_where_its_packages_are(loaded):
+    for stack, entry in loaded.stacks.items():
+        for toolkit, name in entry.environments.items():
             if toolkit in toolkits.names() and (packages := toolkits.module(toolkit).PACKAGES):
-                held = environments.distributions(house.environment(stack, toolkit))
+                held = environments.distributions(loaded.environment(stack, toolkit))
                 assert packages[0] in held, f"{stack}: {toolkit} in {name}"
 
 
-def test_studies_share_a_checkpoint_when_recipe_model_and_environment_are_the_same(house):
-    jobs = dag.open_jobs({"study": "smoke", "batch": "suite", "results": "results", "figures": "paper_figures"})
+def test_studies_share_a_checkpoint_when_recipe_model_and_environment_are_the_same(loaded):
+    def path(name: str, variant) -> str:
+        return quantize.checkpoint_spec(loaded, loaded.study(name), variant).path
 
-    def checkpoint(name: str, row: grid.Row) -> str:
-        return jobs.checkpoint_of_row(SimpleNamespace(study=name, **dataclasses.asdict(row)))
-
-    smoke, paper = house.study("smoke"), house.study("paper")
-    assert [checkpoint("smoke", row) for row in smoke.rows] == [checkpoint("miniature", row) for row in smoke.rows]
-    assert all(checkpoint("paper", row) != checkpoint("paper2024", row) for row in paper.rows)
+    smoke, paper = loaded.study("smoke"), loaded.study("paper")
+    assert [path("smoke", one) for one in smoke.variants] == [path("miniature", one) for one in smoke.variants]
+    assert all(path("paper", one) != path("paper2024", one) for one in paper.variants)
 
 
 @pytest.mark.parametrize("name", OF_STACK.values())

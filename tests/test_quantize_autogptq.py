@@ -6,8 +6,8 @@ that the toolkit module's calls, its file names and its reading of the recipe ar
 
 import pytest
 from edge2giant.errors import UserError
-from edge2giant.quantize import core, preflight
-from quantize_model import calibration_set, scheme, write_model, write_text, write_tokenizer
+from edge2giant.quantize import preflight
+from quantize_model import calibration_set, run, spec, write_model, write_text, write_tokenizer
 
 pytestmark = pytest.mark.toolkit("autogptq")
 RECIPE = {
@@ -47,14 +47,13 @@ def cuda_on_paper(monkeypatch):
         monkeypatch.setattr(torch.cuda, name, lambda *a, **k: None)
 
 
-def job(place, out, recipe, **calibration):
-    given = scheme("autogptq", recipe, calibration=calibration_set(**calibration))
-    return core.Job(place / "model", out, place / "heldout", given, place / "calibration")
+def made(place, out, recipe, **calibration):
+    return run(place, out, spec("autogptq", recipe, calibration=calibration_set(**calibration)))
 
 
 @pytest.mark.parametrize("change", [{}, {"desc_act": False}, {"bits": 8}], ids=["figure-3", "no-desc-act", "8-bit"])
-def test_scheme_is_made_and_proven(place, tmp_path, cuda_on_paper, change):
-    record = core.run(job(place, tmp_path / "out", RECIPE | change))
+def test_a_checkpoint_is_made_and_validated(place, tmp_path, cuda_on_paper, change):
+    record = made(place, tmp_path / "out", RECIPE | change)
     assert record["validation"]["engine"]["name"] == "toolkit"
     assert record["validation"]["tensors"]["layers"] == 14
     traits = preflight.read_traits(tmp_path / "out")
@@ -63,7 +62,7 @@ def test_scheme_is_made_and_proven(place, tmp_path, cuda_on_paper, change):
 
 def test_without_the_patch_it_says_what_it_needs(place, tmp_path):
     with pytest.raises(UserError, match=r"refuses to quantize without CUDA.*gptq-gptqmodel"):
-        core.run(job(place, tmp_path / "out", RECIPE))
+        made(place, tmp_path / "out", RECIPE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -71,7 +70,7 @@ def test_a_singular_hessian_is_retried_only_as_the_recipe_allows(place, tmp_path
     weak = RECIPE | {"damp_percent": 1e-12}
     few = {"samples": 1, "length": 8}
     with pytest.raises(UserError, match="not positive definite"):
-        core.run(job(place, tmp_path / "out", weak, **few))
-    record = core.run(job(place, tmp_path / "out", weak | {"fallback_dampening": [0.1]}, **few))
+        made(place, tmp_path / "out", weak, **few)
+    record = made(place, tmp_path / "out", weak | {"fallback_dampening": [0.1]}, **few)
     (tried,) = record["recipe"]["executed"]["fallbacks"]
     assert tried["dampening_frac"] == 1e-12 and record["recipe"]["executed"]["parameters"]["damp_percent"] == 0.1

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from edge2giant import specs
 from edge2giant.errors import UserError
-from edge2giant.quantize import calibration, compat, core, environment, faults, toolkits
-from quantize_model import calibration_set, scheme, write_model, write_text
+from edge2giant.quantize import calibration, card, compat, core, environment, faults, toolkits
+from quantize_model import calibration_set, spec, write_model, write_text
 from shared import ROOT
 
 
@@ -26,7 +27,7 @@ ROWS = [{"text": letter * length} for letter, length in zip("abcdefgh", (3, 9, 5
 
 
 def pack(**changes):
-    return calibration.pack(ROWS, calibration_set(**({"samples": 3, "length": 8, "seed": 1} | changes)), Letters())
+    return calibration.pack(ROWS, calibration_set(**{"samples": 3, "length": 8, "seed": 1} | changes), Letters())
 
 
 def test_truncate_cuts_and_keeps_the_order_of_datasets_shuffle():
@@ -124,9 +125,9 @@ def test_an_older_checkpoint_is_replaced_and_a_foreign_folder_is_not(tmp_path):
 def test_groups_that_do_not_divide_are_refused_before_anything_runs(tmp_path):
     model = write_model(tmp_path / "model")
     recipe = {"bits": 4, "group_size": 96, "ignore": ["lm_head"]}
-    job = core.Job(model, tmp_path / "out", tmp_path, scheme("rtn", recipe))
+    folders = core.Folders(model, tmp_path, tmp_path / "out")
     with pytest.raises(UserError, match="256 input channels do not split into groups of 96"):
-        core.run(job)
+        core.run(spec("rtn", recipe), folders)
     assert not (tmp_path / "out").exists()
 
 
@@ -192,16 +193,43 @@ def test_the_environment_names_no_path_and_no_host():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("text", "licence"),
     [
-        (["--model", "nowhere"], "nowhere: is not a folder; acquire it first"),
-        (["--scheme-json", "{"], "is not JSON"),
-        (["--scheme-json", '{"model": "m"}'], "lacks bits, calibration, method, recipe, toolkit"),
+        ("---\nlicense: apache-2.0\nbase_model: x\n---\n# Model", "apache-2.0"),
+        ("---\nlicense: other\nlicense_name: 'llama3.1'\n---\n", "llama3.1"),
+        ("# Model\nlicense: mit\n", None),
+        ("", None),
+        (None, None),
     ],
 )
-def test_bad_arguments_are_one_line(tmp_path, arguments, message):
-    given = {"--model": str(tmp_path), "--heldout": str(tmp_path), "--scheme-json": json.dumps(scheme("rtn", {})), "--out": "o"}
-    given |= dict(zip(arguments[::2], arguments[1::2], strict=True))
-    command = [sys.executable, "-m", "edge2giant.quantize", "run", *(part for pair in given.items() for part in pair)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(ROOT / "workflow")})
-    assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
+def test_the_licence_is_that_of_the_models_readme(tmp_path, text, licence):
+    if text is not None:
+        (tmp_path / "README.md").write_text(text)
+    assert card.licence(tmp_path) == licence
+
+
+def test_bad_arguments_are_one_line(tmp_path):
+    digest = specs.write(spec("rtn", {}), tmp_path)
+    written = specs.path(tmp_path, digest)
+    options = {"--spec": written, "--spec-digest": digest, "--model": "nowhere", "--heldout": tmp_path, "--out": "o"}
+    for changed, message in (({}, "nowhere: is not a folder; acquire it first"), ({"--spec-digest": "0" * 64}, "has digest")):
+        words = [str(part) for pair in (options | changed).items() for part in pair]
+        command = [sys.executable, "-m", "edge2giant.quantize", "run", *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={"PYTHONPATH": str(ROOT / "workflow")})
+        assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_job_imports_neither_configuration_nor_plan():
+    code = (
+        "import sys; sys.modules['pydantic'] = sys.modules['edge2giant.config'] = sys.modules['edge2giant.plan'] = None;"
+        "import edge2giant.quantize.__main__;"
+        "from edge2giant.quantize import calibration, card, compat, core, environment, faults, preflight, sizes;"
+        "from edge2giant.quantize import tensors, toolkits;"
+        "from edge2giant.quantize.validation import agreement, checks;"
+        "[toolkits.module(name) for name in toolkits.names()];"
+        "print(sorted({'torch', 'numpy', 'safetensors', 'transformers', 'llmcompressor', 'datasets'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "workflow")}
+    )
+    assert done.stdout.strip() == "[]", done.stderr

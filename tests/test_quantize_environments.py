@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from edge2giant import grid
+from edge2giant import config
 from shared import ROOT
 
 FILES = sorted((ROOT / "envs").glob("*/*.yaml"))
@@ -46,8 +46,8 @@ def test_pins_are_exact_and_enough_for_the_package(path):
 
 
 def test_every_environment_of_the_stacks_is_there():
-    house = grid.load()
-    wanted = {house.environment(stack, name) for stack, entry in house.stacks.items() for name in entry["environments"]}
+    loaded = config.load()
+    wanted = {loaded.environment(stack, name) for stack, entry in loaded.stacks.items() for name in entry.environments}
     assert wanted <= {name(path) for path in FILES}
 
 

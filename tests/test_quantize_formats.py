@@ -1,6 +1,8 @@
 """The independent reader against packers written here by the formats' descriptions; spoilt checkpoints fail their validation."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from edge2giant.quantize.validation import checks as validation
 from edge2giant.quantize.validation import dequantize
 from edge2giant.quantize.validation import weights as validated
 from quantize_model import weights, write_model
+from shared import ROOT
 
 pytestmark = pytest.mark.toolkit("main")
 ROWS, COLUMNS, GROUP = 16, 64, 32
@@ -271,3 +274,16 @@ def test_a_cut_file_is_named(tmp_path, cut):
 def test_no_weights_at_all(tmp_path):
     with pytest.raises(UserError, match="no safetensors file"):
         tensors.Tensors(tmp_path)
+
+
+def test_every_module_of_the_phase_imports_without_pydantic():
+    code = (
+        "import importlib, pkgutil, sys; sys.modules['pydantic'] = sys.modules['edge2giant.config'] = None;"
+        "import edge2giant.quantize as phase;"
+        "found = pkgutil.walk_packages(phase.__path__, 'edge2giant.quantize.');"
+        "print(len([importlib.import_module(one.name) for one in found]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "workflow")}
+    )
+    assert int(done.stdout) > 20, done.stderr

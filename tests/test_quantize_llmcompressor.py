@@ -1,14 +1,17 @@
 """llmcompressor for real on a tiny model: every recipe of the paper is made and validated, and failures are reported."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import yaml
 from edge2giant.errors import UserError
-from edge2giant.quantize import core, preflight, recipe, toolkits
+from edge2giant.quantize import core, preflight, toolkits
 from edge2giant.quantize.validation import dequantize
-from quantize_model import calibration_set, scheme, weights, write_model, write_text, write_tokenizer
+from edge2giant.specs.quantize import PublishedSpec
+from edge2giant.specs.variant import Variant
+from quantize_model import calibration_set, run, spec, weights, write_model, write_text, write_tokenizer
 from shared import ROOT
 
 pytestmark = pytest.mark.toolkit("main")
@@ -21,22 +24,19 @@ def place(tmp_path_factory):
     """A model, calibration text and held-out text unlike it."""
     root = tmp_path_factory.mktemp("quantize")
     write_tokenizer(write_model(root / "model"))
+    (root / "model/README.md").write_text("---\nlicense: other\nlicense_name: llama3.1\n---\n# Tiny\n")
     write_text(root / "calibration", 1)
     write_text(root / "heldout", 2, letters=OTHER)
     return root
 
 
-def job(place, out, given, model="model", **options):
-    return core.Job(place / model, out, place / "heldout", given, place / "calibration", **options)
-
-
 def of_config(method, bits, settings=None):
-    sets = {"sets": {"test": {key: value for key, value in calibration_set().items() if key != "id"}}}
-    for entry in RECIPES["methods"].values():
-        for width in entry["bits"].values():
-            if width["calibration"]:
-                sets["sets"].setdefault(width["calibration"], sets["sets"]["test"])
-    return recipe.resolve(RECIPES, sets, "tiny", method, bits, calibration="test", settings=settings)
+    """The recipe of config/recipes.yaml with the tests' calibration set."""
+    entry = RECIPES["methods"][method]
+    width = entry["bits"][bits]
+    drawn = calibration_set() if width["calibration"] else None
+    variant = Variant("tiny", method, bits)
+    return spec(entry["toolkit"], width["recipe"] | (settings or {}), bits, drawn, variant=variant)
 
 
 ROWS = [
@@ -46,21 +46,18 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids="/".join)
-def test_scheme_is_made_and_proven(place, tmp_path, row):
+def test_a_checkpoint_is_made_and_validated(place, tmp_path, row):
     out = tmp_path / "checkpoint"
-    record = core.run(job(place, out, of_config(*row), licence="Apache-2.0", nominal_billions=0.0003))
+    record = run(place, out, of_config(*row))
     assert json.loads((out / "checkpoint.json").read_text()) == record == core.verify(out)
-    assert "Apache-2.0" in (out / "README.md").read_text()
-    assert record["size"]["paper_bytes"] == round(0.0003e9 * recipe.widths(row[1])[0] / 8)
+    assert record["model"]["licence"] == "llama3.1" and "license: llama3.1" in (out / "README.md").read_text()
     if row[0] == "fp16":
         return
     assert record["validation"]["engine"]["logprob_difference_mean"] < 1e-4
     assert record["validation"]["divergence"]["logprob_difference_mean"] > 1e-3
     assert record["size"]["nominal_bytes"] < record["size"]["weights_bytes"] < 1.2 * record["size"]["nominal_bytes"]
-    traits, promised = (
-        preflight.read_traits(out),
-        toolkits.module(record["scheme"]["toolkit"]).traits(record["recipe"]["asked"]["recipe"], row[1]),
-    )
+    traits, given = preflight.read_traits(out), of_config(*row)
+    promised = toolkits.module(given.toolkit).traits(given.recipe, row[1])
     assert {key: traits[key] for key in promised} == promised
 
 
@@ -71,31 +68,31 @@ def gptq(dampening, **extra):
         "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}},
     }  # fmt: skip
     few = calibration_set(samples=1, length=8)
-    return scheme("llmcompressor", {"modifiers": [{"GPTQModifier": arguments}], **extra}, calibration=few)
+    return spec("llmcompressor", {"modifiers": [{"GPTQModifier": arguments}], **extra}, calibration=few)
 
 
-def test_a_singular_hessian_is_told_by_layer_and_leaves_nothing(place, tmp_path):
+def test_a_singular_hessian_names_its_layer_and_leaves_nothing(place, tmp_path):
     with pytest.raises(UserError, match=r"layers\.0.*not positive definite \(dampening tried: 0\).*fallback_dampening"):
-        core.run(job(place, tmp_path / "out", gptq(0)))
+        run(place, tmp_path / "out", gptq(0))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_singular_hessian_is_retried_only_as_the_recipe_allows(place, tmp_path):
-    record = core.run(job(place, tmp_path / "out", gptq(0, fallback_dampening=[0.1])))
+    record = run(place, tmp_path / "out", gptq(0, fallback_dampening=[0.1]))
     (tried,) = record["recipe"]["executed"]["fallbacks"]
     assert tried["dampening_frac"] == 0 and "model.layers.0.mlp.down_proj" in tried["layers"]
     used = record["recipe"]["executed"]["parameters"]["modifiers"][0]["GPTQModifier"]
     assert used["dampening_frac"] == 0.1
 
 
-def test_overflowing_activations_are_told_and_not_retried(place, tmp_path):
+def test_overflowing_activations_are_reported_and_not_retried(place, tmp_path):
     broken = weights()
     broken["model.layers.1.input_layernorm.weight"][:] = np.inf
     if not (place / "broken").exists():
         write_tokenizer(write_model(place / "broken", broken))
     given = gptq(0.01, fallback_dampening=[0.1])
     with pytest.raises(UserError, match=r"layers\.1\.self_attn.*NaN or infinite.*float32"):
-        core.run(job(place, tmp_path / "out", given, model="broken"))
+        run(place, tmp_path / "out", given, model="broken")
 
 
 def test_lack_of_memory_says_what_to_give(place, tmp_path, monkeypatch):
@@ -104,7 +101,7 @@ def test_lack_of_memory_says_what_to_give(place, tmp_path, monkeypatch):
 
     monkeypatch.setattr(toolkits.module("rtn"), "quantize", quantize)
     with pytest.raises(UserError, match=r"give it at least 4\.0 GiB"):
-        core.run(job(place, tmp_path / "out", of_config("rtn", "w4a16")))
+        run(place, tmp_path / "out", of_config("rtn", "w4a16"))
 
 
 def test_a_wrong_reader_would_be_found(place, tmp_path, monkeypatch):
@@ -112,28 +109,27 @@ def test_a_wrong_reader_would_be_found(place, tmp_path, monkeypatch):
     honest = dequantize.unpack
     monkeypatch.setattr(dequantize, "unpack", lambda words, bits, count: honest(words, bits, count) ^ 1)
     with pytest.raises(UserError, match="difference of log-probability"):
-        core.run(job(place, tmp_path / "out", of_config("rtn", "w8a16")))
+        run(place, tmp_path / "out", of_config("rtn", "w8a16"))
 
 
 def test_batches_want_samples_of_one_length(place, tmp_path):
     given = of_config("gptq-llmcompressor", "w4a16", {"batch_size": 4})
-    core.run(job(place, tmp_path / "out", given))
-    given["calibration"] |= {"packing": "truncate", "length": 400, "samples": 4}
+    run(place, tmp_path / "out", given)
+    given = dataclasses.replace(given, calibration=calibration_set(packing="truncate", length=400, samples=4))
     text = place / "uneven"
     if not text.exists():
         text.mkdir()
         (text / "text.jsonl").write_text("\n".join(json.dumps({"text": "ab" * n}) for n in (10, 20, 30, 40)) + "\n")
-    uneven = core.Job(place / "model", tmp_path / "other", place / "heldout", given, text)
     with pytest.raises(UserError, match="batch_size 4 with samples of unequal length"):
-        core.run(uneven)
+        run(place, tmp_path / "other", given, calibration="uneven")
 
 
-def test_a_published_checkpoint_is_linked_and_proven(place, tmp_path):
+def test_a_published_checkpoint_is_linked_and_validated(place, tmp_path):
     made = tmp_path / "made"
-    core.run(job(place, made, of_config("rtn", "w4a16")))
-    given = scheme("published", {}) | {"source": "published", "published": {"repo": "someone/tiny-w4a16", "revision": None}}
-    record = core.run(job(place, tmp_path / "taken", given, published_dir=made))
-    assert record["scheme"]["source"] == "published" and (tmp_path / "taken/model.safetensors").is_symlink()
+    run(place, made, of_config("rtn", "w4a16"))
+    given = spec("published", {}, source="published", published=PublishedSpec("someone/tiny-w4a16", None))
+    record = run(place, tmp_path / "taken", given, published=made)
+    assert record["recipe"]["planned"]["source"] == "published" and (tmp_path / "taken/model.safetensors").is_symlink()
     assert str(tmp_path) not in (tmp_path / "taken/checkpoint.json").read_text()
     with pytest.raises(UserError, match="--published"):
-        core.run(job(place, tmp_path / "none", given))
+        run(place, tmp_path / "none", given)

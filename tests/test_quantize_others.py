@@ -4,8 +4,8 @@ import json
 
 import pytest
 from edge2giant.errors import UserError
-from edge2giant.quantize import core, preflight, toolkits
-from quantize_model import calibration_set, scheme, write_model, write_text, write_tokenizer
+from edge2giant.quantize import preflight, toolkits
+from quantize_model import calibration_set, run, spec, write_model, write_text, write_tokenizer
 from shared import ROOT
 
 
@@ -19,9 +19,7 @@ def place(tmp_path_factory):
 
 
 def made(place, out, toolkit, recipe, bits="w4a16", **calibration):
-    given = scheme(toolkit, recipe, bits, calibration_set(**calibration))
-    job = core.Job(place / "model", out, place / "heldout", given, place / "calibration")
-    record = core.run(job)
+    record = run(place, out, spec(toolkit, recipe, bits, calibration_set(**calibration)))
     traits, promised = preflight.read_traits(out), toolkits.module(toolkit).traits(recipe, bits)
     assert {key: traits[key] for key in traits if key in promised} == {key: promised[key] for key in traits if key in promised}
     assert record["validation"]["divergence"]["logprob_difference_largest"] > 0.01
@@ -80,9 +78,9 @@ def test_autoawq_scales_no_layer_twice_on_a_cpu(place, tmp_path):
     recipe = {
         "w_bit": 4, "q_group_size": 128, "zero_point": True, "version": "GEMM", "apply_clip": False, "duo_scaling": True,
     }  # fmt: skip
-    given = scheme("autoawq", recipe, "w4a16", calibration_set(samples=8))
+    given = spec("autoawq", recipe, "w4a16", calibration_set(samples=8))
     model = ROOT / "workflow/demo/models/tiny-0.4m"
-    record = core.run(core.Job(model, tmp_path / "out", place / "heldout", given, place / "calibration"))
+    record = run(place, tmp_path / "out", given, model)
     assert record["validation"]["tensors"]["weight_error_largest"] < 0.15
 
 

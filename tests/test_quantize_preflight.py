@@ -3,18 +3,20 @@
 import json
 
 import pytest
-import yaml
+from edge2giant import config
 from edge2giant.errors import UserError
-from edge2giant.quantize import preflight, recipe
+from edge2giant.plan import quantize
+from edge2giant.quantize import preflight, toolkits
+from edge2giant.specs.variant import Variant
 from shared import ROOT
 
-RECIPES = yaml.safe_load((ROOT / "config/recipes.yaml").read_text(encoding="utf-8"))
-SETS = yaml.safe_load((ROOT / "config/calibration.yaml").read_text(encoding="utf-8"))
+CONFIG = config.load(ROOT)
 
 
 def verdicts(method, bits, engine, version, device, settings=None):
-    scheme = recipe.resolve(RECIPES, SETS, "llama-3.1-8b-it", method, bits, settings=settings)
-    return [(v.level, v.rule) for v in preflight.check(scheme, engine, version, device)]
+    spec = quantize.made_spec(CONFIG, CONFIG.study("schemes"), Variant("llama-3.1-8b-it", method, bits), settings)
+    traits = toolkits.module(spec.toolkit).traits(spec.recipe, bits)
+    return [(v.level, v.rule) for v in preflight.check(traits, engine, version, device)]
 
 
 CASES = [
@@ -57,9 +59,8 @@ def test_every_verdict_has_reason_and_hint():
 
 
 def test_autogptq_cannot_be_made_on_a_cpu():
-    scheme = recipe.resolve(RECIPES, SETS, "llama-2-7b-chat", "gptq-autogptq", "w4a16")
-    assert [v.level for v in preflight.check_making(scheme, "cpu")] == ["refused"]
-    assert preflight.check_making(scheme, "cuda:9.0") == []
+    assert [v.level for v in preflight.check_making("autogptq", "llama-2-7b-chat", "cpu")] == ["refused"]
+    assert preflight.check_making("autogptq", "llama-2-7b-chat", "cuda:9.0") == []
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda", "cuda:9", "cuda:x.y"])

@@ -1,11 +1,11 @@
-"""Schemes that round activations, on the shipped tiny-2m: right readings pass, wrong ones are refused."""
+"""Recipes that round activations, on the shipped tiny-2m: right readings pass, wrong ones are refused."""
 
 import json
 
 import pytest
-from edge2giant.quantize import core, preflight, tensors
+from edge2giant.quantize import preflight, tensors
 from edge2giant.quantize.validation import agreement, likelihood, rounding
-from quantize_model import write_text
+from quantize_model import run, write_text
 from shared import ROOT
 from test_quantize_llmcompressor import of_config
 
@@ -16,7 +16,7 @@ SCHEMES = ("smoothquant", "fp8", pytest.param("fp8-dynamic", marks=pytest.mark.s
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """One checkpoint a scheme, made when first asked for: (folder, record, validation.json)."""
+    """One checkpoint of each method, made when first asked for: (folder, record, validation.json)."""
     place, kept = tmp_path_factory.mktemp("rounding"), {}
     write_text(place / "calibration", 1)
     write_text(place / "heldout", 2, letters="0123456789,.-ABCDEF")
@@ -25,7 +25,7 @@ def made(tmp_path_factory):
         if method not in kept:
             out = place / method
             given = of_config(method, "w8a8")
-            record = core.run(core.Job(MODEL, out, place / "heldout", given, place / "calibration"))
+            record = run(place, out, given, MODEL)
             kept[method] = out, record, json.loads((out / "validation.json").read_text())
         return kept[method]
 

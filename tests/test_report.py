@@ -1,9 +1,9 @@
 """The report as text: what stands in it, what must not, and what it refuses."""
 
-import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -11,7 +11,18 @@ from edge2giant.errors import UserError
 from edge2giant.report import __main__ as cli
 from edge2giant.report import gather, grids, library, overview, site
 from factories import make_cell, make_failure, write_records
-from report_material import HOSTILE, answer, hostile_study, paper_grid, statistics, with_samples
+from report_material import (
+    HOSTILE,
+    PUBLISHED,
+    answer,
+    hostile_study,
+    listing,
+    options,
+    paper_grid,
+    planned,
+    statistics,
+    with_samples,
+)
 from shared import ROOT
 
 LIMIT = 5_000_000
@@ -39,15 +50,17 @@ class Elements(HTMLParser):
 
 
 def build(out, study, cells, *more):
-    cli.main(["build", "--study", study, "--cells", *cells, "--config", str(ROOT / "config"), "--out", str(out), *more])
+    spec = planned(study) if isinstance(study, str) else study
+    named = [*options(out.parent / "specs", spec), "--published", str(PUBLISHED)]
+    cli.main(["build", *named, "--cells", *cells, "--out", str(out), *more])
     return (out / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("paper")
-    paths, rows = paper_grid(folder / "cells")
-    more = ["--rows", rows, "--statistics", statistics(folder, paths)]
+    paths = paper_grid(folder / "cells")
+    more = ["--statistics", statistics(folder, paths)]
     return folder / "report", build(folder / "report", "paper", paths, *more, "--samples", "0")
 
 
@@ -113,13 +126,14 @@ def test_every_section_is_there(whole):
 
 def test_markup_in_records_stays_text(tmp_path):
     cells, failures = hostile_study(tmp_path / "in")
-    rows = tmp_path / "rows.json"
-    listed = [{"model": "mini-2m", "label": HOSTILE, "method": m, "bits": b, "benchmarks": ["arc_challenge", "gpqa"]} for m, b in
-              (("fp16", "w16a16"), ("awq", "w4a16"), ("smoothquant", "w8a8"))]  # fmt: skip
-    rows.write_text(json.dumps(listed), encoding="utf-8")
+    both = ["arc_challenge", "gpqa"]
+    spec = listing(
+        "miniature", *(("mini-2m", m, b, both) for m, b in (("fp16", "w16a16"), ("awq", "w4a16"), ("smoothquant", "w8a8")))
+    )
+    spec = replace(spec, labels=replace(spec.labels, models={"mini-2m": HOSTILE}))
     claims = tmp_path / "claims.csv"
     claims.write_text(f'verdict,id,statement\nfails,"x","{HOSTILE.replace(chr(34), chr(34) * 2)}"\n', encoding="utf-8")
-    build(tmp_path / "out", "miniature", cells, "--failures", *failures, "--rows", str(rows), "--claims", str(claims))
+    build(tmp_path / "out", spec, cells, "--failures", *failures, "--claims", str(claims))
     pages = [tmp_path / "out" / "index.html", *(tmp_path / "out" / "cells").rglob("*.html")]
     assert len(pages) == 5
     for path in pages:
@@ -176,14 +190,13 @@ def test_a_missing_samples_file_is_said_on_the_page(tmp_path):
 def test_states_of_cells_are_told_apart(tmp_path):
     cells = write_records(tmp_path / "in", [make_cell()])
     failures = write_records(tmp_path / "failed", [make_failure(method="awq", bits="w4a16", reason="out of memory")])
-    rows = tmp_path / "rows.json"
     listed = [
         ("fp16", "w16a16", ["arc_challenge", "mmlu"]),
         ("awq", "w4a16", ["arc_challenge"]),
         ("fp8", "w8a8", ["arc_challenge"]),
     ]
-    rows.write_text(json.dumps([{"model": "mini-2m", "method": m, "bits": b, "benchmarks": names} for m, b, names in listed]))
-    material = gather.read("miniature", cells, failures, rows, config=str(ROOT / "config"))
+    spec = listing("miniature", *(("mini-2m", *one) for one in listed))
+    material = gather.read(spec, PUBLISHED, cells, failures)
     assert overview.states(material) == {"made": 1, "not run": 2, "failed": 1}
     assert material.state(("mini-2m", "awq", "w4a16", "mmlu")) == "not planned"
     assert "out of memory" in site.index(material)
@@ -200,7 +213,7 @@ def test_made_up_questions_are_named_on_every_page(tmp_path):
 
 
 def test_no_cell_at_all_is_still_a_report(tmp_path):
-    assert "of 0 cells made" in build(tmp_path / "out", "miniature", [])
+    assert "of 0 cells made" in build(tmp_path / "out", listing("miniature"), [])
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):
@@ -228,30 +241,12 @@ def test_cells_of_another_study_are_refused(tmp_path):
 
 
 def test_user_errors_are_one_line(tmp_path):
-    run = [
-        sys.executable,
-        "-m",
-        "edge2giant.report",
-        "build",
-        "--study",
-        "miniature",
-        "--claims",
-        "none.csv",
-        "--out",
-        str(tmp_path),
-    ]
+    named = [*options(tmp_path, planned("miniature")), "--published", str(PUBLISHED)]
+    run = [sys.executable, "-m", "edge2giant.report", "build", *named, "--claims", "none.csv", "--out", str(tmp_path)]
     done = subprocess.run(
         run, cwd=ROOT, capture_output=True, text=True, env={"PYTHONPATH": "workflow", "PATH": "/usr/bin"}, check=False
     )
     assert (done.returncode, done.stderr) == (2, "error: none.csv: is missing; make it first, or leave the option out\n")
-
-
-def test_a_module_becomes_a_script_that_leaves_its_exports():
-    assert library.classic("var a=1;export{a as ITable,b as default};\n/* licence */") == (
-        '(()=>{var a=1;\nglobalThis.tableLibrary={"ITable":a,"default":b};\n\n/* licence */\n})();\n'
-    )
-    with pytest.raises(UserError):
-        library.classic("var a=1;export{a as b};more()")
 
 
 @pytest.mark.parametrize(

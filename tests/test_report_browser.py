@@ -4,14 +4,13 @@ Needs Chromium (Debian's package, or the one that EDGE2GIANT_CHROMIUM names). ED
 pictures of docs/report.md.
 """
 
-import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 from edge2giant.report import __main__ as cli
-from report_material import hostile_study, paper_grid, statistics
+from report_material import PUBLISHED, hostile_study, options, paper_grid, planned, statistics
 from shared import ROOT
 
 pytestmark = pytest.mark.slow
@@ -41,12 +40,16 @@ class Visit:
         self.context = browser.new_context(offline=True, **({"viewport": {"width": 1280, "height": 900}} | options))
         self.page, self.asked, self.said = self.context.new_page(), [], []
         self.page.add_init_script(WATCH)
-        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("request", self._asks)
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.goto(path.as_uri())
         if options.get("java_script_enabled", True):
-            self.page.wait_for_function("document.querySelectorAll('table.grid:not(.dataTable)').length === 0")
+            self.page.wait_for_selector("table.grid:not(.dataTable)", state="detached")
+
+    def _asks(self, request) -> None:
+        if not request.url.startswith("blob:"):  # text that the page itself holds
+            self.asked.append(request.url)
 
     def column(self, grid: str, name: str) -> list[str]:
         """Texts of a column on the page of the table that is shown."""
@@ -62,15 +65,16 @@ class Visit:
 
 
 def build(out: Path, study: str, cells: list[str], *more: str) -> Path:
-    cli.main(["build", "--study", study, "--cells", *cells, "--config", str(ROOT / "config"), "--out", str(out), *more])
+    named = [*options(out.parent / "specs", planned(study)), "--published", str(PUBLISHED)]
+    cli.main(["build", *named, "--cells", *cells, "--out", str(out), *more])
     return out
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    paths, rows = paper_grid(folder / "cells")
-    return build(folder / "out", "paper", paths, "--rows", rows, "--statistics", statistics(folder, paths), "--samples", "0")
+    paths = paper_grid(folder / "cells")
+    return build(folder / "out", "paper", paths, "--statistics", statistics(folder, paths), "--samples", "0")
 
 
 @pytest.fixture
@@ -234,19 +238,18 @@ def _shown_study(folder: Path) -> tuple[str, list[str]]:
     for study in ("miniature", "smoke"):
         results = ROOT / "results" / study
         cells = sorted(str(path) for path in results.glob("cells/*/*/*/*.json"))
-        rows = json.loads((results / "rows.json").read_text(encoding="utf-8")) if (results / "rows.json").is_file() else []
-        if cells and len(cells) == sum(len(row["benchmarks"]) for row in rows):
-            return study, [*cells, "--rows", str(results / "rows.json"), *_analyses(study)]
-    paths, rows = paper_grid(folder / "cells")
-    more = ["--rows", rows, "--statistics", statistics(folder, paths), "--note", MADE_UP]
+        if cells and len(cells) == sum(len(entry.benchmarks) for entry in planned(study).variants):
+            return study, [*cells, *_analyses(study)]
+    paths = paper_grid(folder / "cells")
+    more = ["--statistics", statistics(folder, paths), "--note", MADE_UP]
     return "paper", [*paths, *more, *_analyses("none")]
 
 
 def _analyses(study: str) -> list[str]:
     figures = ROOT / "paper_figures"
-    options = {f"--{name}": figures / study / f"{name}.csv" for name in ("comparison", "statistics", "claims")}
-    options["--published"] = figures / "published" if (figures / "published/audit.csv").is_file() else Path("absent")
-    return [text for option, path in options.items() if path.exists() for text in (option, str(path))]
+    files = {f"--{name}": figures / study / f"{name}.csv" for name in ("comparison", "statistics", "claims")}
+    files["--printed"] = figures / "published" if (figures / "published/audit.csv").is_file() else Path("absent")
+    return [text for option, path in files.items() if path.exists() for text in (option, str(path))]
 
 
 def _picture(page, name: str, folder: Path) -> None:

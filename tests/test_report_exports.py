@@ -4,18 +4,18 @@ import json
 
 import pytest
 import yaml
-from edge2giant import grid, records
+from edge2giant import records
 from edge2giant.errors import UserError
 from edge2giant.report import __main__ as cli
 from edge2giant.report.exports import every_eval_ever
 from factories import make_cell, write_records
 from huggingface_hub.repocard_data import model_index_to_eval_results
+from report_material import options, planned
 from rocrate.rocrate import ROCrate
-from shared import ROOT
 
 
-def export(out, cells):
-    cli.main(["export", "--cells", *cells, "--config", str(ROOT / "config"), "--out", str(out)])
+def export(out, cells, study="miniature"):
+    cli.main(["export", *options(out.parent / "specs", planned(study)), "--cells", *cells, "--out", str(out)])
     return out
 
 
@@ -24,7 +24,7 @@ def real(tmp_path):
     name = {"study": "paper", "model": "llama-3.1-8b-it", "stack": "current"}
     made = [make_cell(**name, benchmark=benchmark) for benchmark in ("arc_challenge", "gpqa", "mt_bench")]
     made.append(make_cell(**name, method="awq", bits="w4a16", score=51.0, stderr=None))
-    return export(tmp_path / "out", write_records(tmp_path / "in", made))
+    return export(tmp_path / "out", write_records(tmp_path / "in", made), "paper")
 
 
 def test_the_model_index_is_read_back_by_the_hub_s_library(real):
@@ -66,8 +66,8 @@ def test_every_eval_ever_records_fit_the_schema(real):
 
 
 def test_the_same_cells_are_the_same_record():
-    house, row = grid.load(), [make_cell(study="paper", model="llama-3.1-8b-it", benchmark=name) for name in ("mmlu", "gpqa")]
-    assert every_eval_ever.record_of(house, row) == every_eval_ever.record_of(house, row[::-1])
+    row = [make_cell(study="paper", model="llama-3.1-8b-it", benchmark=name) for name in ("mmlu", "gpqa")]
+    assert every_eval_ever.record_of(planned("paper"), row) == every_eval_ever.record_of(planned("paper"), row[::-1])
 
 
 def test_the_crate_is_read_back_and_names_what_made_each_cell(real):
@@ -90,5 +90,5 @@ def test_no_cell_is_refused(tmp_path):
     with pytest.raises(UserError, match="no cell"):
         export(tmp_path, [])
     both = write_records(tmp_path / "in", [make_cell(), make_cell(study="smoke")])
-    with pytest.raises(UserError, match="several studies"):
+    with pytest.raises(UserError, match="smoke"):
         export(tmp_path, both)

@@ -1,10 +1,12 @@
-"""The studies of every scheme: they hold what a CPU can make, nothing is known against a row, and (slow) they really run."""
+"""The studies of every recipe: they hold what a CPU can make, no limit is known, and (slow) they really run."""
 
 import json
 
 import pytest
-from edge2giant import grid, records
-from edge2giant.quantize import preflight, recipe
+from edge2giant import config, records
+from edge2giant.plan import quantize
+from edge2giant.quantize import preflight, toolkits
+from edge2giant.specs.variant import Variant
 from test_end_to_end import cells, make_clone, run, succeeded
 
 STUDIES = ("schemes", "schemes-vllm")
@@ -12,45 +14,48 @@ ON_A_GPU = {"gptq-autogptq/w4a16"}
 """AutoGPTQ 0.7.1 refuses to quantize without CUDA; tests/test_quantize_autogptq.py patches it."""
 
 
-@pytest.fixture(scope="module")
-def house():
-    return grid.load()
+CONFIG = config.load()
 
 
-def test_every_scheme_that_a_cpu_can_make_is_in_one_of_them(house):
-    known = {f"{method}/{bits}" for method, entry in house.recipes["methods"].items() for bits in entry["bits"]}
-    there = {row.scheme for name in STUDIES for row in house.study(name).rows}
+def known_against(name, variant):
+    """What preflight says of making a variant's checkpoint and loading it in a study, on a CPU."""
+    study = CONFIG.study(name)
+    stack = CONFIG.stacks[study.stack]
+    spec = quantize.made_spec(CONFIG, study, variant, None)
+    traits = toolkits.module(spec.toolkit).traits(spec.recipe, variant.bits)
+    loading = preflight.check(traits, stack.engine, stack.engine_version, "cpu")
+    return loading + preflight.check_making(spec.toolkit, variant.model, "cpu")
+
+
+def test_every_recipe_that_a_cpu_can_make_is_in_one_of_them():
+    known = {f"{method}/{bits}" for method, entry in CONFIG.methods.items() for bits in entry.bits}
+    there = {variant.method_bits for name in STUDIES for variant in CONFIG.study(name).variants}
     assert known - there == ON_A_GPU and there <= known
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_nothing_is_known_against_a_row(house, name):
-    study = house.study(name)
-    stack = house.stacks[study.stack]
-    for row in study.rows:
-        scheme = recipe.resolve(house.recipes, house.calibration, *grid.astuple(row), calibration=study.calibration)
-        found = preflight.check(scheme, stack["engine"], stack["engine_version"], "cpu") + preflight.check_making(scheme, "cpu")
-        assert not [verdict for verdict in found if verdict.level != preflight.NEEDS], row.path
+def test_nothing_is_known_against_a_variant(name):
+    for variant in CONFIG.study(name).variants:
+        found = known_against(name, variant)
+        assert not [verdict for verdict in found if verdict.level != preflight.NEEDS], variant.path
 
 
-def test_the_rows_that_each_leaves_out_are_refused_by_its_engine(house):
+def test_the_variants_that_each_leaves_out_are_refused_by_its_engine():
     for name, other in (STUDIES, STUDIES[::-1]):
-        stack = house.stacks[house.study(name).stack]
-        for row in set(house.study(other).rows) - set(house.study(name).rows):
-            scheme = recipe.resolve(house.recipes, house.calibration, *grid.astuple(row), calibration="miniature")
-            assert preflight.check(scheme, stack["engine"], stack["engine_version"], "cpu"), f"{row.path} could be in {name}"
+        for variant in set(CONFIG.study(other).variants) - set(CONFIG.study(name).variants):
+            assert known_against(name, variant), f"{variant.path} could be in {name}"
 
 
 @pytest.mark.e2e
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
-def test_all_checkpoints_are_proven_and_scored(tmp_path_factory, house, name):
+def test_all_checkpoints_are_valid_and_scored(tmp_path_factory, name):
     clone = make_clone(tmp_path_factory.mktemp(name) / "edge2giant")
     succeeded(run(clone, "all", "--config", f"study={name}", "batch=checkpoint"))
-    rows = house.study(name).rows
+    study = CONFIG.study(name)
     made = [records.read_json(path, "checkpoint") for path in (clone / "results/checkpoints").rglob("checkpoint.json")]
-    assert {f"{one['scheme']['method']}/{one['scheme']['bits']}" for one in made} == {row.scheme for row in rows}
+    assert {Variant(**one["variant"]) for one in made} == set(study.variants)
     assert all(check["passed"] for one in made for check in one["validation"]["checks"])
-    assert len(cells(clone, name)) == len(house.study(name).cells)
+    assert len(cells(clone, name)) == len(study.cells)
     shared = json.loads((clone / f"results/{name}/overlap.json").read_text())["sets"]
     assert shared and all(line["whole"] == 0 for line in shared)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import rehearsal
-from edge2giant import dag, grid
+from edge2giant.plan import open_plan, quantize, resources
 
 pytest.importorskip("snakemake_executor_plugin_slurm")
 pytestmark = [
@@ -30,25 +30,22 @@ class Asked(dict):
 
 
 def requests():
-    """sbatch options of each job of the study, and the rows that ask so."""
+    """sbatch options of each job of the study, and the variants that have them."""
     from snakemake_executor_plugin_slurm.submit_string import get_submit_command
     from snakemake_executor_plugin_slurm.utils import set_gres_string
 
-    jobs = dag.open_jobs(CONFIG)
-    found = {}
-    for row in grid.load().study("paper").rows:
-        digest = jobs._digests["paper", row]
-        names = {"study": "paper", "model": row.model, "method": row.method, "bits": row.bits}
-        wildcards = SimpleNamespace(**names, batch="leaderboard_v1", digest=digest)
-        for phase in ("evaluate", "quantize"):
-            asked = {name: value(wildcards) for name, value in jobs.site(phase).items()}
-            asked |= {"gpu": getattr(jobs, f"{phase}_gpus")(wildcards), "mem_mb": getattr(jobs, f"{phase}_memory")(wildcards, 1)}
-            asked |= {"runtime": getattr(jobs, f"{phase}_minutes")(wildcards, 1)}
+    plan, found = open_plan(CONFIG), {}
+    for variant, spec in quantize.checkpoints(plan, "paper").items():
+        names = {"study": "paper", "model": variant.model, "method": variant.method, "bits": variant.bits}
+        wildcards = SimpleNamespace(**names, batch="leaderboard_v1", digest=spec.folder)
+        for phase, job_of in (("evaluate", resources.evaluate), ("quantize", resources.quantize)):
+            named = resources.of(plan, job_of)
+            asked = {n: value(wildcards, 1) if n in ("mem_mb", "runtime") else value(wildcards) for n, value in named.items()}
             job = SimpleNamespace(resources=Asked({k: v for k, v in asked.items() if v is not None}), threads=4)
             common = {"run_uuid": "x", "slurm_logfile": "/dev/null", "comment_str": "x", "account": "", "workdir": ""}
             partition = f"-p {asked['slurm_partition']}" if asked["slurm_partition"] else ""
             command = get_submit_command(job, common | {"partition": partition}) + set_gres_string(job)
-            found.setdefault(command, []).append(f"{phase} {row.path}")
+            found.setdefault(command, []).append(f"{phase} {variant.path}")
     return found
 
 

@@ -1,15 +1,22 @@
-"""Every stock lm-eval task over rows of the real data sets: loaded, asked, scored (shared samples; never committed)."""
+"""Every stock lm-eval task over rows of the real data sets: loaded, run, scored (shared samples; never committed)."""
 
 import os
 import shutil
 
 import pytest
-from edge2giant import engine, grid, records
+import yaml
+from edge2giant import engine, records
+from edge2giant.specs.evaluate import BenchmarkSpec, TasksSpec
+from edge2giant.specs.variant import Variant
 from shared import ROOT, shared
 
 pytestmark = pytest.mark.toolkit("main")
 MODEL = ROOT / "workflow/demo/models/tiny-0.4m"
-SAMPLED = [name for name in grid.load().benchmarks if name != "mt_bench"]
+BENCHMARKS, PROTOCOLS = (
+    yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8")) for name in ("benchmarks", "protocols")
+)
+SAMPLED = [name for name in BENCHMARKS if name != "mt_bench"]
+SEEDS = {"python": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}
 
 
 @pytest.fixture(scope="module")
@@ -45,19 +52,20 @@ def test_a_stock_task_runs_on_rows_of_the_real_set(store, lm, tmp_path, name):
     from edge2giant.scoring import cell
     from edge2giant.specs.score import LmEvalMetric, ScoreSpec
 
-    house = grid.load()
-    study = house.study("paper")
-    row = study.rows[0]
-    settings = house.evaluation(study, row, name) | {"limit": 1}
-    made = tasks.answer(lm, row, settings, store, tmp_path)
-    assert set(made["task_versions"]) == set(settings["tasks"])
-    scoring = house.scoring(study, name)
-    metrics = tuple(LmEvalMetric(**metric) for metric in scoring["metrics"])
-    names = {key: scoring[key] for key in ("suite", "tasks", "aggregation", "normalise", "clip")}
-    spec = ScoreSpec("paper", row, name, toolkit="none", protocol="paper", stack="cpu", metrics=metrics, printed=None, **names)
+    entry = BENCHMARKS[name] | PROTOCOLS["paper"]["benchmarks"].get(name, {})
+    order = "stable" if name == "gpqa" else "lm-eval"
+    wanted = TasksSpec(tuple(sorted(entry["tasks"])), entry["folder"], entry["num_fewshot"], False, False, 1, SEEDS, order)
+    variant = Variant("tiny-0.4m", "fp16", "w16a16")
+    made = tasks.answer(lm, variant, BenchmarkSpec(name, wanted), store, tmp_path)
+    assert set(made["task_versions"]) == set(wanted.names)
+    metrics = tuple(LmEvalMetric(**metric) for metric in entry["metrics"])
+    names = {key: entry[key] for key in ("suite", "tasks", "aggregation", "normalise")} | {"clip": True}
+    spec = ScoreSpec(
+        "paper", variant, name, toolkit="none", protocol="paper", stack="cpu", metrics=metrics, printed=None, **names
+    )
     score = cell.score_tasks(tmp_path, spec)
     assert 0 <= score.estimate.value <= 100
-    assert score.estimate.n == len(settings["tasks"])
+    assert score.estimate.n == len(wanted.names)
     assert len({row["doc_hash"] for row in score.rows}) == score.estimate.n
 
 

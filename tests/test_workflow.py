@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from edge2giant import grid
+from edge2giant import config
 from shared import ROOT
 
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
@@ -116,7 +116,7 @@ def test_a_wrong_config_is_refused_in_one_line_that_names_what_is_allowed(clone,
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("results/paper/cells/llama-9/awq/w4a16/mmlu.json", "unknown row 'llama-9/awq/w4a16'"),
+        ("results/paper/cells/llama-9/awq/w4a16/mmlu.json", "unknown variant 'llama-9/awq/w4a16'"),
         ("results/paper/cells/llama-3.2-1b-it/awq/w4a16/arc.json", "unknown benchmark"),
         ("results/paper/evaluations/llama-3.2-1b-it/awq/w4a16/everything.json", "no batch 'everything'"),
     ],
@@ -130,7 +130,6 @@ def test_a_path_that_no_study_has_is_refused_with_what_there_is(clone, path, exp
 def test_rows_are_those_of_the_printed_tables():
     import csv
 
-    house = grid.load()
     with (ROOT / "config/published/scores.csv").open(newline="") as stream:
         lines = list(csv.DictReader(stream))
     printed = {
@@ -141,11 +140,11 @@ def test_rows_are_those_of_the_printed_tables():
         )
         for line in lines
     }
-    paper = house.study("paper")
-    assert {grid.astuple(row) for row in paper.rows} == printed
+    paper = config.load().study("paper")
+    assert {(one.model, one.method, one.bits) for one in paper.variants} == printed
     assert len(paper.cells) == 636
     order = list(dict.fromkeys(line["model"] for line in lines))
-    assert list(dict.fromkeys(row.model for row in paper.rows)) == order
+    assert list(dict.fromkeys(one.model for one in paper.variants)) == order
 
 
 def test_a_study_may_take_published_checkpoints(clone):

@@ -1,4 +1,4 @@
-"""Load checkpoints in vLLM on a GPU, one after another, and hold their log-probabilities against those of `validation.json`.
+"""Load checkpoints in vLLM on a GPU, one after another, and compare their log-probabilities with those of `validation.json`.
 
 Needs the engine's environment (vLLM, lm-eval) and a GPU; no network. From the root of the repository:
 
@@ -76,8 +76,7 @@ def machine() -> dict:
 def attempt(folder: Path, settings: dict, seconds: int) -> dict:
     """Load and score one checkpoint, whatever happens."""
     made = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
-    asked = made["recipe"]["asked"]
-    load = {"method": asked["method"], "bits": asked["bits"], "toolkit": asked["toolkit"], "digest": made["digest"]}
+    load = made["variant"] | {"toolkit": made["toolkit"]["name"], "digest": made["digest"]}
     signal.signal(signal.SIGALRM, too_long)
     signal.alarm(seconds)
     try:

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import yaml
 
-from edge2giant import errors, grid
+from edge2giant import errors
 from edge2giant.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def requirements(path: Path) -> list[str]:
@@ -30,13 +32,13 @@ def requirements(path: Path) -> list[str]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         return next(part["pip"] for part in document["dependencies"] if isinstance(part, dict))
     except FileNotFoundError:
-        known = sorted(p.relative_to(grid.ROOT / "envs").with_suffix("").as_posix() for p in (grid.ROOT / "envs").rglob("*.yaml"))
+        known = sorted(p.relative_to(ROOT / "envs").with_suffix("").as_posix() for p in (ROOT / "envs").rglob("*.yaml"))
         raise UserError("is missing", path, f"environments: {', '.join(known)}") from None
     except (yaml.YAMLError, KeyError, TypeError, StopIteration):
         raise UserError("is no conda environment with a pip section", path, "see envs/cpu/main.yaml") from None
 
 
-def distributions(name: str, root: Path = grid.ROOT) -> dict[str, str]:
+def distributions(name: str, root: Path = ROOT) -> dict[str, str]:
     """Distribution and version of everything that an environment pins, its post-deploy script's `pin=` too."""
     recipe = root / "envs" / f"{name}.yaml"
     script = recipe.with_suffix(".post-deploy.sh")
@@ -47,7 +49,7 @@ def distributions(name: str, root: Path = grid.ROOT) -> dict[str, str]:
     return {pin[0].lower().replace("_", "-"): pin[1] for pin in pins if len(pin) == 2}
 
 
-def make(name: str, root: Path = grid.ROOT) -> None:
+def make(name: str, root: Path = ROOT) -> None:
     """Make `.venvs/<name>` anew from `envs/<name>.yaml`; a half-made one never takes its place.
 
     Raises

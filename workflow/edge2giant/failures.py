@@ -1,17 +1,18 @@
-"""Why a row did not finish: one record each, kept outside Snakemake's outputs, gone once the row succeeds."""
+"""Why a job failed: one record for each variant and phase, kept outside Snakemake's outputs, removed once the job succeeds."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge2giant import grid, provenance, records
+from edge2giant import provenance, records
 from edge2giant.errors import UserError
+from edge2giant.specs.variant import Variant
 
 
-def path(folder: str | Path, study: str, row: grid.Row, phase: str) -> Path:
+def path(folder: str | Path, study: str, variant: Variant, phase: str) -> Path:
     """Where the record of a failure lies below `results/failures`."""
-    return Path(folder) / study / row.path / f"{phase}.json"
+    return Path(folder) / study / variant.path / f"{phase}.json"
 
 
 def of_checkpoint(digest: str) -> str:
@@ -20,9 +21,9 @@ def of_checkpoint(digest: str) -> str:
 
 
 @contextlib.contextmanager
-def recorded(folder: str | Path, study: str, row: grid.Row, phase: str) -> Iterator[None]:
+def recorded(folder: str | Path, study: str, variant: Variant, phase: str) -> Iterator[None]:
     """Write a failure record if the block raises, remove an older one if it succeeds."""
-    target = path(folder, study, row, phase)
+    target = path(folder, study, variant, phase)
     try:
         yield
     except Exception as error:
@@ -30,9 +31,9 @@ def recorded(folder: str | Path, study: str, row: grid.Row, phase: str) -> Itera
         record = {
             "schema": 1,
             "study": study,
-            "model": row.model,
-            "method": row.method,
-            "bits": row.bits,
+            "model": variant.model,
+            "method": variant.method,
+            "bits": variant.bits,
             "benchmark": None,
             "phase": phase,
             "reason": " ".join(reason.split())[:2000] or type(error).__name__,

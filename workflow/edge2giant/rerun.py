@@ -49,7 +49,7 @@ def facts(record: dict) -> list[str]:
         f"engine {engine['name']} ({engine['version']}), kernel {engine['kernel']}, {engine['dtype']}",
         f"environment {made['environment_sha256'][:16]} by {made.get('installer') or 'an unknown installer'}: {versions}",
         f"data {', '.join(f'{name} {revision[:16]}' for name, revision in sorted(made['datasets'].items()))}",
-        f"checkpoint {record['checkpoint']['digest'][:16]}, recipe {record['checkpoint']['recipe'].get('digest', '')[:16]}",
+        f"checkpoint {record['checkpoint']['digest'][:16]}, recipe {record['checkpoint']['recipe'].get('spec', '')[:16]}",
     ]
 
 

@@ -1,8 +1,8 @@
 # Bring models and data into the store at locked revisions. The only phase that touches the network; its rules run where snakemake runs.
 # A fetch keeps to config/lock/hub/<path>.lock.json where that exists, and writes it where it does not: commit these files.
-from edge2giant.acquisition.orders import HUB, Orders
+from edge2giant.plan import acquire as fetching
 
-ORDERS = Orders(JOBS.house, config)
+HUB = fetching.HUB
 STORE = "workflow/in-env {params.env} python -m edge2giant.store"
 
 
@@ -18,7 +18,7 @@ rule acquire_model:
         environment_file
     params:
         env="workflow",
-        repository=ORDERS.model,
+        repository=PLAN.ask(fetching.model),
     message:
         "Fetching model {wildcards.model}"
     shell:
@@ -40,7 +40,7 @@ rule acquire_published:
         environment_file
     params:
         env="workflow",
-        repository=ORDERS.published,
+        repository=PLAN.ask(fetching.published),
     message:
         "Fetching the published checkpoint {wildcards.owner}/{wildcards.repository}"
     shell:
@@ -58,8 +58,8 @@ rule acquire_dataset:
         environment_file
     params:
         env="workflow",
-        repository=ORDERS.dataset,
-        into=ORDERS.dataset_folder,
+        repository=PLAN.ask(fetching.dataset),
+        into=PLAN.ask(fetching.dataset_folder),
     message:
         "Fetching the data of {wildcards.benchmark}"
     shell:
@@ -78,7 +78,7 @@ rule acquire_calibration:
         environment_file
     params:
         env="workflow",
-        repository=ORDERS.calibration,
+        repository=PLAN.ask(fetching.calibration),
         into=subpath(output.text, parent=True),
     message:
         "Fetching calibration set {wildcards.name}"
@@ -98,7 +98,7 @@ rule acquire_mt_bench:
         environment_file
     params:
         env="workflow",
-        repository=ORDERS.mt_bench,
+        repository=PLAN.ask(fetching.mt_bench_files),
     message:
         "Fetching MT-Bench's questions, references and judge prompts"
     shell:
@@ -117,15 +117,15 @@ rule acquire_nltk:
         environment_file
     params:
         env="workflow",
-        repository=ORDERS.nltk,
+        repository=PLAN.ask(fetching.nltk),
     message:
         "Fetching nltk's sentence tables"
     shell:
         f"{STORE} nltk {{params.repository}} --into {{output.folder}} --lock {{output.lock}} >{{log}} 2>&1"
 
 
-# A checkpoint, so that `acquire` fetches nothing before it is known that everything can be had and the disk holds it. The fetches do
-# not depend on it: one cell's model can be had without access to all the others.
+# A checkpoint, so that `acquire` fetches nothing before it is known that everything can be fetched and the disk holds it. The fetches
+# do not depend on it: one cell's model can be fetched without access to all the others.
 checkpoint plan_acquisition:
     output:
         "<results>/{study}/acquisition.json",
@@ -135,14 +135,14 @@ checkpoint plan_acquisition:
     conda:
         environment_file
     params:
+        **PLAN.spec(fetching.spec),
         env="workflow",
-        source=ORDERS.source(),
+        source=fetching.source(PLAN),
         store=f"{config['results']}/store/hub",
-        needs=lambda wildcards: ORDERS.digest(wildcards.study),
     message:
-        "Asking what study {wildcards.study} will fetch"
+        "Surveying what study {wildcards.study} will fetch"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.acquisition plan --study {wildcards.study}"
+        "workflow/in-env {params.env} python -m edge2giant.store survey --spec {params.spec} --spec-digest {params.digest}"
         " --store {params.store} --pins config/lock/hub {params.source}"
         " --out {output} 2>&1 | tee {log}"
 
@@ -151,12 +151,12 @@ rule acquire:
     input:
         lambda _: (
             checkpoints.plan_acquisition.get(study=config["study"]),
-            ORDERS.locks(config["study"]),
+            fetching.locks(PLAN, config["study"]),
         )[1],
     localrule: True
 
 
-# No input: what is missing is an answer here, not a reason to fetch it.
+# No input: this reports what is missing and does not fetch it.
 rule verify:
     log:
         f"logs/{config['study']}/verify.log",
@@ -167,11 +167,11 @@ rule verify:
         env="workflow",
         locks=[
             lock.replace("<results>", config["results"])
-            for lock in ORDERS.locks(config["study"])
+            for lock in fetching.locks(PLAN, config["study"])
         ],
-        store=f"{config['results']}/store/{JOBS.study.source}",
-        pins=f"config/lock/{JOBS.study.source}",
+        store=f"{config['results']}/store/{PLAN.study.source}",
+        pins=f"config/lock/{PLAN.study.source}",
     message:
-        "Proving the store against its locks"
+        "Checking the store against its locks"
     shell:
         f"{STORE} verify {{params.locks}} --pins {{params.pins}} --store {{params.store}} 2>&1 | tee {{log}}"

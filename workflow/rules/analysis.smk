@@ -1,4 +1,5 @@
-# Holds the paper to its numbers: audit of what is printed, claims, comparison, paired statistics, trade-offs.
+# Checks of the numbers: audit of the printed tables, claims, comparison, paired statistics, trade-offs.
+from edge2giant.plan import audit
 
 
 rule audit_published:
@@ -7,11 +8,8 @@ rule audit_published:
             "config/published/",
             "scores.csv",
             "mt_bench.csv",
-            "grids.yaml",
             "benchmarks.csv",
         ),
-        "config/models.yaml",
-        "config/benchmarks.yaml",
     output:
         html=report(
             "<figures>/published/audit.html",
@@ -34,19 +32,19 @@ rule audit_published:
         environment_file
     params:
         env="workflow",
-        code=JOBS.code("audit"),
+        code=PLAN.code,
+        **PLAN.spec(audit.spec),
         prefix=subpath(output.html, strip_suffix=".html"),
     message:
         "Auditing the printed tables"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.audit --out-prefix {params.prefix} 2>&1 | tee {log}"
+        "workflow/in-env {params.env} python -m edge2giant.audit --spec {params.spec} --spec-digest {params.digest}"
+        " --published config/published --out-prefix {params.prefix} 2>&1 | tee {log}"
 
 
 rule judge_published_claims:
     input:
-        "config/published/claims.yaml",
-        "config/published/scores.csv",
-        "config/published/mt_bench.csv",
+        **PRINTED_CSV,
     output:
         html=report(
             "<figures>/published/claims.html",
@@ -61,22 +59,22 @@ rule judge_published_claims:
     conda:
         environment_file
     params:
+        **PLAN.spec(studies.claims),
         env="workflow",
-        code=JOBS.code("claims"),
+        code=PLAN.code,
+        published=subpath(input.scores, parent=True),
         prefix=subpath(output.html, strip_suffix=".html"),
     message:
         "Judging the paper's claims by its printed numbers"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.claims --source published --out-prefix {params.prefix}"
-        " 2>&1 | tee {log}"
+        "workflow/in-env {params.env} python -m edge2giant.claims --spec {params.spec} --spec-digest {params.digest}"
+        " --published {params.published} --out-prefix {params.prefix} 2>&1 | tee {log}"
 
 
 rule judge_claims:
     input:
-        cells=JOBS.all_cells,
-        published=multiext(
-            "config/published/", "claims.yaml", "scores.csv", "mt_bench.csv"
-        ),
+        cells=PLAN.ask(studies.cells),
+        **PRINTED_CSV,
     output:
         html=report(
             "<figures>/{study}/claims.html",
@@ -91,19 +89,22 @@ rule judge_claims:
     conda:
         environment_file
     params:
+        **PLAN.spec(studies.claims),
         env="workflow",
-        code=JOBS.code("claims"),
+        code=PLAN.code,
+        published=subpath(input.scores, parent=True),
         prefix=subpath(output.html, strip_suffix=".html"),
     message:
         "Judging the paper's claims by study {wildcards.study}"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.claims --source cells --cells {input.cells}"
-        " --out-prefix {params.prefix} 2>&1 | tee {log}"
+        "workflow/in-env {params.env} python -m edge2giant.claims --spec {params.spec} --spec-digest {params.digest}"
+        " --published {params.published} --cells {input.cells} --out-prefix {params.prefix} 2>&1 | tee {log}"
 
 
 rule compare_with_published:
     input:
-        JOBS.all_cells,
+        cells=PLAN.ask(studies.cells),
+        **PRINTED_CSV,
     output:
         csv="<figures>/{study}/comparison.csv",
         figures=multiext(
@@ -119,19 +120,21 @@ rule compare_with_published:
     conda:
         environment_file
     params:
+        **PLAN.spec(studies.spec),
         env="workflow",
-        code=JOBS.code("paper"),
+        code=PLAN.code,
+        published=subpath(input.scores, parent=True),
         prefix=subpath(output.csv, strip_suffix=".csv"),
     message:
         "Comparing study {wildcards.study} with the printed numbers"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.paper compare --cells {input} --out-prefix {params.prefix}"
-        " >{log} 2>&1"
+        "workflow/in-env {params.env} python -m edge2giant.paper compare --spec {params.spec} --spec-digest {params.digest}"
+        " --published {params.published} --cells {input.cells} --out-prefix {params.prefix} >{log} 2>&1"
 
 
 rule test_pairs:
     input:
-        JOBS.all_cells,
+        PLAN.ask(studies.cells),
     output:
         multiext("<figures>/{study}/statistics", ".csv", ".json"),
     log:
@@ -153,8 +156,8 @@ rule test_pairs:
 
 rule draw_tradeoffs:
     input:
-        cells=JOBS.all_cells,
-        rows="<results>/{study}/rows.json",
+        cells=PLAN.ask(studies.cells),
+        **PRINTED_CSV,
     output:
         directory("<figures>/{study}/tradeoffs"),
     log:
@@ -163,18 +166,20 @@ rule draw_tradeoffs:
     conda:
         environment_file
     params:
+        **PLAN.spec(studies.spec),
         env="workflow",
-        code=JOBS.code("paper"),
+        code=PLAN.code,
+        published=subpath(input.scores, parent=True),
     message:
         "Trade-off views of study {wildcards.study}"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.paper tradeoffs --source cells --cells {input.cells}"
-        " --expected {input.rows} --out-dir {output} >{log} 2>&1"
+        "workflow/in-env {params.env} python -m edge2giant.paper tradeoffs --spec {params.spec} --spec-digest {params.digest}"
+        " --published {params.published} --cells {input.cells} --out-dir {output} >{log} 2>&1"
 
 
 rule draw_published_tradeoffs:
     input:
-        "config/published/scores.csv",
+        **PRINTED_CSV,
     output:
         directory("<figures>/published/tradeoffs"),
     log:
@@ -183,9 +188,12 @@ rule draw_published_tradeoffs:
     conda:
         environment_file
     params:
+        **PLAN.spec(studies.paper),
         env="workflow",
-        code=JOBS.code("paper"),
+        code=PLAN.code,
+        published=subpath(input.scores, parent=True),
     message:
         "Trade-off views of the printed numbers"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.paper tradeoffs --source published --out-dir {output} >{log} 2>&1"
+        "workflow/in-env {params.env} python -m edge2giant.paper tradeoffs --spec {params.spec} --spec-digest {params.digest}"
+        " --published {params.published} --out-dir {output} >{log} 2>&1"

@@ -1,9 +1,9 @@
-# What surrounds a run: who owns the folder, what there is when rows failed, what it cost and will cost. These read what exists and start nothing.
+# Beside and after a run: whose folder it is, what there is when variants failed, what it cost and will cost. These start no job of a study.
 from edge2giant.cluster import owner
 
 
 onstart:
-    owner.claim()
+    owner.claim(workflow.executor_plugin.name)
 
 
 onerror:
@@ -26,7 +26,7 @@ rule partial:
         env="workflow",
         study=config["study"],
         results=RESULTS,
-        out=f"{JOBS.config['figures']}/{config['study']}/partial",
+        out=f"{PLAN.figures}/{config['study']}/partial",
     message:
         "Tables from the cells that exist: {params.out}"
     shell:
@@ -46,7 +46,7 @@ rule cost:
         batch=config["batch"],
         cluster=f"--cluster {config['cluster']}" if "cluster" in config else "",
         results=RESULTS,
-        out=f"{JOBS.config['figures']}/{config['study']}/cost",
+        out=f"{PLAN.figures}/{config['study']}/cost",
     message:
         "Cost of study {params.study}: {params.out}.csv"
     shell:

@@ -11,7 +11,7 @@ rule make_miniature_data:
     output:
         datasets=expand(
             f"{MINIATURE}/datasets/{{benchmark}}.lock.json",
-            benchmark=JOBS.leaderboard_benchmarks,
+            benchmark=[name for name in PLAN.config.benchmarks if name != "mt_bench"],
         ),
         calibration=expand(
             f"{MINIATURE}/calibration/{{name}}.lock.json",

@@ -1,10 +1,11 @@
 # A batch of benchmarks on one checkpoint, loaded once. Finished benchmarks lie in the answer cache; the batch's only output is its manifest.
+from edge2giant.plan import evaluate
 
 
 rule evaluate:
     input:
-        checkpoint=JOBS.checkpoint_of_row,
-        datasets=JOBS.dataset_locks,
+        checkpoint=PLAN.ask(quantize.checkpoint),
+        datasets=PLAN.ask(evaluate.datasets),
     output:
         "<results>/{study}/evaluations/{model}/{method}/{bits}/{batch}.json",
     log:
@@ -12,29 +13,22 @@ rule evaluate:
     priority: 1  # before further checkpoints are made: those that wait cost disk
     conda:
         environment_file
-    threads: JOBS.evaluate_threads
+    threads: resources.threads(PLAN, resources.evaluate)
     resources:
-        **JOBS.site("evaluate"),
-        mem_mb=JOBS.evaluate_memory,
-        runtime=JOBS.evaluate_minutes,
-        gpu=JOBS.evaluate_gpus,
+        **resources.of(PLAN, resources.evaluate),
     params:
-        env=JOBS.evaluate_environment,
-        benchmarks=JOBS.benchmarks_of_batch,
-        settings=JOBS.evaluation_settings,
-        version=evaluate.RESULT_VERSION,
-        store=JOBS.store,
+        **PLAN.spec(evaluate.spec),
+        env=PLAN.ask(evaluate.environment),
+        store=PLAN.ask(evaluate.store),
         answer_cache=f"{RESULTS}/answer_cache",
         failures=f"{RESULTS}/failures",
         cache=f"{RESULTS}/cache",
     message:
-        "Evaluating {wildcards.model} {wildcards.method}/{wildcards.bits}: {params.benchmarks}"
+        "Evaluating {wildcards.model} {wildcards.method}/{wildcards.bits}, batch {wildcards.batch}"
     shell:
         "checkpoint=$(workflow/staged {input.checkpoint} '{resources.scratch}') &&"
         " EDGE2GIANT_LOG={log} workflow/with-gpus {resources.gpu} workflow/in-env {params.env} workflow/on-nodes"
-        " python -m edge2giant.evaluate batch --parallel {resources.parallel} --planned '{resources.engine}'"
-        " --study {wildcards.study} --model {wildcards.model} --method {wildcards.method} --bits {wildcards.bits}"
-        " --batch {wildcards.batch} --benchmarks {params.benchmarks} --settings {params.settings}"
-        " --checkpoint $checkpoint --store {params.store} --answer-cache {params.answer_cache}"
-        " --cache {params.cache} --failures {params.failures}"
+        " python -m edge2giant.evaluate batch --spec {params.spec} --spec-digest {params.digest}"
+        " --checkpoint $checkpoint --store {params.store} --answer-cache {params.answer_cache} --failures {params.failures}"
+        " --cache {params.cache} --parallel {resources.parallel} --planned '{resources.engine}'"
         " --out {output} >{log} 2>&1"

@@ -4,7 +4,7 @@ from edge2giant.plan import judge as judging
 
 rule extract_answers:
     input:
-        JOBS.manifest_of_cell,
+        PLAN.ask(evaluate.manifest),
     output:
         "<results>/{study}/answers/{model}/{method}/{bits}.jsonl",
     log:

@@ -4,8 +4,7 @@ REPORT = "<figures>/{study}/report"
 
 rule build_report:
     input:
-        cells=JOBS.all_cells,
-        rows="<results>/{study}/rows.json",
+        cells=PLAN.ask(studies.cells),
         printed=multiext("<figures>/published/", "audit.csv", "claims.csv"),
         comparison="<figures>/{study}/comparison.csv",
         statistics="<figures>/{study}/statistics.csv",
@@ -20,20 +19,21 @@ rule build_report:
     conda:
         environment_file
     params:
+        **PLAN.spec(studies.spec),
         env="workflow",
-        code=JOBS.code("report"),
+        code=PLAN.code,
         out=subpath(output.index, parent=True),
     message:
         "Report of study {wildcards.study}: {output.index}"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.report build --study {wildcards.study} --cells {input.cells}"
-        " --rows {input.rows} --published $(dirname {input.printed[0]}) --comparison {input.comparison}"
+        "workflow/in-env {params.env} python -m edge2giant.report build --spec {params.spec} --spec-digest {params.digest}"
+        " --published config/published --cells {input.cells} --printed $(dirname {input.printed[0]}) --comparison {input.comparison}"
         " --statistics {input.statistics} --claims {input.claims} --out {params.out} >{log} 2>&1"
 
 
 rule export_scores:
     input:
-        JOBS.all_cells,
+        PLAN.ask(studies.cells),
     output:
         directory("<figures>/{study}/exports"),
     log:
@@ -42,12 +42,14 @@ rule export_scores:
     conda:
         environment_file
     params:
+        **PLAN.spec(studies.spec),
         env="workflow",
-        code=JOBS.code("report"),
+        code=PLAN.code,
     message:
         "Scores of study {wildcards.study} for the Hugging Face hub, Every Eval Ever and as RO-Crate"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.report export --cells {input} --out {output} >{log} 2>&1"
+        "workflow/in-env {params.env} python -m edge2giant.report export --spec {params.spec} --spec-digest {params.digest}"
+        " --cells {input} --out {output} >{log} 2>&1"
 
 
 rule report_site:
@@ -62,7 +64,7 @@ rule exports:
     localrule: True
 
 
-# Of a run that is not whole: what there is, and why the rest is missing. It starts nothing that is not there.
+# Of a run that is not complete: what there is, and why the rest is missing. It makes nothing else.
 rule partial_report:
     log:
         f"logs/{config['study']}/partial_report.log",
@@ -70,16 +72,17 @@ rule partial_report:
     conda:
         environment_file
     params:
+        **PLAN.spec(studies.spec),
         env="workflow",
         study=config["study"],
         results=RESULTS,
-        out=f"{JOBS.config['figures']}/{config['study']}/partial",
+        out=f"{PLAN.figures}/{config['study']}/partial",
     message:
         "Report from the cells that exist: {params.out}/report/index.html"
     shell:
         "(workflow/in-env {params.env} python -m edge2giant.cluster partial --study {params.study}"
         " --results {params.results} --out {params.out}"
         " && mkdir -p {params.out}/failures {params.results}/{params.study}/cells"
-        " && workflow/in-env {params.env} python -m edge2giant.report build --study {params.study}"
-        " --cells {params.results}/{params.study}/cells --failures {params.out}/failures"
-        " --rows {params.out}/rows.json --out {params.out}/report) 2>&1 | tee {log}"
+        " && workflow/in-env {params.env} python -m edge2giant.report build --spec {params.spec} --spec-digest {params.digest}"
+        " --published config/published --cells {params.results}/{params.study}/cells --failures {params.out}/failures"
+        " --out {params.out}/report) 2>&1 | tee {log}"

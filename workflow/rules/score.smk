@@ -4,7 +4,7 @@ from edge2giant.plan import score
 
 rule score_cell:
     input:
-        manifest=JOBS.manifest_of_cell,
+        manifest=PLAN.ask(evaluate.manifest),
         judgments=PLAN.ask(score.judgments),
     output:
         cell="<results>/{study}/cells/{model}/{method}/{bits}/{benchmark}.json",

@@ -1,13 +1,15 @@
 # The names that people ask for. They mean the study of config.yaml; a file of any study can be asked for by its path.
+from edge2giant.plan import targets
+
 FIGURES = f"<figures>/{config['study']}"
 PRINTED = "<figures>/published"
 
 
 rule all:
     input:
-        JOBS.overlap(config["study"]),
-        JOBS.tables(config["study"]),
-        JOBS.figure2(config["study"]),
+        targets.overlap(PLAN),
+        studies.tables(PLAN, PLAN.study),
+        studies.figure2(PLAN, PLAN.study),
     localrule: True
 
 
@@ -31,13 +33,13 @@ rule figure2:
 
 rule cells:
     input:
-        JOBS.cells(config["study"]),
+        targets.cells(PLAN),
     localrule: True
 
 
 rule checkpoints:
     input:
-        JOBS.checkpoints(config["study"]),
+        targets.checkpoints(PLAN),
     localrule: True
 
 
@@ -74,8 +76,8 @@ rule analysis:
         f"{FIGURES}/tradeoffs",
         f"{FIGURES}/figure2_all.svg",
         f"{FIGURES}/figure2_intervals.svg",
-        JOBS.noise(config["study"]),
-        JOBS.inspections(config["study"]),
+        targets.noise(PLAN),
+        targets.inspections(PLAN),
     localrule: True
 
 
@@ -88,12 +90,12 @@ rule plan:
     params:
         env="workflow",
         study=config["study"],
-        cluster=JOBS.cluster_argument,
+        cluster=f"--cluster {PLAN.run.cluster}" if PLAN.run.cluster else "",
         out=f"{RESULTS}/{config['study']}/plan.csv",
     message:
         "Plan of study {params.study}"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.study plan --study {params.study} {params.cluster}"
+        "workflow/in-env {params.env} python -m edge2giant.plan.overview --study {params.study} {params.cluster}"
         " --out {params.out} 2>&1 | tee {log}"
 
 

@@ -1,8 +1,7 @@
 """Audit of the printed tables: does every printed number agree with the numbers it was made from?
 
-Reads ``config/published/*.csv`` and ``config/published/grids.yaml`` (and, when given, measured checkpoint
-sizes). Writes one CSV and one HTML page of findings. Never touches the printed numbers: what looks like a
-misprint is reported beside the correction that would settle it, and left as it is.
+Reads ``config/published/*.csv`` and an `AuditSpec` (and, when given, measured checkpoint sizes). Writes CSV files and one
+HTML page of findings; the printed numbers stay as they are, and a probable misprint is reported with its correction.
 
-All arithmetic is exact: digits are read as `decimal.Decimal`, means and grids are `fractions.Fraction`.
+All arithmetic is exact: digits are read as `decimal.Decimal`, means and scores are `fractions.Fraction`.
 """

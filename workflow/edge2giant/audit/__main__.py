@@ -1,22 +1,21 @@
 """``python -m edge2giant.audit``: audit the printed tables.
 
-Reads ``<config>/published``, ``<config>/models.yaml`` and, when given, checkpoint or cell records.
 Writes ``<out-prefix>.csv``, ``.html`` and four more CSVs. Never changes a printed number.
 """
-
-from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
 
-from edge2giant import errors
+from edge2giant import errors, specs
+from edge2giant.specs.audit import AuditSpec
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m edge2giant.audit", description="Audit the printed tables.")
-    parser.add_argument("--config", type=Path, default=Path("config"), help="folder with published/ (config)")
+    specs.add_arguments(parser)
+    parser.add_argument("--published", type=Path, required=True, metavar="DIR", help="config/published")
     parser.add_argument(
         "--checkpoints",
         type=Path,
@@ -38,12 +37,12 @@ def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
     from edge2giant.audit import findings, report
 
-    audit = findings.run(options.config, options.checkpoints)
+    audit = findings.run(specs.of_arguments(options, AuditSpec), options.published, options.checkpoints)
     paths = report.write(audit, options.out_prefix)
     counts = ", ".join(f"{number} {severity}" for severity, number in audit.counts().items())
     rules = sum(row["rules"] for row in report.check_rows(audit))
-    settled = sum(bool(finding.correction) for finding in audit.findings)
-    changes = f"{len(audit.changes())} changes of one number would settle {settled}"
+    corrected = sum(bool(finding.correction) for finding in audit.findings)
+    changes = f"{len(audit.changes())} changes of one number would correct {corrected}"
     print(f"{rules} rules checked: {counts}; {changes}")
     print("\n".join(str(path) for path in paths))
 

@@ -1,26 +1,22 @@
-"""What printed numbers owe each other: averages, differences, turns, grids.
+"""The rules that printed numbers must follow: averages, differences, turns, possible scores.
 
-Every rule is a `Constraint`: the printed numbers that it ties together and a function that recomputes one of
-them from the others. Keeping the rules as data lets `corrections` ask what a changed digit would do to all
-other rules that the same number stands in.
+Every rule is a `Constraint`: the printed numbers that it reads and a function that recomputes one of them from
+the others. `corrections` evaluates the same rules on changed numbers.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from edge2giant.audit.exact import EXACT, OFF, ROUNDING, agreement, number, show, unit
-from edge2giant.audit.grids import Grid
-from edge2giant.audit.printed import Row, baseline
+from edge2giant.audit.printed import Key, PrintedRow, baseline
+from edge2giant.audit.question_sets import QuestionSet
+from edge2giant.specs.study import AVERAGE
 
-Key = tuple[str, str, str]
 Texts = Mapping[Key, str]
 
 CATEGORIES_TABLE, TURNS_TABLE = 6, 7
 TURNS = ("turn 1", "turn 2")
-AVERAGE = "average"
 RATING = (Fraction(1), Fraction(10))
 ANSWERS_PER_TURN = 80
 #: Where a category mean can come from, and the steps per point that it then has; the most ordinary first.
@@ -36,7 +32,7 @@ RATING_SOURCES = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RuleOutcome:
     """Result of one rule: the printed text, the recomputed one, and how well they agree."""
 
     printed: str
@@ -48,7 +44,7 @@ class Outcome:
 class Constraint:
     """One rule over printed numbers.
 
-    Attributes
+    Parameters
     ----------
     kind : str
         ``average``, ``difference``, ``grid``, ``turns``, ``tables`` or ``ratings``.
@@ -57,13 +53,13 @@ class Constraint:
     keys : tuple of Key
         All numbers that the rule reads, the subject among them.
     check : callable
-        From the texts of all printed numbers to an `Outcome`.
+        From the texts of all printed numbers to an `RuleOutcome`.
     """
 
     kind: str
     subject: Key
     keys: tuple[Key, ...]
-    check: Callable[[Texts], Outcome]
+    check: Callable[[Texts], RuleOutcome]
 
     @property
     def name(self) -> str:
@@ -72,7 +68,7 @@ class Constraint:
         return f"{self.kind}/{row}/{column}".replace(" ", "-")
 
 
-def texts_of(rows: list[Row]) -> dict[Key, str]:
+def texts_of(rows: list[PrintedRow]) -> dict[Key, str]:
     """Return every printed number by its key."""
     texts = {}
     for row in rows:
@@ -88,70 +84,70 @@ def _mean(texts: Texts, keys: tuple[Key, ...]) -> tuple[Fraction, Fraction]:
 
 
 def _mean_rule(kind: str, subject: Key, members: tuple[Key, ...], signed: bool = False) -> Constraint:
-    def check(texts: Texts) -> Outcome:
+    def check(texts: Texts) -> RuleOutcome:
         mean, slack = _mean(texts, members)
-        return Outcome(texts[subject], show(mean, signed=signed), agreement(mean, texts[subject], slack))
+        return RuleOutcome(texts[subject], show(mean, signed=signed), agreement(mean, texts[subject], slack))
 
     return Constraint(kind, subject, (*members, subject), check)
 
 
-def average(row: Row) -> Constraint:
+def average(row: PrintedRow) -> Constraint:
     """The printed average is the mean of the printed cells of its row."""
     members = tuple(row.key(column) for column in row.values if column != AVERAGE)
     return _mean_rule("average", row.key(AVERAGE), members)
 
 
-def average_delta(row: Row) -> Constraint:
+def average_delta(row: PrintedRow) -> Constraint:
     """The printed average difference is the mean of the printed differences of its row (Table 6)."""
     members = tuple(row.key(column, "delta") for column in row.deltas if column != AVERAGE)
     return _mean_rule("average", row.key(AVERAGE, "delta"), members, signed=True)
 
 
-def difference(row: Row, base: Row, column: str) -> Constraint:
+def difference(row: PrintedRow, base: PrintedRow, column: str) -> Constraint:
     """The printed difference is the value less the FP16 value of the same model and table."""
     delta, value, reference = row.key(column, "delta"), row.key(column), base.key(column)
 
-    def check(texts: Texts) -> Outcome:
+    def check(texts: Texts) -> RuleOutcome:
         true = number(texts[value]) - number(texts[reference])
         slack = unit(texts[value]) / 2 + unit(texts[reference]) / 2
         places = max(len(texts[key].partition(".")[2]) for key in (value, reference))
-        return Outcome(texts[delta], show(true, places, signed=True), agreement(true, texts[delta], slack))
+        return RuleOutcome(texts[delta], show(true, places, signed=True), agreement(true, texts[delta], slack))
 
     return Constraint("difference", delta, (delta, value, reference), check)
 
 
-def on_grid(row: Row, column: str, grid: Grid) -> Constraint:
+def on_grid(row: PrintedRow, column: str, candidate: QuestionSet) -> Constraint:
     """The printed score is one that the benchmark's questions can give."""
     key = row.key(column)
 
-    def check(texts: Texts) -> Outcome:
+    def check(texts: Texts) -> RuleOutcome:
         text = texts[key]
-        nearest = sorted(grid.neighbours(text), key=lambda pair: abs(pair[1] - number(text)))[:2]
-        options = " or ".join(f"{show(score)} ({k} of {grid.questions})" for k, score in sorted(nearest))
-        return Outcome(text, options, grid.holds(text))
+        nearest = sorted(candidate.neighbours(text), key=lambda pair: abs(pair[1] - number(text)))[:2]
+        options = " or ".join(f"{show(score)} ({k} of {candidate.questions})" for k, score in sorted(nearest))
+        return RuleOutcome(text, options, candidate.holds(text))
 
     return Constraint("grid", key, (key,), check)
 
 
-def turns(row: Row) -> Constraint:
+def turns(row: PrintedRow) -> Constraint:
     """The printed MT-Bench average is the mean of both turns, which have 80 answers each (Table 7)."""
     return _mean_rule("turns", row.key(AVERAGE), tuple(row.key(turn) for turn in TURNS))
 
 
-def tables_agree(row: Row, categories: Row, base: Row) -> Constraint:
+def tables_agree(row: PrintedRow, categories: PrintedRow, base: PrintedRow) -> Constraint:
     """Tables 6 and 7 print the same MT-Bench average; Table 6 gives it as FP16 plus a difference."""
     subject, reference, delta = row.key(AVERAGE), base.key(AVERAGE), categories.key(AVERAGE, "delta")
     members = (reference,) if categories is base else (reference, delta)
 
-    def check(texts: Texts) -> Outcome:
+    def check(texts: Texts) -> RuleOutcome:
         total = sum(number(texts[key]) for key in members)
         slack = sum(unit(texts[key]) / 2 for key in members) if len(members) > 1 else Fraction(0)
-        return Outcome(texts[subject], show(total), agreement(total, texts[subject], slack))
+        return RuleOutcome(texts[subject], show(total), agreement(total, texts[subject], slack))
 
     return Constraint("tables", subject, (*members, subject), check)
 
 
-def ratings(row: Row, base: Row, column: str) -> Constraint:
+def ratings(row: PrintedRow, base: PrintedRow, column: str) -> Constraint:
     """A category's score is the mean of 20 whole ratings from 1 to 10, so a multiple of 0.05.
 
     Other sources are named where they explain the digits: half-point ratings, or a rating not read.
@@ -159,12 +155,12 @@ def ratings(row: Row, base: Row, column: str) -> Constraint:
     delta, reference = row.key(column, "delta"), base.key(column)
     members = (reference,) if row is base else (reference, delta)
 
-    def check(texts: Texts) -> Outcome:
+    def check(texts: Texts) -> RuleOutcome:
         total = sum(number(texts[key]) for key in members)
         slack = sum(unit(texts[key]) / 2 for key in members)
         shown = texts[reference] if row is base else f"{texts[reference]} {texts[delta]} = {show(total)}"
         source = rating_source(total, slack)
-        return Outcome(shown, source or "no ratings", _rating_level(source))
+        return RuleOutcome(shown, source or "no ratings", _rating_level(source))
 
     return Constraint("ratings", members[-1], members, check)
 
@@ -203,8 +199,8 @@ def missing_ratings(first: str, second: str, average_text: str) -> str | None:
     return None
 
 
-def score_constraints(rows: list[Row], accepted: Mapping[str, Grid]) -> list[Constraint]:
-    """Return all rules of Tables 1, 2, 4 and 5; `accepted` holds the grid that fits each column."""
+def score_constraints(rows: list[PrintedRow], accepted: Mapping[str, QuestionSet]) -> list[Constraint]:
+    """Return all rules of Tables 1, 2, 4 and 5; `accepted` holds the question set that fits each column."""
     rules = []
     for row in rows:
         base = baseline(rows, row)
@@ -214,13 +210,13 @@ def score_constraints(rows: list[Row], accepted: Mapping[str, Grid]) -> list[Con
     return rules
 
 
-def mt_bench_constraints(rows: list[Row]) -> list[Constraint]:
+def mt_bench_constraints(rows: list[PrintedRow]) -> list[Constraint]:
     """Return all rules of Tables 6 and 7."""
-    by_table = {(row.table, row.model, row.method, row.bits): row for row in rows}
+    by_table = {(row.table, row.variant): row for row in rows}
     rules = []
     for row in rows:
         if row.table == TURNS_TABLE:
-            categories = by_table[(CATEGORIES_TABLE, row.model, row.method, row.bits)]
+            categories = by_table[CATEGORIES_TABLE, row.variant]
             rules += [turns(row), tables_agree(row, categories, baseline(rows, categories))]
             continue
         base = baseline(rows, row)

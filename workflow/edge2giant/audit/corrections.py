@@ -1,18 +1,17 @@
-"""The smallest change of a printed number that would settle a broken rule, if there is exactly one.
+"""The smallest change of a printed number that would make a broken rule hold, if there is exactly one.
 
 Tried are one changed digit and one turned arrow, in every number that the rule reads; only where none of
 these helps, two neighbouring digits exchanged. A change counts only if the rule then holds on the printed
-digits and no other rule of that number is worse off. Among those the ones that settle most broken rules win;
-one winner is a correction, several are none.
+digits and no other rule of that number agrees worse. The change that resolves most broken rules is the
+correction; where several resolve equally many there is none.
 """
-
-from __future__ import annotations
 
 from collections import ChainMap, defaultdict
 from dataclasses import dataclass
 
-from edge2giant.audit.constraints import Constraint, Key, Outcome, Texts
+from edge2giant.audit.constraints import Constraint, RuleOutcome, Texts
 from edge2giant.audit.exact import EXACT, OFF, ORDER, TRUNCATED, arrow_edits, digit_edits, swap_edits
+from edge2giant.audit.printed import Key
 
 STEPS = ({"one arrow": arrow_edits, "one digit": digit_edits}, {"two digits exchanged": swap_edits})
 
@@ -21,13 +20,13 @@ STEPS = ({"one arrow": arrow_edits, "one digit": digit_edits}, {"two digits exch
 class Correction:
     """A change of one printed number.
 
-    Attributes
+    Parameters
     ----------
     key : Key
     before, after : str
     step : str
         ``one digit``, ``one arrow`` or ``two digits exchanged``.
-    settles : tuple of str
+    resolves : tuple of str
         Names of the broken rules that hold after it.
     """
 
@@ -35,11 +34,11 @@ class Correction:
     before: str
     after: str
     step: str
-    settles: tuple[str, ...]
+    resolves: tuple[str, ...]
 
 
-class Book:
-    """All rules and printed numbers, with what each rule says now.
+class Rulebook:
+    """All rules and printed numbers, with the present outcome of each rule.
 
     Parameters
     ----------
@@ -49,18 +48,14 @@ class Book:
 
     def __init__(self, rules: list[Constraint], texts: Texts):
         self.rules, self.texts = rules, texts
-        self.now: dict[str, Outcome] = {rule.name: rule.check(texts) for rule in rules}
+        self.now: dict[str, RuleOutcome] = {rule.name: rule.check(texts) for rule in rules}
         self.by_key: dict[Key, list[Constraint]] = defaultdict(list)
         for rule in rules:
             for key in dict.fromkeys(rule.keys):
                 self.by_key[key].append(rule)
 
-    def broken(self) -> list[Constraint]:
-        """Rules that no rounding or truncation explains."""
-        return [rule for rule in self.rules if self.now[rule.name].level == OFF]
-
     def candidates(self, rule: Constraint) -> list[Correction]:
-        """Return all one-step changes that settle `rule` without harm, those that settle most first."""
+        """Return all one-step changes that resolve `rule` and break no other, those that resolve most first."""
         for steps in STEPS:
             found = [
                 change
@@ -70,7 +65,7 @@ class Book:
                 if (change := self._try(rule, key, self.texts[key], after, step))
             ]
             if found:
-                return sorted(found, key=lambda c: (-len(c.settles), c.key, c.after))
+                return sorted(found, key=lambda c: (-len(c.resolves), c.key, c.after))
         return []
 
     def correction(self, rule: Constraint) -> tuple[Correction | None, int]:
@@ -78,16 +73,16 @@ class Book:
         found = self.candidates(rule)
         if not found:
             return None, 0
-        winners = [c for c in found if len(c.settles) == len(found[0].settles)]
+        winners = [c for c in found if len(c.resolves) == len(found[0].resolves)]
         return (winners[0] if len(winners) == 1 else None), len(winners)
 
     def _try(self, rule: Constraint, key: Key, before: str, after: str, step: str) -> Correction | None:
         texts = ChainMap({key: after}, self.texts)
-        settled = []
+        resolved = []
         for other in self.by_key[key]:
             old, new = self.now[other.name].level, other.check(texts).level
             if ORDER.index(new) > ORDER.index(old) or (other is rule and new not in (EXACT, TRUNCATED)):
                 return None
             if old == OFF and new != OFF:
-                settled.append(other.name)
-        return Correction(key, before, after, step, tuple(sorted(settled)))
+                resolved.append(other.name)
+        return Correction(key, before, after, step, tuple(sorted(resolved)))

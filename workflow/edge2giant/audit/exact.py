@@ -1,10 +1,7 @@
-"""Exact reading of printed numbers: their digits, what they can stand for, and their one-step misprints.
+"""Exact reading of printed numbers: their digits, the values that print as them, and their one-step misprints.
 
-A printed number is text. ``67.4`` and ``67.40`` are the same number but not the same statement, so nothing
-here passes through binary floating point.
+A printed number is text: ``67.40`` is more precise than ``67.4``. Nothing here passes through binary floating point.
 """
-
-from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction

@@ -1,18 +1,17 @@
-"""From rules to findings: what is wrong, where, by how much, and what would settle it."""
-
-from __future__ import annotations
+"""From rules to findings: what is wrong, where, by how much, and which change would correct it."""
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
-from edge2giant.audit import constraints, grids, printed, storage
-from edge2giant.audit.corrections import Book, Correction
+from edge2giant.audit import constraints, printed, question_sets, storage
+from edge2giant.audit.corrections import Correction, Rulebook
 from edge2giant.audit.exact import EXACT, OFF, ROUNDING, TRUNCATED, decimals, prints, show
+from edge2giant.audit.question_sets import QuestionSet
 from edge2giant.errors import UserError
+from edge2giant.specs.audit import AuditedColumn, AuditSpec
+from edge2giant.specs.study import FP16
 
 ERROR, DOUBTFUL, NOTE = "error", "doubtful", "note"
 SEVERITIES = (ERROR, DOUBTFUL, NOTE)
@@ -23,21 +22,21 @@ USUAL_DECIMALS = 2
 class Finding:
     """One thing that a reader of the tables should know.
 
-    Attributes
+    Parameters
     ----------
     id : str
         Check, row and column; the same in every run.
     check : str
         Kind of rule.
     where : str
-        Table, model, scheme and column in words.
+        Table, model, method and column in words.
     printed, recomputed : str
     correction : str
-        The one change that would settle it, or empty.
+        The one change that would correct it, or empty.
     alternatives : int
-        How many changes of the smallest kind would settle it equally well (1 where `correction` is given).
+        How many changes of the smallest kind would correct it equally well (1 where `correction` is given).
     severity : str
-        ``error``: no rounding explains it. ``doubtful``: an assumption about sets or tools stands behind it.
+        ``error``: no rounding explains it. ``doubtful``: it rests on an assumption about sets or tools.
         ``note``: explained by rounding, or a matter of form.
     comment : str
     """
@@ -57,29 +56,29 @@ class Finding:
 class Audit:
     """All results of one run.
 
-    Attributes
+    Parameters
     ----------
     findings : list of Finding
     outcomes : Counter
         Number of rules by (kind, level).
     evidence : list of Evidence
         Every column against every candidate set.
-    ungridded : dict of str to str
-        Columns without a grid and why.
+    untestable : dict of str to str
+        Columns that no set can be told by, and why.
     modes : list of dict
         How the on-grid cells of each row were cut to two digits.
-    sizes : list of Storage
+    sizes : list of PrintedSize
     """
 
     findings: list[Finding] = field(default_factory=list)
     outcomes: Counter = field(default_factory=Counter)
-    evidence: list[grids.Evidence] = field(default_factory=list)
-    ungridded: dict[str, str] = field(default_factory=dict)
+    evidence: list[question_sets.Evidence] = field(default_factory=list)
+    untestable: dict[str, str] = field(default_factory=dict)
     modes: list[dict] = field(default_factory=list)
-    sizes: list[storage.Storage] = field(default_factory=list)
+    sizes: list[storage.PrintedSize] = field(default_factory=list)
 
     def changes(self) -> set[str]:
-        """The different corrections that settle findings."""
+        """The different corrections of the findings."""
         return {finding.correction for finding in self.findings if finding.correction}
 
     def counts(self) -> dict[str, int]:
@@ -88,12 +87,12 @@ class Audit:
         return {severity: found[severity] for severity in SEVERITIES}
 
 
-def place(key: constraints.Key) -> str:
+def place(key: printed.Key) -> str:
     """Say in words where a printed number stands."""
     row, column, what = key
     table, model, method, bits = row.split("/")
-    scheme = method if method == "fp16" else f"{method} {bits}"
-    return f"Table {table[1:]}, {model}, {scheme}, {column}{' (difference)' if what == 'delta' else ''}"
+    shown = method if method == FP16[0] else f"{method} {bits}"
+    return f"Table {table[1:]}, {model}, {shown}, {column}{' (difference)' if what == 'delta' else ''}"
 
 
 def in_words(change: Correction) -> str:
@@ -101,95 +100,76 @@ def in_words(change: Correction) -> str:
     return f"{place(change.key)}: {change.before} to {change.after} ({change.step})"
 
 
-def read_models(config: Path) -> dict[str, dict]:
-    """Return ``models.yaml``, or nothing where a config folder holds the published numbers alone."""
-    path = config / "models.yaml"
-    if not path.is_file():
-        return {}
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise UserError(f"cannot be read as YAML ({error})", path, "mend the file") from None
-
-
-def run(config: Path, checkpoints: list[Path]) -> Audit:
+def run(spec: AuditSpec, published: Path, checkpoints: list[Path]) -> Audit:
     """Audit every printed table.
 
     Parameters
     ----------
-    config : Path
-        Folder with ``published/`` and ``models.yaml``.
+    spec : AuditSpec
+    published : Path
+        `config/published`.
     checkpoints : list of Path
         Checkpoint or cell records with measured bytes; may be empty.
     """
     audit = Audit()
-    scores, mt_bench = printed.read_scores(config), printed.read_mt_bench(config)
-    accepted = _columns(audit, scores, grids.read_grids(config))
-    _sample_numbers(audit, config, accepted)
+    scores, mt_bench = printed.read_scores(published), printed.read_mt_bench(published)
+    accepted = _columns(audit, scores, spec.columns)
+    _sample_numbers(audit, spec, printed.read_stated_sizes(published), accepted)
     for rules, rows in (
         (constraints.score_constraints(scores, accepted), scores),
         (constraints.mt_bench_constraints(mt_bench), mt_bench),
     ):
-        book = Book(rules, constraints.texts_of(rows))
+        book = Rulebook(rules, constraints.texts_of(rows))
         _rules(audit, book)
         _digits(audit, book.texts)
     audit.modes = [_mode(row, accepted) for row in scores]
-    audit.sizes = storage.sizes(scores, read_models(config), storage.read_measured(checkpoints))
+    audit.sizes = storage.sizes(scores, spec.models, storage.read_measured(checkpoints))
     _storage(audit)
     audit.findings.sort(key=lambda finding: (SEVERITIES.index(finding.severity), finding.check, finding.id))
     return audit
 
 
-def _columns(audit: Audit, rows: list[printed.Row], entries: Mapping[str, dict]) -> dict[str, grids.Grid]:
-    """Weigh every column against its candidate sets; return the accepted grid of each."""
+def _columns(audit: Audit, rows: list[printed.PrintedRow], columns: tuple[AuditedColumn, ...]) -> dict[str, QuestionSet]:
+    """Compare every column with its candidate sets; return the accepted set of each."""
     accepted = {}
-    for column, entry in entries.items():
-        texts = [row.values[column] for row in rows if column in row.values]
+    for column in columns:
+        name = column.benchmark
+        texts = [row.values[name] for row in rows if name in row.values]
         if not texts:
-            raise UserError(f"has no printed column {column}", "config/published/grids.yaml", "remove the entry")
-        if "none" in entry:
-            audit.ungridded[column] = entry["none"]
+            raise UserError(f"has no printed column {name}", "config/published/grids.yaml", "remove the entry")
+        if column.untestable:
+            audit.untestable[name] = column.untestable
             continue
-        found = [grids.weigh(column, grid, texts) for grid in entry["sets"]]
+        found = [question_sets.weigh(name, question_sets.of_spec(candidate), texts) for candidate in column.sets]
         audit.evidence += found
-        if winner := grids.best(found):
-            accepted[column] = winner.grid
+        if winner := question_sets.best(found):
+            accepted[name] = winner.candidate
         elif all(one.verdict in ("no power", "rejected") for one in found):
-            audit.ungridded[column] = _why_open(found)
+            audit.untestable[name] = _why_untestable(found)
     return accepted
 
 
-def _why_open(found: list[grids.Evidence]) -> str:
-    open_sets = [one.grid.label for one in found if one.verdict == "no power"]
-    rejected = [one.grid.label for one in found if one.verdict == "rejected"]
+def _why_untestable(found: list[question_sets.Evidence]) -> str:
+    open_sets = [one.candidate.label for one in found if one.verdict == "no power"]
+    rejected = [one.candidate.label for one in found if one.verdict == "rejected"]
     text = f"every printable value is possible under: {'; '.join(open_sets)}" if open_sets else "no set fits"
     return f"{text}. Rejected: {'; '.join(rejected)}" if rejected else text
 
 
-def _sample_numbers(audit: Audit, config: Path, accepted: Mapping[str, grids.Grid]) -> None:
-    """Hold the sample numbers stated in Table 3 against the fitting set, or the number in benchmarks.yaml."""
-    path = config / "benchmarks.yaml"
-    known = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    for column, stated in printed.read_stated_sizes(config).items():
+def _sample_numbers(audit: Audit, spec: AuditSpec, stated: Mapping[str, int], accepted: Mapping[str, QuestionSet]) -> None:
+    """Compare the sample numbers that Table 3 states with the fitting set, or else with the public one."""
+    for column, number in stated.items():
         fitting = accepted.get(column)
-        real = fitting.questions if fitting else known.get(column, {}).get("documents", stated)
-        if real == stated:
+        real = fitting.questions if fitting else spec.questions.get(column, number)
+        if real == number:
             continue
         grounds = f"the printed column fits {fitting.label}" if fitting else "size of the public set"
-        audit.findings.append(
-            Finding(
-                f"samples/T3/{column}",
-                "samples",
-                f"Table 3, {column}, number of test samples",
-                str(stated),
-                str(real),
-                severity=DOUBTFUL,
-                comment=grounds,
-            )
-        )
+        where = f"Table 3, {column}, number of test samples"
+        sizes = (str(number), str(real))
+        audit.findings.append(Finding(f"samples/T3/{column}", "samples", where, *sizes, severity=DOUBTFUL, comment=grounds))
 
 
-def _rules(audit: Audit, book: Book) -> None:
+def _rules(audit: Audit, book: Rulebook) -> None:
     """Turn every rule that does not hold on the printed digits into a finding."""
     for rule in book.rules:
         outcome = book.now[rule.name]
@@ -203,14 +183,14 @@ def _rules(audit: Audit, book: Book) -> None:
             audit.findings.append(Finding(*note, severity=NOTE, comment=comment))
 
 
-def _broken(book: Book, rule: constraints.Constraint, outcome: constraints.Outcome) -> Finding:
+def _broken(book: Rulebook, rule: constraints.Constraint, outcome: constraints.RuleOutcome) -> Finding:
     change, alternatives = book.correction(rule)
     comments = []
-    if change and len(change.settles) > 1:
-        comments.append(f"the same change settles {len(change.settles)} findings")
+    if change and len(change.resolves) > 1:
+        comments.append(f"the same change corrects {len(change.resolves)} findings")
     if not change and alternatives > 1:
         some = "; ".join(in_words(found) for found in book.candidates(rule)[:3])
-        comments.append(f"{alternatives} changes would settle it, such as {some}")
+        comments.append(f"{alternatives} changes would correct it, such as {some}")
     if rule.kind == "turns":
         texts = [book.texts[key] for key in rule.keys]
         comments.append(constraints.missing_ratings(*texts) or "no number of missing ratings explains it")
@@ -247,25 +227,25 @@ def _digits(audit: Audit, texts: constraints.Texts) -> None:
             audit.outcomes[("digits", EXACT)] += 1
 
 
-def _mode(row: printed.Row, accepted: Mapping[str, grids.Grid]) -> dict:
+def _mode(row: printed.PrintedRow, accepted: Mapping[str, QuestionSet]) -> dict:
     """Count how the cells of a row were cut: as only rounding gives, only truncation, or either."""
     counts = Counter()
-    for column, grid in accepted.items():
+    for column, candidate in accepted.items():
         if column in row.values:
-            counts[_cut(grid, row.values[column])] += 1
+            counts[_cut(candidate, row.values[column])] += 1
     kinds = ("only rounded", "only truncated", "either", "off grid")
-    return {"table": row.table, "model": row.model, "method": row.method, "bits": row.bits} | {
-        kind: counts[kind] for kind in kinds
-    }
+    variant = row.variant
+    where = {"table": row.table, "model": variant.model, "method": variant.method, "bits": variant.bits}
+    return where | {kind: counts[kind] for kind in kinds}
 
 
-def _cut(grid: grids.Grid, text: str) -> str:
-    how = grid.holds(text)
+def _cut(candidate: QuestionSet, text: str) -> str:
+    how = candidate.holds(text)
     if how == OFF:
         return "off grid"
     if how == TRUNCATED:
         return "only truncated"
-    source = next(score for _, score in grid.neighbours(text) if prints(score, text) == EXACT)
+    source = next(score for _, score in candidate.neighbours(text) if prints(score, text) == EXACT)
     return "either" if show(source, USUAL_DECIMALS + 2)[: len(text)] == text else "only rounded"
 
 
@@ -274,9 +254,9 @@ def _storage(audit: Audit) -> None:
         row = size.row
         bad = size.nominal is not None and size.nominal != size.printed
         audit.outcomes[("storage", OFF if bad else EXACT)] += 1
-        where = f"Table {row.table}, {row.model}, {row.method} {row.bits}, storage (GB)"
+        where = f"Table {row.table}, {row.variant.model}, {row.variant.method} {row.variant.bits}, storage (GB)"
         if bad:
-            formula = f"nominal parameters x {storage.weight_bits(row.bits)} bits / 8"
+            formula = f"nominal parameters x {row.variant.widths[0]} bits / 8"
             audit.findings.append(
                 Finding(
                     f"storage/{row.name}",
@@ -287,19 +267,14 @@ def _storage(audit: Audit) -> None:
                     comment=formula,
                 )
             )
-        if row.method == "fp16" and storage.off(size.printed, size.parameters):
-            text = "the name understates the parameters; holds for all schemes of this model"
+        if row.variant.method == FP16[0] and storage.off(size.printed, size.parameters):
+            text = "the name understates the parameters; holds for all rows of this model"
             _size_note(audit, f"parameters/{row.name}", where, size, size.parameters, text)
         if storage.off(size.printed, size.measured):
             text = "bytes of the checkpoint that was made, in 10^9"
             _size_note(audit, f"measured/{row.name}", where, size, size.measured, text)
 
 
-def _size_note(audit: Audit, name: str, where: str, size: storage.Storage, other, comment: str) -> None:
+def _size_note(audit: Audit, name: str, where: str, size: storage.PrintedSize, other, comment: str) -> None:
     note = Finding(name, "storage", where, size.row.storage, show(other), severity=NOTE, comment=comment)
     audit.findings.append(note)
-
-
-def as_dict(finding: Finding) -> dict:
-    """Return a finding as a flat record for the CSV."""
-    return asdict(finding)

@@ -1,37 +1,34 @@
-"""The printed numbers as text, row by row, from the published score frames."""
-
-from __future__ import annotations
+"""The printed numbers as text, row by row."""
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
+from edge2giant.specs.study import FP16
+from edge2giant.specs.variant import Variant
 
-MT_BENCH = "mt_bench"
+Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Row:
-    """One printed row: a model under a scheme in one table.
+class PrintedRow:
+    """A variant in one table.
 
-    Attributes
+    Parameters
     ----------
     table : int
-    suite, model, method, bits : str
-        As in the study grid (``gptq-autogptq``, ``w4a16``).
+    variant : Variant
     storage : str
         Printed gigabytes; empty in the MT-Bench tables, which print none.
     values, deltas : dict of str to str
-        Column (benchmark, category or turn) to printed text; ``deltas`` are printed differences from FP16.
+        Column (benchmark, category or turn) to printed text; `deltas` are printed differences from FP16.
     """
 
     table: int
-    suite: str
-    model: str
-    method: str
-    bits: str
+    variant: Variant
     storage: str = ""
     values: dict[str, str] = field(default_factory=dict)
     deltas: dict[str, str] = field(default_factory=dict)
@@ -39,46 +36,57 @@ class Row:
     @property
     def name(self) -> str:
         """Short name of the row, unique over all tables."""
-        return f"T{self.table}/{self.model}/{self.method}/{self.bits}"
+        return f"T{self.table}/{self.variant.path}"
 
-    def key(self, column: str, what: str = "value") -> tuple[str, str, str]:
-        """Return the key of one printed number of this row (``what`` is ``value`` or ``delta``)."""
+    def key(self, column: str, what: str = "value") -> Key:
+        """Return the key of one printed number of this row (`what` is `value` or `delta`)."""
         return (self.name, column, what)
 
 
-def _fill(rows: dict[str, Row], row: Row, column: str, value: str | None, delta: str | None) -> None:
-    row = rows.setdefault(row.name, row)
-    for target, text in ((row.values, value), (row.deltas, delta)):
-        if text is None:
-            continue
-        if column in target:
-            raise UserError(f"{row.name} has {column} twice", "config/published", "keep one line per number")
-        target[column] = text
+def _rows(lines: Iterable[tuple[PrintedRow, str, str | None, str | None]]) -> list[PrintedRow]:
+    """Rows in printed order from (row without numbers, column, value, delta) of each line."""
+    rows: dict[str, PrintedRow] = {}
+    for line, column, value, delta in lines:
+        row = rows.setdefault(line.name, line)
+        for target, text in ((row.values, value), (row.deltas, delta)):
+            if text is None:
+                continue
+            if column in target:
+                raise UserError(f"{row.name} has {column} twice", "config/published", "keep one line per number")
+            target[column] = text
+    return list(rows.values())
 
 
-def read_scores(config: Path) -> list[Row]:
+def _variant(line) -> Variant:
+    return Variant(line.model, line.method, line.bits)
+
+
+def read_scores(published: Path) -> list[PrintedRow]:
     """Return the rows of Tables 1, 2, 4 and 5 in printed order."""
-    rows: dict[str, Row] = {}
-    for line in frames.published_scores(config).itertuples():
-        storage = f"{line.storage_gb:g}"
-        row = Row(line.table, line.suite, line.model, line.method, line.bits, storage)
-        _fill(rows, row, line.benchmark, line.printed, line.printed_delta)
-    return list(rows.values())
+    lines = frames.published_scores(published).itertuples()
+    return _rows(
+        (PrintedRow(line.table, _variant(line), f"{line.storage_gb:g}"), line.benchmark, line.printed, line.printed_delta)
+        for line in lines
+    )
 
 
-def read_mt_bench(config: Path) -> list[Row]:
+def read_mt_bench(published: Path) -> list[PrintedRow]:
     """Return the rows of Tables 6 and 7; values that the paper does not print are left out."""
-    rows: dict[str, Row] = {}
-    for line in frames.published_mt_bench(config).itertuples():
-        row = Row(line.table, MT_BENCH, line.model, line.method, line.bits)
-        value = line.printed if line.value_source == "printed" else None
-        _fill(rows, row, line.category, value, line.printed_delta)
-    return list(rows.values())
+    lines = frames.published_mt_bench(published).itertuples()
+    return _rows(
+        (
+            PrintedRow(line.table, _variant(line)),
+            line.category,
+            line.printed if line.value_source == "printed" else None,
+            line.printed_delta,
+        )
+        for line in lines
+    )
 
 
-def read_stated_sizes(config: Path) -> dict[str, int]:
+def read_stated_sizes(published: Path) -> dict[str, int]:
     """Return the number of test samples that Table 3 states, by benchmark."""
-    path = config / "published" / "benchmarks.csv"
+    path = published / "benchmarks.csv"
     try:
         with path.open(newline="", encoding="utf-8") as handle:
             return {line["benchmark"]: int(line["n_test_samples"]) for line in csv.DictReader(handle)}
@@ -86,9 +94,9 @@ def read_stated_sizes(config: Path) -> dict[str, int]:
         raise UserError(f"cannot be read ({error})", path, "restore it from the repository") from None
 
 
-def baseline(rows: list[Row], row: Row) -> Row:
+def baseline(rows: list[PrintedRow], row: PrintedRow) -> PrintedRow:
     """Return the FP16 row of the same table and model."""
     for other in rows:
-        if (other.table, other.model, other.method) == (row.table, row.model, "fp16"):
+        if (other.table, other.variant.model, other.variant.method) == (row.table, row.variant.model, FP16[0]):
             return other
     raise UserError("has no FP16 row to compare with", row.name, "add it to config/published")

@@ -1,16 +1,15 @@
 """Write an audit: findings, evidence, storage and rounding as CSV, and everything on one HTML page."""
 
-from __future__ import annotations
-
+from dataclasses import asdict
 from pathlib import Path
 
 from edge2giant.audit import page
 from edge2giant.audit.exact import EXACT, OFF, ROUNDING, TRUNCATED
-from edge2giant.audit.findings import DOUBTFUL, ERROR, NOTE, SEVERITIES, Audit, Finding, as_dict
+from edge2giant.audit.findings import DOUBTFUL, ERROR, NOTE, SEVERITIES, Audit, Finding
 
 LEAD = (
-    "Every printed number of the paper's Tables 1, 2, 4, 5, 6 and 7, held against the other printed "
-    "numbers and against the values that its benchmark can give. Exact arithmetic. The numbers were "
+    "Every printed number of the paper's Tables 1, 2, 4, 5, 6 and 7, compared with the other printed "
+    "numbers and with the values that its benchmark can give. Exact arithmetic. The numbers were "
     "read from a text copy of the paper, so a finding may be a misprint of the paper or of that copy;"
     " nothing is corrected."
 )
@@ -20,7 +19,7 @@ TEXTS = {
     NOTE: "Explained by rounding, or a matter of form.",
 }
 FINDING_COLUMNS = ["severity", "check", "where", "printed", "recomputed", "correction", "comment"]
-HEADINGS = ["Check", "Where", "Printed", "Recomputed", "The one change that settles it", "Comment"]
+HEADINGS = ["Check", "Where", "Printed", "Recomputed", "The one change that corrects it", "Comment"]
 
 
 def write(audit: Audit, prefix: Path) -> list[Path]:
@@ -32,7 +31,7 @@ def write(audit: Audit, prefix: Path) -> list[Path]:
         What was written.
     """
     tables = {
-        "": (["id", *FINDING_COLUMNS, "alternatives"], [as_dict(finding) for finding in audit.findings]),
+        "": (["id", *FINDING_COLUMNS, "alternatives"], [asdict(finding) for finding in audit.findings]),
         "_grids": (GRID_COLUMNS, grid_rows(audit)),
         "_storage": (STORAGE_COLUMNS, storage_rows(audit)),
         "_rounding": (list(audit.modes[0]), audit.modes),
@@ -67,9 +66,9 @@ def grid_rows(audit: Audit) -> list[dict]:
     return [
         {
             "benchmark": found.column,
-            "set": found.grid.label,
-            "questions": found.grid.questions,
-            "spacing": f"{float(found.grid.spacing):.4f}",
+            "set": found.candidate.label,
+            "questions": found.candidate.questions,
+            "spacing": f"{float(found.candidate.spacing):.4f}",
             "cells": found.cells,
             "on_grid_rounded": found.rounded,
             "on_grid_only_truncated": found.truncated,
@@ -86,12 +85,13 @@ STORAGE_COLUMNS = ["model", "method", "bits", "printed_gb", "nominal_gb", "param
 
 
 def storage_rows(audit: Audit) -> list[dict]:
-    """One record per (model, scheme) with its printed, nominal, exact and measured size."""
+    """One record per variant with its printed, nominal, exact and measured size."""
     rows = []
     for size in audit.sizes:
         values = (size.printed, size.nominal, size.parameters, size.measured)
         texts = ["" if value is None else f"{float(value):.4g}" for value in values]
-        rows.append(dict(zip(STORAGE_COLUMNS, [size.row.model, size.row.method, size.row.bits, *texts], strict=True)))
+        variant = size.row.variant
+        rows.append(dict(zip(STORAGE_COLUMNS, [variant.model, variant.method, variant.bits, *texts], strict=True)))
     return rows
 
 
@@ -120,7 +120,7 @@ def html(audit: Audit) -> str:
     """Return the page of an audit."""
     checks = check_rows(audit)
     tiles = [(label, audit.counts()[label], label) for label in SEVERITIES]
-    tiles.append(("changes settle them", len(audit.changes()), "good"))
+    tiles.append(("changes would correct them", len(audit.changes()), "good"))
     tiles.append(("rules checked", sum(row["rules"] for row in checks), ""))
     sections = []
     for severity in SEVERITIES:
@@ -130,8 +130,8 @@ def html(audit: Audit) -> str:
         sections.append(page.Section(title, TEXTS[severity], HEADINGS, [_row(f) for f in rows], marks, severity == NOTE))
     sections.append(_table("Rules", "How many rules there are, and how they come out.", CHECK_COLUMNS, checks))
     sections.append(_table("Which question set fits", GRID_TEXT, GRID_COLUMNS, grid_rows(audit)))
-    open_columns = [{"benchmark": column, "why": why} for column, why in audit.ungridded.items()]
-    sections.append(_table("Columns that no grid can test", "", ["benchmark", "why"], open_columns))
+    open_columns = [{"benchmark": column, "why": why} for column, why in audit.untestable.items()]
+    sections.append(_table("Columns that cannot be tested", "", ["benchmark", "why"], open_columns))
     sections.append(_table("Storage", STORAGE_TEXT, STORAGE_COLUMNS, storage_rows(audit), folded=True))
     sections.append(_table("Rounding by row", ROUNDING_TEXT, list(audit.modes[0]), audit.modes, folded=True))
     return page.render("Audit of the printed tables", LEAD, tiles, sections)

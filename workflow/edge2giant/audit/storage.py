@@ -1,8 +1,5 @@
 """Printed storage against parameters x bits / 8, and against the bytes of checkpoints that were made."""
 
-from __future__ import annotations
-
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,88 +7,70 @@ from pathlib import Path
 
 from edge2giant import records
 from edge2giant.audit.exact import number
-from edge2giant.audit.printed import Row
+from edge2giant.audit.printed import PrintedRow
 from edge2giant.errors import UserError
+from edge2giant.specs.audit import ModelSize
+from edge2giant.specs.variant import Variant
 
 #: Share by which a size may miss the printed one before it is worth a note.
 TOLERANCE = Fraction(1, 10)
-BITS = re.compile(r"w(\d+)a(\d+)")
-SIZE_IN_NAME = re.compile(r"(\d+)b\b")
 
 
 @dataclass(frozen=True)
-class Storage:
+class PrintedSize:
     """Sizes of one printed row in units of 10^9 bytes; None where unknown."""
 
-    row: Row
+    row: PrintedRow
     printed: Fraction
     nominal: Fraction | None
     parameters: Fraction | None
     measured: Fraction | None
 
 
-def weight_bits(bits: str) -> int:
-    """Return the weight width of ``w4a16``."""
-    match = BITS.fullmatch(bits)
-    if not match:
-        raise UserError(f"'{bits}' is not a bit width", hint="write w<weight bits>a<activation bits>")
-    return int(match[1])
-
-
-def nominal_billions(model: str, entry: Mapping) -> Fraction | None:
-    """Return the size that the model's name claims, from its config entry or the name itself."""
-    if "nominal_billions" in entry:
-        return Fraction(str(entry["nominal_billions"]))
-    match = SIZE_IN_NAME.search(model)
-    return Fraction(match[1]) if match else None
-
-
-def sizes(rows: list[Row], models: Mapping[str, Mapping], measured: Mapping[tuple, int]) -> list[Storage]:
-    """Return printed, nominal, exact and measured size of every (model, scheme), each once.
+def sizes(rows: list[PrintedRow], models: Mapping[str, ModelSize], measured: Mapping[Variant, int]) -> list[PrintedSize]:
+    """Return printed, nominal, exact and measured size of every variant, once for each size that is printed.
 
     Parameters
     ----------
-    rows : list of Row
-        Printed score rows; a scheme that stands in two tables counts once per printed size.
+    rows : list of PrintedRow
+        Of the tables of scores.
     models : mapping
-        Entries of ``config/models.yaml``.
     measured : mapping
-        Bytes by (model, method, bits).
+        Bytes of checkpoints.
     """
     found = {}
     for row in rows:
-        entry, width = models.get(row.model, {}), Fraction(weight_bits(row.bits), 8)
-        nominal, parameters = nominal_billions(row.model, entry), entry.get("parameters")
-        key = (row.model, row.method, row.bits)
-        size = Storage(
+        variant, model = row.variant, models.get(row.variant.model)
+        width = Fraction(variant.widths[0], 8)
+        size = PrintedSize(
             row,
             number(row.storage),
-            None if nominal is None else nominal * width,
-            None if parameters is None else Fraction(parameters, 10**9) * width,
-            None if key not in measured else Fraction(measured[key], 10**9),
+            Fraction(model.nominal_billions) * width if model else None,
+            Fraction(model.parameters, 10**9) * width if model else None,
+            Fraction(measured[variant], 10**9) if variant in measured else None,
         )
-        found.setdefault((*key, row.storage), size)
+        found.setdefault((variant, row.storage), size)
     return list(found.values())
 
 
-def read_measured(paths: list[Path]) -> dict[tuple[str, str, str], int]:
-    """Return measured bytes by (model, method, bits) from checkpoint or cell records.
+def read_measured(paths: list[Path]) -> dict[Variant, int]:
+    """Return measured bytes from checkpoint or cell records.
 
     Raises
     ------
     UserError
-        If a file is neither, or two files give one scheme different sizes.
+        If a file is neither, or two files give one variant different sizes.
     """
-    found: dict[tuple[str, str, str], int] = {}
+    found: dict[Variant, int] = {}
     for path in paths:
         record = records.read_json(path)
         identity = record.get("cell", record)
         size = record.get("bytes", (record.get("checkpoint") or {}).get("bytes"))
-        key = tuple(identity.get(name) for name in ("model", "method", "bits"))
-        if None in key or not isinstance(size, int):
+        variant = Variant(*(identity.get(name) for name in ("model", "method", "bits")))
+        if None in (variant.model, variant.method, variant.bits) or not isinstance(size, int):
             raise UserError("is neither a checkpoint nor a cell record", path, "give checkpoint.json or cells")
-        if found.setdefault(key, size) != size:
-            raise UserError(f"another file gives {' '.join(key)} other bytes", path, "give one study's files")
+        if found.setdefault(variant, size) != size:
+            raise UserError(f"another file gives {variant.path} other bytes", path, "give one study's files")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The questions that a claim can ask: a small set of named predicates over selections of scores.
+"""Named predicates over selections of scores: what a claim can be made of.
 
 Each takes `Scores` and parameters from ``claims.yaml`` and returns a `Result`. Common parameters:
 
@@ -20,54 +20,25 @@ A missing value makes a predicate undecided (``holds`` is None), whatever the ot
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import ROUND_HALF_UP, Decimal
 
 import pandas as pd
 
-from edge2giant.claims.scores import PUBLISHED, Scores, label
+from edge2giant.claims.cases import (
+    EPSILON,
+    FILE,
+    Case,
+    Result,
+    as_printed,
+    judge_cases,
+    missing_in,
+    one_row,
+    relate,
+    undecided,
+)  # fmt: skip
+from edge2giant.claims.scores import Scores, label
 from edge2giant.errors import UserError
 
-#: Slack of a comparison of binary floats that stand for two-digit decimals.
-EPSILON = 1e-9
-
-
-@dataclass
-class Case:
-    """One number, or pair of numbers, that a predicate looked at."""
-
-    what: str
-    value: float
-    against: float | None = None
-    holds: bool | None = None
-
-
-@dataclass
-class Result:
-    """What a predicate found.
-
-    Attributes
-    ----------
-    holds : bool or None
-        None: cannot be decided.
-    summary : str
-    cases : list of Case
-        The numbers that decide it.
-    missing : list of str
-        What it asked for and did not get.
-    """
-
-    holds: bool | None
-    summary: str
-    cases: list[Case] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-
-    @property
-    def counterexamples(self) -> list[Case]:
-        """Cases that speak against the statement."""
-        return [case for case in self.cases if case.holds is False]
-
-
+PAPER_ALONE = Result(None, "a statement about the paper's own runs", missing=["only the paper can tell"])
 PREDICATES: dict[str, Callable[..., Result]] = {}
 
 
@@ -77,77 +48,15 @@ def predicate(function: Callable[..., Result]) -> Callable[..., Result]:
     return function
 
 
-def relate(left: float, relation: str, right: float, margin: float = 0.0) -> bool:
-    """Compare two numbers; `margin` widens ``at_least``/``at_most`` and sharpens ``above``/``below``."""
-    gap = left - right
-    tests = {
-        "above": gap > margin + EPSILON,
-        "below": gap < -margin - EPSILON,
-        "at_least": gap >= -margin - EPSILON,
-        "at_most": gap <= margin + EPSILON,
-        "alike": abs(gap) <= margin + EPSILON,
-        "apart": abs(gap) >= margin - EPSILON,
-    }
-    if relation not in tests:
-        raise UserError(f"no relation '{relation}'", "claims.yaml", f"one of {', '.join(tests)}")
-    return bool(tests[relation])
-
-
-def as_printed(value: float, digits: int) -> Decimal:
-    """Round as a table does: half away from zero, on the decimal digits and not on their binary shadow."""
-    return Decimal(repr(round(value, 9))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
-
-
-def enough(true: int, total: int, share: str | float) -> bool:
-    """Whether `true` of `total` cases are as many as `share` asks for."""
-    if share == "all":
-        return true == total
-    if share == "most":
-        return 2 * true > total
-    if share == "some":
-        return true > 0
-    if isinstance(share, (int, float)) and not isinstance(share, bool) and 0 < share <= 1:
-        return true >= share * total - EPSILON
-    raise UserError(f"no share '{share}'", "claims.yaml", "all, most, some or a number in (0, 1]")
-
-
-def _undecided(missing: list[str], cases: Sequence[Case] = ()) -> Result:
-    text = f"scores that it asks for and that are missing: {len(missing)}"
-    return Result(None, text, list(cases), missing)
-
-
-def _missing(rows: pd.DataFrame, of: str, what: str) -> list[str]:
-    if rows.empty:
-        return [f"{what}: no such rows in the paper's tables"]
-    return [label(row) for row in rows[rows[of].isna()].itertuples()]
-
-
-def _one(scores: Scores, where: Mapping) -> pd.DataFrame:
-    rows = scores.select(where)
-    if len(rows) > 1:
-        raise UserError(f"{dict(where)} selects {len(rows)} rows", "claims.yaml", "name one row")
-    return rows
-
-
-def _judge(cases: list[Case], share: str | float, missing: list[str]) -> Result:
-    """Count cases; undecided if any score is missing. Where some suffice, the others do not speak."""
-    if missing:
-        return _undecided(missing, cases)
-    true = sum(case.holds for case in cases)
-    if share == "some" and true:
-        cases = [Case(case.what, case.value, case.against, case.holds or None) for case in cases]
-    return Result(enough(true, len(cases), share), f"{true} of {len(cases)} (asked: {share})", cases)
-
-
 @predicate
 def difference_is(scores: Scores, a: Mapping, b: Mapping, by: str, within: float | None = None) -> Result:
     """One score less another is the stated number: to its digits, or `within` points and of the same sign.
 
     Both scores are first rounded to the digits of the stated number, since the paper subtracts printed ones.
     """
-    left, right = _one(scores, a), _one(scores, b)
-    if missing := _missing(left, "value", str(dict(a))) + _missing(right, "value", str(dict(b))):
-        return _undecided(missing)
+    left, right = one_row(scores, a), one_row(scores, b)
+    if missing := missing_in(left, "value", a) + missing_in(right, "value", b):
+        return undecided(missing)
     first, second = next(left.itertuples()), next(right.itertuples())
     digits, stated = len(by.partition(".")[2]), float(by)
     found = float(as_printed(first.value, digits) - as_printed(second.value, digits))
@@ -161,9 +70,9 @@ def difference_is(scores: Scores, a: Mapping, b: Mapping, by: str, within: float
 def each(scores: Scores, select: Mapping, relation: str, than: float, of="value", share="all") -> Result:
     """Each selected number stands in a relation to a constant."""
     rows = scores.select(select)
-    missing = _missing(rows, of, str(dict(select)))
+    missing = missing_in(rows, of, select)
     cases = [_against(row, of, relation, than) for row in rows.dropna(subset=[of]).itertuples()]
-    return _judge(cases, share, missing)
+    return judge_cases(cases, share, missing)
 
 
 def _against(row, of: str, relation: str, than: float) -> Case:
@@ -192,12 +101,12 @@ def pairs(
     cases, missing = [], []
     for one, other in _model_pairs(scores, left, right, models):
         first, second = scores.select(one), scores.select(other)
-        missing += _missing(first, of, str(one)) + _missing(second, of, str(other))
+        missing += missing_in(first, of, one) + missing_in(second, of, other)
         joined = _join(first.dropna(subset=[of]), second.dropna(subset=[of]), matching)
         cases += [_pair(scores, a, b, relation, of, margin, exceptions) for a, b in joined]
     if not cases and not missing:
         missing = ["no two rows match"]
-    return _judge(cases, share, list(dict.fromkeys(missing)))
+    return judge_cases(cases, share, list(dict.fromkeys(missing)))
 
 
 def _model_pairs(scores: Scores, left: Mapping, right: Mapping, models) -> list[tuple[dict, dict]]:
@@ -234,13 +143,13 @@ def mean_is(
 ) -> Result:
     """The mean of a selection against a constant (`than`) or against the mean of another (`right`)."""
     rows = scores.select(select)
-    missing = _missing(rows, of, str(dict(select)))
+    missing = missing_in(rows, of, select)
     if right is not None:
         others = scores.select(right)
-        missing += _missing(others, of, str(dict(right)))
+        missing += missing_in(others, of, right)
         than = others[of].mean()
     if missing:
-        return _undecided(missing)
+        return undecided(missing)
     mean = rows[of].mean()
     holds = relate(mean, relation, than, margin)
     return Result(holds, f"mean {mean:.2f} against {than:.2f}", [Case(f"mean {of}", mean, than, holds)])
@@ -263,8 +172,8 @@ def extreme(
     these.
     """
     rows = scores.select(select)
-    if missing := _missing(rows, of, str(dict(select))):
-        return _undecided(missing)
+    if missing := missing_in(rows, of, select):
+        return undecided(missing)
     groups = rows.groupby(by, sort=False)[of].agg(aggregate).sort_values(ascending=end == "lowest", kind="stable")
     found = list(groups.index[: len(expected)])
     holds = set(found) == set(expected) if match == "same" else bool(set(found) & set(expected))
@@ -294,8 +203,8 @@ def winner(
     Groups without a row of the expected kind, or with that row alone, have no contest and are left out.
     """
     rows = scores.select(select)
-    if missing := _missing(rows, of, str(dict(select))):
-        return _undecided(missing)
+    if missing := missing_in(rows, of, select):
+        return undecided(missing)
     (column, kind), cases = next(iter(expected.items())), []
     for name, group in rows.groupby(list(by), sort=False):
         mine, others = group[group[column] == kind], group[group[column] != kind]
@@ -304,7 +213,7 @@ def winner(
         best, rival = (mine[of].min(), others[of].min()) if end == "lowest" else (mine[of].max(), others[of].max())
         holds = relate(best, "at_most" if end == "lowest" else "at_least", rival)
         cases.append(Case(f"{' '.join(name)}: {kind} against the best other", best, rival, holds))
-    return _judge(cases, share, [] if cases else ["no group has a contest"])
+    return judge_cases(cases, share, [] if cases else ["no group has a contest"])
 
 
 @predicate
@@ -314,22 +223,22 @@ def count_in_top(
     row: Sequence[str],
     column: str,
     top: int,
-    expected: Mapping[str, int],
+    expected: Sequence[tuple[str, int]],
     of: str = "delta",
     within: int = 0,
 ) -> Result:
     """How often each column is among a row's `top` lowest numbers; a tie with the last place counts."""
     rows = scores.select(select)
-    if missing := _missing(rows, of, str(dict(select))):
-        return _undecided(missing)
+    if missing := missing_in(rows, of, select):
+        return undecided(missing)
     places = rows.groupby(list(row))[of].rank(method="min")
     counts = rows[places <= top].groupby(column).size()
     cases = [
         Case(name, int(counts.get(name, 0)), stated, abs(int(counts.get(name, 0)) - stated) <= within)
-        for name, stated in expected.items()
+        for name, stated in expected
     ]
-    others = ", ".join(f"{name} {number}" for name, number in counts.items() if name not in expected)
-    result = _judge(cases, "all", [])
+    others = ", ".join(f"{name} {number}" for name, number in counts.items() if name not in dict(expected))
+    result = judge_cases(cases, "all", [])
     result.summary = "; ".join(f"{c.what} {c.value} (stated {c.against})" for c in cases) + f"; others: {others}"
     return result
 
@@ -347,8 +256,8 @@ def count_groups(
 ) -> Result:
     """In how many groups the mean (or min: all rows, max: any row) stands in a relation to a constant."""
     rows = scores.select(select)
-    if missing := _missing(rows, of, str(dict(select))):
-        return _undecided(missing)
+    if missing := missing_in(rows, of, select):
+        return undecided(missing)
     groups = rows.groupby(by, sort=False)[of].agg(aggregate)
     cases = [Case(f"{name} ({aggregate} {of})", value, than, relate(value, relation, than)) for name, value in groups.items()]
     true = sum(case.holds for case in cases)
@@ -370,13 +279,13 @@ def gap_exceeds(
     mine = difference_is(scores, a, b, "0.00")
     others = pairs(scores, left, right, "above", matching=matching, models=models)
     if missing := [*mine.missing, *others.missing]:
-        return _undecided(missing)
+        return undecided(missing)
     gap = round(mine.cases[0].value - mine.cases[0].against, 9)
     cases = []
     for case in others.cases:
         other = round(case.value - case.against, 9)
         cases.append(Case(f"{case.what.replace(' against ', ' less ')}", other, gap, relate(gap, "above", other)))
-    result = _judge(cases, share, [])
+    result = judge_cases(cases, share, [])
     result.summary = f"{gap:+.2f} is larger than {result.summary}"
     return result
 
@@ -394,8 +303,8 @@ def overlap(
 ) -> Result:
     """The `top` groups with the lowest mean of one selection and of another share at most so many groups."""
     one, two = scores.select(first), scores.select(second)
-    if missing := _missing(one, of_first, str(dict(first))) + _missing(two, of_second, str(dict(second))):
-        return _undecided(missing)
+    if missing := missing_in(one, of_first, first) + missing_in(two, of_second, second):
+        return undecided(missing)
     low = list(one.groupby(by, sort=False)[of_first].mean().nsmallest(top).index)
     means = two.groupby(by, sort=False)[of_second].mean().sort_values(kind="stable")
     worst, both = list(means.index[:top]), set(low) & set(means.index[:top])
@@ -415,8 +324,8 @@ def overlap(
 def absent(scores: Scores, select: Mapping) -> Result:
     """The paper has no such scores. Decided on the published numbers alone."""
     rows = scores.select(select)
-    if scores.source != PUBLISHED:
-        return Result(None, "a statement about the paper's own runs", missing=["only the paper can tell"])
+    if not scores.printed:
+        return PAPER_ALONE
     cases = [Case(label(row), row.value, None, False) for row in rows.itertuples()]
     return Result(rows.empty, f"{len(cases)} such scores are printed", cases)
 
@@ -424,18 +333,11 @@ def absent(scores: Scores, select: Mapping) -> Result:
 @predicate
 def settings(scores: Scores, facts: Sequence[str], equals: object, share: str | float = "all") -> Result:
     """Named facts (settings with a source) have the stated value. Decided on the published facts alone."""
-    if scores.source != PUBLISHED:
-        return Result(None, "a statement about the paper's own runs", missing=["only the paper can tell"])
+    if not scores.printed:
+        return PAPER_ALONE
     unknown = [name for name in facts if name not in scores.facts]
     if unknown:
-        raise UserError(f"no fact '{unknown[0]}'", "claims.yaml", f"facts are {', '.join(scores.facts)}")
-    cases = [
-        Case(
-            f"{name} ({scores.facts[name]['source']})",
-            scores.facts[name]["value"],
-            equals,
-            scores.facts[name]["value"] == equals,
-        )
-        for name in facts
-    ]
-    return _judge(cases, share, [])
+        raise UserError(f"no fact '{unknown[0]}'", FILE, f"facts are {', '.join(scores.facts)}")
+    found = [(name, scores.facts[name]) for name in facts]
+    cases = [Case(f"{name} ({fact.source})", fact.value, equals, fact.value == equals) for name, fact in found]
+    return judge_cases(cases, share, [])

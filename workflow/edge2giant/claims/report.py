@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edge2giant import records
 from edge2giant.audit import page
-from edge2giant.claims.predicates import Case
+from edge2giant.claims.cases import Case
 from edge2giant.claims.verdict import FAILS, HOLDS, IN_PART, OPEN, VERDICTS, Part, Verdict
 
 MARKS = {HOLDS: "good", IN_PART: "doubtful", FAILS: "error", OPEN: "note"}

@@ -1,21 +1,22 @@
 """The scores that claims are about: one long table, with the difference from FP16 beside each value.
 
-Which rows a claim asks for is decided on the published grid; where the values come from is the source. A
+Which rows a claim selects is decided on the published grid; where the values come from is the source. A
 row that the source lacks stays in the selection with a missing value, so that a claim over twelve models
 is not quietly decided on three.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
+from edge2giant.specs.claims import FactSpec
+from edge2giant.specs.study import AVERAGE, FP16, MT_BENCH
 
-MT_BENCH, AVERAGE, PUBLISHED = "mt_bench", "average", "published"
 KEYS = ["suite", "benchmark", "model", "method", "bits"]
 FILTERS = [*KEYS, "family", "w_bits"]
 QUANTITIES = ("value", "delta", "size_of_delta", "recovery")
@@ -35,7 +36,7 @@ def _complete(frame: pd.DataFrame) -> pd.DataFrame:
         raise UserError(f"{' '.join(map(str, double[0][:-1]))} occurs twice", hint="give one source's scores")
     frame["family"] = frame["method"].str.partition("-")[0]
     frame["w_bits"] = frame["bits"].str.extract(r"w(\d+)a")[0].astype(int)
-    fp16 = frame[frame["method"] == "fp16"].set_index(["suite", "benchmark", "model"])["value"]
+    fp16 = frame[frame["method"] == FP16[0]].set_index(["suite", "benchmark", "model"])["value"]
     base = pd.Series(fp16.reindex(pd.MultiIndex.from_frame(frame[["suite", "benchmark", "model"]])).to_numpy())
     # Printed digits are decimal: without rounding 61.13 - 47.81 is not 13.32.
     frame["delta"] = (frame["value"] - base).round(9)
@@ -44,7 +45,7 @@ def _complete(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def published(config: Path) -> pd.DataFrame:
+def published(folder: Path) -> pd.DataFrame:
     """Return the printed scores of all tables.
 
     Returns
@@ -54,23 +55,20 @@ def published(config: Path) -> pd.DataFrame:
         categories and turns are benchmarks of suite ``mt_bench``. Points (0..100), for MT-Bench ratings
         (1..10).
     """
-    scores = frames.published_scores(config)[[*KEYS, "value"]]
-    return _complete(pd.concat([scores, _ratings(frames.published_mt_bench(config))], ignore_index=True))
+    scores = frames.published_scores(folder)[[*KEYS, "value"]]
+    return _complete(pd.concat([scores, _ratings(frames.published_mt_bench(folder))], ignore_index=True))
 
 
-def regenerated(config: Path, cells: Iterable[Path]) -> pd.DataFrame:
+def regenerated(folder: Path, cells: Iterable[Path]) -> pd.DataFrame:
     """Return the scores of cell records in the same form; averages only where a suite is complete.
 
     Raises
     ------
     UserError
-        If a record is unreadable or the cells come from more than one study.
+        If a record is unreadable, or the cells are of more than one study.
     """
     records = frames.read_cells(cells)
-    studies = sorted({record["cell"]["study"] for record in records})
-    if len(studies) > 1:
-        raise UserError(f"cells of several studies ({', '.join(studies)})", "--cells", "give one study's cells")
-    grid = frames.published_scores(config)
+    grid = frames.published_scores(folder)
     columns = grid[grid["benchmark"] != AVERAGE].groupby("suite", sort=False)["benchmark"].unique()
     members = {suite: list(benchmarks) for suite, benchmarks in columns.items()}
     scores = frames.with_average(frames.scores_of(records), members)
@@ -86,20 +84,20 @@ class Scores:
     Parameters
     ----------
     grid : DataFrame
-        The published scores; its rows are what claims can ask for.
+        The published scores; its rows are what claims can select.
     values : DataFrame
         Scores of the source, as from `published` or `regenerated`.
-    sets : mapping of str to list
+    sets : mapping of str to sequence
         Named lists; ``@name`` in a selection stands for one.
-    facts : mapping of str to mapping
-        Named settings with a value and a source, for claims that are not about scores.
-    source : str
+    facts : mapping of str to FactSpec
+        Named settings, for claims that are not about scores.
+    printed : bool
+        Whether the source is the paper.
     """
 
-    def __init__(self, grid, values, sets: Mapping[str, list], facts: Mapping[str, Mapping], source: str):
-        self.sets, self.facts, self.source = sets, facts, source
-        merged = grid[[*FILTERS]].merge(values[[*KEYS, *QUANTITIES]], on=KEYS, how="left")
-        self.table = merged
+    def __init__(self, grid, values, sets: Mapping[str, Sequence], facts: Mapping[str, FactSpec], printed: bool):
+        self.sets, self.facts, self.printed = sets, facts, printed
+        self.table = grid[[*FILTERS]].merge(values[[*KEYS, *QUANTITIES]], on=KEYS, how="left")
 
     def expand(self, value: object) -> list:
         """Return a filter's values as a list, with a named set put in place of its name."""
@@ -108,7 +106,7 @@ class Scores:
         for item in values:
             if isinstance(item, str) and item.startswith("@"):
                 if item[1:] not in self.sets:
-                    raise UserError(f"no set '{item[1:]}'", "claims.yaml", f"sets are {', '.join(self.sets)}")
+                    raise UserError(f"no set '{item[1:]}'", "config/published/claims.yaml", f"sets are {', '.join(self.sets)}")
                 found += self.sets[item[1:]]
             else:
                 found.append(item)
@@ -119,13 +117,13 @@ class Scores:
         rows = self.table
         for column, value in where.items():
             if column not in FILTERS:
-                raise UserError(f"no column '{column}'", "claims.yaml", f"columns are {', '.join(FILTERS)}")
+                raise UserError(f"no column '{column}'", "config/published/claims.yaml", f"columns are {', '.join(FILTERS)}")
             rows = rows[rows[column].isin(self.expand(value))]
         return rows
 
 
 def label(row) -> str:
-    """Name one row in words: model, scheme and column."""
-    scheme = row.method if row.method == "fp16" else f"{row.method} {row.bits}"
+    """Name one row in words: variant and column."""
+    method = row.method if row.method == FP16[0] else f"{row.method} {row.bits}"
     suite = {"leaderboard_v1": "v1", "leaderboard_v2": "v2", MT_BENCH: "MT-Bench"}.get(row.suite, row.suite)
-    return f"{row.model} {scheme} {suite} {row.benchmark}"
+    return f"{row.model} {method} {suite} {row.benchmark}"

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from edge2giant import records
-from edge2giant.claims.predicates import PREDICATES, Result
-from edge2giant.claims.scores import PUBLISHED, Scores, published, regenerated
+from edge2giant.claims.cases import FILE, Result
+from edge2giant.claims.predicates import PREDICATES
+from edge2giant.claims.scores import Scores, published, regenerated
 from edge2giant.errors import UserError
+from edge2giant.specs.claims import ClaimsSpec, PartSpec, ReadingSpec
 
 HOLDS, IN_PART, FAILS, OPEN = "holds", "holds in part", "fails", "cannot be decided"
 VERDICTS = (HOLDS, IN_PART, FAILS, OPEN)
@@ -64,80 +63,59 @@ class Verdict:
         return FAILS if states == {"fails"} else IN_PART
 
 
-def read_claims(config: Path) -> dict:
-    """Return ``published/claims.yaml``.
+def check(spec: ClaimsSpec) -> None:
+    """Refuse an unknown predicate or parameter before anything is computed.
 
     Raises
     ------
     UserError
-        If it is missing, does not fit its schema, or names a predicate or parameter that does not exist.
+        With the list of known ones.
     """
-    path = config / "published" / "claims.yaml"
+    for claim in spec.claims:
+        for reading in (reading for part in claim.parts for reading in (part.strict, part.lenient) if reading):
+            where, name = f"{FILE}: {claim.id}", reading.predicate
+            if name not in PREDICATES:
+                raise UserError(f"no predicate '{name}'", where, f"predicates are {', '.join(PREDICATES)}")
+            known = list(inspect.signature(PREDICATES[name]).parameters)[1:]
+            if unknown := set(reading.parameters) - set(known):
+                raise UserError(f"{name} takes no '{min(unknown)}'", where, f"parameters are {', '.join(known)}")
+
+
+def _apply(scores: Scores, where: str, reading: ReadingSpec) -> Result:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise UserError("is missing", path, "restore it from the repository") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"cannot be read as YAML ({error})", path, "mend the file") from None
-    if wrong := records.problem(document, "claims"):
-        raise UserError(wrong, path, "see workflow/schemas/claims.schema.json")
-    for name, claim in document["claims"].items():
-        for part in claim["parts"]:
-            for reading in (part, part.get("lenient", {})):
-                _check_call(f"{path}: {name}", {**_call(part), **_call(reading)})
-    return document
-
-
-def _call(reading: Mapping) -> dict:
-    return {key: reading[key] for key in ("predicate", "with") if key in reading}
-
-
-def _check_call(where: str, call: Mapping) -> None:
-    """Refuse an unknown predicate or parameter with the list of known ones, before anything is computed."""
-    name = call["predicate"]
-    if name not in PREDICATES:
-        raise UserError(f"no predicate '{name}'", where, f"predicates are {', '.join(PREDICATES)}")
-    known = list(inspect.signature(PREDICATES[name]).parameters)[1:]
-    unknown = set(call["with"]) - set(known)
-    if unknown:
-        raise UserError(f"{name} takes no '{min(unknown)}'", where, f"parameters are {', '.join(known)}")
-
-
-def _apply(scores: Scores, where: str, name: str, parameters: Mapping) -> Result:
-    try:
-        return PREDICATES[name](scores, **parameters)
+        return PREDICATES[reading.predicate](scores, **reading.parameters)
     except TypeError as error:
         raise UserError(str(error), where, "see docs/claims.md for the parameters") from None
 
 
-def _part(scores: Scores, where: str, entry: Mapping) -> Part:
-    strict = _apply(scores, where, entry["predicate"], entry["with"])
-    lenient = None
-    if "lenient" in entry:
-        name = entry["lenient"].get("predicate", entry["predicate"])
-        same = name == entry["predicate"]
-        parameters = {**(entry["with"] if same else {}), **entry["lenient"].get("with", {})}
-        lenient = _apply(scores, where, name, parameters)
-    return Part(entry.get("says", ""), entry["strictly"], entry.get("leniently", ""), strict, lenient)
-
-
-def judge(document: Mapping, scores: Scores) -> list[Verdict]:
-    """Return the verdict on every claim of the document, in its order."""
+def judge(spec: ClaimsSpec, scores: Scores) -> list[Verdict]:
+    """Return the verdict on every claim, in their order."""
     return [
-        Verdict(
-            name,
-            claim["place"],
-            claim["statement"],
-            claim.get("note", ""),
-            [_part(scores, f"claims.yaml: {name}", part) for part in claim["parts"]],
-        )
-        for name, claim in document["claims"].items()
+        Verdict(claim.id, claim.place, claim.statement, claim.note, [_part(scores, claim.id, part) for part in claim.parts])
+        for claim in spec.claims
     ]
 
 
-def run(config: Path, cells: list[Path] | None) -> list[Verdict]:
-    """Judge all claims on the published numbers (`cells` None) or on the given cell records."""
-    document, grid = read_claims(config), published(config)
-    values = grid if cells is None else regenerated(config, cells)
-    source = PUBLISHED if cells is None else "cells"
-    return judge(document, Scores(grid, values, document["sets"], document.get("facts", {}), source))
+def _part(scores: Scores, claim: str, part: PartSpec) -> Part:
+    where = f"{FILE}: {claim}"
+    strict = _apply(scores, where, part.strict)
+    if part.lenient is None:
+        return Part(part.says, part.strict.says, "", strict, None)
+    return Part(part.says, part.strict.says, part.lenient.says, strict, _apply(scores, where, part.lenient))
+
+
+def run(spec: ClaimsSpec, folder: Path, cells: Iterable[Path] | None = None) -> list[Verdict]:
+    """Judge all claims on the published numbers, or on the given cell records.
+
+    Parameters
+    ----------
+    spec : ClaimsSpec
+    folder : path
+        `config/published`.
+    cells : iterable of path, optional
+        Cell records of one study.
+    """
+    check(spec)
+    grid = published(folder)
+    values = grid if cells is None else regenerated(folder, cells)
+    return judge(spec, Scores(grid, values, spec.sets, spec.facts, cells is None))

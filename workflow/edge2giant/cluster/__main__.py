@@ -8,10 +8,12 @@ from edge2giant import errors
 
 
 def _resume(commands) -> None:
-    parser = commands.add_parser("resume", help="settle orphaned jobs and take a dead snakemake's lock away")
+    parser = commands.add_parser("resume", help="end or wait for jobs that a dead snakemake left, and remove its lock")
     parser.add_argument("--folder", type=Path, default=Path(), help="where snakemake ran; this folder by default")
     parser.add_argument("--cancel", action="store_true", help="cancel running orphans too, rather than wait for them")
-    parser.add_argument("--elsewhere-is-gone", action="store_true", help="the snakemake of another host has ended, I have looked")
+    parser.add_argument(
+        "--elsewhere-is-gone", action="store_true", help="snakemake on the other host has ended (check this first)"
+    )
     parser.set_defaults(run=resume)
 
 
@@ -35,15 +37,15 @@ def _partial(commands) -> None:
 
 
 def partial(args: argparse.Namespace) -> None:
-    from edge2giant import grid
+    from edge2giant import config as configuration
     from edge2giant.cluster import partial as module
 
-    house = grid.load()
-    print(module.render(house, house.study(args.study), args.results, args.logs, args.out))
+    config = configuration.load()
+    print(module.render(config, config.study(args.study), args.results, args.logs, args.out))
 
 
 def _sweep(commands) -> None:
-    parser = commands.add_parser("sweep", help="take away outputs that are cut short, so that the same command makes them again")
+    parser = commands.add_parser("sweep", help="delete outputs that are cut short, so that the same command makes them again")
     _study(parser)
     parser.set_defaults(run=sweep)
 
@@ -52,7 +54,7 @@ def sweep(args: argparse.Namespace) -> None:
     from edge2giant.cluster import sweep as module
 
     for path in module.sweep_results(args.results, args.study):
-        print(f"{path}: cut short, taken away; the same command makes it again")
+        print(f"{path}: cut short, deleted; the same command makes it again")
 
 
 def _cost(commands) -> None:
@@ -65,11 +67,11 @@ def _cost(commands) -> None:
 
 
 def cost(args: argparse.Namespace) -> None:
-    from edge2giant import grid
+    from edge2giant import config as configuration
     from edge2giant.cluster import cost as module
 
-    house = grid.load()
-    print("\n".join(module.report(house, house.study(args.study), args.cluster, args.batch, args.results, args.out_prefix)))
+    config = configuration.load()
+    print("\n".join(module.report(config, config.study(args.study), args.cluster, args.batch, args.results, args.out_prefix)))
 
 
 def parser() -> argparse.ArgumentParser:

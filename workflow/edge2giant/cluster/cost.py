@@ -5,25 +5,31 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean
+from typing import TYPE_CHECKING
 
-from edge2giant import grid, records
-from edge2giant.cluster import forecast, resources
+from edge2giant import records
+from edge2giant.cluster import forecast
 from edge2giant.cluster.forecast import Line
 from edge2giant.errors import UserError
+from edge2giant.plan import resources
+from edge2giant.specs.variant import Variant
+
+if TYPE_CHECKING:
+    from edge2giant.config import Config, Study
 
 HOUR = 3600
 ORDER = ("quantize", "load", "Table 1", "Table 2", "Figure 2")
 LABELS = {"quantize": "making checkpoints", "load": "starting engines"}
 
 
-def measure(lines: list[Line], house: grid.House, results: Path, cells: dict[grid.Row, dict[str, dict]]) -> None:
+def measure(lines: list[Line], config: "Config", results: Path, cells: dict[Variant, dict[str, dict]]) -> None:
     """Fill in what the cells and checkpoints of a run say; what does not exist stays None."""
     for line in lines:
-        found = cells[grid.Row(line.model, line.method, line.bits)]
+        found = cells[Variant(line.model, line.method, line.bits)]
         if line.step == "cell" and (cost := found.get(line.benchmark)):
             _take(line, cost["seconds"], cost["gpu_count"], cost["gpu_name"])
         if line.step == "load":
-            _take_load(line, found, house)
+            _take_load(line, found, config)
         if line.step == "quantize":
             _take_making(line, results, found)
 
@@ -32,22 +38,22 @@ def _take(line: Line, seconds: float, gpus: int, name: str | None) -> None:
     line.seconds, line.gpu_seconds, line.measured_on = round(seconds, 1), round(seconds * gpus, 1), name or "cpu"
 
 
-def _cells(study: grid.Study, row: grid.Row, results: Path) -> dict[str, dict]:
-    """Costs of a row's finished cells, with the checkpoint that they scored."""
+def _cells(study: "Study", variant: Variant, results: Path) -> dict[str, dict]:
+    """Costs of a variant's finished cells, with the checkpoint that they scored."""
     found = {}
-    for benchmark in study.benchmarks_of(row):
-        path = results / study.name / "cells" / row.path / f"{benchmark}.json"
+    for benchmark in study.benchmarks_of(variant):
+        path = results / study.name / "cells" / variant.path / f"{benchmark}.json"
         if path.is_file():
             record = records.read_json(path)
             found[benchmark] = record["cost"] | {"digest": record["checkpoint"]["digest"]}
     return found
 
 
-def counted(cells: dict[grid.Row, dict[str, dict]]) -> dict[str, tuple[float, float]]:
+def counted(cells: dict[Variant, dict[str, dict]]) -> dict[str, tuple[float, float]]:
     """Computed and generated tokens of each benchmark, as its finished cells have counted them on average."""
     costs: dict[str, list[dict]] = {}
-    for row in cells.values():
-        for benchmark, cost in row.items():
+    for found in cells.values():
+        for benchmark, cost in found.items():
             costs.setdefault(benchmark, []).append(cost)
     return {
         benchmark: (mean(cost["tokens_in"] - cost["tokens_cached"] for cost in found), mean(cost["tokens_out"] for cost in found))
@@ -55,9 +61,9 @@ def counted(cells: dict[grid.Row, dict[str, dict]]) -> dict[str, tuple[float, fl
     }
 
 
-def _take_load(line: Line, found: dict[str, dict], house: grid.House) -> None:
+def _take_load(line: Line, found: dict[str, dict], config: "Config") -> None:
     """An engine's start is counted once for the cells that it served: those of one batch carry the same seconds."""
-    served = [cost for name, cost in found.items() if line.benchmark in ("all", name, house.benchmarks[name]["suite"])]
+    served = [cost for name, cost in found.items() if line.benchmark in ("all", name, config.benchmarks[name].suite)]
     starts = {cost["load_seconds"]: cost for cost in served}
     if starts:
         first = next(iter(starts.values()))
@@ -65,14 +71,14 @@ def _take_load(line: Line, found: dict[str, dict], house: grid.House) -> None:
 
 
 def _take_making(line: Line, results: Path, found: dict[str, dict]) -> None:
-    """The making of the checkpoint that the row's cells scored, or of the only one there is."""
+    """The making of the checkpoint that the variant's cells scored, or of the only one there is."""
     wanted = {cost["digest"] for cost in found.values()}
     folder = results / "checkpoints" / line.model / line.method / line.bits
     for path in sorted([*folder.glob("*/checkpoint.json"), *folder.glob("*.json")]):  # the second outlives the weights
         record = json.loads(path.read_text(encoding="utf-8"))
         if not wanted or record["digest"] in wanted:
-            gpus = 1 if (record.get("memory") or {}).get("gpu_bytes") else 0
-            _take(line, sum(record["seconds"].values()), gpus, None)
+            gpus = 1 if (record.get("memory") or {}).get("peak_gpu_bytes") else 0
+            _take(line, record["seconds"]["total"], gpus, None)
 
 
 def totals(lines: Iterable[Line]) -> dict[str, dict[str, float | None]]:
@@ -185,21 +191,21 @@ def _hours_of(lines: list[Line], model: str, group: str, key: str) -> float:
     return (_sum(getattr(line, key) for line in lines if line.model == model and (line.place or line.step) == group) or 0) / HOUR
 
 
-def report(house: grid.House, study: grid.Study, cluster_name: str | None, batch: str, results: Path, prefix: Path) -> list[str]:
+def report(config: "Config", study: "Study", cluster_name: str | None, batch: str, results: Path, prefix: Path) -> list[str]:
     """Write `<prefix>.csv` and the figure; return lines for the terminal.
 
     Raises
     ------
     UserError
-        If a row fits nowhere on the cluster.
+        If a variant fits nowhere on the cluster.
     """
-    if not study.rows:
-        raise UserError("has no rows", f"study {study.name}")
-    cluster = resources.cluster_of(house, cluster_name)
-    cells = {row: _cells(study, row, results) for row in study.rows}
-    lines = forecast.lines(house, study, cluster, forecast.read_workload(house), batch, counted(cells))
-    measure(lines, house, results, cells)
+    if not study.variants:
+        raise UserError("has no variants", f"study {study.name}")
+    cluster = resources.cluster_of(config, cluster_name)
+    cells = {variant: _cells(study, variant, results) for variant in study.variants}
+    lines = forecast.lines(config, study, cluster, config.workload, batch, counted(cells))
+    measure(lines, config, results, cells)
     prefix.parent.mkdir(parents=True, exist_ok=True)
     write_csv(lines, prefix.with_name(f"{prefix.name}.csv"))
-    draw(lines, f"Study {study.name} on {cluster['title']}", prefix)
+    draw(lines, f"Study {study.name} on {cluster.title}", prefix)
     return sentences(lines)

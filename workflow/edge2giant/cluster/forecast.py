@@ -1,13 +1,19 @@
 """GPU time of a study before it runs: tokens times parameters over stated throughput. Pure functions of `config/`.
 
-What finished cells counted goes before the estimates of `config/workload.yaml`.
+What finished cells have counted replaces the estimates of `config/workload.yaml`.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-from edge2giant import grid, paths
-from edge2giant.cluster import placement, resources
+from edge2giant.plan import placement, quantize, resources
+from edge2giant.specs.variant import Variant
+
+if TYPE_CHECKING:
+    from edge2giant.config import Config, Study
+    from edge2giant.config.clusters import Cluster
+    from edge2giant.config.workload import Workload
 
 STATED = ("tflops", "bandwidth_gb_s")
 # Where a suite's numbers are printed.
@@ -48,12 +54,8 @@ class Line:
         return asdict(self)
 
 
-def read_workload(house: grid.House) -> dict:
-    return house.workload
-
-
 def cell_seconds(
-    parameters: int, weights: int, bits: str, tokens: tuple[float, float], partition: dict, gpus: int, workload: dict
+    parameters: int, weights: int, bits: str, tokens: tuple[float, float], partition, gpus: int, workload: "Workload"
 ) -> float:
     """Wall time of a cell: prefill at a share of the GPUs' peak, then decoding at a share of their bandwidth.
 
@@ -65,86 +67,88 @@ def cell_seconds(
         Computed and generated tokens of the whole benchmark.
     """
     speed = EIGHT_BIT_SPEED if bits == "w8a8" else 1
-    prefill = 2 * parameters * tokens[0] / (partition["tflops"] * 1e12 * speed * gpus * workload["shares"]["prefill"])
-    step = weights / (partition["bandwidth_gb_s"] * 1e9 * gpus * workload["shares"]["bandwidth"])
-    return prefill + tokens[1] / workload["concurrency"] * step
+    prefill = 2 * parameters * tokens[0] / (partition.tflops * 1e12 * speed * gpus * workload.shares.prefill)
+    step = weights / (partition.bandwidth_gb_s * 1e9 * gpus * workload.shares.bandwidth)
+    return prefill + tokens[1] / workload.concurrency * step
 
 
-def tokens_of(house: grid.House, study: grid.Study, benchmark: str, workload: dict) -> tuple[float, float] | None:
+def tokens_of(config: "Config", study: "Study", benchmark: str, workload: "Workload") -> tuple[float, float] | None:
     """Computed and generated tokens of a benchmark in a study; None if nothing is known of it."""
-    each = workload["tokens"].get(benchmark)
+    each = workload.tokens.get(benchmark)
     if each is None:
         return None
-    documents = house.benchmark(study, benchmark)["documents"]
+    documents = config.benchmark(study, benchmark).documents
     if study.limit:
         documents = min(documents, study.limit)
-    return each["prefill"] * documents, each["new"] * documents
+    return each.prefill * documents, each.new * documents
 
 
 def lines(
-    house: grid.House,
-    study: grid.Study,
-    cluster: dict,
-    workload: dict,
+    config: "Config",
+    study: "Study",
+    cluster: "Cluster",
+    workload: "Workload",
     batch: str,
     counted: Mapping[str, tuple[float, float]] | None = None,
 ) -> list[Line]:
-    """The forecast of every step of a study, rows in its order.
+    """The forecast of every step of a study, variants in its order.
 
     Parameters
     ----------
     counted : mapping, optional
         Computed and generated tokens by benchmark, where cells of the study have counted them.
     """
-    found, tokens = [], {name: tokens_of(house, study, name, workload) for name in study.benchmarks} | dict(counted or {})
-    for row in study.rows:
-        making = resources.making(house, row, paths.checkpoint_identity(house, study, row))
-        found.append(_quantize(house, cluster, making, workload))
-        found += _evaluate(house, study, cluster, resources.evaluation(house, study, row), workload, batch, tokens)
+    found, tokens = [], {name: tokens_of(config, study, name, workload) for name in study.benchmarks} | dict(counted or {})
+    for variant in study.variants:
+        making = resources.quantize_job(config, quantize.checkpoint_spec(config, study, variant))
+        found.append(_quantize(config, cluster, making, workload))
+        found += _evaluate(config, study, cluster, resources.evaluate_job(config, study, variant), workload, batch, tokens)
     return found
 
 
 def _line(
-    step: str, row: grid.Row, placed: placement.Placement | None, seconds: float | None, benchmark: str = "", place: str = ""
+    step: str, variant: Variant, placed: placement.Placement | None, seconds: float | None, benchmark: str = "", place: str = ""
 ) -> Line:
     gpus = placed.gpus if placed else 0
     total = None if seconds is None else seconds * gpus
-    return Line(step, place, row.model, row.method, row.bits, benchmark, placed.gpu if placed else "", gpus, seconds, total)
+    return Line(
+        step, place, variant.model, variant.method, variant.bits, benchmark, placed.gpu if placed else "", gpus, seconds, total
+    )
 
 
-def _placed(house: grid.House, cluster: dict, job: resources.Job) -> placement.Placement | None:
+def _placed(config: "Config", cluster: "Cluster", job: resources.Job) -> placement.Placement | None:
     """GPUs that a job computes on: none on a stack without GPU, also where it rehearses for those that have some."""
-    return resources.place(house, cluster, job) if job.device == "cuda" else None
+    return resources.place(config, cluster, job) if job.device == "cuda" else None
 
 
-def _quantize(house: grid.House, cluster: dict, job: resources.Job, workload: dict) -> Line:
+def _quantize(config: "Config", cluster: "Cluster", job: resources.Job, workload: "Workload") -> Line:
     """A checkpoint that is linked takes time and no GPU."""
-    placed = _placed(house, cluster, job)
-    rate = workload["link_seconds_per_billion"] if job.links else workload["quantize_seconds_per_billion"].get(job.row.method)
+    placed = _placed(config, cluster, job)
+    rate = workload.link_seconds_per_billion if job.links else workload.quantize_seconds_per_billion.get(job.variant.method)
     known = rate is not None and (placed or (job.links and job.device == "cuda"))
-    seconds = rate * house.models[job.row.model]["parameters"] / 1e9 if known else None
-    return _line("quantize", job.row, placed, seconds)
+    seconds = rate * config.models[job.variant.model].parameters / 1e9 if known else None
+    return _line("quantize", job.variant, placed, seconds)
 
 
 def _evaluate(
-    house: grid.House, study: grid.Study, cluster: dict, job: resources.Job, workload: dict, batch: str, tokens: dict
+    config: "Config", study: "Study", cluster: "Cluster", job: resources.Job, workload: "Workload", batch: str, tokens: dict
 ) -> list[Line]:
-    row, model = job.row, house.models[job.row.model]
-    placed = _placed(house, cluster, job)
-    partition = cluster["partitions"][placed.partition] if placed else cluster.get("cpu", {})
-    stated = all(key in partition for key in STATED)
-    weights = placement.checkpoint_bytes(model["architecture"], row.bits)
-    start = workload["start"]["seconds"] + weights / (workload["start"]["read_gb_s"] * 1e9) if placed else None
+    variant, model = job.variant, config.models[job.variant.model]
+    placed = _placed(config, cluster, job)
+    partition = cluster.partitions[placed.partition] if placed else cluster.cpu
+    stated = all(getattr(partition, key) for key in STATED)
+    weights = placement.checkpoint_bytes(model.architecture.model_dump(), variant.bits)
+    start = workload.start.seconds + weights / (workload.start.read_gb_s * 1e9) if placed else None
     found, loaded = [], set()
-    for name in study.benchmarks_of(row):
-        suite = house.benchmarks[name]["suite"]
+    for name in study.benchmarks_of(variant):
+        suite = config.benchmarks[name].suite
         resident = {"suite": suite, "checkpoint": "all", "benchmark": name}[batch]
         if resident not in loaded:
             loaded.add(resident)
-            found.append(_line("load", row, placed, start, benchmark=resident))
+            found.append(_line("load", variant, placed, start, benchmark=resident))
         seconds = None
         if stated and tokens[name]:
             width = placed.gpus if placed else 1
-            seconds = cell_seconds(model["parameters"], weights, row.bits, tokens[name], partition, width, workload)
-        found.append(_line("cell", row, placed, seconds, name, PLACES[suite]))
+            seconds = cell_seconds(model.parameters, weights, variant.bits, tokens[name], partition, width, workload)
+        found.append(_line("cell", variant, placed, seconds, name, PLACES[suite]))
     return found

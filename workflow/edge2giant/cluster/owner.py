@@ -1,28 +1,37 @@
-"""Whose Snakemake works in a folder: a claim written when a run starts, and the processes of this host. Reads /proc (Linux)."""
+"""Whose Snakemake works in a folder: a claim written when a run starts, and the processes of this host."""
 
 import os
 import socket
 from pathlib import Path
 
+import psutil
+
 from edge2giant import records
 
 CLAIM = ".snakemake/edge2giant-owner.json"
+SUBMITTED = ".snakemake/edge2giant-submitted-to-slurm"
 
 
-def start_ticks(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None if it is gone. A later process of the same number differs in it."""
+def started(pid: int) -> float | None:
+    """When a process started, in seconds since the epoch; None if it has ended. Tells processes of one number apart."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
         return None
-    fields = text.rsplit(")", 1)[1].split()
-    return None if fields[0] == "Z" else int(fields[19])
 
 
-def claim(folder: str | Path = ".") -> None:
-    """Say that this process runs Snakemake in `folder`. Called by the workflow when a run starts."""
-    record = {"host": socket.gethostname(), "pid": os.getpid(), "started": start_ticks(os.getpid())}
+def claim(executor: str | None, folder: str | Path = ".") -> None:
+    """Record that this process runs Snakemake in `folder`, and whether it submits jobs to SLURM. Called when a run starts."""
+    record = {"host": socket.gethostname(), "pid": os.getpid(), "started": started(os.getpid())}
     records.write_json(Path(folder) / CLAIM, record)
+    if executor == "slurm":
+        (Path(folder) / SUBMITTED).touch()
+
+
+def submitted_to_slurm(folder: str | Path) -> bool:
+    """Whether a Snakemake in this folder has submitted jobs to SLURM."""
+    return (Path(folder) / SUBMITTED).exists()
 
 
 def claimant(folder: str | Path) -> dict | None:
@@ -35,36 +44,21 @@ def alive(claimed: dict) -> bool | None:
     """Whether a claim's process lives; None if it ran on another host, which cannot be asked from here."""
     if claimed["host"] != socket.gethostname():
         return None
-    return claimed["started"] is not None and start_ticks(claimed["pid"]) == claimed["started"]
+    return claimed["started"] is not None and started(claimed["pid"]) == claimed["started"]
 
 
 def processes_in(folder: str | Path) -> dict[int, list[str]]:
     """Command lines of this user's processes on this host that work in `folder`, without this one and its ancestors."""
-    folder, found = Path(folder).resolve(), {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            if (entry / "cwd").resolve() != folder or entry.stat().st_uid != os.getuid():
-                continue
-            command = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
-        except OSError:
+    own = psutil.Process()
+    without = {own.pid, *(process.pid for process in own.parents())}
+    found = {}
+    for process in psutil.process_iter(["cwd", "cmdline", "uids"]):
+        info = process.info
+        if process.pid in without or not info["cwd"] or not info["cmdline"] or not info["uids"]:
             continue  # it ended meanwhile, or is another user's
-        if command:
-            found[int(entry.name)] = command
-    for pid in ancestors():
-        found.pop(pid, None)
+        if info["uids"].real == os.getuid() and Path(info["cwd"]) == Path(folder).resolve():
+            found[process.pid] = info["cmdline"]
     return found
-
-
-def ancestors() -> list[int]:
-    """This process and those that started it."""
-    chain, pid = [], os.getpid()
-    while pid > 1:
-        chain.append(pid)
-        text = Path(f"/proc/{pid}/stat").read_text()
-        pid = int(text.rsplit(")", 1)[1].split()[1])
-    return chain
 
 
 def is_snakemake(command: list[str]) -> bool:

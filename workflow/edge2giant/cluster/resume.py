@@ -57,15 +57,17 @@ def locked(folder: Path) -> bool:
 
 
 def slurm_orphans(folder: Path) -> list[Orphan]:
-    """This user's SLURM jobs that Snakemake submitted from `folder`. Empty where there is no SLURM.
+    """This user's SLURM jobs that Snakemake submitted from `folder`. SLURM is asked only where a run has submitted to it.
 
     Raises
     ------
     UserError
-        If SLURM does not answer: then nobody knows whether there are orphans.
+        If SLURM does not answer: then it is not known whether there are orphans.
     """
-    if not shutil.which("squeue"):
+    if not owner.submitted_to_slurm(folder):
         return []
+    if not shutil.which("squeue"):
+        raise UserError("jobs were submitted to SLURM, and squeue is not on this machine", folder, "resume on the login node")
     command = ["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%T|%k|%Z"]
     try:
         asked = subprocess.run(command, capture_output=True, text=True, timeout=QUERY_SECONDS)
@@ -73,7 +75,7 @@ def slurm_orphans(folder: Path) -> list[Orphan]:
     except subprocess.TimeoutExpired:
         failure = ["no answer"]
     if failure is not None:
-        raise UserError(f"squeue failed ({' '.join(failure)})", hint="wait until SLURM answers; only then can orphans be seen")
+        raise UserError(f"squeue failed ({' '.join(failure)})", hint="wait until SLURM answers; orphans can be found only then")
     jobs = [line.split("|", 3) for line in asked.stdout.splitlines()]
     return [
         Orphan("SLURM job", number, state in RUNNING, comment.removeprefix("rule_"))

@@ -101,11 +101,13 @@ def check_clusters(config) -> None:
         where = f"config/clusters.yaml, {name}"
         for number, one in enumerate(cluster.overrides):
             place = f"{where}.overrides[{number}]"
+            if one.partition is None:
+                continue
             _known("partition", [one.partition], cluster.partitions, place)
-            there = cluster.partitions[one.partition]
-            if one.gpus > there.gpus_per_node or one.nodes > there.nodes:
+            there, nodes, gpus = cluster.partitions[one.partition], one.nodes or 1, one.gpus or 0
+            if gpus > there.gpus_per_node or nodes > there.nodes:
                 have = f"{there.nodes} nodes of {there.gpus_per_node} GPUs"
-                raise UserError(f"asks for {one.nodes} nodes of {one.gpus} GPUs, partition {one.partition} has {have}", place)
+                raise UserError(f"asks for {nodes} nodes of {gpus} GPUs, partition {one.partition} has {have}", place)
         _known("model", [*cluster.rehearse, *cluster.rehearse.values()], config.models, f"{where}.rehearse")
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edge2giant.config.entry import Count, Entry, Name, Natural, Positive, Text, listed
 
@@ -41,14 +41,22 @@ class Cpu(Submission):
     bandwidth_gb_s: Positive | None = Field(default=None, description="memory bandwidth of such a job")
 
 
-class PlacementOverride(Entry):
-    """A placement that is forced; the last match counts."""
+class ResourceOverride(Entry):
+    """Resources that are set by hand for the jobs it matches; what is left out is planned."""
 
     variants: Text = Field(description="model/method/bits with * and ?")
-    phase: Literal["evaluate", "quantize"] | None = None
-    partition: Text
-    gpus: Natural = Field(default=1, description="of one node; 0 for a job without GPU")
-    nodes: Count = 1
+    phase: Literal["quantize", "evaluate", "judge"] | None = Field(default=None, description="every phase where it is left out")
+    partition: Text | None = None
+    gpus: Natural | None = Field(default=None, description="of one node, 1 where it is left out; 0 for a job without GPU")
+    nodes: Count | None = Field(default=None, description="of an evaluation")
+    mem_mb: Count | None = Field(default=None, description="host memory of the first attempt; each further one doubles it")
+    runtime: Count | None = Field(default=None, description="minutes of the first attempt; each further one doubles them")
+
+    @model_validator(mode="after")
+    def _gpus_are_of_a_partition(self):
+        if self.partition is None and (self.gpus is not None or self.nodes is not None):
+            raise ValueError("`gpus` and `nodes` need a `partition`")
+        return self
 
 
 class Cluster(Entry):
@@ -62,7 +70,7 @@ class Cluster(Entry):
         description="node-local folder that checkpoints are staged to, once a node; environment variables are expanded there",
     )
     cpu: Cpu = Field(default=Cpu(), description="where jobs without GPU go")
-    overrides: listed(PlacementOverride) = ()
+    overrides: listed(ResourceOverride) = Field(default=(), description="merged key by key; of two that match the later counts")
     rehearse: dict[Text, Text] = Field(default={}, description="models placed as if they were others, on a stack without GPU")
 
 

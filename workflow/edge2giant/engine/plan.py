@@ -9,7 +9,7 @@ Sizes are in bytes unless a name says otherwise. They are those of the fullest G
   log-probability is wanted;
 - key-value cache: what is left of the share of the GPU that the engine may take.
 
-The engine gets the settings that are assumed here: `Placement.settings` goes to it by the evaluation's command line.
+The engine gets the settings that are assumed here: `EnginePlacement.settings` goes to it by the evaluation's command line.
 
 Compute capabilities: CUDA C++ programming guide and vLLM's table of supported hardware. FP8 tensor cores exist from 8.9 on, BF16
 and the Marlin kernels for 4-bit and 8-bit weights from 8.0.
@@ -101,7 +101,7 @@ class Serving:
 
 
 @dataclass(frozen=True)
-class Placement:
+class EnginePlacement:
     """Where and how a checkpoint is served."""
 
     gpu: str
@@ -118,8 +118,8 @@ class Placement:
         return {name: getattr(self, name) for name in ("max_num_batched_tokens", "gpu_memory_utilization")}
 
 
-def gpus_of(cluster: Mapping[str, Any]) -> list[Gpus]:
-    """Read the GPUs of an entry of config/clusters.yaml."""
+def gpus_of(partitions: Mapping[str, Mapping[str, Any]]) -> list[Gpus]:
+    """The GPUs of the partitions of an entry of config/clusters.yaml."""
     return [
         Gpus(
             name,
@@ -128,7 +128,7 @@ def gpus_of(cluster: Mapping[str, Any]) -> list[Gpus]:
             partition["nodes"],
             tuple(map(int, partition["compute_capability"].split("."))),
         )
-        for name, partition in cluster["partitions"].items()
+        for name, partition in partitions.items()
     ]
 
 
@@ -206,7 +206,7 @@ def memory(
     return Memory(weights, activations, logprobs, RUNTIME_BYTES + GRAPH_BYTES, per_token, cache, cache // per_token)
 
 
-def place(architecture: Mapping[str, Any], method: str, bits: str, gpus: Iterable[Gpus], serving: Serving) -> Placement:
+def place(architecture: Mapping[str, Any], method: str, bits: str, gpus: Iterable[Gpus], serving: Serving) -> EnginePlacement:
     """Choose the fewest nodes, then the least GPU memory in all, on which a checkpoint can be scored natively.
 
     Of equals the least capable, which spares the best GPUs for those in need.
@@ -232,7 +232,7 @@ def place(architecture: Mapping[str, Any], method: str, bits: str, gpus: Iterabl
         least = weight_bytes(architecture, bits) / GIB
         raise UserError(f"{least:.0f} GiB of weights ({bits}) do not fit any GPUs of this site")
 
-    def cost(one: tuple[Gpus, Placement]) -> tuple:
+    def cost(one: tuple[Gpus, EnginePlacement]) -> tuple:
         kind, placed = one
         count = placed.tensor_parallel_size * placed.nodes
         return placed.nodes, count * kind.memory_gib, count, kind.compute_capability, kind.name
@@ -240,7 +240,7 @@ def place(architecture: Mapping[str, Any], method: str, bits: str, gpus: Iterabl
     return min(found, key=cost)[1]
 
 
-def fit(kind: Gpus, architecture: Mapping[str, Any], bits: str, nodes: int, tp: int, serving: Serving) -> Placement | None:
+def fit(kind: Gpus, architecture: Mapping[str, Any], bits: str, nodes: int, tp: int, serving: Serving) -> EnginePlacement | None:
     """The placement on ``nodes`` nodes with ``tp`` GPUs each, or None if the checkpoint and its cache do not fit there."""
     longest = min(architecture["max_position_embeddings"], serving.max_model_len)
     for step in serving.steps(longest):
@@ -252,11 +252,11 @@ def fit(kind: Gpus, architecture: Mapping[str, Any], bits: str, nodes: int, tp: 
         share = int(share * 100) / 100
         held = memory(architecture, bits, kind.bytes, tp, nodes, step, serving.kv_cache_dtype, share)
         if held.kv_tokens >= max(LEAST_CACHE_TOKENS, longest):
-            return Placement(kind.name, nodes, tp, longest, step, share, held)
+            return EnginePlacement(kind.name, nodes, tp, longest, step, share, held)
     return None
 
 
-def _on(kind: Gpus, architecture: Mapping[str, Any], bits: str, serving: Serving) -> Iterator[Placement]:
+def _on(kind: Gpus, architecture: Mapping[str, Any], bits: str, serving: Serving) -> Iterator[EnginePlacement]:
     """Placements on the numbers of these GPUs that hold the checkpoint, fewest first."""
     for nodes, tp in _shapes(kind, architecture["num_attention_heads"]):
         if placed := fit(kind, architecture, bits, nodes, tp, serving):

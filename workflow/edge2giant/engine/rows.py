@@ -39,7 +39,7 @@ class ArrayRows:
 
 @contextmanager
 def array_rows() -> Iterator[bool]:
-    """Let vLLM's front end keep arrays; yields False where this vLLM cannot be told to."""
+    """Let vLLM's front end keep arrays; yields False where this vLLM has no such place."""
     try:
         from vllm.v1.engine.logprobs import LogprobsProcessor
 
@@ -99,7 +99,7 @@ def read_next(output: Any, candidates: Sequence[int]) -> Logprobs:
     flat = output.outputs[0].logprobs
     count = 1 + len(candidates)
     if list(flat.token_ids[1:count]) != list(candidates):
-        raise RuntimeError("vLLM gave log-probabilities of other tokens than asked for")
+        raise RuntimeError("vLLM gave log-probabilities of other tokens than requested")
     return Logprobs(flat.logprobs[1:count], flat.logprobs[:1])
 
 

@@ -1,6 +1,6 @@
-"""Load a checkpoint once, run a batch of benchmarks on it, keep the answers to each finished one in the answer cache.
+"""Load a checkpoint once, run a batch of benchmarks on it, and keep the answers to each finished one.
 
-Reads a checkpoint, the store's data sets and `config/`. Writes `results/answer_cache/<fingerprint>/` (one folder for each
+Reads an `EvaluateSpec`, a checkpoint and the store's data sets. Writes `results/answer_cache/<fingerprint>/` (one folder for each
 finished benchmark, never a Snakemake output) and, last, the batch's manifest. Never touches the network, a checkpoint or a cell.
 """
 

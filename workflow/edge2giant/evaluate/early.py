@@ -28,9 +28,9 @@ def load(manager, names: list[str]) -> dict:
     """
     found = {}
     for name in names:
-        asked = manager._get_config(name)["dataset_path"]
-        found |= manager.load_task_or_group([{"task": name, "dataset_path": RENAMED.get(asked, asked)}])
-        if asked == FILTERED:
+        dataset = manager._get_config(name)["dataset_path"]
+        found |= manager.load_task_or_group([{"task": name, "dataset_path": RENAMED.get(dataset, dataset)}])
+        if dataset == FILTERED:
             config = found[name].config
             config.process_docs = hardest(config.process_docs)
     return found

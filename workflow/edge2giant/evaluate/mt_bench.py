@@ -1,8 +1,6 @@
-"""MT-Bench answers: two turns a question, asked of the language model that an evaluation batch holds loaded.
+"""MT-Bench answers: two turns for each question, by the language model that an evaluation batch has loaded.
 
-Reads question.jsonl; writes answers.jsonl in FastChat's answer format (with a `generation` entry more). It
-knows the model only through lm-eval's public interface, so a Hugging Face model and a vLLM engine are asked
-alike. It never judges and never loads a model.
+The model is used through lm-eval's public interface alone, so that a Hugging Face model and a vLLM engine are treated alike.
 """
 
 import re
@@ -13,6 +11,7 @@ from dataclasses import dataclass
 from edge2giant import records
 from edge2giant.errors import UserError
 from edge2giant.mt_bench import temperature
+from edge2giant.specs.evaluate import GenerationSpec
 
 RESULT_VERSION = 1
 
@@ -22,58 +21,25 @@ STEP = 64
 LEAST_NEW_TOKENS = 16
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How answers are generated.
-
-    Attributes
-    ----------
-    model_id : str
-        Name written into each answer.
-    temperatures : {"fastchat", "greedy"}
-        FastChat's temperature of each category, or no sampling at all.
-    max_new_tokens : int
-        Longest answer, in tokens.
-    seed : int
-        Seed of each question's sampling (FastChat: 0).
-    """
-
-    model_id: str
-    temperatures: str = "fastchat"
-    max_new_tokens: int = 1024
-    seed: int = 0
-
-    def __post_init__(self):
-        if self.temperatures not in ("fastchat", "greedy"):
-            raise UserError(f"temperatures: {self.temperatures!r}", "mt_bench", "choose fastchat or greedy")
-        if self.max_new_tokens < 1:
-            raise UserError(f"max_new_tokens: {self.max_new_tokens}", "mt_bench", "give at least 1")
-
-    def temperature(self, category: str) -> float:
-        """Return the sampling temperature of a category; 0 means greedy."""
-        if self.temperatures == "greedy":
-            return 0.0
-        return temperature(category)
-
-
-def generate_answers(lm, questions: Sequence[dict], settings: Settings | dict) -> list[dict]:
-    """Ask a language model both turns of every question.
+def generate_answers(lm, questions: Sequence[dict], model_id: str, generation: GenerationSpec) -> list[dict]:
+    """Generate both turns of every question.
 
     All first turns go to the engine together, then all second turns, each prompt with the model's own chat
-    template and the answers that it gave before. Sampled answers do not depend on how an engine batches: an
-    engine that takes a seed with each request gets one, any other is asked question by question after
-    seeding the global generators (as FastChat does).
+    template and its earlier answers. Sampled answers do not depend on how an engine batches: an
+    engine that takes a seed with each request gets one; any other gets one question at a time after the
+    global generators are seeded (as FastChat does).
 
     Parameters
     ----------
     lm : lm_eval.api.model.TemplateLM
         Resident model; its `apply_chat_template`, `generate_until`, `tok_encode` and `max_length` are used.
-        An engine says by an attribute `accepts_request_seed = True` that its generation arguments may hold
-        `seed`; lm-eval's own vLLM model is known to.
+        The attribute `accepts_request_seed = True` of an engine means that its generation arguments may
+        have a `seed`, as those of lm-eval's own vLLM model.
     questions : sequence of dict
         Rows of question.jsonl.
-    settings : Settings or dict
-        How to generate.
+    model_id : str
+        Name written into each answer.
+    generation : GenerationSpec
 
     Returns
     -------
@@ -87,19 +53,18 @@ def generate_answers(lm, questions: Sequence[dict], settings: Settings | dict) -
     UserError
         If the model has no chat template, or templated text would carry two BOS tokens.
     """
-    settings = settings if isinstance(settings, Settings) else Settings(**settings)
     stop = turn_end(lm)
     chats = [[] for _ in questions]
     notes = [[] for _ in questions]
     for turn in (0, 1):
         for chat, question in zip(chats, questions, strict=True):
             chat.append({"role": "user", "content": question["turns"][turn]})
-        asked = [_request(lm, chat, q, settings, stop) for chat, q in zip(chats, questions, strict=True)]
-        for index, answer in enumerate(_generate(lm, asked, settings.seed)):
+        requests = [_request(lm, chat, q, generation, stop) for chat, q in zip(chats, questions, strict=True)]
+        for index, answer in enumerate(_generate(lm, requests, generation.seed)):
             text = answer.strip()
             chats[index].append({"role": "assistant", "content": text})
-            notes[index].append(_turn_note(lm, asked[index], text))
-    return [_record(q, chat, note, settings, stop) for q, chat, note in zip(questions, chats, notes, strict=True)]
+            notes[index].append(_turn_note(lm, requests[index], text))
+    return [_record(q, chat, note, model_id, generation, stop) for q, chat, note in zip(questions, chats, notes, strict=True)]
 
 
 def turn_end(lm) -> list[str]:
@@ -142,18 +107,21 @@ class _Request:
     arguments: dict
 
 
-def _request(lm, chat: list[dict], question: dict, settings: Settings, stop: list[str]) -> _Request:
+def temperature_of(question: dict, generation: GenerationSpec) -> float:
+    """Sampling temperature of a question's answers; 0 means greedy."""
+    return 0.0 if generation.temperatures == "greedy" else temperature(question["category"])
+
+
+def _request(lm, chat: list[dict], question: dict, generation: GenerationSpec, stop: list[str]) -> _Request:
     prompt = _templated(lm, chat)
     tokens = lm.tok_encode(prompt)
     _refuse_two_bos(lm, tokens)
-    limit = _new_tokens(lm, len(tokens), settings.max_new_tokens)
-    temperature = settings.temperature(question["category"])
-    return _Request(prompt, len(tokens), _arguments(lm, temperature, limit, stop, settings.seed))
+    limit = _new_tokens(lm, len(tokens), generation.max_new_tokens)
+    return _Request(prompt, len(tokens), _arguments(lm, temperature_of(question, generation), limit, stop, generation.seed))
 
 
 def _refuse_two_bos(lm, tokens: Sequence[int]) -> None:
-    # a template that writes BOS and a tokenizer that adds one again shift every answer; lm-eval's models
-    # avoid it
+    # a template that writes BOS and a tokenizer that adds another one change every answer; lm-eval's models avoid it
     bos = getattr(getattr(lm, "tokenizer", None), "bos_token_id", None)
     if bos is not None and list(tokens[:2]) == [bos, bos]:
         raise UserError("templated prompts start with two BOS tokens", "mt_bench", "load the model without add_bos_token")
@@ -183,28 +151,31 @@ def _arguments(lm, temperature: float, limit: int, stop: list[str], seed: int) -
 
 
 def takes_seed(lm) -> bool:
-    """Say whether an engine accepts a seed with each request: it says so, or it is lm-eval's vLLM model."""
+    """Whether an engine accepts a seed with each request: by its attribute, or as lm-eval's vLLM model."""
     known = getattr(lm, "accepts_request_seed", None)
     if known is not None:
         return bool(known)
     return any(kind.__module__.endswith("vllm_causallms") for kind in type(lm).__mro__)
 
 
-def _generate(lm, asked: list[_Request], seed: int) -> list[str]:
-    alone = [] if takes_seed(lm) else [i for i, r in enumerate(asked) if r.arguments["do_sample"]]
-    together = sorted(set(range(len(asked))) - set(alone))
-    answers = dict(zip(together, _ask(lm, [asked[i] for i in together]), strict=True)) if together else {}
+def _generate(lm, requests: list[_Request], seed: int) -> list[str]:
+    alone = [] if takes_seed(lm) else [i for i, r in enumerate(requests) if r.arguments["do_sample"]]
+    together = sorted(set(range(len(requests))) - set(alone))
+    answers = dict(zip(together, _send(lm, [requests[i] for i in together]), strict=True)) if together else {}
     for index in alone:
         _seed_everything(seed)
-        answers[index] = _ask(lm, [asked[index]])[0]
-    return [answers[i] for i in range(len(asked))]
+        answers[index] = _send(lm, [requests[index]])[0]
+    return [answers[i] for i in range(len(requests))]
 
 
-def _ask(lm, asked: list[_Request]) -> list[str]:
+def _send(lm, requests: list[_Request]) -> list[str]:
     from lm_eval.api.instance import Instance
 
     return lm.generate_until(
-        [Instance("generate_until", {}, (r.prompt, r.arguments), index, ("mt_bench", index, 1)) for index, r in enumerate(asked)]
+        [
+            Instance("generate_until", {}, (r.prompt, r.arguments), index, ("mt_bench", index, 1))
+            for index, r in enumerate(requests)
+        ]
     )
 
 
@@ -232,19 +203,21 @@ def _turn_note(lm, request: _Request, answer: str) -> dict:
     }
 
 
-def _record(question: dict, chat: list[dict], notes: list[dict], settings: Settings, stop: list[str]) -> dict:
+def _record(
+    question: dict, chat: list[dict], notes: list[dict], model_id: str, generation: GenerationSpec, stop: list[str]
+) -> dict:
     turns = [message["content"] for message in chat if message["role"] == "assistant"]
-    identity = {"model": settings.model_id, "question": question["question_id"], "turns": turns}
+    identity = {"model": model_id, "question": question["question_id"], "turns": turns}
     return {
         "question_id": question["question_id"],
         "answer_id": records.digest(identity)[:22],
-        "model_id": settings.model_id,
+        "model_id": model_id,
         "choices": [{"index": 0, "turns": turns}],
         "tstamp": time.time(),
         "generation": {
             "category": question["category"],
-            "temperature": settings.temperature(question["category"]),
-            "seed": settings.seed,
+            "temperature": temperature_of(question, generation),
+            "seed": generation.seed,
             "stop": stop,
             "turns": notes,
         },

@@ -1,4 +1,4 @@
-"""Set up the stock lm-eval tasks over the store and keep their raw results as they are."""
+"""Run the stock lm-eval tasks over the data sets of the store and write their raw results."""
 
 import contextlib
 import json
@@ -13,9 +13,11 @@ import lm_eval.tasks
 import lm_eval.utils
 from lm_eval.utils import handle_non_serializable
 
-from edge2giant import grid, jsonl, records, store
+from edge2giant import jsonl, records, store
 from edge2giant.evaluate import early, gpqa, mt_bench
 from edge2giant.mt_bench import read_questions
+from edge2giant.specs.evaluate import BenchmarkSpec, GenerationSpec, TasksSpec
+from edge2giant.specs.variant import Variant
 
 MEMORY = re.compile(r"at 0x[0-9a-f]+")
 
@@ -28,7 +30,7 @@ def task_manager(folder: str) -> lm_eval.tasks.TaskManager:
 
 
 def compile_templates_once() -> None:
-    """Keep compiled prompt templates; lm-eval compiles them again for every question and example, nine tenths of building."""
+    """Keep compiled prompt templates: lm-eval compiles them again for every question and example."""
     environment = lm_eval.utils.env
     if not hasattr(environment.from_string, "cache_info"):
         environment.from_string = cache(environment.from_string)
@@ -36,7 +38,7 @@ def compile_templates_once() -> None:
 
 @contextlib.contextmanager
 def working_directory(path: Path):
-    """Data sets load by the relative path that their hub id is, so tasks run inside the store."""
+    """Work in the store, where a data set's hub id is its relative path."""
     before = Path.cwd()
     os.chdir(path)
     try:
@@ -45,55 +47,61 @@ def working_directory(path: Path):
         os.chdir(before)
 
 
-def answer(lm, row: grid.Row, settings: dict, store_root: Path, folder: Path) -> dict:
-    """Ask one benchmark of a loaded model and write its raw answers into `folder`.
+def answer(lm, variant: Variant, benchmark: BenchmarkSpec, store_root: Path, folder: Path) -> dict:
+    """Run one benchmark on a loaded model and write its raw answers into `folder`.
 
     Returns
     -------
     dict
-        `task_versions`, `task_hashes` and whether the prompts were `templated`.
+        `task_versions`, `task_hashes`, `seeds` and whether the prompts were `templated`.
     """
-    if settings["benchmark"] == "mt_bench":
-        return _answer_mt_bench(lm, row, settings["mt_bench"], store_root, folder)
-    return _answer_tasks(lm, settings, store_root, folder)
+    if benchmark.tasks is None:
+        return _answer_mt_bench(lm, variant, benchmark.generation, store_root, folder)
+    return _answer_tasks(lm, benchmark, store_root, folder)
 
 
-def _answer_mt_bench(lm, row: grid.Row, settings: dict, store_root: Path, folder: Path) -> dict:
+def _answer_mt_bench(lm, variant: Variant, generation: GenerationSpec, store_root: Path, folder: Path) -> dict:
     questions = read_questions(store_root / "mt_bench/question.jsonl")
-    how = mt_bench.Settings(model_id=row.path.replace("/", "--"), **settings)
-    jsonl.write(folder / "answers.jsonl", mt_bench.generate_answers(lm, questions, how))
-    return {"task_versions": {"mt_bench": mt_bench.RESULT_VERSION}, "task_hashes": {}, "templated": True}
+    answers = mt_bench.generate_answers(lm, questions, variant.path.replace("/", "--"), generation)
+    jsonl.write(folder / "answers.jsonl", answers, "answer")
+    return {
+        "task_versions": {"mt_bench": mt_bench.RESULT_VERSION},
+        "task_hashes": {},
+        "seeds": {"generation": generation.seed},
+        "templated": True,
+    }
 
 
-def load_tasks(settings: dict) -> list:
-    """The stock tasks of a benchmark; GPQA's with the order of options that the protocol asks for."""
+def load_tasks(tasks: TasksSpec) -> list:
+    """The stock tasks of a benchmark; GPQA's with the order of options that the protocol names."""
     compile_templates_once()
-    manager = task_manager(settings["folder"])
+    manager = task_manager(tasks.folder)
+    names = list(tasks.names)
     early_release = not hasattr(manager, "load")
-    tasks = early.load(manager, settings["tasks"]) if early_release else manager.load(settings["tasks"])["tasks"]
-    gpqa.use_order(tasks, settings.get("gpqa_order", "lm-eval"))
-    return list(tasks.values())
+    found = early.load(manager, names) if early_release else manager.load(names)["tasks"]
+    gpqa.use_order(found, tasks.gpqa_order)
+    return list(found.values())
 
 
-def _answer_tasks(lm, settings: dict, store_root: Path, folder: Path) -> dict:
-    seeds = settings["seeds"]
+def _answer_tasks(lm, benchmark: BenchmarkSpec, store_root: Path, folder: Path) -> dict:
+    tasks = benchmark.tasks
     # A cache that an earlier revision of a data set filled would serve its old rows, so each revision has its own.
-    lock = records.read_json(store.lock_of_benchmark(store_root, settings["benchmark"]), "lock")
+    lock = records.read_json(store.lock_of_benchmark(store_root, benchmark.name), "lock")
     datasets.config.HF_DATASETS_CACHE = Path(os.environ["HF_DATASETS_CACHE"]) / lock["revision"][:16]
     with working_directory(store_root / "datasets"):
         results = lm_eval.simple_evaluate(
             model=lm,
-            tasks=load_tasks(settings),
-            num_fewshot=settings["num_fewshot"],
-            limit=settings["limit"],
+            tasks=load_tasks(tasks),
+            num_fewshot=tasks.num_fewshot,
+            limit=tasks.limit,
             bootstrap_iters=0,
-            apply_chat_template=settings["chat_template"],
-            fewshot_as_multiturn=settings["fewshot_as_multiturn"] and settings["chat_template"],
-            task_manager=task_manager(settings["folder"]),
-            random_seed=seeds["python"],
-            numpy_random_seed=seeds["numpy"],
-            torch_random_seed=seeds["torch"],
-            fewshot_random_seed=seeds["fewshot"],
+            apply_chat_template=tasks.chat_template,
+            fewshot_as_multiturn=tasks.fewshot_as_multiturn and tasks.chat_template,
+            task_manager=task_manager(tasks.folder),
+            random_seed=tasks.seeds["python"],
+            numpy_random_seed=tasks.seeds["numpy"],
+            torch_random_seed=tasks.seeds["torch"],
+            fewshot_random_seed=tasks.seeds["fewshot"],
         )
     for task, samples in results.pop("samples").items():
         lines = (json_text(sample) for sample in samples)
@@ -101,9 +109,10 @@ def _answer_tasks(lm, settings: dict, store_root: Path, folder: Path) -> dict:
     (folder / "results.json").write_text(json_text(results, indent=1), encoding="utf-8")
     configs = json.loads(json_text(results["configs"]))
     return {
-        "task_versions": {task: results["versions"][task] for task in settings["tasks"]},
-        "task_hashes": {task: task_hash(configs[task]) for task in settings["tasks"]},
-        "templated": settings["chat_template"],
+        "task_versions": {task: results["versions"][task] for task in tasks.names},
+        "task_hashes": {task: task_hash(configs[task]) for task in tasks.names},
+        "seeds": tasks.seeds,
+        "templated": tasks.chat_template,
     }
 
 

@@ -116,8 +116,8 @@ def _rate(options: argparse.Namespace, spec: JudgeSpec, service: JudgeService) -
     if options.dry_run:
         print(json.dumps(budget.estimate(requests, judgment_cache.peek(folder), spec, service), indent=1))
         return 0
-    with _gentle_stop(), judgment_cache.JudgmentCache(folder) as cache:
-        ledger = budget.NoLedger() if service.free else budget.Ledger(folder / f"ledger-{spec.judge}.jsonl", service.limit_usd)
+    accounts = budget.NoLedger() if service.free else budget.Ledger(folder / f"ledger-{spec.judge}.jsonl", service.limit_usd)
+    with _gentle_stop(), judgment_cache.JudgmentCache(folder) as cache, accounts as ledger:
         judging = Judging(requests, spec, service, cache, ledger)
         if judging.waiting:
             key = api_key(service)

@@ -1,15 +1,13 @@
 """Money: a ledger of reserved and charged calls that keeps a spending cap."""
 
-import fcntl
-import json
+import contextlib
 import math
-import os
-import threading
 import uuid
 from pathlib import Path
 
 from edge2giant.errors import UserError
 from edge2giant.judge.requests import JudgmentRequest
+from edge2giant.judge.shared_lines import SharedLines
 from edge2giant.specs.judge import JudgeService, JudgeSpec
 
 # Tokens that a chat format may add around each message, and around the reply.
@@ -70,7 +68,7 @@ def _bytes(message: dict) -> int:
 
 
 class Ledger:
-    """A file of what calls may cost (reserved) and did cost (charged), shared by all processes that name it.
+    """A file of what calls may cost (reserved) and did cost (charged), shared by all runs that name it. Use as a context manager.
 
     Before a call its highest possible price is reserved; afterwards the reservation is replaced by the price
     of the tokens that the endpoint reports. A reservation that is never replaced (the process was killed, the
@@ -78,97 +76,71 @@ class Ledger:
 
     Parameters
     ----------
-    path : str or Path
+    path : Path
         JSONL file, made if missing.
     limit_usd : float or None
         Cap on the sum of all that the file holds. None: no cap, but calls are entered.
+
+    Attributes
+    ----------
+    charged_usd : float
+        What the endpoint has billed, as far as it reported tokens.
     """
 
-    def __init__(self, path: str | Path, limit_usd: float | None):
-        self.path = Path(path)
+    def __init__(self, path: Path, limit_usd: float | None):
         self.limit_usd = limit_usd
-        self._guard = threading.Lock()
+        self.charged_usd = 0.0
         self._open: dict[str, float] = {}
-        self._charged = 0.0
-        self._read = 0
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._locked(lambda stream: None)
+        self._lines = SharedLines(path, self._take, "repair that line by hand")
 
-    @property
-    def charged_usd(self) -> float:
-        """What the endpoint has billed, as far as it reported tokens."""
-        return self._charged
+    def __enter__(self) -> "Ledger":
+        self._lines.__enter__()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._lines.__exit__()
 
     @property
     def reserved_usd(self) -> float:
         """What calls in flight, interrupted or broken may have cost at most."""
-        return math.fsum(self._open.values())
+        return math.fsum(list(self._open.values()))
 
     def reserve(self, usd: float) -> str | None:
         """Set money aside for one call; None if that could pass the cap."""
-        key = uuid.uuid4().hex
-
-        def write(stream) -> str | None:
-            if self.limit_usd is not None and self._charged + self.reserved_usd + usd > self.limit_usd:
+        with self._lines.locked():
+            if self.limit_usd is not None and self.charged_usd + self.reserved_usd + usd > self.limit_usd:
                 return None
-            self._append(stream, {"call": key, "reserve": usd})
+            key = uuid.uuid4().hex
+            self._lines.append({"call": key, "reserve": usd})
             return key
-
-        return self._locked(write)
 
     def charge(self, key: str, usd: float) -> None:
         """Replace a reservation by what the call has really cost (0 if it was refused)."""
-        self._locked(lambda stream: self._append(stream, {"call": key, "charge": usd}))
+        self._lines.append({"call": key, "charge": usd})
 
-    def _locked(self, action):
-        with self._guard, self.path.open("a+b") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            self._catch_up(stream)
-            return action(stream)
-
-    def _catch_up(self, stream) -> None:
-        stream.seek(self._read)
-        content = stream.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            # a kill cut the last line short: its call was not yet sent, or stays reserved
-            stream.truncate(self._read + whole)
-        for line in content[:whole].splitlines():
-            self._take(line)
-        self._read += whole
-
-    def _take(self, line: bytes) -> None:
+    def _take(self, row: dict, place: str) -> None:
         try:
-            row = json.loads(line)
             if "reserve" in row:
                 self._open[row["call"]] = float(row["reserve"])
             else:
                 self._open.pop(row["call"], None)
-                self._charged += float(row["charge"])
+                self.charged_usd += float(row["charge"])
         except (ValueError, KeyError, TypeError):
-            what = f"holds a damaged line: {line[:80]!r}"
-            raise UserError(what, self.path, "repair that line by hand") from None
-
-    def _append(self, stream, row: dict) -> None:
-        data = json.dumps(row).encode() + b"\n"
-        stream.seek(0, os.SEEK_END)
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-        self._read += len(data)
-        self._take(data)
+            raise UserError("is not an entry of a ledger", place, self._lines.hint) from None
 
 
-class NoLedger:
+class NoLedger(contextlib.nullcontext):
     """Stands for the ledger of a judge that costs nothing."""
 
     limit_usd = None
-    charged_usd = 0.0
-    reserved_usd = 0.0
+    charged_usd = reserved_usd = 0.0
+
+    def __enter__(self) -> "NoLedger":
+        return self
 
     def reserve(self, usd: float) -> str:
         """Allow every call."""
         return ""
 
     def charge(self, key: str, usd: float) -> None:
-        """Note nothing."""
+        """Enter nothing."""

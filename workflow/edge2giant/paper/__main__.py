@@ -1,133 +1,99 @@
-"""Command line of the tables and figures: `python -m edge2giant.paper <command>`."""
+"""Tables, figures and comparisons of the paper: `python -m edge2giant.paper <command>`.
+
+Without `--cells` a command shows the numbers that the paper prints.
+"""
 
 import argparse
 import sys
 from pathlib import Path
 
-from edge2giant import errors
+from edge2giant import errors, specs
+from edge2giant.specs.study import StudySpec
 
 
-def _config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", default="config", metavar="DIR", help="the project's config folder")
-
-
-def _source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--source",
-        choices=("published", "cells"),
-        required=True,
-        help="published: the numbers that the paper prints; cells: the records given by --cells",
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="python -m edge2giant.paper", description=__doc__)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    for function, text in (
+        (table, "one table as CSV, TeX, HTML and Markdown"),
+        (figure2, "MT-Bench by category as PDF, SVG, PNG and CSV"),
+        (tradeoffs, "views for RQ1 to RQ4, each as SVG, PNG and CSV"),
+        (compare, "regenerated against printed: differences, errors, verdicts"),
+    ):
+        command = commands.add_parser(function.__name__, help=text)
+        specs.add_arguments(command)
+        command.add_argument("--published", type=Path, required=True, metavar="DIR", help="config/published")
+        command.add_argument("--cells", nargs="*", metavar="FILE", help="cell records of the study")
+        out = ("--out-dir", "DIR") if function is tradeoffs else ("--out-prefix", "PREFIX")
+        command.add_argument(out[0], type=Path, required=True, metavar=out[1])
+        command.set_defaults(command=function)
+    commands.choices["table"].add_argument("--number", type=int, choices=(1, 2, 4, 5, 6, 7), required=True)
+    commands.choices["table"].add_argument(
+        "--failures", nargs="*", default=[], metavar="FILE", help="failure records, shown in their cells"
     )
-    parser.add_argument("--cells", nargs="*", default=[], metavar="FILE", help="cell records (JSON)")
-    parser.add_argument(
-        "--failures",
-        nargs="*",
-        default=[],
-        metavar="FILE",
-        help="failure records (JSON), shown in their cells",
+    commands.choices["figure2"].add_argument(
+        "--form",
+        choices=("radar", "all", "intervals"),
+        default="radar",
+        help="radar: models that the study names; all: every model; intervals: points with 95%% intervals above the printed ones",
     )
-    parser.add_argument(
-        "--expected",
-        metavar="FILE",
-        help="rows to show (JSON list of model, method, bits, and optionally label, storage_gb, benchmarks)",
-    )
-    _config(parser)
+    return top
 
 
-def _table(commands) -> None:
-    parser = commands.add_parser("table", help="one table as CSV, TeX, HTML and Markdown")
-    parser.add_argument("--number", type=int, choices=(1, 2, 4, 5, 6, 7), required=True)
-    _source(parser)
-    parser.add_argument(
-        "--beside-published",
-        action="store_true",
-        help="second line of a cell: the value that the paper prints",
-    )
-    parser.add_argument("--out-prefix", required=True, metavar="PREFIX", help="e.g. paper_figures/paper/table1")
-    parser.set_defaults(command=table)
-
-
-def _figure2(commands) -> None:
-    parser = commands.add_parser("figure2", help="MT-Bench by category as PDF, SVG, PNG and CSV")
-    _source(parser)
-    parser.add_argument(
-        "--models",
-        default="paper",
-        metavar="M1,M2|paper|all",
-        help="panels; paper: the models of the printed Figure 2",
-    )
-    parser.add_argument("--intervals", action="store_true", help="points with 95%% intervals instead of a radar")
-    parser.add_argument("--beside-published", action="store_true", help="a second row of panels: as printed")
-    parser.add_argument("--out-prefix", required=True, metavar="PREFIX", help="e.g. paper_figures/paper/figure2")
-    parser.set_defaults(command=figure2)
-
-
-def _tradeoffs(commands) -> None:
-    parser = commands.add_parser("tradeoffs", help="views for RQ1 to RQ4, each as SVG, PNG and CSV")
-    _source(parser)
-    parser.add_argument("--out-dir", required=True, metavar="DIR")
-    parser.set_defaults(command=tradeoffs)
-
-
-def _compare(commands) -> None:
-    parser = commands.add_parser("compare", help="regenerated against printed: differences, errors, verdicts")
-    parser.add_argument("--cells", nargs="*", default=[], metavar="FILE", help="cell records (JSON)")
-    parser.add_argument("--alpha", type=float, default=0.05, help="family-wise error rate of the verdicts (Holm)")
-    parser.add_argument("--protocol", default="paper", help="cells of another protocol are not compared")
-    _config(parser)
-    parser.add_argument("--out-prefix", required=True, metavar="PREFIX", help="e.g. paper_figures/paper/comparison")
-    parser.set_defaults(command=compare)
-
-
-def table(arguments: argparse.Namespace) -> None:
+def table(spec: StudySpec, cells: list[dict] | None, arguments: argparse.Namespace) -> list[Path]:
     """Write one table."""
-    from edge2giant.paper import inputs, render, tables
+    from edge2giant import records
+    from edge2giant.paper import render, tables
 
-    spec = tables.SPECS[arguments.number]
-    names, source = inputs.table_source(spec, arguments)
-    heads = tables.columns(spec, arguments.config, names)
-    _say(render.write(tables.build(spec, source, heads, names), arguments.out_prefix))
+    if cells is None:
+        found = tables.published(spec, arguments.number, arguments.published)
+    else:
+        failures = tables.failure_reasons(records.read_json(path, "failure") for path in arguments.failures)
+        found = tables.regenerated(spec, arguments.number, cells, arguments.published, failures)
+    return render.write(found, arguments.out_prefix)
 
 
-def figure2(arguments: argparse.Namespace) -> None:
+def figure2(spec: StudySpec, cells: list[dict] | None, arguments: argparse.Namespace) -> list[Path]:
     """Draw Figure 2."""
-    from edge2giant.paper import figure2, inputs
+    from edge2giant.paper import figure2
 
-    names, panels = inputs.figure2_panels(arguments)
-    _say(figure2.write(panels, names, arguments.intervals, arguments.out_prefix))
+    if cells is None:
+        panels = figure2.published(spec, arguments.published)
+    else:
+        panels = figure2.regenerated(spec, cells, arguments.published, arguments.form)
+    return figure2.write(panels, spec.labels, arguments.form == "intervals", arguments.out_prefix)
 
 
-def tradeoffs(arguments: argparse.Namespace) -> None:
+def tradeoffs(spec: StudySpec, cells: list[dict] | None, arguments: argparse.Namespace) -> list[Path]:
     """Draw the trade-off views."""
-    from edge2giant.paper import inputs, tradeoffs
+    from edge2giant.paper import frames, views
 
-    names, scores = inputs.all_scores(arguments)
-    _say(tradeoffs.write(scores, names, arguments.out_dir))
+    if cells is None:
+        scores = frames.published_scores(arguments.published)
+    else:
+        scores = frames.with_average(frames.scores_of(cells), spec.members)
+    return views.write(scores, spec, arguments.out_dir)
 
 
-def compare(arguments: argparse.Namespace) -> None:
+def compare(spec: StudySpec, cells: list[dict] | None, arguments: argparse.Namespace) -> list[Path]:
     """Compare cells with the published values."""
-    from edge2giant.paper import compare, frames, labels
+    from edge2giant.paper import compare, comparison
 
-    names = labels.load(arguments.config)
-    cells = frames.read_cells(arguments.cells)
-    result = compare.compare(cells, arguments.config, names, arguments.alpha, arguments.protocol)
-    _say(compare.write(result, names, arguments.out_prefix))
-
-
-def _say(paths: list[Path]) -> None:
-    for path in paths:
-        print(path)
+    result = compare.compare(cells or [], spec, arguments.published)
+    return comparison.write(result, spec.labels, arguments.out_prefix)
 
 
 def main() -> None:
     """Parse the command line and run the command."""
-    parser = argparse.ArgumentParser(prog="python -m edge2giant.paper", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_table, _figure2, _tradeoffs, _compare):
-        add(commands)
-    arguments = parser.parse_args()
-    arguments.command(arguments)
+    arguments = parser().parse_args()
+    spec = specs.of_arguments(arguments, StudySpec)
+    cells = None
+    if arguments.cells is not None:
+        from edge2giant.paper import frames
+
+        cells = frames.read_cells(arguments.cells, spec.study)
+    print(*arguments.command(spec, cells, arguments), sep="\n")
 
 
 if __name__ == "__main__":

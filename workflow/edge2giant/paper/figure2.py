@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from edge2giant import records
 from edge2giant.mt_bench import CATEGORIES
-from edge2giant.paper import labels, plotting
+from edge2giant.paper import frames, plotting
+from edge2giant.specs.study import FP16, MT_BENCH, Labels, StudySpec
 
 Z95 = 1.959963984540054
 COLUMNS = ["source", "model", "method", "bits", "category", "value", "stderr", "value_source"]
@@ -39,21 +39,54 @@ class Panels:
     models: tuple[str, ...]
     sources: tuple[tuple[str, str], ...]
 
-    def schemes(self, source: str, model: str) -> list[tuple[str, str, pd.DataFrame]]:
+    def variants(self, source: str, model: str) -> list[tuple[str, str, pd.DataFrame]]:
         """Method, bits and the eight ratings (index: category) of one panel; FP16 first."""
         chosen = self.frame[(self.frame["source"] == source) & (self.frame["model"] == model)]
         groups = [
             (method, bits, group.set_index("category").reindex(CATEGORIES))
             for (method, bits), group in chosen.groupby(["method", "bits"], sort=False)
         ]
-        return sorted(groups, key=lambda group: group[0] != "fp16")
+        return sorted(groups, key=lambda group: group[0] != FP16[0])
+
+
+def published(spec: StudySpec, folder: Path) -> Panels:
+    """The panels that the paper prints."""
+    return Panels(_categories(frames.published_mt_bench(folder)), spec.figure2_models, ((frames.PUBLISHED, "as printed"),))
+
+
+def regenerated(spec: StudySpec, cells: list[dict], folder: Path, form: str = "radar") -> Panels:
+    """The panels of a study.
+
+    Parameters
+    ----------
+    spec : StudySpec
+    cells : list of dict
+        Cell records of the study.
+    folder : path
+        `config/published`.
+    form : {'radar', 'all', 'intervals'}
+        `radar`: the models that the study names for Figure 2; `all`: every model with MT-Bench; `intervals`: those of `radar`,
+        with the printed panels below.
+    """
+    found = _categories(frames.mt_bench_of(cells))
+    rated = dict.fromkeys(entry.variant.model for entry in spec.variants if MT_BENCH in entry.benchmarks)
+    models = (form == "all" and tuple(rated)) or spec.figure2_models
+    sources = ((spec.study, f"regenerated ({spec.study})"),)
+    if form != "intervals":
+        return Panels(found, models, sources)
+    printed = published(spec, folder)
+    return Panels(pd.concat([found, printed.frame], ignore_index=True), models, (*sources, *printed.sources))
+
+
+def _categories(ratings: pd.DataFrame) -> pd.DataFrame:
+    return ratings[ratings["category"].isin(CATEGORIES)]
 
 
 def _angles() -> np.ndarray:
     return np.linspace(0, 2 * np.pi, len(CATEGORIES), endpoint=False)
 
 
-def _radar_axes(axes) -> None:
+def _radar_axes(axes, labels: Labels) -> None:
     axes.set_theta_offset(math.pi / 2)
     axes.set_theta_direction(-1)
     axes.set_ylim(0, 10)
@@ -68,11 +101,11 @@ def _radar_axes(axes) -> None:
         text.set_horizontalalignment("center" if abs(side) < 0.1 else "left" if side > 0 else "right")
 
 
-def _radar(axes, schemes, names: labels.Labels) -> None:
+def _radar(axes, variants, labels: Labels) -> None:
     """Draw one panel; a category without a rating leaves a gap."""
-    _radar_axes(axes)
+    _radar_axes(axes, labels)
     angles = np.append(_angles(), 2 * np.pi)
-    for method, bits, ratings in schemes:
+    for method, bits, ratings in variants:
         colour, marker, line = plotting.style(method)
         values = np.append(ratings["value"].to_numpy(), ratings["value"].iloc[0])
         axes.plot(
@@ -83,19 +116,19 @@ def _radar(axes, schemes, names: labels.Labels) -> None:
             marker=marker,
             markersize=3.8,
             linewidth=1.4,
-            label=_name(names, method, bits),
+            label=labels.method_bits(method, bits),
             clip_on=False,
         )
-        if method == "fp16":
+        if method == FP16[0]:
             axes.fill(angles, values, color=colour, alpha=0.07, linewidth=0)
 
 
-def _points(axes, schemes, names: labels.Labels) -> None:
+def _points(axes, variants, labels: Labels) -> None:
     """Draw one panel of points, with 95% intervals where a standard error is known."""
     places = np.arange(len(CATEGORIES))
-    for number, (method, bits, ratings) in enumerate(schemes):
+    for number, (method, bits, ratings) in enumerate(variants):
         colour, marker, _ = plotting.style(method)
-        shift = 0.24 * (number - (len(schemes) - 1) / 2)
+        shift = 0.24 * (number - (len(variants) - 1) / 2)
         low, high = _interval(ratings)
         axes.errorbar(
             ratings["value"],
@@ -106,7 +139,7 @@ def _points(axes, schemes, names: labels.Labels) -> None:
             markersize=4.2,
             elinewidth=1.1,
             capsize=1.8,
-            label=_name(names, method, bits),
+            label=labels.method_bits(method, bits),
         )
     axes.set_yticks(places)
     first = axes.get_subplotspec().is_first_col()
@@ -124,18 +157,14 @@ def _interval(ratings: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(width, values - 1).clip(0), np.minimum(width, 10 - values).clip(0)
 
 
-def _name(names: labels.Labels, method: str, bits: str) -> str:
-    return labels.scheme(names, method, bits)
-
-
-def draw(panels: Panels, names: labels.Labels, intervals: bool) -> Figure:
+def draw(panels: Panels, labels: Labels, intervals: bool) -> Figure:
     """Draw every panel.
 
     Parameters
     ----------
     panels : Panels
         What to show.
-    names : Labels
+    labels : Labels
         Names of models and methods.
     intervals : bool
         Points with 95% intervals (1.96 standard errors) instead of a radar.
@@ -154,21 +183,19 @@ def draw(panels: Panels, names: labels.Labels, intervals: bool) -> Figure:
     )
     axes = list(grid.flat)
     for panel, (source, title, model) in zip(axes, cases, strict=False):
-        schemes = panels.schemes(source, model)
-        (_points if intervals else _radar)(panel, schemes, names)
-        panel.set_title(names.model(model) + (f"\n{title}" if len(panels.sources) > 1 else ""), pad=8)
-        if not schemes:
+        variants = panels.variants(source, model)
+        (_points if intervals else _radar)(panel, variants, labels)
+        panel.set_title(labels.model(model) + (f"\n{title}" if len(panels.sources) > 1 else ""), pad=8)
+        if not variants:
             plotting.empty(panel, "no score")
     for panel in axes[len(cases) :]:
         panel.set_axis_off()
-    plotting.shared_legend(figure, axes, [names.method(method) for method in plotting.STYLES])
+    plotting.shared_legend(figure, axes, [labels.method(method) for method in plotting.STYLES])
     return figure
 
 
-def write(panels: Panels, names: labels.Labels, intervals: bool, prefix: str | Path) -> list[Path]:
+def write(panels: Panels, labels: Labels, intervals: bool, prefix: str | Path) -> list[Path]:
     """Write `<prefix>.pdf`, `.svg`, `.png`, and `.csv` with the numbers drawn."""
-    paths = plotting.save(draw(panels, names, intervals), prefix, ("pdf", "svg", "png"))
+    paths = plotting.save(draw(panels, labels, intervals), prefix, ("pdf", "svg", "png"))
     shown = panels.frame[panels.frame["model"].isin(panels.models)]
-    with records.atomic(f"{prefix}.csv") as stream:
-        shown[COLUMNS].to_csv(stream, index=False, lineterminator="\n")
-    return [*paths, Path(f"{prefix}.csv")]
+    return [*paths, plotting.save_csv(shown[COLUMNS], prefix)]

@@ -1,14 +1,18 @@
 """One look for every figure, and files that are the same bytes for the same numbers."""
 
+import math
 from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from edge2giant import records
 
 # Okabe and Ito (2008): tells apart for the common forms of colour blindness; markers and line styles say it
 # again.
@@ -93,6 +97,14 @@ def save(figure: Figure, prefix: str | Path, formats: tuple[str, ...] = ("svg", 
     return paths
 
 
+def save_csv(frame: pd.DataFrame, prefix: str | Path, **options) -> Path:
+    """Write the numbers of a figure as `<prefix>.csv`, whole or not at all."""
+    path = Path(f"{prefix}.csv")
+    with records.atomic(path) as stream:
+        frame.to_csv(stream, index=False, lineterminator="\n", **options)
+    return path
+
+
 def shared_legend(figure: Figure, axes, order: list[str] = ()) -> None:
     """Put one legend for all panels below the figure.
 
@@ -153,3 +165,48 @@ def empty(axes, text: str) -> None:
     """Say in an empty panel why it is empty."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY, transform=axes.transAxes, wrap=True)
+
+
+def heat_map(axes, values: pd.DataFrame, limit: float, title: str, annotations: pd.DataFrame | None = None) -> None:
+    """Draw signed values with a scale that is symmetric about zero; NaN stays grey.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where.
+    values : DataFrame
+        Lines and columns.
+    limit : float
+        Values beyond it keep the darkest colour.
+    title : str
+        Of the colour bar.
+    annotations : DataFrame of str, optional
+        What stands in the cells; else the values with sign and two digits.
+    """
+    if annotations is None:
+        annotations = values.map(lambda value: "" if math.isnan(value) else f"{value:+.2f}")
+    axes.set_facecolor("#E3E5E8")
+    sns.heatmap(
+        values.astype(float),
+        ax=axes,
+        cmap="RdBu",
+        center=0,
+        vmin=-limit,
+        vmax=limit,
+        annot=annotations,
+        fmt="",
+        annot_kws={"fontsize": 6.5},
+        linewidths=0.4,
+        linecolor="white",
+        cbar_kws={
+            "label": title,
+            "extend": "both",
+            "shrink": 0.6 if len(values) > 10 else 1.0,
+            "aspect": 35 if len(values) > 10 else 12,
+            "pad": 0.01,
+        },
+    )
+    axes.grid(False)
+    axes.xaxis.tick_top()
+    axes.set(xlabel="", ylabel="")
+    axes.tick_params(length=0)

@@ -5,10 +5,14 @@ from functools import cache
 from pathlib import Path
 
 import jinja2
+import pandas as pd
 
 from edge2giant import records
 from edge2giant.paper import numerals, tables
+from edge2giant.paper.values import Entry, Score, Table
 
+OPTIONAL = ("scores_are", "storage_measured_gb")
+MEANING = {tables.OFF_GRID: "off grid", tables.WRONG_DELTA: "difference does not add up"}
 TEMPLATES = Path(__file__).parent / "templates"
 TEX = {
     "\\": r"\textbackslash{}",
@@ -60,7 +64,7 @@ def _environment(kind: str) -> jinja2.Environment:
     return jinja2.Environment(finalize=tex_text, **delimiters, **common)
 
 
-def text(table: tables.Table, kind: str) -> str:
+def text(table: Table, kind: str) -> str:
     """Render a table.
 
     Parameters
@@ -71,11 +75,11 @@ def text(table: tables.Table, kind: str) -> str:
         Format.
     """
     if kind == "csv":
-        return tables.tidy(table).to_csv(index=False, lineterminator="\n")
+        return tidy(table).to_csv(index=False, lineterminator="\n")
     return _environment(kind).get_template(f"table.{kind}.j2").render(table=table)
 
 
-def write(table: tables.Table, prefix: str | Path) -> list[Path]:
+def write(table: Table, prefix: str | Path) -> list[Path]:
     """Write `<prefix>.csv`, `.tex`, `.html` and `.md`, each whole or not at all."""
     paths = []
     for kind in ("csv", "tex", "html", "md"):
@@ -84,3 +88,38 @@ def write(table: tables.Table, prefix: str | Path) -> list[Path]:
             stream.write(text(table, kind))
         paths.append(path)
     return paths
+
+
+def tidy(table: Table) -> pd.DataFrame:
+    """One line per row, numbers as printed; what is not a number says so in the column's `_state`."""
+    lines = []
+    for row in table.rows:
+        line = {
+            "model": row.model_label,
+            "method": row.method_label,
+            "w/a": row.bits_label,
+            "storage_gb": row.storage,
+            "storage_measured_gb": row.measured,
+            "scores_are": "computed" if row.mark else "",
+        }
+        for (name, _), entry in zip(table.columns, row.entries, strict=True):
+            line |= _tidy_entry(name.replace(" ", "_"), entry, table.beside)
+        lines.append(line)
+    known = pd.DataFrame(lines)
+    optional = [name for name in known.columns if name.endswith("_stderr") or name in OPTIONAL]
+    return known.drop(columns=[name for name in optional if not known[name].any()])
+
+
+def _tidy_entry(column: str, entry: Entry, beside: bool) -> dict[str, str]:
+    score = entry.score or Score("")
+    state = f"failed: {entry.reason}" if entry.state == "failed" else entry.state
+    line = {
+        column: score.text,
+        f"{column}_difference": score.delta or "",
+        f"{column}_stderr": "" if entry.stderr is None else f"{entry.stderr:.4g}",
+        f"{column}_state": "; ".join(MEANING[mark] for mark in entry.marks) or state,
+    }
+    if beside:
+        published = entry.published or Score("")
+        line |= {f"{column}_published": published.text, f"{column}_published_difference": published.delta or ""}
+    return line

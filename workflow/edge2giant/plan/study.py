@@ -29,9 +29,9 @@ TABLES = (
 MT_BENCH_COLUMNS = {6: (*CATEGORIES, AVERAGE), 7: ("turn 1", "turn 2", AVERAGE)}
 
 
-def study(plan, wildcards) -> StudySpec:
-    """The spec of the study in the path."""
-    return study_spec(plan.config, wildcards.study)
+def spec(plan, wildcards) -> StudySpec:
+    """The spec of the study in the path, or of the study that named targets mean."""
+    return study_spec(plan.config, getattr(wildcards, "study", plan.run.study))
 
 
 def paper(plan, wildcards) -> StudySpec:
@@ -58,6 +58,17 @@ def cells_of_table(plan, wildcards) -> list[str]:
     layout = study_spec(plan.config, wildcards.study).table(int(wildcards.number))
     benchmarks = {name for name, entry in plan.config.benchmarks.items() if entry.suite == layout.suite}
     return paths_of_cells(plan.config.study(wildcards.study), benchmarks, set(layout.variants))
+
+
+def tables(plan, study: "Study") -> list[str]:
+    """Every table that a study names, in its four forms."""
+    return [f"<figures>/{study.name}/table{number}.{form}" for number in study.tables for form in ("csv", "tex", "html", "md")]
+
+
+def figure2(plan, study: "Study") -> list[str]:
+    """Figure 2 in its three forms, of a study with MT-Bench."""
+    forms = ("pdf", "png", "svg") if paths_of_cells(study, {MT_BENCH}) else ()
+    return [f"<figures>/{study.name}/figure2.{form}" for form in forms]
 
 
 def paths_of_cells(study: "Study", benchmarks: set | None = None, variants: set | None = None) -> list[str]:

@@ -1,12 +1,11 @@
-"""Quantize: make a checkpoint from a model and validate it.
+"""Quantize: make a checkpoint from a model as a `QuantizeSpec` says, and validate it.
 
-Reads a model folder, a resolved scheme (what `config/recipes.yaml` says for one model, method and bits), a folder of calibration
-text and a folder of held-out text. Writes one checkpoint folder (safetensors, tokenizer, config, model card, `validation.json`,
-`checkpoint.json`), whole or not at all. Never touches the network, the model folder or any other checkpoint.
+Reads the spec, a model folder, a folder of calibration text and a folder of held-out text. Writes one checkpoint folder
+(safetensors, tokenizer, config, model card, `validation.json`, `checkpoint.json`), whole or not at all. Never uses the network or
+changes the model folder.
 
-`recipe`, `preflight` and `sizes` are pure and need the standard library alone; `tensors`, `dequantize` and `calibration` add
-numpy; torch and the toolkits are imported only by the step that runs them.
+`preflight` and `sizes` are pure and serve planning too. torch, safetensors and the toolkits are imported inside functions.
 """
 
 RESULT_VERSION = 2
-"""Raise by hand when a change of this phase changes weights; it is part of every recipe digest."""
+"""Raise by hand when a change of this phase changes weights; it is part of every spec."""

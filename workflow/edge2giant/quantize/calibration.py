@@ -15,15 +15,14 @@ random_tokens  token ids drawn uniformly from the vocabulary; no text is read
 Shuffling is that of `datasets.Dataset.shuffle(seed)`: the permutation of numpy's default generator.
 """
 
-import hashlib
 import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge2giant import records
 from edge2giant.errors import UserError
-
-SPECIAL = "special_tokens"
+from edge2giant.specs.quantize import CalibrationSpec
 
 
 @dataclass(frozen=True)
@@ -32,21 +31,20 @@ class Calibration:
 
     Attributes
     ----------
-    spec : dict
-        The set as the scheme names it.
+    spec : CalibrationSpec
     token_ids : list of list of int
     text_sha256 : str or None
         SHA-256 of the text file; None for random tokens.
     """
 
-    spec: dict
+    spec: CalibrationSpec
     token_ids: list[list[int]]
     text_sha256: str | None
 
     @property
     def sha256(self) -> str:
         """SHA-256 of the token ids as JSON: two tokenisations are the same set when this is the same."""
-        return hashlib.sha256(json.dumps(self.token_ids, separators=(",", ":")).encode()).hexdigest()
+        return records.digest(self.token_ids)
 
     @property
     def longest(self) -> int:
@@ -55,19 +53,19 @@ class Calibration:
     def record(self) -> dict:
         """What `checkpoint.json` says of the set."""
         return {
-            "id": self.spec["id"],
-            "repo": self.spec.get("repo"),
-            "packing": self.spec["packing"],
-            "seed": self.spec["seed"],
+            "id": self.spec.name,
+            "repo": self.spec.repo,
+            "packing": self.spec.packing,
+            "seed": self.spec.seed,
             "samples": len(self.token_ids),
-            "length": self.spec["length"],
+            "length": self.spec.length,
             "tokens": sum(map(len, self.token_ids)),
             "sha256": self.sha256,
             "text_sha256": self.text_sha256,
         }
 
 
-def load(spec: dict, folder: str | Path | None, model_dir: str | Path) -> Calibration:
+def load(spec: CalibrationSpec, folder: str | Path | None, model_dir: str | Path) -> Calibration:
     """Draw and tokenise a calibration set with a model's tokenizer.
 
     Raises
@@ -76,13 +74,13 @@ def load(spec: dict, folder: str | Path | None, model_dir: str | Path) -> Calibr
         If the text is missing or too short for the set.
     """
     tokenizer = model_tokenizer(model_dir)
-    if spec["packing"] == "random_tokens":
+    if not spec.reads_text:
         vocabulary = json.loads((Path(model_dir) / "config.json").read_text(encoding="utf-8"))["vocab_size"]
         return Calibration(spec, random_tokens(spec, min(vocabulary, len(tokenizer))), None)
     if folder is None:
-        raise UserError(f"set '{spec['id']}' needs its text", "--calibration", "name the folder that holds text.jsonl")
+        raise UserError(f"set '{spec.name}' needs its text", "--calibration", "name the folder that holds text.jsonl")
     path = Path(folder) / "text.jsonl"
-    return Calibration(spec, pack(read_documents(path), spec, tokenizer, path), file_sha256(path))
+    return Calibration(spec, pack(read_documents(path), spec, tokenizer, path), records.file_sha256(path))
 
 
 def model_tokenizer(model_dir: str | Path):
@@ -93,38 +91,38 @@ def model_tokenizer(model_dir: str | Path):
 
 
 def read_documents(path: Path) -> list[dict]:
-    """Read the rows of a text.jsonl: `text`, or `messages` for conversations.
+    """Read the documents of a text.jsonl: `text`, or `messages` for conversations.
 
     Raises
     ------
     UserError
-        If the file is missing or a line is no such row.
+        If the file is missing or a line is something else.
     """
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except OSError:
         raise UserError("is missing", path, "acquire the calibration set") from None
-    rows = []
+    documents = []
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
+            document = json.loads(line)
         except ValueError:
-            row = None
-        if not isinstance(row, dict) or not row.keys() & {"text", "messages"}:
-            raise UserError(f"line {number} is no object with `text` or `messages`", path, "acquire the set again")
-        rows.append(row)
-    return rows
+            document = None
+        if not isinstance(document, dict) or not document.keys() & {"text", "messages"}:
+            raise UserError(f"line {number} is not an object with `text` or `messages`", path, "acquire the set again")
+        documents.append(document)
+    return documents
 
 
-def tokenise(row: dict, tokenizer, special_tokens: bool = True) -> list[int]:
+def tokenise(document: dict, tokenizer, special_tokens: bool = True) -> list[int]:
     """Token ids of one document; a conversation goes through the tokenizer's chat template."""
-    if "messages" in row:
-        text = tokenizer.apply_chat_template(row["messages"], tokenize=False)
+    if "messages" in document:
+        text = tokenizer.apply_chat_template(document["messages"], tokenize=False)
         return tokenizer(text, add_special_tokens=False)["input_ids"]
-    return tokenizer(row["text"], add_special_tokens=special_tokens)["input_ids"]
+    return tokenizer(document["text"], add_special_tokens=special_tokens)["input_ids"]
 
 
-def pack(rows: list[dict], spec: dict, tokenizer, where: object = None) -> list[list[int]]:
+def pack(documents: list[dict], spec: CalibrationSpec, tokenizer, where: object = None) -> list[list[int]]:
     """Turn documents into samples as the set's packing says.
 
     Raises
@@ -133,10 +131,10 @@ def pack(rows: list[dict], spec: dict, tokenizer, where: object = None) -> list[
         If the documents do not suffice for the number of samples.
     """
     packings = {"truncate": _truncate, "full": _full, "blocks": _blocks, "windows": _windows}
-    samples = packings[spec["packing"]](rows, spec, tokenizer)
-    if not samples or (spec["packing"] in ("truncate", "full") and len(samples) < spec["samples"]):
+    samples = packings[spec.packing](documents, spec, tokenizer)
+    if not samples or (spec.packing in ("truncate", "full") and len(samples) < spec.samples):
         raise UserError(
-            f"gives {len(samples)} samples where set '{spec['id']}' wants {spec['samples']} of {spec['length']} tokens",
+            f"gives {len(samples)} samples where set '{spec.name}' wants {spec.samples} of {spec.length} tokens",
             where,
             "acquire more text, or lower `samples` or `length` of the set",
         )
@@ -149,15 +147,15 @@ def refuse_overlap(calibration_text: Path, heldout_text: Path) -> None:
     Raises
     ------
     UserError
-        If a document stands in both.
+        If a document is in both.
     """
-    documents = ({json.dumps(row, sort_keys=True) for row in read_documents(path)} for path in (calibration_text, heldout_text))
+    documents = ({json.dumps(one, sort_keys=True) for one in read_documents(path)} for path in (calibration_text, heldout_text))
     shared = set.intersection(*documents)
     if shared:
         raise UserError(
             f"{len(shared)} held-out documents are calibration text as well",
             heldout_text,
-            "hold out other text",
+            "choose other held-out text",
         )
 
 
@@ -168,63 +166,59 @@ def shuffled(count: int, seed: int) -> list[int]:
     return np.random.default_rng(seed).permutation(count).tolist()
 
 
-def random_tokens(spec: dict, vocabulary: int) -> list[list[int]]:
+def random_tokens(spec: CalibrationSpec, vocabulary: int) -> list[list[int]]:
     """Draw token ids uniformly from the vocabulary."""
     import numpy as np
 
-    generator = np.random.default_rng(spec["seed"])
-    return generator.integers(0, vocabulary, (spec["samples"], spec["length"])).tolist()
+    generator = np.random.default_rng(spec.seed)
+    return generator.integers(0, vocabulary, (spec.samples, spec.length)).tolist()
 
 
-def file_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _documents(rows, spec, tokenizer):
-    for index in shuffled(len(rows), spec["seed"]):
-        ids = tokenise(rows[index], tokenizer, spec.get(SPECIAL, True))
+def _token_ids(documents, spec, tokenizer):
+    for index in shuffled(len(documents), spec.seed):
+        ids = tokenise(documents[index], tokenizer, spec.special_tokens)
         if ids:
             yield ids
 
 
-def _truncate(rows, spec, tokenizer):
+def _truncate(documents, spec, tokenizer):
     samples = []
-    for ids in _documents(rows, spec, tokenizer):
-        samples.append(ids[: spec["length"]])
-        if len(samples) == spec["samples"]:
+    for ids in _token_ids(documents, spec, tokenizer):
+        samples.append(ids[: spec.length])
+        if len(samples) == spec.samples:
             break
     return samples
 
 
-def _full(rows, spec, tokenizer):
+def _full(documents, spec, tokenizer):
     samples = []
-    for ids in _documents(rows, spec, tokenizer):
-        if len(ids) >= spec["length"]:
-            samples.append(ids[: spec["length"]])
-        if len(samples) == spec["samples"]:
+    for ids in _token_ids(documents, spec, tokenizer):
+        if len(ids) >= spec.length:
+            samples.append(ids[: spec.length])
+        if len(samples) == spec.samples:
             break
     return samples
 
 
-def _blocks(rows, spec, tokenizer):
+def _blocks(documents, spec, tokenizer):
     kept, stream = 0, []
-    bare = [row | {"text": row["text"].strip()} if "text" in row else row for row in rows]
-    for ids in _documents(bare, spec, tokenizer):
-        if len(ids) <= spec["length"]:
+    bare = [one | {"text": one["text"].strip()} if "text" in one else one for one in documents]
+    for ids in _token_ids(bare, spec, tokenizer):
+        if len(ids) <= spec.length:
             stream += ids
             kept += 1
-        if kept == spec["samples"]:
+        if kept == spec.samples:
             break
-    length = spec["length"]
+    length = spec.length
     return [stream[at * length : (at + 1) * length] for at in range(len(stream) // length)]
 
 
-def _windows(rows, spec, tokenizer):
-    text = "\n\n".join(row["text"] for row in rows)
-    stream = tokenizer(text, add_special_tokens=spec.get(SPECIAL, True))["input_ids"]
-    last = len(stream) - spec["length"] - 1
+def _windows(documents, spec, tokenizer):
+    text = "\n\n".join(one["text"] for one in documents)
+    stream = tokenizer(text, add_special_tokens=spec.special_tokens)["input_ids"]
+    last = len(stream) - spec.length - 1
     if last < 0:
         return []
-    draw = random.Random(spec["seed"])
-    starts = [draw.randint(0, last) for _ in range(spec["samples"])]
-    return [stream[start : start + spec["length"]] for start in starts]
+    draw = random.Random(spec.seed)
+    starts = [draw.randint(0, last) for _ in range(spec.samples)]
+    return [stream[start : start + spec.length] for start in starts]

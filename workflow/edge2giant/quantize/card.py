@@ -1,6 +1,7 @@
 """The model card of a checkpoint: what it is, how it was made, what was checked, whose licence holds."""
 
 import json
+from pathlib import Path
 
 
 def text(record: dict) -> str:
@@ -11,16 +12,16 @@ def text(record: dict) -> str:
     record : dict
         As `core.describe` makes it (`checkpoint.json`).
     """
-    scheme, model = record["scheme"], record["model"]
-    licence = model["licence"]
-    front = ["---", f"base_model: {model['id'][0]}", f"license: {licence if licence else 'unknown'}"]
+    variant, model = record["variant"], record["model"]
+    known = model["licence"]
+    front = ["---", f"base_model: {model['id'][0]}", f"license: {known or 'unknown'}"]
     front += ["base_model_relation: quantized", "---", ""]
     body = [
-        f"# {scheme['model']}, {scheme['method']} at {scheme['bits']}",
+        f"# {variant['model']}, {variant['method']} at {variant['bits']}",
         "",
         f"Made by edge2giant from `{model['id'][0]}` at revision `{model['revision'] or 'not recorded'}`"
-        f" with toolkit `{scheme['toolkit']}`.",
-        f"The licence of the base model ({licence or 'not recorded'}) holds for these weights as well.",
+        f" with toolkit `{record['toolkit']['name']}`.",
+        f"The licence of the base model ({known or 'unknown'}) holds for these weights as well.",
         "",
         "## Recipe as executed",
         "",
@@ -39,7 +40,8 @@ def text(record: dict) -> str:
         "",
         "## Size",
         "",
-        *sizes(record["size"]),
+        f"- weights measured: {record['size']['weights_bytes']:,} bytes",
+        f"- nominal (quantized layers at their bits, the rest at 16): {record['size']['nominal_bytes']:,} bytes",
         "",
         "## Validation",
         "",
@@ -49,26 +51,31 @@ def text(record: dict) -> str:
     return "\n".join(front + body)
 
 
+def licence(model_dir: Path) -> str | None:
+    """Licence of a model by the front matter of its README.md; None where there is none."""
+    readme = Path(model_dir) / "README.md"
+    lines = readme.read_text(encoding="utf-8", errors="replace").splitlines() if readme.is_file() else []
+    if not lines or lines[0].strip() != "---":
+        return None
+    front = {}
+    for line in lines[1:]:
+        if line.strip() == "---":
+            break
+        key, _, value = line.partition(":")
+        front[key] = value.strip().strip("'\"")
+    named = front.get("license_name") if front.get("license") == "other" else None
+    return named or front.get("license") or None
+
+
 def calibration(spec: dict | None) -> str:
     """One sentence on the calibration set."""
     if spec is None:
-        return "None: this scheme reads no calibration text."
+        return "None: this recipe reads no calibration text."
     origin = f" of `{spec['repo']}`" if spec["repo"] else ""
     return (
         f"Set `{spec['id']}`{origin}: {spec['samples']} samples, {spec['tokens']} tokens, at most {spec['length']} each,"
         f" packing `{spec['packing']}`, seed {spec['seed']}; SHA-256 of the token ids `{spec['sha256']}`."
     )
-
-
-def sizes(size: dict) -> list[str]:
-    """Measured and nominal bytes."""
-    lines = [
-        f"- weights measured: {size['weights_bytes']:,} bytes",
-        f"- nominal (quantized layers at their bits, the rest at 16): {size['nominal_bytes']:,} bytes",
-    ]
-    if size["paper_bytes"] is not None:
-        lines.append(f"- as the paper counts (parameters times bits / 8): {size['paper_bytes']:,} bytes")
-    return lines
 
 
 def validation(found: dict) -> list[str]:

@@ -1,6 +1,6 @@
-"""Differences between generations of transformers and of their files that toolkits of different age must bridge.
+"""Differences between generations of transformers and of their files.
 
-Standard library alone, but for the functions that rewrite tensors (numpy) and those that ask for the installed transformers.
+Standard library only, but for the function that rewrites tensors.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ def transformers_major() -> int:
 
 
 def dtype_argument(name: str) -> dict[str, str]:
-    """The keyword argument of `from_pretrained` that asks for a type of weights."""
+    """The keyword argument of `from_pretrained` for the type of the weights."""
     return {"dtype" if transformers_major() >= 5 else "torch_dtype": name}
 
 

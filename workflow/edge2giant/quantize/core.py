@@ -6,15 +6,15 @@ Everything is written to a folder beside the target and renamed at the end, so t
 import contextlib
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge2giant import records
+from edge2giant import records, specs
 from edge2giant.errors import UserError
 from edge2giant.quantize import card, compat, environment, faults, sizes, toolkits
-from edge2giant.quantize import recipe as recipes
 from edge2giant.quantize.tensors import Tensors
+from edge2giant.specs.quantize import QuantizeSpec
 
 DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model")
 NOT_DIGESTED = ("checkpoint.json", "validation.json", "README.md", "recipe.yaml")
@@ -25,51 +25,39 @@ TOKENIZER_FILES = (
 
 
 @dataclass(frozen=True)
-class Job:
-    """What one run is given.
+class Folders:
+    """Where a job reads and writes.
 
-    Attributes
+    Parameters
     ----------
-    model_dir, out_dir, heldout_dir : Path
-    scheme : dict
-        As `recipe.resolve` returns it.
-    calibration_dir : Path or None
-        Folder with text.jsonl; None for schemes that read none.
-    lock : dict
-        The model's lock (id, revision, files); empty when none is given.
-    licence : str or None
-        Licence of the base model.
-    nominal_billions : float or None
-        The model's nominal size as the paper counts storage.
-    engine : {'hf', 'toolkit', 'none'}, optional
-        Who loads the checkpoint for the comparison of log-probabilities; by default whom the toolkit names.
-    published_dir : Path or None
-        Folder of the published checkpoint, for schemes that take one.
+    model : Path
+        Folder of the unquantized model.
+    heldout : Path
+        Folder with text.jsonl, unlike the calibration text.
+    out : Path
+        The checkpoint to make.
+    calibration : Path or None
+        Folder with text.jsonl; None for recipes that read none.
+    published : Path or None
+        Folder of the published checkpoint, for specs that take one.
     """
 
-    model_dir: Path
-    out_dir: Path
-    heldout_dir: Path
-    scheme: dict
-    calibration_dir: Path | None = None
-    lock: dict | None = None
-    licence: str | None = None
-    nominal_billions: float | None = None
-    engine: str | None = None
-    published_dir: Path | None = None
-
-    @property
-    def recipe(self) -> dict:
-        """The toolkit's parameters; for a published checkpoint the folder that it lies in."""
-        if self.scheme["source"] != "published":
-            return self.scheme["recipe"]
-        if self.published_dir is None:
-            raise UserError("the scheme takes a published checkpoint", "--published", "name the folder that holds it")
-        return {"folder": str(self.published_dir)}
+    model: Path
+    heldout: Path
+    out: Path
+    calibration: Path | None = None
+    published: Path | None = None
 
 
-def run(job: Job) -> dict:
+def run(spec: QuantizeSpec, folders: Folders, lock: dict | None = None) -> dict:
     """Make a checkpoint and return its record.
+
+    Parameters
+    ----------
+    spec : QuantizeSpec
+    folders : Folders
+    lock : dict, optional
+        The model's lock (id, revision, files).
 
     Raises
     ------
@@ -77,38 +65,59 @@ def run(job: Job) -> dict:
         For bad input, a failure inside the toolkit that has a known hint, or a checkpoint that fails its validation.
     """
     watch = environment.Watch()
-    toolkit = toolkits.module(job.scheme["toolkit"])
-    toolkits.check(job.scheme["toolkit"], job.recipe, f"recipe of {job.scheme['method']}/{job.scheme['bits']}")
-    source = Tensors(job.model_dir)
-    fits(source, toolkit.traits(job.recipe, job.scheme["bits"]), job)
-    with staged(job.out_dir) as folder, compat.readable(job.model_dir) as model_dir:
+    toolkit, recipe = toolkits.module(spec.toolkit), recipe_of(spec, folders)
+    toolkits.check(spec.toolkit, recipe, f"recipe of {spec.variant.method_bits}")
+    traits = toolkit.traits(recipe, spec.variant.bits)
+    check_group_size(Tensors(folders.model), traits["group_size"], spec.variant.model)
+    with staged(folders.out) as made, compat.readable(folders.model) as readable:
         with watch("calibration"):
-            calibration = calibrate(job, model_dir)
-        with watch("quantize"), memory_explained(job.model_dir):
-            executed = quantize(job, model_dir, toolkit, calibration, folder)
-        bring_tokenizer(job.model_dir, folder)
-        with watch("validation"), memory_explained(job.model_dir):
-            validation = validate(job, model_dir, toolkit, executed, folder)
+            calibration = calibrate(spec, folders, readable)
+        with watch("quantize"), memory_explained(folders.model):
+            executed = quantize(spec.toolkit, recipe, folders.model, readable, calibration, made)
+        bring_tokenizer(folders.model, made)
+        with watch("validation"), memory_explained(folders.model):
+            validation = validate(spec, recipe, traits, executed, folders, readable, made)
         with watch("digest"):
-            record = describe(job, toolkit, executed, calibration, validation, folder)
+            record = describe(spec, folders.model, lock or {}, executed, calibration, validation, made)
         record["seconds"] = watch.seconds
         record["memory"] = environment.peak_memory()
-        (folder / "README.md").write_text(card.text(record), encoding="utf-8")
-        records.write_json(folder / "checkpoint.json", record, "checkpoint")
+        (made / "README.md").write_text(card.text(record), encoding="utf-8")
+        records.write_json(made / "checkpoint.json", record, "checkpoint")
     return record
 
 
-def quantize(job: Job, model_dir: Path, toolkit, calibration, folder: Path) -> dict:
-    """Let the toolkit write its checkpoint, then give it the source's config and what it need not have changed."""
-    if toolkits.links(job.scheme["toolkit"]):
-        return toolkit.quantize(job.model_dir, job.recipe, calibration, folder)
-    executed = toolkit.quantize(model_dir, job.recipe, calibration, folder)
-    compat.adopt_config(job.model_dir, folder)
-    executed["parameters"]["restored_tensors"] = len(compat.restore_unquantized(job.model_dir, folder))
+def recipe_of(spec: QuantizeSpec, folders: Folders) -> dict:
+    """The toolkit's parameters; for a published checkpoint the folder that it lies in."""
+    if spec.source != "published":
+        return spec.recipe
+    if folders.published is None:
+        raise UserError("the spec takes a published checkpoint", "--published", "name the folder that holds it")
+    return {"folder": str(folders.published)}
+
+
+def quantize(name: str, recipe: dict, model: Path, readable: Path, calibration, made: Path) -> dict:
+    """Let a toolkit write its checkpoint, then restore the source's config and the tensors that should not have changed.
+
+    Parameters
+    ----------
+    name : str
+        The toolkit.
+    model, readable : Path
+        The model, and the same for the installed transformers (`compat.readable`).
+    calibration : calibration.Calibration or None
+    made : Path
+        Folder to write to.
+    """
+    toolkit = toolkits.module(name)
+    if toolkits.links(name):
+        return toolkit.quantize(model, recipe, calibration, made)
+    executed = toolkit.quantize(readable, recipe, calibration, made)
+    compat.adopt_config(model, made)
+    executed["parameters"]["restored_tensors"] = len(compat.restore_unquantized(model, made))
     return executed
 
 
-def fits(source: Tensors, traits: dict, job: Job) -> None:
+def check_group_size(source: Tensors, size: int, model: str) -> None:
     """Refuse a group size that does not divide the model's input channels.
 
     Raises
@@ -116,29 +125,25 @@ def fits(source: Tensors, traits: dict, job: Job) -> None:
     UserError
         Naming the first layer that cannot be cut into groups.
     """
-    size = traits["group_size"]
-    if size <= 0:
-        return
-    for name in sizes.linear_layers(source):
+    for name in sizes.linear_layers(source) if size > 0 else ():
         columns = source.shape(f"{name}.weight")[1]
         if columns % size:
             raise UserError(
                 f"{columns} input channels do not split into groups of {size}",
-                f"{job.scheme['model']}: {name}",
-                "choose a group size that divides them, or a scheme per channel",
+                f"{model}: {name}",
+                "choose a group size that divides them, or one scale per channel",
             )
 
 
-def calibrate(job: Job, model_dir: Path):
-    """Draw the scheme's calibration set, and refuse one that holds the held-out text."""
+def calibrate(spec: QuantizeSpec, folders: Folders, model: Path):
+    """Draw the calibration set, and refuse one that contains the held-out text."""
     from edge2giant.quantize import calibration
 
-    spec = job.scheme["calibration"]
-    if spec is None:
+    if spec.calibration is None:
         return None
-    drawn = calibration.load(spec, job.calibration_dir, model_dir)
-    if job.calibration_dir is not None and spec["packing"] != "random_tokens":
-        calibration.refuse_overlap(job.calibration_dir / "text.jsonl", job.heldout_dir / "text.jsonl")
+    drawn = calibration.load(spec.calibration, folders.calibration, model)
+    if spec.calibration.reads_text:
+        calibration.refuse_overlap(folders.calibration / "text.jsonl", folders.heldout / "text.jsonl")
     return drawn
 
 
@@ -200,7 +205,7 @@ def memory_explained(model_dir: Path):
 
 
 def bring_tokenizer(model_dir: Path, folder: Path) -> None:
-    """Copy the model's own tokenizer files over whatever the toolkit wrote, so that every scheme is prompted alike."""
+    """Copy the model's own tokenizer files over whatever the toolkit wrote, so that all variants of a model get equal prompts."""
     for pattern in TOKENIZER_FILES:
         for path in Path(model_dir).glob(pattern):
             target = folder / path.name
@@ -208,7 +213,9 @@ def bring_tokenizer(model_dir: Path, folder: Path) -> None:
                 shutil.copyfile(path, target)
 
 
-def validate(job: Job, model_dir: Path, toolkit, executed: dict, folder: Path) -> dict:
+def validate(
+    spec: QuantizeSpec, recipe: dict, traits: dict, executed: dict, folders: Folders, readable: Path, made: Path
+) -> dict:
     """Run all checks; write `validation.json`, with which a serving engine can be compared.
 
     Raises
@@ -216,40 +223,37 @@ def validate(job: Job, model_dir: Path, toolkit, executed: dict, folder: Path) -
     UserError
         If a check fails.
     """
-    from edge2giant.quantize.validation import checkpoint
+    from edge2giant.quantize.validation import checkpoint, likelihood
 
-    traits = toolkit.traits(job.recipe, job.scheme["bits"])
-    engine = job.engine or toolkits.validation_engine(job.scheme["toolkit"], job.recipe)
-    return checkpoint.validate(model_dir, folder, job.heldout_dir, traits, executed, engine, toolkit, job.out_dir)
+    samples = likelihood.heldout_tokens(folders.heldout, readable, spec.heldout)
+    engine = toolkits.validation_engine(spec.toolkit, recipe)
+    toolkit = toolkits.module(spec.toolkit)
+    return checkpoint.validate(readable, made, samples, traits, executed, engine, toolkit, folders.out)
 
 
-def describe(job: Job, toolkit, executed: dict, calibration, validation: dict, folder: Path) -> dict:
+def describe(spec: QuantizeSpec, model: Path, lock: dict, executed: dict, calibration, validation: dict, made: Path) -> dict:
     """Assemble the record of a valid checkpoint."""
-    files = checksums(folder)
-    scheme, lock = job.scheme, job.lock or {}
-    weights, _ = recipes.widths(scheme["bits"])
-    billions = job.nominal_billions
+    files, toolkit = checksums(made), toolkits.module(spec.toolkit)
     return {
         "schema": 1,
-        "scheme": {key: scheme[key] for key in ("model", "method", "bits", "toolkit", "source")},
+        "variant": asdict(spec.variant),
         "model": {
-            "id": lock.get("id", [scheme["model"]]),
+            "id": lock.get("id", [spec.repo]),
             "revision": lock.get("revision"),
-            "digest": digest_of(checksums(job.model_dir)),
-            "licence": job.licence,
+            "digest": digest_of(checksums(model)),
+            "licence": card.licence(model),
         },
-        "recipe": {"digest": recipes.digest(scheme), "asked": scheme, "executed": executed},
+        "recipe": {"spec": specs.digest(spec), "planned": asdict(spec), "executed": executed},
         "toolkit": {
-            "name": scheme["toolkit"],
+            "name": spec.toolkit,
             "packages": environment.versions(toolkit.PACKAGES),
             "citation": toolkit.CITATION,
         },
         "calibration": calibration and calibration.record(),
         "size": {
-            "weights_bytes": sizes.weight_bytes(folder),
+            "weights_bytes": sizes.weight_bytes(made),
             "total_bytes": sum(entry["bytes"] for entry in files.values()),
-            "nominal_bytes": sizes.nominal_bytes(Tensors(job.model_dir), weights),
-            "paper_bytes": None if billions is None else sizes.paper_bytes(billions, weights),
+            "nominal_bytes": sizes.nominal_bytes(Tensors(model), spec.variant.widths[0]),
         },
         "files": files,
         "digest": digest_of(files),

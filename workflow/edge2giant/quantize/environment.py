@@ -1,7 +1,6 @@
 """What a run ran on: versions, installer, time and memory. Records names and numbers, never a path or a host name."""
 
 import contextlib
-import hashlib
 import os
 import platform
 import resource
@@ -9,7 +8,7 @@ import sys
 import time
 from importlib import metadata
 
-from edge2giant import provenance
+from edge2giant import provenance, records
 
 
 class Watch:
@@ -38,19 +37,13 @@ def versions(names) -> dict[str, str]:
     return found
 
 
-def installed() -> str:
-    """SHA-256 over name and version of everything installed beside this interpreter."""
-    pins = sorted({f"{item.metadata['Name'].lower()}=={item.version}" for item in metadata.distributions()})
-    return hashlib.sha256("\n".join(pins).encode()).hexdigest()
-
-
 def record() -> dict:
     """What `checkpoint.json` says of the environment."""
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "installer": provenance.installer(),
-        "distributions_sha256": installed(),
+        "distributions_sha256": records.digest(provenance.packages()),
         "cpus": len(os.sched_getaffinity(0)),
         "gpu": gpu_name(),
     }

@@ -1,4 +1,4 @@
-"""What can go wrong inside a toolkit, said with the layer or the amount and the hint."""
+"""Errors of toolkits as one line: the layer or the amount, and a hint."""
 
 from edge2giant.errors import UserError
 
@@ -6,7 +6,7 @@ GIB = 2**30
 
 
 def not_finite(layer: str) -> UserError:
-    """A Hessian with NaN or infinity: the activations overflowed, which no dampening mends."""
+    """A Hessian with NaN or infinity: the activations overflowed, which no dampening repairs."""
     return UserError(
         "the Hessian has NaN or infinite values, so the inputs of this layer overflowed or the calibration text is broken",
         layer,
@@ -57,5 +57,5 @@ def out_of_memory(error: BaseException, weights: int, gpu: int | None) -> UserEr
 
 
 def host_need(weights: int) -> int:
-    """Host memory in bytes that a quantization asks for: two copies of the weights beside 4 GiB of programs and activations."""
+    """Host memory in bytes of a quantization: two copies of the weights beside 4 GiB of programs and activations."""
     return 2 * weights + 4 * GIB

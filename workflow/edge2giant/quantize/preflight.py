@@ -1,8 +1,8 @@
-"""Will this engine on this hardware load that checkpoint, and can this toolkit make it here? One rule table, with reasons.
+"""Whether an engine on some hardware loads a checkpoint, and whether a toolkit can make it there: a table of rules.
 
-Pure, standard library only, so that a workflow may ask it while it plans. Reads nothing but (for `read_traits`) a checkpoint's
-config.json. A rule says what it is about, since which release of the engine it holds, and where it was learnt: 'run' was tried by
-this project, 'source' was read in the engine's code at that release.
+Standard library only, for use in planning. Reads nothing but (`read_traits`) a checkpoint's config.json. A rule has the engine's
+release since which it holds, and where it was learnt: 'run' was tried by this project, 'source' was read in the engine's code at
+that release.
 """
 
 import re
@@ -19,12 +19,12 @@ VLLM = ("vllm", "vllm-stock")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one rule says of a row.
+    """What one rule says about a checkpoint.
 
     Attributes
     ----------
     level : {'refused', 'degraded', 'needs'}
-        It will not work; it works otherwise than the scheme says; it works if something is installed.
+        It will not work; it works in another way than the recipe says; it works if something is installed.
     rule : str
     reason, hint : str
     packages : tuple of str
@@ -40,7 +40,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Device:
-    """Hardware as far as rules ask: `cpu`, or `cuda` with its compute capability."""
+    """Hardware as far as the rules need it: `cpu`, or `cuda` with its compute capability."""
 
     kind: str
     capability: tuple[int, int] | None = None
@@ -122,7 +122,7 @@ RULES = (
     Rule(
         "fp8-weight-only", VLLM, "0.6", lambda t, d: floats(t) and t["activations"] is not None and d.below(8, 9),
         DEGRADED, "FP8 below compute capability 8.9 runs weight-only: activations stay in 16 bits",
-        "run FP8 rows on capability 8.9 or above (Ada, Hopper)", "source",
+        "run FP8 checkpoints on capability 8.9 or above (Ada, Hopper)", "source",
     ),
     Rule(
         "cpu-w8a16", VLLM, "0.32",
@@ -157,13 +157,13 @@ RULES = (
 )  # fmt: skip
 
 
-def check(what: dict, engine: str, version: str, device: str) -> list[Verdict]:
-    """Say what is known against loading a checkpoint.
+def check(traits: dict, engine: str, version: str, device: str) -> list[Verdict]:
+    """List what is known against loading a checkpoint.
 
     Parameters
     ----------
-    what : dict
-        A resolved scheme (`recipe.resolve`), or traits (`read_traits`).
+    traits : dict
+        Of a toolkit module's `traits`, or of `read_traits`.
     engine : str
         'vllm', 'vllm-stock' or 'hf'.
     version : str
@@ -176,7 +176,6 @@ def check(what: dict, engine: str, version: str, device: str) -> list[Verdict]:
     list of Verdict
         Empty when nothing is known against it.
     """
-    traits = scheme_traits(what) if "toolkit" in what else what
     hardware, release = Device.parse(device), release_of(version)
     return [
         Verdict(rule.level, rule.name, f"{engine} {version} on {device}: {rule.reason}", rule.hint, rule.packages)
@@ -185,21 +184,21 @@ def check(what: dict, engine: str, version: str, device: str) -> list[Verdict]:
     ]
 
 
-def settle(verdicts: list[Verdict], environment: str, present: set[str]) -> list[Verdict]:
-    """Decide what `needs` a package: nothing stands against it where the environment has all of them, else it is refused."""
-    settled = []
+def without_met_needs(verdicts: list[Verdict], environment: str, present: set[str]) -> list[Verdict]:
+    """Drop each need that the environment's packages meet; a need that they do not meet becomes a refusal."""
+    left = []
     for verdict in verdicts:
         if verdict.level != NEEDS:
-            settled.append(verdict)
+            left.append(verdict)
         elif missing := [name for name in verdict.packages if name not in present]:
             reason = f"{verdict.reason}; {environment} lacks {' and '.join(missing)}"
-            settled.append(replace(verdict, level=REFUSED, reason=reason))
-    return settled
+            left.append(replace(verdict, level=REFUSED, reason=reason))
+    return left
 
 
-def check_making(scheme: dict, device: str) -> list[Verdict]:
-    """Say what is known against making a scheme's checkpoint on a device."""
-    toolkit, hardware = scheme["toolkit"], Device.parse(device)
+def check_making(toolkit: str, model: str, device: str) -> list[Verdict]:
+    """List what is known against making a model's checkpoint with a toolkit on a device."""
+    hardware = Device.parse(device)
     if toolkit == "autogptq" and hardware.kind == "cpu":
         return [
             Verdict(
@@ -207,7 +206,7 @@ def check_making(scheme: dict, device: str) -> list[Verdict]:
                 "use a GPU, or method gptq-gptqmodel",
             )
         ]  # fmt: skip
-    if toolkit == "autogptq" and scheme["model"].startswith(("llama-3.1", "llama-3.2", "llama-3.3")):
+    if toolkit == "autogptq" and model.startswith(("llama-3.1", "llama-3.2", "llama-3.3")):
         return [
             Verdict(
                 DEGRADED, "autogptq-rotary", "AutoGPTQ 0.7.1 leaves rotary tensors of Llama 3 on another device (issue 729)",
@@ -221,21 +220,12 @@ def release_of(version: str) -> tuple[int, ...]:
     """Leading numbers of a version: '0.6.6.post1' -> (0, 6, 6)."""
     match = re.match(r"\d+(\.\d+)*", version)
     if not match:
-        raise UserError(f"'{version}' is no version", hint="write it like 0.33 or 0.6.6.post1")
+        raise UserError(f"'{version}' is not a version", hint="write it like 0.33 or 0.6.6.post1")
     return tuple(map(int, match[0].split(".")))
 
 
-def scheme_traits(scheme: dict) -> dict:
-    """What a scheme's checkpoint will ask of an engine."""
-    from edge2giant.quantize import toolkits
-
-    if scheme["toolkit"] == "published":
-        raise UserError("a published checkpoint is judged by its own config", hint="use --checkpoint")
-    return toolkits.module(scheme["toolkit"]).traits(scheme["recipe"], scheme["bits"])
-
-
 def read_traits(folder: str | Path) -> dict:
-    """What a checkpoint asks of an engine, by its config.json.
+    """What an engine must be able to load, by a checkpoint's config.json.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Bytes of a checkpoint: measured, nominal by its layers, and nominal as the paper counts. Standard library only."""
+"""Bytes of a checkpoint: measured, nominal by its layers, and planned from the architecture."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ DEPTH_OF_LARGE_MODELS = 2
 
 
 def is_linear(name: str, shape: tuple[int, ...], ignore: tuple[str, ...] = ("lm_head",)) -> bool:
-    """Say whether a tensor of an unquantized model is the weight of a linear layer that a scheme quantizes."""
+    """Say whether a tensor of an unquantized model is the weight of a linear layer that recipes quantize."""
     if len(shape) != 2 or not name.endswith(".weight"):
         return False
     return not any(word in name for word in (*UNQUANTIZED, *ignore))
@@ -39,11 +39,6 @@ def nominal_bytes(tensors: Tensors, bits: int) -> int:
         wide = name.rsplit(".", 1)[0] not in quantized
         total += tensors.size(name) * (UNQUANTIZED_BITS if wide else bits)
     return total // 8
-
-
-def paper_bytes(nominal_billions: float, bits: int) -> int:
-    """Bytes as the paper prints its storage: the model's nominal parameters times bits / 8 (Tables 1 and 2)."""
-    return round(nominal_billions * 1e9 * bits / 8)
 
 
 def planned_bytes(architecture: dict, bits: int, group_size: int = 128) -> dict[str, int]:

@@ -8,12 +8,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge2giant import errors
+from edge2giant import errors, specs
+from edge2giant.specs.study import StudySpec
 
 
 def _cells(parser: argparse.ArgumentParser) -> None:
+    specs.add_arguments(parser)
     parser.add_argument("--cells", nargs="*", default=[], metavar="PATH", help="cell records (JSON), or folders of them")
-    parser.add_argument("--config", default="config", metavar="DIR", help="the project's config folder")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,16 +24,15 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     build = commands.add_parser("build", help="pages to read in a browser, without a network")
-    build.add_argument("--study", required=True, help="study of the cells")
     _cells(build)
     build.add_argument("--failures", nargs="*", default=[], metavar="PATH", help="failure records (JSON), or folders of them")
-    build.add_argument("--rows", metavar="FILE", help="rows of the study (rows.json); without it, those of the cells")
-    build.add_argument("--published", metavar="DIR", help="folder with audit.csv and claims.csv of the printed numbers")
+    build.add_argument("--published", required=True, type=Path, metavar="DIR", help="config/published")
+    build.add_argument("--printed", metavar="DIR", help="folder with audit.csv and claims.csv of the printed numbers")
     for name, what in (
         ("statistics", "paired statistics (from edge2giant.stats family)"),
         ("comparison", "comparison with the paper (from edge2giant.paper compare)"),
         ("claims", "claims judged by these cells (from edge2giant.claims)"),
-        ("audit", "audit; default: the one in --published"),
+        ("audit", "audit; default: the one in --printed"),
     ):
         build.add_argument(f"--{name}", metavar="CSV", help=what)
     build.add_argument("--note", metavar="TEXT", help="what a reader must know before all else, shown on top")
@@ -57,8 +57,9 @@ def build(options: argparse.Namespace) -> None:
     if options.samples < 0:
         raise errors.UserError("cannot be negative", "--samples", "give 0 or more")
     analyses = {name: getattr(options, name) for name in ("statistics", "comparison", "claims", "audit")}
+    spec = specs.of_arguments(options, StudySpec)
     material = gather.read(
-        options.study, options.cells, options.failures, options.rows, options.published, options.config, options.note, **analyses
+        spec, options.published, options.cells, options.failures, options.printed, options.note, **analyses
     )  # fmt: skip
     pages = site.write(material, options.out, options.samples)
     print(f"{pages[0]}: {pages[0].stat().st_size / 1e6:.1f} MB, {len(pages) - 1} pages of cells")
@@ -68,7 +69,7 @@ def export(options: argparse.Namespace) -> None:
     """Write the exports."""
     from edge2giant.report import exports
 
-    for path in exports.write(options.cells, options.config, options.out):
+    for path in exports.write(specs.of_arguments(options, StudySpec), options.cells, options.out):
         print(path)
 
 

@@ -8,7 +8,6 @@ import pandas as pd
 
 from edge2giant import rerun
 from edge2giant.errors import UserError
-from edge2giant.paper import labels
 from edge2giant.report import grids
 from edge2giant.report.gather import Key, Material, page_of
 from edge2giant.report.grids import Column, Grid, Value
@@ -238,5 +237,5 @@ def commands(material: Material, key: Key) -> str:
 def title(material: Material, key: Key) -> tuple[str, str]:
     """Heading and the line under it."""
     names = material.names
-    scheme = labels.scheme(names, key[1], key[2])
+    scheme = names.method_bits(key[1], key[2])
     return f"{names.model(key[0])} · {scheme} · {names.benchmark(key[3])}", "/".join(key)

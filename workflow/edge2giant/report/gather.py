@@ -5,15 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from edge2giant import records
 from edge2giant.errors import UserError
-from edge2giant.paper import frames, inputs, labels, tables
+from edge2giant.paper import frames
+from edge2giant.paper.tables import failure_reasons
+from edge2giant.specs.study import Labels, StudySpec
+from edge2giant.specs.variant import Variant
 
 Key = tuple[str, str, str, str]
 MADE_UP = (
-    "The questions of this study are made up, and its models are tiny: it shows that the machinery works. Its scores say"
+    "The questions of this study are made up, and its models are tiny: it shows that every step works. Its scores say"
     " nothing about real models, and where a benchmark bears a known name, these are not that benchmark's questions."
 )
 
@@ -24,12 +25,9 @@ class Material:
 
     Parameters
     ----------
-    study : str
-    title : str
-        What the study's config file calls it, or an empty text.
-    config : str
-        The config folder.
-    names : Labels
+    spec : StudySpec
+    published : Path
+        Folder of the printed values, `config/published`.
     cells : dict
         (model, method, bits, benchmark) to cell record.
     paths : dict
@@ -41,13 +39,11 @@ class Material:
     analyses : dict
         `comparison`, `statistics`, `audit`, `claims` and `printed claims` to their CSV records; absent when there are none.
     notes : list of str
-        What stands on top of the first page.
+        Shown on top of the first page.
     """
 
-    study: str
-    title: str
-    config: str
-    names: labels.Labels
+    spec: StudySpec
+    published: Path
     cells: dict[Key, dict] = field(default_factory=dict)
     paths: dict[Key, Path] = field(default_factory=dict)
     rows: list[dict] = field(default_factory=list)
@@ -56,15 +52,28 @@ class Material:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def study(self) -> str:
+        return self.spec.study
+
+    @property
+    def title(self) -> str:
+        return self.spec.title
+
+    @property
+    def names(self) -> Labels:
+        return self.spec.labels
+
+    @property
     def benchmarks(self) -> list[str]:
         """Benchmarks that any row has, in the order of the config."""
         asked = {name for row in self.rows for name in row["benchmarks"]}
-        return [name for name in self.names.benchmarks if name in asked] + sorted(asked - set(self.names.benchmarks))
+        known = list(dict.fromkeys(name for entry in self.spec.variants for name in entry.benchmarks))
+        return [name for name in known if name in asked] + sorted(asked - set(known))
 
     @property
-    def reasons(self) -> dict[Key, str]:
-        """Why cells failed, by cell; `*` stands for the whole row."""
-        return tables.failure_reasons(self.failures)
+    def reasons(self) -> dict[tuple[Variant, str], str]:
+        """Why cells failed, by variant and benchmark; `*` stands for all benchmarks."""
+        return failure_reasons(self.failures)
 
     def state(self, key: Key) -> str:
         """`made`, `failed`, `not run` or `not planned`."""
@@ -77,15 +86,16 @@ class Material:
 
     def reason(self, key: Key) -> str:
         """Why a cell is missing, or an empty text."""
-        reasons, suite = self.reasons, self.names.benchmarks.get(key[3], {}).get("suite", "")
-        return next((reasons[(*key[:3], name)] for name in (key[3], suite, "*") if (*key[:3], name) in reasons), "")
+        reasons, variant = self.reasons, Variant(*key[:3])
+        suite = self.spec.benchmarks[key[3]].suite if key[3] in self.spec.benchmarks else ""
+        return next((reasons[variant, name] for name in (key[3], suite, "*") if (variant, name) in reasons), "")
 
     def confidential(self, benchmark: str) -> bool:
         """Whether a benchmark's questions and answers must not be shown."""
-        return bool(self.names.benchmarks.get(benchmark, {}).get("confidential"))
+        return benchmark in self.spec.benchmarks and self.spec.benchmarks[benchmark].confidential
 
     def fp16(self, key: Key) -> dict | None:
-        """The unquantized cell that a cell is held against."""
+        """The unquantized cell that a cell is compared with."""
         return self.cells.get((key[0], "fp16", "w16a16", key[3]))
 
     def against_fp16(self, key: Key) -> float | None:
@@ -154,56 +164,49 @@ def files(paths: Iterable[str | Path]) -> list[str]:
     return found
 
 
-def _rows(path: str | None, cells: dict[Key, dict]) -> list[dict]:
-    """Rows as listed, those of cells beyond the list after them; each with the benchmarks to expect."""
-    rows = [dict(row) for row in inputs.expected_rows(path) or []]
+def _rows(spec: StudySpec, cells: dict[Key, dict]) -> list[dict]:
+    """Variants of the study, those of cells beyond it after them; each with the benchmarks to expect."""
+    rows = [
+        {
+            "model": one.variant.model,
+            "method": one.variant.method,
+            "bits": one.variant.bits,
+            "storage_gb": one.storage_gb,
+            "benchmarks": list(one.benchmarks),
+        }
+        for one in spec.variants
+    ]
     known = {row_key(row): row for row in rows}
     for key in cells:
         row = known.get(key[:3])
         if row is None:
-            row = known[key[:3]] = dict(zip(frames.ROW, key[:3], strict=True)) | {"benchmarks": []}
+            row = known[key[:3]] = dict(zip(frames.VARIANT, key[:3], strict=True)) | {"benchmarks": []}
             rows.append(row)
-        row["benchmarks"] = list(dict.fromkeys([*row.get("benchmarks", []), key[3]]))
-    for row in rows:
-        row.setdefault("benchmarks", [])
+        row["benchmarks"] = list(dict.fromkeys([*row["benchmarks"], key[3]]))
     return rows
-
-
-def _entry(study: str, config: str) -> dict:
-    """The study's config file, or nothing where there is none."""
-    path = Path(config) / "studies" / f"{study}.yaml"
-    try:
-        entry = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        return {}
-    return entry if isinstance(entry, dict) else {}
 
 
 def _cells(study: str, paths: Iterable[str]) -> tuple[dict[Key, dict], dict[Key, Path]]:
     paths = files(paths)
-    read = frames.read_cells(paths)
-    for path, record in zip(paths, read, strict=True):
-        if record["cell"]["study"] != study:
-            raise UserError(f"is a cell of study {record['cell']['study']}", path, f"give cells of study {study} alone")
+    read = frames.read_cells(paths, study)
     return {cell_key(record): record for record in read}, {cell_key(r): Path(p) for p, r in zip(paths, read, strict=True)}
 
 
-def _analyses(options: dict[str, str | None], published: str | None) -> dict[str, list[dict]]:
+def _analyses(options: dict[str, str | None], printed: str | None) -> dict[str, list[dict]]:
     files = dict(options)
-    if published and not files.get("audit"):
-        files["audit"] = str(Path(published) / "audit.csv")
-    if published:
-        files["printed claims"] = str(Path(published) / "claims.csv")
+    if printed and not files.get("audit"):
+        files["audit"] = str(Path(printed) / "audit.csv")
+    if printed:
+        files["printed claims"] = str(Path(printed) / "claims.csv")
     return {name: read_csv(path) for name, path in files.items() if path}
 
 
 def read(
-    study: str,
+    spec: StudySpec,
+    published: Path,
     cells: Iterable[str],
     failures: Iterable[str] = (),
-    rows: str | None = None,
-    published: str | None = None,
-    config: str = "config",
+    printed: str | None = None,
     note: str | None = None,
     **analyses: str | None,
 ) -> Material:
@@ -211,15 +214,13 @@ def read(
 
     Parameters
     ----------
-    study : str
+    spec : StudySpec
+    published : path
+        Folder of the printed values.
     cells, failures : iterable of path
         Records, or folders of records.
-    rows : path, optional
-        Row list of the study; without it the rows are those of the cells.
-    published : path, optional
+    printed : path, optional
         Folder with the audit and the claims of the printed numbers.
-    config : path
-        The project's config folder.
     note : str, optional
         What a reader must know before all else.
     **analyses
@@ -230,12 +231,11 @@ def read(
     UserError
         If anything cannot be read, or a cell is of another study.
     """
-    found, paths = _cells(study, cells)
-    entry = _entry(study, config)
-    material = Material(study, str(entry.get("title", "")), str(config), labels.load(config), found, paths)
+    found, paths = _cells(spec.study, cells)
+    material = Material(spec, Path(published), found, paths)
     material.notes = [note] if note else []
-    material.notes += [MADE_UP] if entry.get("source", "hub") != "hub" else []
-    material.rows = _rows(rows, found)
+    material.notes += [MADE_UP] if spec.source != "hub" else []
+    material.rows = _rows(spec, found)
     material.failures = [records.read_json(path, "failure") for path in files(failures)]
-    material.analyses = _analyses(analyses, published)
+    material.analyses = _analyses(analyses, printed)
     return material

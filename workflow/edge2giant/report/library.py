@@ -1,69 +1,45 @@
-"""The table library of the pages: DataTables as the package `itables` ships it, turned into one inline script.
+"""The table library of the pages: DataTables as the package `itables` ships it.
 
-`itables` carries a bundle of DataTables, its extensions and jQuery as an ECMAScript module. A page that is opened from a disk
-cannot import a module from another file, so its export clause is replaced by a global and all of it is wrapped in a function.
+`itables` ships DataTables, its extensions and jQuery as one ECMAScript module. A page on a disk cannot import a module from
+another file, so the script of the pages holds the module's text and imports it from a blob.
 """
 
 import base64
 import hashlib
-import re
+import json
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
 
 from edge2giant.errors import UserError
 
-PACKAGE, NAME = "itables", "tableLibrary"
+PACKAGE = "itables"
 TEMPLATES = Path(__file__).parent / "templates"
-COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-EXPORT = re.compile(r"export\s*\{([^{}]*)\}\s*;?")
 
 
 def version() -> str:
-    """Version of the package that the bundle comes from."""
+    """Version of the package that ships the library."""
     return metadata.version(PACKAGE)
 
 
-def _bundle(name: str) -> str:
+def _shipped(name: str) -> str:
     try:
-        text = resources.files(PACKAGE).joinpath("html", name).read_text(encoding="utf-8")
+        return resources.files(PACKAGE).joinpath("html", name).read_text(encoding="utf-8")
     except (ModuleNotFoundError, FileNotFoundError):
         raise UserError(f"does not ship {name}", f"package {PACKAGE}", "install the pins of envs/workflow.yaml") from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def classic(module: str) -> str:
-    """Turn a bundled module without imports into a script that leaves its exports in a global.
-
-    Raises
-    ------
-    UserError
-        If the module does not end in one export clause.
-    """
-    clauses = list(EXPORT.finditer(module))
-    if not clauses or COMMENT.sub("", module[clauses[-1].end() :]).strip():
-        raise UserError("does not end in an export clause", f"bundle of {PACKAGE}", "install the pins of envs/workflow.yaml")
-    last = clauses[-1]
-    pairs = [pair.split(" as ") for pair in last[1].split(",")]
-    exported = ",".join(f'"{pair[-1].strip()}":{pair[0].strip()}' for pair in pairs)
-    return f"(()=>{{{module[: last.start()]}\nglobalThis.{NAME}={{{exported}}};\n{module[last.end() :]}\n}})();\n"
-
-
-def harmless(script: str) -> str:
-    """Keep a script from closing its own element: both forms mean the same inside a text or an expression."""
-    return re.sub(r"</(script)", r"<\\/\1", script, flags=re.IGNORECASE).replace("<!--", "<\\!--")
 
 
 @cache
 def script() -> str:
-    """Library and the few lines that put it to use."""
-    return harmless(classic(_bundle("dt_bundle.js")) + (TEMPLATES / "tables.js.j2").read_text(encoding="utf-8"))
+    """The library's text and the few lines that use it."""
+    module = json.dumps(_shipped("dt_bundle.js")).replace("<", "\\u003c")
+    return f"const LIBRARY = {module};\n" + (TEMPLATES / "tables.js").read_text(encoding="utf-8")
 
 
 @cache
 def style() -> str:
     """The library's style sheet, then the pages' own."""
-    return (_bundle("dt_bundle.css") + (TEMPLATES / "style.css.j2").read_text(encoding="utf-8")).replace("</", "<\\/")
+    return _shipped("dt_bundle.css") + (TEMPLATES / "style.css").read_text(encoding="utf-8")
 
 
 def fingerprint(text: str) -> str:
@@ -72,5 +48,7 @@ def fingerprint(text: str) -> str:
 
 
 def policy(scripts: str, styles: str) -> str:
-    """Content security policy of a page: nothing but what it holds itself may run, look or load."""
-    return f"default-src 'none'; script-src {scripts}; style-src {styles}; img-src data:; base-uri 'none'; form-action 'none'"
+    """Content security policy of a page: only what it holds may run or be shown; a blob is made by its own script alone."""
+    return (
+        f"default-src 'none'; script-src {scripts} blob:; style-src {styles}; img-src data:; base-uri 'none'; form-action 'none'"
+    )

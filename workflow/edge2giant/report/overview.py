@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from edge2giant.paper import labels
 from edge2giant.report import grids
 from edge2giant.report.gather import Key, Material, page_of, row_key
 
@@ -85,7 +84,7 @@ def _time(material: Material) -> Tile:
 def place(material: Material, key: Key) -> Place:
     """Fill one field of the map."""
     state, record = material.state(key), material.cells.get(key)
-    name = f"{material.names.model(key[0])}, {labels.scheme(material.names, *key[1:3])}, {material.names.benchmark(key[3])}"
+    name = f"{material.names.model(key[0])}, {material.names.method_bits(*key[1:3])}, {material.names.benchmark(key[3])}"
     if record is None:
         reason = material.reason(key) if state == "failed" else ""
         return Place(state, hint=f"{name}: {state}{f' ({reason})' if reason else ''}")
@@ -110,9 +109,9 @@ def score_map(material: Material) -> list[dict]:
         seen.add(row["model"])
         lines.append(
             {
-                "model": row.get("label") or material.names.model(row["model"]),
+                "model": material.names.model(row["model"]),
                 "span": per_model[row["model"]] if first else 0,
-                "scheme": labels.scheme(material.names, row["method"], row["bits"]),
+                "scheme": material.names.method_bits(row["method"], row["bits"]),
                 "places": [place(material, (*row_key(row), name)) for name in material.benchmarks],
             }
         )

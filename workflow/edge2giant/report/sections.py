@@ -3,10 +3,12 @@
 from collections import Counter, defaultdict
 
 from edge2giant.mt_bench import CATEGORIES
-from edge2giant.paper import frames, labels, tables
+from edge2giant.paper import frames, tables
+from edge2giant.paper.values import Entry, Table
 from edge2giant.report import grids
 from edge2giant.report.gather import Key, Material, page_of
 from edge2giant.report.grids import Column, Grid, Value
+from edge2giant.specs.study import TableLayout
 
 ROW = [Column("Model", "choice"), Column("Scheme", "choice")]
 COMPARISON = {
@@ -96,7 +98,7 @@ COST = [
 
 def _scheme(material: Material, key: Key) -> list[Value]:
     names = material.names
-    return [Value(names.model(key[0])), Value(labels.scheme(names, key[1], key[2]))]
+    return [Value(names.model(key[0])), Value(names.method_bits(key[1], key[2]))]
 
 
 def scores(material: Material) -> Grid:
@@ -123,45 +125,35 @@ def scores(material: Material) -> Grid:
     return grid
 
 
-def paper_tables(material: Material) -> list[tuple[tables.Table, Grid]]:
+def paper_tables(material: Material) -> list[tuple[Table, Grid]]:
     """Tables 1, 2 and 4 to 7, those that any row of the study stands in, by the code that makes the paper's files."""
-    made = []
-    cells = list(material.cells.values())
-    for spec in tables.SPECS.values():
-        rows = _rows_with(spec, tables.choose_rows(spec, material.rows, material.config), material)
-        if not rows:
-            continue
-        both = None if spec.is_mt_bench else (spec.number, spec.sister)
-        source = tables.Source(
-            f"Regenerated (study {material.study}).",
-            tables.cells_frame(spec, cells, material.config),
-            rows,
-            material.reasons,
-            tables.published_frame(spec, material.config, both),
-        )
-        table = tables.build(spec, source, tables.columns(spec, material.config, material.names), material.names)
-        made.append((table, _table_grid(table)))
+    cells, published, made = list(material.cells.values()), material.published, []
+    for layout in material.spec.tables:
+        if _planned(layout, material):
+            table = tables.regenerated(material.spec, layout.number, cells, published, material.reasons)
+            made.append((table, _table_grid(table)))
     return made
 
 
-def _rows_with(spec: tables.Spec, rows: list[dict], material: Material) -> list[dict]:
-    """Rows that any benchmark of the table is planned for."""
-    suites = {name: entry.get("suite") for name, entry in material.names.benchmarks.items()}
-    return [row for row in rows if any(suites.get(name) == spec.suite for name in row["benchmarks"])]
+def _planned(layout: TableLayout, material: Material) -> bool:
+    """Whether the study has any benchmark of a table, on a variant that the table shows."""
+    suites = {name: entry.suite for name, entry in material.spec.benchmarks.items()}
+    entries = (material.spec.by_variant[variant] for variant in layout.variants)
+    return any(suites[name] == layout.suite for entry in entries for name in entry.benchmarks)
 
 
-def _table_grid(table: tables.Table) -> Grid:
+def _table_grid(table: Table) -> Grid:
     heads = [*ROW, Column("GB", "number", "nominal storage"), *(Column(heading, "score") for _, heading in table.columns)]
     grid = Grid(f"table{table.number}", table.caption, heads, notes=table.notes, page=50)
     for row in table.rows:
-        scheme = row.method_label if row.method == "fp16" else f"{row.method_label} {row.bits_label}"
+        scheme = row.method_label if row.variant.method == "fp16" else f"{row.method_label} {row.bits_label}"
         size = grids.number(row.storage)
         lead = [Value(row.model_label), Value(scheme + row.mark), Value(row.storage, size.order)]
         grid.rows.append([*lead, *(_entry(entry) for entry in row.entries)])
     return grid
 
 
-def _entry(entry: tables.Entry) -> Value:
+def _entry(entry: Entry) -> Value:
     printed = {"sub": f"printed {entry.published.text}", "subdelta": entry.published.arrow} if entry.published else {}
     if entry.score is None:
         note = f" [{entry.note}]" if entry.note else ""

@@ -106,7 +106,7 @@ def index(material: Material) -> str:
             tiles=overview.tiles(material),
             map=overview.score_map(material),
             heads=[(name, material.names.benchmark(name), material.confidential(name)) for name in material.benchmarks],
-            protocols=[(name, str(material.names.protocols.get(name, {}).get("title", ""))) for name in protocols],
+            protocols=[(name, material.spec.protocol_title if name == material.spec.protocol else "") for name in protocols],
             stacks=sorted({cell["cell"]["stack"] for cell in material.cells.values()}),
             tables=sections.paper_tables(material),
             scores=sections.scores(material),

@@ -1,13 +1,14 @@
-"""Fetch models and data into the store at locked revisions, prove a store, hold calibration text against benchmarks."""
+"""Fetch models and data into the store at locked revisions, verify a store, compare calibration text with benchmarks."""
 
 import argparse
 import sys
 from functools import partial
 from pathlib import Path
 
-from edge2giant import errors, store
+from edge2giant import errors, records, specs, store
 from edge2giant.errors import UserError
-from edge2giant.store import acquire, mt_bench, overlap, punkt, selection, sources, texts
+from edge2giant.specs.acquire import AcquireSpec
+from edge2giant.store import acquire, mt_bench, overlap, punkt, selection, sources, survey, texts
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,12 +23,19 @@ def parser() -> argparse.ArgumentParser:
         if name == "calibration":
             command.add_argument("--field", required=True, help="column of the text, or `messages`")
             command.add_argument("--files", required=True, nargs="+", metavar="PATTERN", help="data files")
-    verify = commands.add_parser("verify", help="prove that files are those of their locks")
+    planning = commands.add_parser("survey", help="say what a study will fetch: repositories, access, bytes and disk")
+    specs.add_arguments(planning)
+    planning.add_argument("--store", required=True, type=Path, help="results/store/<source>")
+    planning.add_argument("--pins", type=Path, help="folder of the committed locks")
+    planning.add_argument("--out", type=Path, help="JSON to write")
+    sources.add_arguments(planning)
+    planning.set_defaults(run=survey_study)
+    verify = commands.add_parser("verify", help="check that files are those of their locks")
     verify.add_argument("locks", nargs="+", type=Path)
-    verify.add_argument("--pins", type=Path, help="folder of the committed locks, to hold them against")
+    verify.add_argument("--pins", type=Path, help="folder of the committed locks, to compare with")
     verify.add_argument("--store", type=Path, help="folder that the committed locks' paths start from")
     verify.set_defaults(run=verify_locks)
-    overlap_ = commands.add_parser("overlap", help="hold calibration text against the documents of benchmarks")
+    overlap_ = commands.add_parser("overlap", help="compare calibration text with the documents of benchmarks")
     overlap_.add_argument("--calibration", nargs="+", type=Path, required=True, help="locks of calibration sets")
     overlap_.add_argument("--datasets", nargs="+", type=Path, required=True, help="locks of benchmarks' data sets")
     overlap_.add_argument("--out", type=Path, required=True)
@@ -75,6 +83,18 @@ FETCHES = {
 }
 
 
+def survey_study(args: argparse.Namespace) -> None:
+    """Print what a study will fetch and write it, or stop naming all that cannot be fetched."""
+    spec = specs.of_arguments(args, AcquireSpec)
+    wanted = survey.pending(spec, args.store)
+    source_of = sources.choose(args.mirror, args.token_file) if wanted else None
+    items, refused = survey.survey(wanted, lambda one: source_of(one.repo_type), args.pins)
+    print(survey.text(spec.study, items, args.store))
+    survey.refuse(spec.study, refused, items, args.store)
+    if args.out:
+        records.write_json(args.out, survey.record(spec.study, items))
+
+
 def committed(lock: Path, args: argparse.Namespace) -> Path | None:
     """The committed copy of a lock, if there is one; what is made here and not fetched has none."""
     if not (args.pins and args.store and lock.is_relative_to(args.store)):
@@ -84,7 +104,7 @@ def committed(lock: Path, args: argparse.Namespace) -> Path | None:
 
 
 def verify_locks(args: argparse.Namespace) -> None:
-    """Check every lock's files by their hashes, name all that fail, and hold the locks against the committed ones."""
+    """Check every lock's files by their hashes, name all that fail, and compare the locks with the committed ones."""
     wrong = []
     for lock in args.locks:
         try:

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from time import sleep
 from typing import TypeVar
 
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
 Answer = TypeVar("Answer")
 
 BUSY = (408, 425, 429, 500, 502, 503, 504)
@@ -14,39 +17,44 @@ FIRST_WAIT = 1.0
 
 
 def patiently(ask: Callable[[], Answer], what: str) -> Answer:
-    """Return what `ask` returns, asking up to six times.
+    """Return what `ask` returns, calling it up to six times.
 
-    A status of `BUSY` or a broken connection is asked again after the seconds that `Retry-After` names, else after 1, 2, 4 ... s.
+    After a status of `BUSY` or a broken connection it is called again, after the seconds that `Retry-After` names or else
+    1, 2, 4 ... s.
     Any other error is raised at once, and the last one after the last attempt.
     """
-    import httpx
 
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return ask()
-        except httpx.HTTPError as error:
-            if attempt == ATTEMPTS or not _passing(error):
-                raise
-            wait = _wait(error, attempt)
-            print(f"{what}: {_name(error)}, asking again in {wait:g} s", file=sys.stderr, flush=True)
-            sleep(wait)
-    raise AssertionError("unreachable")
+    def say(state: RetryCallState) -> None:
+        named = _name(state.outcome.exception())
+        print(f"{what}: {named}, trying again in {state.next_action.sleep:g} s", file=sys.stderr, flush=True)
+
+    attempts = Retrying(
+        retry=retry_if_exception(_passing),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=_wait,
+        sleep=sleep,
+        before_sleep=say,
+        reraise=True,
+    )
+    return attempts(ask)
 
 
-def _passing(error) -> bool:
-    import httpx
+def _response(error: BaseException) -> httpx.Response | None:
+    return getattr(error, "response", None)
 
-    response = getattr(error, "response", None)
+
+def _passing(error: BaseException) -> bool:
+    response = _response(error)
     return isinstance(error, httpx.TransportError) if response is None else response.status_code in BUSY
 
 
-def _name(error) -> str:
-    response = getattr(error, "response", None)
+def _name(error: BaseException) -> str:
+    response = _response(error)
     return f"HTTP {response.status_code}" if response is not None else type(error).__name__
 
 
-def _wait(error, attempt: int) -> float:
-    response = getattr(error, "response", None)
+def _wait(state: RetryCallState) -> float:
+    response = _response(state.outcome.exception())
     named = response.headers.get("Retry-After", "") if response is not None else ""
-    wait = float(named) if named.replace(".", "", 1).isdigit() else FIRST_WAIT * 2 ** (attempt - 1)
+    wait = float(named) if named.replace(".", "", 1).isdigit() else FIRST_WAIT * 2 ** (state.attempt_number - 1)
     return min(wait, LONGEST_WAIT)

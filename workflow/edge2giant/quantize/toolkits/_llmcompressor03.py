@@ -1,8 +1,8 @@
 """llmcompressor 0.3, the release of Appendix D.1: where it differs from today's. `llmcompressor.py` uses it where it is found.
 
 - `oneshot` lives in `llmcompressor.transformers`, takes one sample at a time, and reads the modifiers from YAML text.
-- The order of activations stands with the weights' arguments, not with GPTQModifier; there is no AWQModifier.
-- The observer `static_minmax` does not exist. `minmax`, the default of the time, stands in: a moving average of the extremes.
+- The order of activations is an argument of the weights, not with GPTQModifier; there is no AWQModifier.
+- The observer `static_minmax` does not exist. `minmax`, then the default, takes its place: a moving average of the extremes.
 - A Hessian that cannot be factorised raises an error without the layer's name, which is added here.
 - compressed-tensors 0.8.1, through which transformers loads the result, gives each number of a token a scale of its own where the
   recipe says one a token. So checkpoints with dynamic activations are not loaded for validation here, only in the
@@ -28,7 +28,7 @@ def translated(recipe: dict) -> dict:
     Raises
     ------
     UserError
-        If it names a modifier that 0.3 does not have, or asks for more than one sample at a time.
+        If it names a modifier that 0.3 does not have, or has a batch size above 1.
     """
     recipe = copy.deepcopy(recipe)
     if recipe.get("batch_size", 1) != 1:

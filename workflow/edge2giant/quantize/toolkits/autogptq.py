@@ -1,4 +1,4 @@
-"""AutoGPTQ: GPTQ by the toolkit of the paper's `GPTQ*` rows, release 0.7.1, the last one.
+"""AutoGPTQ: GPTQ by the toolkit of the paper's `GPTQ*`, release 0.7.1, the last one.
 
 E. Frantar et al., GPTQ, ICLR 2023, arXiv 2210.17323. It needs Python 3.11 or older and refuses to quantize without CUDA. The
 tests run this module on a CPU through a patch of theirs, which is not supported and not part of this package.

@@ -79,7 +79,7 @@ def equal_length(calibration) -> int:
     if len(lengths) > 1:
         raise UserError(
             f"AutoRound takes samples of one length, these have {min(lengths)} to {max(lengths)} tokens",
-            f"calibration set {calibration.spec['id']}",
+            f"calibration set {calibration.spec.name}",
             "use packing `full`, `blocks` or `windows`",
         )
     return lengths.pop()

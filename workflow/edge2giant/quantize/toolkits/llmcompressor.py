@@ -164,12 +164,12 @@ def batch_size(recipe: dict, calibration) -> int:
     Raises
     ------
     UserError
-        If the recipe asks for batches of samples of unequal length.
+        If the recipe has batches of samples of unequal length.
     """
     size = recipe.get("batch_size", 1)
     if size > 1 and len({len(row) for row in calibration.token_ids}) > 1:
         raise UserError(
-            f"batch_size {size} with samples of unequal length", f"calibration set {calibration.spec['id']}",
+            f"batch_size {size} with samples of unequal length", f"calibration set {calibration.spec.name}",
             "use packing `full`, `blocks`, `windows` or `random_tokens`, or batch_size 1",
         )  # fmt: skip
     return size

@@ -13,7 +13,7 @@ LEFT_OUT = ("README.md", "checkpoint.json", "validation.json")
 
 
 def traits(recipe: dict, bits: str) -> dict:
-    """An unquantized model asks nothing of an engine."""
+    """Describe an unquantized model."""
     return {
         "form": "none",
         "weight_bits": 16,

@@ -1,6 +1,6 @@
 """A checkpoint that someone published on a hub, taken as it is: links to its files, validated like one made here.
 
-Which ones the paper's rows may be stands in `config/recipes.yaml` under `published`; the paper names none. The files must lie in
+`config/recipes.yaml` names under `published` which ones the paper may have used; the paper names none. The files must lie in
 the store already (acquire fetches them as a model). Its own config decides what is promised, since no recipe made it here.
 """
 

@@ -8,6 +8,8 @@ pack-quantized checkpoint. Scales and all other tensors keep the model's own 16-
 import json
 from pathlib import Path
 
+from edge2giant.quantize import compat
+
 PACKAGES = ("torch",)
 CITATION = "round to nearest, the baseline of E. Frantar et al., GPTQ, ICLR 2023, arXiv 2210.17323"
 
@@ -43,7 +45,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
                 stored[name] = source.read(name)
         write(out_dir / path.name, stored)
         index |= dict.fromkeys(stored, path.name)
-    write_config(Path(model_dir), recipe, out_dir)
+    describe(model_dir, recipe, out_dir)
     if len(source.paths) > 1:
         total = sum(path.stat().st_size for path in out_dir.glob("*.safetensors"))
         text = json.dumps({"metadata": {"total_size": total}, "weight_map": index}, indent=2)
@@ -86,9 +88,9 @@ def pack(codes, bits: int):
     return torch.where(words < 2**31, words, words - 2**32).to(torch.int32)
 
 
-def write_config(model_dir: Path, recipe: dict, out_dir: Path) -> None:
+def describe(model_dir: Path, recipe: dict, out_dir: Path) -> None:
     """Write the model's config with the description of the codes that compressed-tensors readers expect."""
-    config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
+    config = compat.read_config(model_dir)
     weights = {
         "num_bits": recipe["bits"],
         "type": "int",
@@ -104,4 +106,4 @@ def write_config(model_dir: Path, recipe: dict, out_dir: Path) -> None:
         "ignore": recipe["ignore"],
         "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}},
     }
-    (out_dir / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    compat.write_config(out_dir, config)

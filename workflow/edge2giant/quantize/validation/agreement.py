@@ -1,4 +1,4 @@
-"""Say whether an engine's log-probabilities of the held-out text are those of a checkpoint's weights.
+"""Compare an engine's log-probabilities of the held-out text with those of a checkpoint's weights.
 
 Reads `validation.json`; standard library only, since engines' environments differ.
 
@@ -33,7 +33,7 @@ def judge(found: list[list[float]], reference: dict, dtype: str) -> dict:
     found : list of list of float
         Of every token but the first of each held-out text, natural logarithm.
     reference : dict
-        `exact` (rows by name) and `rounding` (None where the scheme leaves activations alone), as `validation.json` holds them.
+        `exact` (rows by name) and `rounding` (None where activations are not rounded), as in `validation.json`.
     dtype : str
         Type in which the engine computes.
 
@@ -73,7 +73,7 @@ def wrong(line: dict) -> bool:
 def rounds(values: list[float], rounding: dict) -> bool:
     """Say whether the values are nearer to rounded inputs than to inputs left alone.
 
-    The two halves of the draws stand for the mean in different places, since the noise of one mean in both would pass for a move.
+    Each half of the draws gives one of the two means below: one mean in both places would correlate with itself.
     """
     (one, other), unrounded = map(flat, rounding["means"]), flat(rounding["unrounded"])
     move = subtract(unrounded, other)

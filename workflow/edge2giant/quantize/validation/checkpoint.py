@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edge2giant import records
 from edge2giant.errors import UserError
-from edge2giant.quantize import calibration, compat, sizes
+from edge2giant.quantize import compat, sizes
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.quantize.validation import agreement, likelihood, rounding, weights
 from edge2giant.quantize.validation.checks import Checks, require, rounded
@@ -15,7 +15,7 @@ DTYPE = "float32"
 def validate(
     model_dir: Path,
     folder: Path,
-    heldout_dir: Path,
+    samples: list[list[int]],
     traits: dict,
     executed: dict,
     engine: str,
@@ -26,8 +26,10 @@ def validate(
 
     Parameters
     ----------
-    model_dir, folder, heldout_dir : Path
-        Source model, checkpoint, held-out text.
+    model_dir, folder : Path
+        Source model, checkpoint.
+    samples : list of list of int
+        Token ids of the held-out text.
     traits, executed : dict
         What the recipe promises and what the toolkit did.
     engine : {'hf', 'toolkit', 'none'}
@@ -50,9 +52,6 @@ def validate(
     checks, summary = weights.validate_tensors(model_dir, folder, traits, executed) if quantized else (Checks(), None)
     require(checks, where)
     depth = sizes.DEPTH_OF_LARGE_MODELS if sizes.weight_bytes(model_dir) > sizes.WHOLE_MODEL_BYTES else None
-    samples = likelihood.heldout_tokens(heldout_dir, calibration.model_tokenizer(model_dir))
-    if not samples:
-        raise UserError("has no usable text", heldout_dir, "acquire the held-out set")
     model, layers = likelihood.reference(model_dir, folder, depth)
     own = likelihood.log_probabilities(model, samples)
     exact, drawn = {rounding.WEIGHTS: own}, None
@@ -82,7 +81,8 @@ def heldout(samples: list[list[int]], depth: int | None) -> dict:
 def divergence(model_dir: Path, samples: list[list[int]], own: list[list[float]], depth: int | None) -> dict:
     """Compare the checkpoint's log-probabilities with the source model's (no limit: this is the effect of quantization)."""
     source, _ = likelihood.reference(model_dir, model_dir, depth)
-    mean, largest = likelihood.difference(own, likelihood.log_probabilities(source, samples))
+    found = likelihood.log_probabilities(source, samples)
+    mean, largest = agreement.difference(agreement.flat(own), agreement.flat(found))
     return {
         "logprob_difference_mean": rounded(mean),
         "logprob_difference_largest": rounded(largest),

@@ -1,26 +1,29 @@
 """Log-probabilities of held-out text: by independently dequantized weights, and by an engine that loads the checkpoint itself.
 
-The reference is the plain Hugging Face architecture in float32 whose weights are those that `dequantize` reads. For schemes that
+The reference is the plain Hugging Face architecture in float32 whose weights are those that `dequantize` reads. For recipes that
 quantize activations as well, `rounding` adds what an engine gives that rounds them (vLLM does, transformers does not).
 
 A model too large for this machine is compared on its first decoder layers (`depth`): both sides run the same truncated model.
 """
 
-import json
 from pathlib import Path
 
+from edge2giant.errors import UserError
 from edge2giant.quantize import calibration, compat
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.quantize.validation import dequantize
+from edge2giant.specs.quantize import HeldoutSpec
 
-SAMPLES, LENGTH = 16, 128
 
-
-def heldout_tokens(folder: Path, tokenizer) -> list[list[int]]:
-    """Token ids of the first held-out documents, each cut to LENGTH and at least two tokens long."""
-    rows = calibration.read_documents(Path(folder) / "text.jsonl")
-    samples = [calibration.tokenise(row, tokenizer)[:LENGTH] for row in rows]
-    return [ids for ids in samples if len(ids) > 1][:SAMPLES]
+def heldout_tokens(folder: Path, model_dir: Path, spec: HeldoutSpec) -> list[list[int]]:
+    """Token ids of the first held-out documents, each cut to the spec's length and at least two tokens long."""
+    tokenizer = calibration.model_tokenizer(model_dir)
+    documents = calibration.read_documents(folder / "text.jsonl")
+    samples = [calibration.tokenise(document, tokenizer)[: spec.length] for document in documents]
+    samples = [ids for ids in samples if len(ids) > 1][: spec.samples]
+    if not samples:
+        raise UserError("has no usable text", folder, "acquire the held-out set")
+    return samples
 
 
 def reference(model_dir: Path, checkpoint_dir: Path, depth: int | None = None):
@@ -52,7 +55,7 @@ def state_dict(stored: Tensors, quantized: list[str], depth: int | None, checkpo
     import numpy as np
     import torch
 
-    config = json.loads((Path(checkpoint_dir) / "config.json").read_text(encoding="utf-8"))
+    config = compat.read_config(checkpoint_dir)
     offset = dequantize.zero_offset(config.get("quantization_config", {}))
     state = {}
     for name in quantized:
@@ -96,11 +99,3 @@ def log_probabilities(model, samples: list[list[int]]) -> list[list[float]]:
             chosen = torch.log_softmax(logits, -1).gather(1, tokens[0, 1:, None])
             values.append(chosen[:, 0].cpu().tolist())
     return values
-
-
-def difference(a: list[list[float]], b: list[list[float]]) -> tuple[float, float]:
-    """Mean and largest absolute difference of two sets of log-probabilities."""
-    import numpy as np
-
-    gaps = np.abs(np.concatenate([np.subtract(x, y) for x, y in zip(a, b, strict=True)]))
-    return float(gaps.mean()), float(gaps.max())

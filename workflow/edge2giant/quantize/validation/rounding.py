@@ -23,7 +23,7 @@ Engines round in two manners:
 import contextlib
 
 from edge2giant.quantize.tensors import Tensors
-from edge2giant.quantize.validation import likelihood
+from edge2giant.quantize.validation import agreement, likelihood
 
 DRAWS = 8
 PRECISION = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
@@ -40,7 +40,7 @@ Rows = list[list[float]]
 
 
 def study(model, stored: Tensors, layers: list[str], activations: dict, samples: list[list[int]], own: Rows) -> tuple[dict, dict]:
-    """Draw the reference of a scheme that rounds activations. It runs the model some 20 times over the samples.
+    """Draw the reference of a recipe that rounds activations. It runs the model some 20 times over the samples.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def minus(a: Rows, b: Rows) -> Rows:
 
 
 def apart(a: Rows, b: Rows) -> float:
-    return likelihood.difference(a, b)[0]
+    return agreement.difference(agreement.flat(a), agreement.flat(b))[0]
 
 
 def fuse(model, stored: Tensors, layers: list[str]) -> bool:
@@ -166,7 +166,7 @@ class RoundedInputs:
     ----------
     model : torch.nn.Module
     stored : Tensors
-        Holds `input_scale` for static schemes.
+        Holds `input_scale` where inputs have fixed scales.
     layers : list of str
     activations : dict
         bits, dynamic, type ('int' or 'float').

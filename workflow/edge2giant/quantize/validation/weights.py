@@ -9,12 +9,11 @@ Every check has a value and a limit and is recorded in `checkpoint.json`; a chec
 - all other tensors are present and equal to the source.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 
-from edge2giant.quantize import sizes
+from edge2giant.quantize import compat, sizes
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.quantize.validation import dequantize
 from edge2giant.quantize.validation.checks import Checks, rounded
@@ -46,7 +45,7 @@ def validate_tensors(model_dir: Path, checkpoint_dir: Path, traits: dict, execut
         layers, levels per group (fewest, mean), relative weight error (mean, largest and where).
     """
     source, stored, checks = Tensors(model_dir), Tensors(checkpoint_dir), Checks()
-    config = json.loads((Path(checkpoint_dir) / "config.json").read_text(encoding="utf-8"))
+    config = compat.read_config(checkpoint_dir)
     offset = dequantize.zero_offset(config.get("quantization_config", {}))
     wanted = set(sizes.linear_layers(source, tuple(executed["ignore"])))
     found = set(dequantize.quantized_layers(stored))

@@ -4,23 +4,22 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from edge2giant import grid
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
 from edge2giant.report import gather
+from edge2giant.specs.study import StudySpec
 
 
-def write(cells: Iterable[str], config: str | Path, out: Path) -> list[Path]:
+def write(spec: StudySpec, cells: Iterable[str], out: Path) -> list[Path]:
     """Write every export of some cells into a folder.
 
     Parameters
     ----------
+    spec : StudySpec
     cells : iterable of path
-        Cell records of one study, or folders of them.
-    config : path
-        The project's config folder.
+        Cell records of the study, or folders of them.
     out : Path
-        Folder to write; what other exports left there stays.
+        Folder to write; other files in it stay.
 
     Returns
     -------
@@ -30,20 +29,17 @@ def write(cells: Iterable[str], config: str | Path, out: Path) -> list[Path]:
     Raises
     ------
     UserError
-        If a record is unreadable, there is none, or they are of several studies.
+        If a record is unreadable, there is none, or one is of another study.
     """
     from edge2giant.report.exports import crate, every_eval_ever, hugging_face
 
     paths = [Path(path) for path in gather.files(cells)]
-    records = frames.read_cells(paths)
-    studies = sorted({record["cell"]["study"] for record in records})
-    if len(studies) != 1:
-        what = "no cell is given" if not studies else f"cells of several studies are mixed: {', '.join(studies)}"
-        raise UserError(what, "--cells", "give the cells of one study")
-    house = grid.load(Path(config).resolve().parent)
-    rows = defaultdict(list)
+    records = frames.read_cells(paths, spec.study)
+    if not records:
+        raise UserError("no cell is given", "--cells", "give the cells of one study")
+    variants = defaultdict(list)
     for record in records:
-        rows[record["cell"]["model"], record["cell"]["method"], record["cell"]["bits"]].append(record)
-    written = [path for row in rows.values() for path in hugging_face.write(house, row, out / "hugging_face")]
-    written += [every_eval_ever.write(house, row, out / "every_eval_ever") for row in rows.values()]
-    return [*written, crate.write(house, records, paths, written, out)]
+        variants[record["cell"]["model"], record["cell"]["method"], record["cell"]["bits"]].append(record)
+    written = [path for made in variants.values() for path in hugging_face.write(spec, made, out / "hugging_face")]
+    written += [every_eval_ever.write(spec, made, out / "every_eval_ever") for made in variants.values()]
+    return [*written, crate.write(spec, records, paths, written, out)]

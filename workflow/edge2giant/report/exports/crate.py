@@ -6,8 +6,9 @@ from pathlib import Path
 from rocrate.model import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from edge2giant import grid, records
+from edge2giant import records
 from edge2giant.report.exports import hugging_face
+from edge2giant.specs.study import StudySpec
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 PAPER = "https://arxiv.org/abs/2409.11055"
@@ -35,10 +36,10 @@ def _software(crate: ROCrate, made: list[dict]) -> list[ContextEntity]:
     ]
 
 
-def _datasets(crate: ROCrate, house: grid.House, made: list[dict]) -> dict[str, ContextEntity]:
+def _datasets(crate: ROCrate, spec: StudySpec, made: list[dict]) -> dict[str, ContextEntity]:
     found = {}
     for benchmark, record in {record["cell"]["benchmark"]: record for record in made}.items():
-        name, called, revision = hugging_face.dataset_of(house, record)
+        name, called, revision = hugging_face.dataset_of(spec, record)
         properties = {"@type": "Dataset", "name": called, "identifier": name, "version": revision}
         found[benchmark] = crate.add(ContextEntity(crate, f"#dataset/{benchmark}", properties))
     return found
@@ -81,12 +82,12 @@ def _action(crate: ROCrate, record: dict, instruments: list, objects: list, resu
     crate.root_dataset.append_to("mentions", action)
 
 
-def write(house: grid.House, made: list[dict], paths: list[Path], extra: list[Path], out: Path) -> Path:
+def write(spec: StudySpec, made: list[dict], paths: list[Path], extra: list[Path], out: Path) -> Path:
     """Write the crate into a folder: its metadata, and a copy of each cell record.
 
     Parameters
     ----------
-    house : House
+    spec : StudySpec
     made : list of dict
         Cell records.
     paths : list of Path
@@ -111,7 +112,7 @@ def write(house: grid.House, made: list[dict], paths: list[Path], extra: list[Pa
     )
     _profile(crate)
     software = {entity.id: entity for entity in _software(crate, made)}
-    datasets = _datasets(crate, house, made)
+    datasets = _datasets(crate, spec, made)
     checkpoints: dict[str, ContextEntity] = {}
     for record, path in zip(made, paths, strict=True):
         digest = record["checkpoint"]["digest"]

@@ -1,6 +1,6 @@
 """Scores of a checkpoint as a record of Every Eval Ever (EvalEval Coalition), schema version 0.2.1.
 
-One file for each model under one scheme, its benchmarks as `evaluation_results`. The name of the file is a UUID of the cells'
+One file for each model as one variant, its benchmarks as `evaluation_results`. The name of the file is a UUID of the cells'
 fingerprints, so that the same cells are the same file.
 """
 
@@ -9,8 +9,9 @@ import uuid
 from datetime import datetime
 from pathlib import Path
 
-from edge2giant import grid, records
+from edge2giant import records
 from edge2giant.report.exports import hugging_face
+from edge2giant.specs.study import StudySpec
 
 VERSION = "0.2.1"
 SCHEMA = "every_eval_ever"
@@ -31,12 +32,13 @@ def _epoch(moment: str) -> str:
     return str(datetime.fromisoformat(moment).timestamp())
 
 
-def _result(house: grid.House, record: dict) -> dict:
-    benchmark, cell = house.benchmarks[record["cell"]["benchmark"]], record["cell"]
+def _result(spec: StudySpec, record: dict) -> dict:
+    cell = record["cell"]
+    benchmark, label = spec.benchmarks[cell["benchmark"]], spec.labels.benchmark(cell["benchmark"])
     rating = record["unit"] == "rating"
-    dataset, called, revision = hugging_face.dataset_of(house, record)
-    real = hugging_face.is_real(house, record)
-    metrics = [metric["name"] for metric in benchmark["metrics"]] or ["mean rating by an LLM judge"]
+    dataset, called, revision = hugging_face.dataset_of(spec, record)
+    real = hugging_face.is_real(spec)
+    metrics = list(benchmark.metrics) or ["mean rating by an LLM judge"]
     details = {"published": record["published"], "parts": record["parts"], "warnings": record["warnings"] or None}
     found = {
         "evaluation_name": cell["benchmark"],
@@ -51,12 +53,12 @@ def _result(house: grid.House, record: dict) -> dict:
             "additional_details": _texts({"revision": revision, "read": record["provenance"]["datasets"]}),
         },
         "metric_config": {
-            "evaluation_description": f"{benchmark['label']}: {' and '.join(metrics)}, {benchmark['num_fewshot']}-shot",
+            "evaluation_description": f"{label}: {' and '.join(metrics)}, {benchmark.num_fewshot}-shot",
             "lower_is_better": False,
             "score_type": "continuous",
             "min_score": 1 if rating else 0,
             "max_score": 10 if rating else 100,
-            "additional_details": _texts({"normalised": benchmark["normalise"], "aggregation": benchmark["aggregation"]}),
+            "additional_details": _texts({"normalised": benchmark.normalise, "aggregation": benchmark.aggregation}),
         },
         "score_details": {"score": record["score"], "details": _texts(details)},
         "generation_config": {
@@ -68,10 +70,9 @@ def _result(house: grid.House, record: dict) -> dict:
     return found
 
 
-def _model(house: grid.House, row: list[dict]) -> dict:
-    cell, engine, weights = row[0]["cell"], row[0]["engine"], row[0]["checkpoint"]
-    entry = house.models.get(cell["model"], {})
-    repo = entry.get("repo") or cell["model"]
+def _model(spec: StudySpec, made: list[dict]) -> dict:
+    cell, engine, weights = made[0]["cell"], made[0]["engine"], made[0]["checkpoint"]
+    repo = spec.repositories.get(cell["model"], cell["model"])
     details = {
         "base_model": repo,
         "method": cell["method"],
@@ -83,7 +84,7 @@ def _model(house: grid.House, row: list[dict]) -> dict:
         "dtype": engine["dtype"],
         "tensor_parallel_size": engine["tensor_parallel_size"],
     }
-    name = hugging_face.name_of(house, row)
+    name = hugging_face.name_of(spec, made)
     return {
         "name": name,
         "id": repo if cell["method"] == "fp16" else f"{_developer(repo)}/{name}",
@@ -97,23 +98,23 @@ def _developer(repo: str) -> str:
     return repo.split("/")[0] if "/" in repo else "edge2giant"
 
 
-def record_of(house: grid.House, row: list[dict]) -> dict:
-    """Record of one model under one scheme.
+def record_of(spec: StudySpec, made: list[dict]) -> dict:
+    """Record of one model as one variant.
 
     Parameters
     ----------
-    house : House
-    row : list of dict
+    spec : StudySpec
+    made : list of dict
         Its cell records.
 
     Notes
     -----
     `retrieved_timestamp` is when the last of the cells was finished, not when this was called: the same cells, the same bytes.
     """
-    row = sorted(row, key=lambda one: one["cell"]["benchmark"])
-    cell, made = row[0]["cell"], [one["provenance"] for one in row]
-    stamp = max((_epoch(one["finished"]) for one in made), key=float)
-    identity = [[one["cell"], one["provenance"]["fingerprint"], one["score"]] for one in row]
+    made = sorted(made, key=lambda one: one["cell"]["benchmark"])
+    cell, provenance = made[0]["cell"], [one["provenance"] for one in made]
+    stamp = max((_epoch(one["finished"]) for one in provenance), key=float)
+    identity = [[one["cell"], one["provenance"]["fingerprint"], one["score"]] for one in made]
     source = {
         "source_name": f"edge2giant, study {cell['study']}",
         "source_type": "evaluation_run",
@@ -121,7 +122,7 @@ def record_of(house: grid.House, row: list[dict]) -> dict:
         "evaluator_relationship": "third_party",
         "additional_details": _texts({"study": cell["study"], "protocol": cell["protocol"], "stack": cell["stack"]}),
     }
-    packages = made[0]["packages"]
+    packages = provenance[0]["packages"]
     return {
         "schema_version": VERSION,
         "evaluation_id": f"edge2giant_{cell['study']}/{cell['model']}_{cell['method']}_{cell['bits']}/{stamp}",
@@ -133,22 +134,22 @@ def record_of(house: grid.House, row: list[dict]) -> dict:
         },
         "source_metadata": source,
         "eval_library": {"name": LIBRARY, "version": packages.get(LIBRARY, "unknown"), "additional_details": _texts(packages)},
-        "model_info": _model(house, row),
-        "evaluation_results": [_result(house, one) for one in row],
+        "model_info": _model(spec, made),
+        "evaluation_results": [_result(spec, one) for one in made],
     }
 
 
-def write(house: grid.House, row: list[dict], out: Path) -> Path:
-    """Write the record of one model under one scheme where the collection would keep it; return the path.
+def write(spec: StudySpec, made: list[dict], out: Path) -> Path:
+    """Write the record of one model as one variant where the collection would keep it; return the path.
 
     Raises
     ------
     UserError
         If the record does not fit the schema.
     """
-    record = record_of(house, row)
+    record = record_of(spec, made)
     name = uuid.uuid5(SPACE, record["dedupe_identity"]["run_fingerprint"])
-    cell = row[0]["cell"]
+    cell = made[0]["cell"]
     folder = out / "data" / f"edge2giant_{cell['study']}" / record["model_info"]["developer"] / record["model_info"]["name"]
     path = folder / f"{name}.json"
     records.write_json(path, record, SCHEMA)

@@ -9,39 +9,39 @@ import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, eval_result_entries_to_yaml
 from huggingface_hub.repocard_data import eval_results_to_model_index
 
-from edge2giant import grid, records
+from edge2giant import records
+from edge2giant.specs.study import StudySpec
 
 TASK = "text-generation"
 
 
-def is_real(house: grid.House, record: dict) -> bool:
-    """Whether a cell answers the benchmark's own questions; the made-up ones of another source must not pass for them."""
-    study = record["cell"]["study"]
-    return study in house.studies and house.studies[study].source == "hub"
+def is_real(spec: StudySpec) -> bool:
+    """Whether a cell answers the benchmark's own questions; the made-up ones of another source must not be taken for them."""
+    return spec.source == "hub"
 
 
-def dataset_of(house: grid.House, record: dict) -> tuple[str, str, str]:
-    """Id of a cell's questions, what to call them, and the revision that the config asks for (made-up ones: what was read)."""
+def dataset_of(spec: StudySpec, record: dict) -> tuple[str, str, str]:
+    """Id of a cell's questions, what to call them, and the revision in the configuration (made-up ones: what was read)."""
     benchmark = record["cell"]["benchmark"]
-    entry = house.benchmarks[benchmark]
-    if is_real(house, record):
-        dataset, revision = next(iter(entry["datasets"].items()))
-        return dataset, entry["label"], str(revision)
+    label = spec.labels.benchmark(benchmark)
+    if is_real(spec):
+        dataset, revision = next(iter(spec.benchmarks[benchmark].datasets.items()))
+        return dataset, label, revision
     read = "+".join(sorted(record["provenance"]["datasets"].values())) or "unknown"
-    return f"edge2giant-made-up/{benchmark}", f"{entry['label']} (made-up questions)", read
+    return f"edge2giant-made-up/{benchmark}", f"{label} (made-up questions)", read
 
 
-def name_of(house: grid.House, row: list[dict]) -> str:
-    """Name of a checkpoint: its model with its scheme."""
-    cell = row[0]["cell"]
-    model = house.models.get(cell["model"], {}).get("name", cell["model"])
+def name_of(spec: StudySpec, made: list[dict]) -> str:
+    """Name of a checkpoint: its model with method and bits."""
+    cell = made[0]["cell"]
+    model = spec.labels.model(cell["model"])
     return model if cell["method"] == "fp16" else f"{model}-{cell['method']}-{cell['bits']}"
 
 
-def notes(house: grid.House, record: dict) -> str:
-    """What a reader must know to hold the number against another one."""
+def notes(spec: StudySpec, record: dict) -> str:
+    """What a reader must know to compare the number with another one."""
     cell, engine = record["cell"], record["engine"]
-    shots = house.benchmarks[cell["benchmark"]]["num_fewshot"]
+    shots = spec.benchmarks[cell["benchmark"]].num_fewshot
     said = [
         f"{shots}-shot",
         f"protocol {cell['protocol']}",
@@ -52,14 +52,14 @@ def notes(house: grid.House, record: dict) -> str:
     return ", ".join(said)
 
 
-def model_index(house: grid.House, row: list[dict]) -> dict:
+def model_index(spec: StudySpec, made: list[dict]) -> dict:
     """The `model-index` of a model card, as a mapping."""
     results = []
-    for record in row:
+    for record in made:
         benchmark = record["cell"]["benchmark"]
-        dataset, called, revision = dataset_of(house, record)
-        entry = house.benchmarks[benchmark]
-        metrics = [metric["name"] for metric in entry["metrics"]] or ["rating"]
+        dataset, called, revision = dataset_of(spec, record)
+        entry = spec.benchmarks[benchmark]
+        metrics = list(entry.metrics) or ["rating"]
         results.append(
             EvalResult(
                 task_type=TASK,
@@ -67,50 +67,48 @@ def model_index(house: grid.House, row: list[dict]) -> dict:
                 dataset_type=dataset,
                 dataset_name=called,
                 dataset_revision=revision,
-                dataset_args={"num_few_shot": entry["num_fewshot"]},
+                dataset_args={"num_few_shot": entry.num_fewshot},
                 metric_type=metrics[0],
                 metric_name=" and ".join(metrics),
                 metric_value=record["score"],
-                metric_args={"normalised": entry["normalise"], "notes": notes(house, record)},
+                metric_args={"normalised": entry.normalise, "notes": notes(spec, record)},
                 verified=False,
             )
         )
-    return {"model-index": eval_results_to_model_index(name_of(house, row), results)}
+    return {"model-index": eval_results_to_model_index(name_of(spec, made), results)}
 
 
-def eval_results(house: grid.House, record: dict) -> list[dict]:
+def eval_results(spec: StudySpec, record: dict) -> list[dict]:
     """One score in the form of a file under `.eval_results/`."""
-    dataset, _, revision = dataset_of(house, record)
+    dataset, _, revision = dataset_of(spec, record)
     entry = EvalResultEntry(
         dataset_id=dataset,
         dataset_revision=revision,
         task_id=record["cell"]["benchmark"],
         value=record["score"],
         date=record["provenance"]["finished"],
-        notes=notes(house, record),
+        notes=notes(spec, record),
     )
     return eval_result_entries_to_yaml([entry])
 
 
-def write(house: grid.House, row: list[dict], out: Path) -> list[Path]:
+def write(spec: StudySpec, made: list[dict], out: Path) -> list[Path]:
     """Write the metadata of one checkpoint's model card and its evaluation results; return the paths.
 
     A study of made-up questions gets no evaluation results: the hub would show them on the leaderboard of the real benchmark.
 
     Parameters
     ----------
-    house : House
-    row : list of dict
-        Cell records of one model under one scheme.
+    spec : StudySpec
+    made : list of dict
+        Cell records of one model as one variant.
     out : Path
     """
-    cell = row[0]["cell"]
+    cell = made[0]["cell"]
     folder = out / cell["model"] / cell["method"] / cell["bits"]
-    files = {folder / "model-index.yaml": model_index(house, row)}
+    files = {folder / "model-index.yaml": model_index(spec, made)}
     files |= {
-        folder / ".eval_results" / f"{one['cell']['benchmark']}.yaml": eval_results(house, one)
-        for one in row
-        if is_real(house, one)
+        folder / ".eval_results" / f"{one['cell']['benchmark']}.yaml": eval_results(spec, one) for one in made if is_real(spec)
     }
     for path, content in files.items():
         with records.atomic(path) as stream:

@@ -1,12 +1,11 @@
-
-(() => {
+(async () => {
   "use strict";
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const follow = () => document.documentElement.classList.toggle("dark", dark.matches);
   dark.addEventListener("change", follow);
   follow();
 
-  const { jQuery } = globalThis.tableLibrary;
+  const { jQuery } = await import(URL.createObjectURL(new Blob([LIBRARY], { type: "text/javascript" })));
   const numeric = ["number", "count", "score"];
   const controls = (head) => [
     { extend: "order", text: `Sort by ${head.textContent}` },

@@ -1,24 +1,22 @@
-"""Grids k/n: which printed digits a benchmark of n questions can produce, and which n fits a column.
+"""Which printed digits a benchmark of n questions can produce, and which n fits a column.
 
 A score of n questions of equal weight is 100 k/n, or 100 max(k/n - c, 0) / (1 - c) once the chance level c
 is subtracted. A column of fifty printed values that all lie on the grid of one n, where only few printable
 values do, says which set was run. Where the grid is finer than the print (10,042 questions, or a mean of
-many subtasks), every digit is possible and the test has no power; that is reported, never skipped.
+many subtasks), every digit is possible and the test has no power; that is reported.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import ceil, floor, lcm
-from pathlib import Path
 
-import yaml
+import numpy as np
+from scipy.stats import binomtest
 
-from edge2giant import records
 from edge2giant.audit.exact import EXACT, OFF, TRUNCATED, number, prints, unit
 from edge2giant.errors import UserError
+from edge2giant.specs.audit import QuestionSetSpec
 
 NO_POWER, WEAK = 0.9, 0.5
 FITS = 0.9
@@ -28,10 +26,10 @@ SATURATED = 0.99
 
 
 @dataclass(frozen=True)
-class Grid:
-    """The values that one candidate set can give.
+class QuestionSet:
+    """A set of questions and the scores that it can give.
 
-    Attributes
+    Parameters
     ----------
     name, label : str
     parts : tuple of (int, Fraction)
@@ -94,8 +92,6 @@ class Grid:
             For a mean of many parts the walk stops once the first parts reach nearly every printable value
             in their range (`SATURATED`); then all count as reached.
         """
-        import numpy as np
-
         values, scale = np.zeros(1, dtype=np.int64), self._scale
         rounded = truncated = np.zeros(10001, dtype=bool)
         width = 0
@@ -116,18 +112,16 @@ class Grid:
         return lcm(*(value.denominator for value in steps + offsets))
 
     def _part_values(self, n: int, chance: Fraction, scale: int):
-        import numpy as np
-
         scores = (100 * max(Fraction(k, n) - chance, Fraction(0)) / (1 - chance) for k in range(n + 1))
         exact = {score / len(self.parts) * scale for score in scores}
         if any(value.denominator != 1 for value in exact):
-            raise UserError(f"set {self.name} of three or more unequal parts does not saturate", "grids.yaml")
+            raise UserError(
+                f"set {self.name} of three or more unequal parts gives too few scores", "config/published/grids.yaml", "remove it"
+            )
         return np.array(sorted(int(value) for value in exact), dtype=np.int64)
 
     @staticmethod
     def _prints(values, scale: int):
-        import numpy as np
-
         rounded, truncated = np.zeros(10001, dtype=bool), np.zeros(10001, dtype=bool)
         truncated[values * 100 // scale] = True
         rounded[(values * 200 + scale) // (2 * scale)] = True
@@ -139,10 +133,10 @@ class Grid:
 class Evidence:
     """How a printed column fits one candidate set.
 
-    Attributes
+    Parameters
     ----------
     column : str
-    grid : Grid
+    candidate : QuestionSet
     cells, rounded, truncated : int
         Printed values; those on the grid when rounded; those on it only when truncated.
     chance : float
@@ -153,7 +147,7 @@ class Evidence:
     """
 
     column: str
-    grid: Grid
+    candidate: QuestionSet
     cells: int
     rounded: int
     truncated: int
@@ -175,52 +169,28 @@ class Evidence:
         return "weak support" if self.chance >= WEAK else "fits"
 
 
-def read_grids(config: Path) -> dict[str, dict]:
-    """Return the entries of ``published/grids.yaml``, with `Grid` objects under ``sets``.
-
-    Raises
-    ------
-    UserError
-        If the file is missing or does not fit its schema.
-    """
-    path = config / "published" / "grids.yaml"
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise UserError("is missing", path, "restore it from the repository") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"cannot be read as YAML ({error})", path, "mend the file") from None
-    if wrong := records.problem(entries, "grids"):
-        raise UserError(wrong, path, "see workflow/schemas/grids.schema.json")
-    return {column: entry | {"sets": _sets(entry.get("sets", {}))} for column, entry in entries.items()}
+def of_spec(spec: QuestionSetSpec) -> QuestionSet:
+    """The question set that a spec describes."""
+    return QuestionSet(spec.name, spec.label, tuple((questions, Fraction(chance)) for questions, chance in spec.parts))
 
 
-def _sets(entries: dict) -> list[Grid]:
-    return [
-        Grid(name, entry["label"], tuple((n, Fraction(chance)) for n, chance in entry["parts"]))
-        for name, entry in entries.items()
-    ]
-
-
-def chance_level(grid: Grid, low: Fraction, high: Fraction) -> float:
-    """Return the share of the two-digit values in [low, high] that the grid can print."""
-    rounded, truncated = grid.reach
+def chance_level(candidate: QuestionSet, low: Fraction, high: Fraction) -> float:
+    """Return the share of the two-digit values in [low, high] that the set can print."""
+    rounded, truncated = candidate.reach
     return float((rounded | truncated)[int(low * 100) : int(high * 100) + 1].mean())
 
 
-def weigh(column: str, grid: Grid, texts: list[str]) -> Evidence:
-    """Hold a column of printed values against one candidate set."""
-    from scipy.stats import binomtest
-
-    how = [grid.holds(text) for text in texts]
+def weigh(column: str, candidate: QuestionSet, texts: list[str]) -> Evidence:
+    """Compare a column of printed values with one candidate set."""
+    how = [candidate.holds(text) for text in texts]
     values = [number(text) for text in texts]
-    chance = chance_level(grid, min(values), max(values))
+    chance = chance_level(candidate, min(values), max(values))
     rounded, truncated = how.count(EXACT), how.count(TRUNCATED)
     p_value = float(binomtest(rounded + truncated, len(texts), chance, alternative="greater").pvalue)
-    return Evidence(column, grid, len(texts), rounded, truncated, chance, p_value)
+    return Evidence(column, candidate, len(texts), rounded, truncated, chance, p_value)
 
 
 def best(evidence: list[Evidence]) -> Evidence | None:
     """Return the fitting candidate with the strongest evidence, if any has power."""
-    fitting = [found for found in evidence if found.verdict in ("fits", "weak support") and found.grid.single]
+    fitting = [found for found in evidence if found.verdict in ("fits", "weak support") and found.candidate.single]
     return min(fitting, key=lambda found: found.p_value, default=None)

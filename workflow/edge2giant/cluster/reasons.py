@@ -1,4 +1,4 @@
-"""Why cells are missing: failure records of the phases, and for jobs that had no time for one, SLURM's word and the logs'."""
+"""Why cells are missing: failure records of the phases; for jobs that could write none, the logs of SLURM and of the steps."""
 
 import re
 from collections.abc import Iterator
@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge2giant import errors, failures, grid, records
+from edge2giant import errors, failures, records
 from edge2giant.errors import UserError
+from edge2giant.specs.variant import Variant
 
 PHASES = ("quantize", "evaluate", "judge", "cells")
 LOG_TAIL = 20_000
@@ -41,34 +42,34 @@ def step_reason(text: str) -> str | None:
 
 @dataclass(frozen=True)
 class Tried:
-    """A row of a study, with the digest in its checkpoint's path: the making of another recipe's is not its failure."""
+    """A variant of a study, with the digest in its checkpoint's path: the making of another recipe's is not its failure."""
 
     study: str
-    row: grid.Row
+    variant: Variant
     digest: str
 
 
 def step_logs(logs: Path, tried: Tried) -> Iterator[tuple[str, Path]]:
-    """(phase, log) of a row's steps."""
-    paths = [("quantize", logs / "quantize" / tried.row.path / f"{tried.digest}.log")]
+    """(phase, log) of a variant's steps."""
+    paths = [("quantize", logs / "quantize" / tried.variant.path / f"{tried.digest}.log")]
     for phase in ("evaluate", "answers", "judge", "cells"):
         folder = logs / tried.study / phase
-        paths += [(phase, path) for path in [folder / f"{tried.row.path}.log", *(folder / tried.row.path).glob("*.log")]]
+        paths += [(phase, path) for path in [folder / f"{tried.variant.path}.log", *(folder / tried.variant.path).glob("*.log")]]
     yield from ((phase, path) for phase, path in paths if path.is_file())
 
 
 def slurm_logs(logs: Path, tried: Tried) -> Iterator[tuple[str, Path]]:
-    """(phase, log) of a row's SLURM jobs, in the folders that the executor names after rule and wildcards."""
-    joined = "_".join(grid.astuple(tried.row))
+    """(phase, log) of a variant's SLURM jobs, in the folders that the executor names after rule and wildcards."""
+    joined = "_".join((tried.variant.model, tried.variant.method, tried.variant.bits))
     for phase, folder in [("quantize", f"{joined}_{tried.digest}"), ("evaluate", f"{tried.study}_{joined}_*")]:
         for path in logs.glob(f"slurm/rule_{phase}/{folder}/*.log"):
             yield phase, path
 
 
 def reasons(logs: Path, tried: Tried) -> list[tuple[float, str, str, Path]]:
-    """(time, phase, reason, log) that the logs of a row tell, oldest first.
+    """(time, phase, reason, log) that the logs of a variant give, oldest first.
 
-    Steps that ended well leave no such line, but a success may have followed a failure: ask for rows with missing cells.
+    Steps that ended well leave no such line, but a success may have followed a failure: use it for variants with missing cells.
     """
     found = []
     for read, listed in [(step_reason, step_logs), (slurm_reason, slurm_logs)]:
@@ -79,10 +80,10 @@ def reasons(logs: Path, tried: Tried) -> list[tuple[float, str, str, Path]]:
 
 
 def recorded(folder: Path, tried: Tried) -> list[dict]:
-    """The failure records that a row's phases left, oldest first."""
+    """The failure records that a variant's phases left, oldest first."""
     found = []
     for of in (tried.study, failures.of_checkpoint(tried.digest)):
-        for path in (folder / of / tried.row.path).glob("*.json"):
+        for path in (folder / of / tried.variant.path).glob("*.json"):
             try:
                 found.append((path.stat().st_mtime, records.read_json(path, "failure") | {"study": tried.study}))
             except UserError:
@@ -91,17 +92,17 @@ def recorded(folder: Path, tried: Tried) -> list[dict]:
 
 
 def failure(results: Path, logs: Path, tried: Tried) -> dict | None:
-    """Why a row with missing cells failed, as a record of schema `failure`; None when nothing says that it was ever tried.
+    """Why a variant with missing cells failed, as a record of schema `failure`; None when there is no trace that it was tried.
 
-    SLURM's word on a killed job, when it is newer, goes before what the job itself recorded.
+    A newer reason in SLURM's log replaces what the job itself recorded.
     """
     written = recorded(results / "failures", tried)
-    told = reasons(logs, tried)
+    logged = reasons(logs, tried)
     newest = written[-1] if written else None
-    if told and (newest is None or told[-1][0] > datetime.fromisoformat(newest["time"]).timestamp() + 1):
-        at, phase, reason, path = told[-1]
+    if logged and (newest is None or logged[-1][0] > datetime.fromisoformat(newest["time"]).timestamp() + 1):
+        at, phase, reason, path = logged[-1]
         return {
-            "schema": 1, "study": tried.study, **asdict(tried.row), "benchmark": None,
+            "schema": 1, "study": tried.study, **asdict(tried.variant), "benchmark": None,
             "phase": phase, "reason": errors.one_line(reason, None, None), "log": path.as_posix(),
             "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"),
         }  # fmt: skip

@@ -1,11 +1,13 @@
-# What goes into a paper, from cells and from the printed numbers, by the same code.
+# Tables and Figure 2, from cells and from the printed numbers, by the same code.
+from edge2giant.plan import study as studies
+
+PRINTED_CSV = {name: f"config/published/{name}.csv" for name in ("scores", "mt_bench")}
 
 
 rule render_table:
     input:
-        cells=JOBS.cells_of_table,
-        rows="<results>/{study}/rows.json",
-        published="config/published/scores.csv",
+        cells=PLAN.ask(studies.cells_of_table),
+        **PRINTED_CSV,
     output:
         csv="<figures>/{study}/table{number}.csv",
         tex="<figures>/{study}/table{number}.tex",
@@ -24,20 +26,23 @@ rule render_table:
     conda:
         environment_file
     params:
+        **PLAN.spec(studies.spec),
         env="workflow",
-        code=JOBS.code("paper"),
+        code=PLAN.code,
+        published=subpath(input.scores, parent=True),
         prefix=subpath(output.csv, strip_suffix=".csv"),
     message:
         "Table {wildcards.number} of study {wildcards.study}"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.paper table --number {wildcards.number} --source cells"
-        " --beside-published --cells {input.cells} --expected {input.rows} --out-prefix {params.prefix} >{log} 2>&1"
+        "workflow/in-env {params.env} python -m edge2giant.paper table --spec {params.spec} --spec-digest {params.digest}"
+        " --number {wildcards.number} --published {params.published} --cells {input.cells} --out-prefix {params.prefix}"
+        " >{log} 2>&1"
 
 
 rule draw_figure2:
     input:
-        cells=JOBS.mt_bench_cells,
-        rows="<results>/{study}/rows.json",
+        cells=PLAN.ask(studies.mt_bench_cells),
+        **PRINTED_CSV,
     output:
         pdf="<figures>/{study}/figure2.pdf",
         png="<figures>/{study}/figure2.png",
@@ -54,21 +59,21 @@ rule draw_figure2:
     conda:
         environment_file
     params:
+        **PLAN.spec(studies.spec),
         env="workflow",
-        code=JOBS.code("paper"),
-        models=JOBS.figure2_models,
+        code=PLAN.code,
+        form="radar",
+        published=subpath(input.scores, parent=True),
         prefix=subpath(output.pdf, strip_suffix=".pdf"),
     message:
         "Figure 2 of study {wildcards.study}"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.paper figure2 --source cells --cells {input.cells}"
-        " --expected {input.rows} --models {params.models} --out-prefix {params.prefix} >{log} 2>&1"
+        "workflow/in-env {params.env} python -m edge2giant.paper figure2 --spec {params.spec} --spec-digest {params.digest}"
+        " --form {params.form} --published {params.published} --cells {input.cells} --out-prefix {params.prefix} >{log} 2>&1"
 
 
-rule draw_figure2_more:
-    input:
-        cells=JOBS.mt_bench_cells,
-        rows="<results>/{study}/rows.json",
+# Of every model, or with intervals and the printed panels below.
+use rule draw_figure2 as draw_figure2_more with:
     output:
         pdf="<figures>/{study}/figure2_{form}.pdf",
         png="<figures>/{study}/figure2_{form}.png",
@@ -78,46 +83,25 @@ rule draw_figure2_more:
             category="2 Figures",
             labels={"study": "{study}", "figure": "Figure 2, {form}"},
         ),
+        csv="<figures>/{study}/figure2_{form}.csv",
     log:
         "logs/{study}/figure2_{form}.log",
     wildcard_constraints:
         form="all|intervals",
-    localrule: True
-    conda:
-        environment_file
     params:
+        **PLAN.spec(studies.spec),
         env="workflow",
-        code=JOBS.code("paper"),
-        form=JOBS.figure2_form,
+        code=PLAN.code,
+        form="{form}",
+        published=subpath(input.scores, parent=True),
         prefix=subpath(output.pdf, strip_suffix=".pdf"),
     message:
         "Figure 2 of study {wildcards.study}, {wildcards.form}"
-    shell:
-        "workflow/in-env {params.env} python -m edge2giant.paper figure2 --source cells --cells {input.cells}"
-        " --expected {input.rows} {params.form} --out-prefix {params.prefix} >{log} 2>&1"
-
-
-rule list_rows:
-    input:
-        "config/models.yaml",
-    output:
-        "<results>/{study}/rows.json",
-    log:
-        "logs/{study}/rows.log",
-    localrule: True
-    conda:
-        environment_file
-    params:
-        env="workflow",
-        rows=JOBS.rows,
-    shell:
-        "workflow/in-env {params.env} python -m edge2giant.study rows --study {wildcards.study} --out {output} >{log} 2>&1"
 
 
 rule render_published_table:
     input:
-        "config/published/scores.csv",
-        "config/published/mt_bench.csv",
+        **PRINTED_CSV,
     output:
         csv="<figures>/published/table{number}.csv",
         tex="<figures>/published/table{number}.tex",
@@ -136,19 +120,21 @@ rule render_published_table:
     conda:
         environment_file
     params:
+        **PLAN.spec(studies.paper),
         env="workflow",
-        code=JOBS.code("paper"),
+        code=PLAN.code,
+        published=subpath(input.scores, parent=True),
         prefix=subpath(output.csv, strip_suffix=".csv"),
     message:
         "Table {wildcards.number} as printed"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.paper table --number {wildcards.number} --source published"
-        " --out-prefix {params.prefix} >{log} 2>&1"
+        "workflow/in-env {params.env} python -m edge2giant.paper table --spec {params.spec} --spec-digest {params.digest}"
+        " --number {wildcards.number} --published {params.published} --out-prefix {params.prefix} >{log} 2>&1"
 
 
 rule draw_published_figure2:
     input:
-        "config/published/mt_bench.csv",
+        **PRINTED_CSV,
     output:
         pdf="<figures>/published/figure2.pdf",
         png="<figures>/published/figure2.png",
@@ -165,11 +151,13 @@ rule draw_published_figure2:
     conda:
         environment_file
     params:
+        **PLAN.spec(studies.paper),
         env="workflow",
-        code=JOBS.code("paper"),
+        code=PLAN.code,
+        published=subpath(input.scores, parent=True),
         prefix=subpath(output.pdf, strip_suffix=".pdf"),
     message:
         "Figure 2 as printed"
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.paper figure2 --source published"
-        " --out-prefix {params.prefix} >{log} 2>&1"
+        "workflow/in-env {params.env} python -m edge2giant.paper figure2 --spec {params.spec} --spec-digest {params.digest}"
+        " --published {params.published} --out-prefix {params.prefix} >{log} 2>&1"

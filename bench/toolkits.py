@@ -5,7 +5,7 @@ source's config and unquantized tensors put back), the direct side as the toolki
 Validation and checksums, which the direct side does not have, are left out here and stand in every
 `checkpoint.json` (`seconds`). Runs in the toolkit's environment, from the root of the repository:
 
-    workflow/in-env cpu/main python bench/adapters.py --rows gptq-llmcompressor/w4a16 autoround/w4a16 --calibration DIR --out FILE
+    workflow/in-env cpu/main python bench/toolkits.py --variants gptq-llmcompressor/w4a16 --calibration DIR --out FILE
 """
 
 import argparse
@@ -33,22 +33,22 @@ SHAPE = {
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--rows", nargs="+", default=[], help="method/bits of config/recipes.yaml, of one toolkit's environment")
+    options.add_argument("--variants", nargs="+", default=[], help="method/bits of config/recipes.yaml, of one environment")
     options.add_argument("--calibration", type=Path, help="folder with text.jsonl of the set `miniature`")
     options.add_argument("--shape", type=json.loads, default={}, help="of the random model, where it differs, as JSON")
     options.add_argument("--settings", type=json.loads, default={}, help="toolkit parameters that differ, as JSON")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--out", type=Path, help="JSON, added to if it is there")
     options.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
-    asked = options.parse_args()
-    if asked.child:
-        measure(*asked.child)
+    given = options.parse_args()
+    if given.child:
+        measure(*given.child)
         return
     with tempfile.TemporaryDirectory() as place:
-        model = make_model(Path(place) / "model", SHAPE | asked.shape)
-        for row in asked.rows:
-            line = compare(row, model, asked.calibration, asked.settings, asked.rounds, Path(place))
-            keep(asked.out, line)
+        model = make_model(Path(place) / "model", SHAPE | given.shape)
+        for variant in given.variants:
+            line = compare(variant, model, given.calibration, given.settings, given.rounds, Path(place))
+            keep(given.out, line)
             print(json.dumps(line), flush=True)
 
 
@@ -91,42 +91,45 @@ def make_model(folder: Path, shape: dict) -> Path:
     return folder
 
 
-def compare(row: str, model: Path, calibration: Path, settings: dict, rounds: int, place: Path) -> dict:
+def compare(variant: str, model: Path, calibration: Path, settings: dict, rounds: int, place: Path) -> dict:
     """Measure both sides `rounds` times, in turn, and give the medians and their ratios."""
     found = {"module": [], "direct": []}
     for number in range(rounds):
         for side in ("module", "direct") if number % 2 else ("direct", "module"):
-            job = {"row": row, "model": str(model), "calibration": str(calibration), "settings": settings}
-            out = place / f"{row.replace('/', '-')}-{side}-{number}"
+            job = {"variant": variant, "model": str(model), "calibration": str(calibration), "settings": settings}
+            out = place / f"{variant.replace('/', '-')}-{side}-{number}"
             command = [sys.executable, __file__, "--child", side, json.dumps(job), str(out), str(place / "measured.json")]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
-                sys.exit(f"{row} {side}: {done.stderr[-2000:]}")
+                sys.exit(f"{variant} {side}: {done.stderr[-2000:]}")
             found[side].append(json.loads((place / "measured.json").read_text()))
     medians = {side: {key: statistics.median(one[key] for one in runs) for key in runs[0]} for side, runs in found.items()}
     ratios = {key: round(medians["module"][key] / medians["direct"][key], 3) for key in medians["direct"]}
-    return {"row": row, "rounds": rounds, "ratio": ratios, "median": medians, "runs": found, "cores": os.cpu_count()}
+    return {"variant": variant, "rounds": rounds, "ratio": ratios, "median": medians, "runs": found, "cores": os.cpu_count()}
 
 
 def measure(side: str, job: str, out: str, into: str) -> None:
     """One measurement, in this process: seconds, seconds of CPU, the most memory held; the toolkit's import is part of it."""
     import yaml
-    from edge2giant.quantize import calibration, compat, core, recipe, toolkits
+    from edge2giant.quantize import calibration, compat, core
+    from edge2giant.specs.quantize import CalibrationSpec
 
     job = json.loads(job)
     recipes, sets = (yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()) for name in ("recipes", "calibration"))
-    scheme = recipe.resolve(recipes, sets, "tiny-2m", *job["row"].split("/"), calibration="miniature", settings=job["settings"])
+    method, bits = job["variant"].split("/")
+    toolkit, width = recipes["methods"][method]["toolkit"], recipes["methods"][method]["bits"][bits]
+    recipe = width["recipe"] | job["settings"]
+    drawing = {key: sets["sets"]["miniature"][key] for key in ("packing", "samples", "length", "seed")}
     model, out = Path(job["model"]), Path(out)
     out.mkdir()
     text = Path(job["calibration"])
     with compat.readable(model) as view:
-        drawn = calibration.load(scheme["calibration"], text, view) if scheme["calibration"] else None
+        drawn = calibration.load(CalibrationSpec(name="miniature", **drawing), text, view) if width["calibration"] else None
         began, cpu = time.perf_counter(), cpu_seconds()
         if side == "module":
-            given = core.Job(model, out, text, scheme, text)
-            core.quantize(given, view, toolkits.module(scheme["toolkit"]), drawn, out)
+            core.quantize(toolkit, recipe, model, view, drawn, out)
         else:
-            DIRECT[scheme["toolkit"]](view, scheme["recipe"], drawn, out)
+            DIRECT[toolkit](view, recipe, drawn, out)
         taken = {"seconds": time.perf_counter() - began, "cpu_seconds": cpu_seconds() - cpu}
     taken["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     Path(into).write_text(json.dumps(taken))

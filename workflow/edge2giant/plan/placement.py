@@ -1,7 +1,7 @@
 """The smallest GPUs that run a job natively, out of those that `config/clusters.yaml` declares. Pure functions.
 
-An evaluation's GPUs are those of the engine's plan (`engine/plan.py`, which also knows what a GPU can compute); here stands
-what a quantizer needs, and host memory. Memory is counted in bytes unless a name says otherwise.
+An evaluation's GPUs are those of the engine's plan (`engine/plan.py`, which also knows what a GPU can compute); this module adds
+what a quantizer and a judge need, and host memory. Memory is counted in bytes unless a name says otherwise.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from edge2giant.specs.variant import widths
 USABLE_SHARE = 0.9
 # GPTQ holds a Hessian of the widest layer, its damped copy and its inverse's factor, in float32.
 HESSIAN_COPIES = 3
-# The proof of a checkpoint holds two models in float32 (state and module), which takes four times their bytes in 16 bits.
-PROOF_COPIES = 4
+# The validation of a checkpoint holds two models in float32 (state and module), which takes four times their bytes in 16 bits.
+VALIDATION_COPIES = 4
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Placement:
     nodes, gpus_per_node : int
         The tensor-parallel size is the number of GPUs in a node, the pipeline-parallel size the number of nodes.
     settings : tuple of (str, number)
-        What the engine is told so that it takes the memory that the plan counted; none for making a checkpoint.
+        Settings with which the engine takes the memory that was counted; none for making a checkpoint.
     """
 
     partition: str
@@ -58,7 +58,7 @@ def quantization_bytes(architecture: dict) -> int:
     return 2 * layer + HESSIAN_COPIES * 4 * architecture["intermediate_size"] ** 2
 
 
-def place_evaluation(architecture: dict, method: str, bits: str, serving: plan.Serving, cluster: dict) -> Placement:
+def place_evaluation(architecture: dict, method: str, bits: str, serving: plan.Serving, partitions: dict[str, dict]) -> Placement:
     """GPUs on which a checkpoint is evaluated natively: the engine's own plan.
 
     Raises
@@ -67,18 +67,18 @@ def place_evaluation(architecture: dict, method: str, bits: str, serving: plan.S
         If no partition of the cluster can hold it.
     """
     try:
-        placed = plan.place(architecture, method, bits, plan.gpus_of(cluster), serving)
+        placed = plan.place(architecture, method, bits, plan.gpus_of(partitions), serving)
     except UserError as error:
         raise _nowhere(f"evaluating {method}/{bits}: {error.what}", plan.least_capability(method)) from None
-    return _served(placed, cluster)
+    return _served(placed, partitions)
 
 
-def _served(placed: plan.Placement, cluster: dict) -> Placement:
-    gpu = cluster["partitions"][placed.gpu]["gpu"]
+def _served(placed: plan.EnginePlacement, partitions: dict[str, dict]) -> Placement:
+    gpu = partitions[placed.gpu]["gpu"]
     return Placement(placed.gpu, gpu, placed.nodes, placed.tensor_parallel_size, tuple(placed.settings.items()))
 
 
-def place_quantization(architecture: dict, method: str, bits: str, cluster: dict) -> Placement:
+def place_quantization(architecture: dict, method: str, bits: str, partitions: dict[str, dict]) -> Placement:
     """The one GPU on which a checkpoint is made, the smallest on a node whose memory holds the unquantized model.
 
     Raises
@@ -89,45 +89,60 @@ def place_quantization(architecture: dict, method: str, bits: str, cluster: dict
     need, host = quantization_bytes(architecture), quantization_host_bytes(architecture)
     found = [
         (kind.memory_gib, kind.compute_capability, kind.name)
-        for kind in plan.gpus_of(cluster)
+        for kind in plan.gpus_of(partitions)
         if kind.compute_capability >= plan.LEAST_CAPABILITY
         and kind.bytes * USABLE_SHARE >= need
-        and cluster["partitions"][kind.name]["host_memory_gib"] * GIB >= host
+        and partitions[kind.name]["host_memory_gib"] * GIB >= host
     ]
     if not found:
         what = f"making {method}/{bits}: {need / GIB:.0f} GiB on one GPU and {host / GIB:.0f} GiB on its host"
         raise _nowhere(what, plan.LEAST_CAPABILITY)
     name = min(found)[2]
-    return Placement(name, cluster["partitions"][name]["gpu"], 1, 1)
+    return Placement(name, partitions[name]["gpu"], 1, 1)
 
 
-def as_ordered(
-    architecture: dict, bits: str, serving: plan.Serving | None, cluster: dict, name: str, nodes: int, gpus: int
+def place_judge(gpus: int, partitions: dict[str, dict]) -> Placement:
+    """GPUs of one node for a judge that the job serves: the smallest of which a node has as many.
+
+    Raises
+    ------
+    UserError
+        If no node has as many GPUs.
+    """
+    found = [(p["gpu_memory_gib"], p["compute_capability"], name) for name, p in partitions.items() if p["gpus_per_node"] >= gpus]
+    if not found:
+        raise _nowhere(f"a judge on {gpus} GPUs of one node", plan.LEAST_CAPABILITY)
+    name = min(found)[2]
+    return Placement(name, partitions[name]["gpu"], 1, gpus)
+
+
+def as_set(
+    architecture: dict, bits: str, serving: plan.Serving | None, partitions: dict[str, dict], name: str, nodes: int, gpus: int
 ) -> Placement:
-    """The placement that a user orders; the engine is told its memory where the plan finds room there, else left to itself."""
+    """The placement that an override sets; the engine gets its memory where it fits, else it decides by itself."""
     if serving:
-        kind = next(kind for kind in plan.gpus_of(cluster) if kind.name == name)
+        kind = next(kind for kind in plan.gpus_of(partitions) if kind.name == name)
         if placed := plan.fit(kind, architecture, bits, nodes, gpus, serving):
-            return _served(placed, cluster)
-    return Placement(name, cluster["partitions"][name]["gpu"], nodes, gpus)
+            return _served(placed, partitions)
+    return Placement(name, partitions[name]["gpu"], nodes, gpus)
 
 
 def _nowhere(what: str, least: tuple[int, int]) -> UserError:
     return UserError(
         f"no partition can hold {what}, on compute capability {least[0]}.{least[1]}",
         "config/clusters.yaml",
-        "add a partition or nodes, or override the row's placement there",
+        "add a partition or nodes, or override the placement there",
     )
 
 
-def proof_host_bytes(architecture: dict) -> int:
-    """Host memory of a checkpoint's proof, and so of one that is linked and not made: models in float32, and libraries."""
-    return PROOF_COPIES * validated_bytes(architecture) + 12 * GIB
+def validation_host_bytes(architecture: dict) -> int:
+    """Host memory of a checkpoint's validation, and so of one that is linked and not made: models in float32, and libraries."""
+    return VALIDATION_COPIES * validated_bytes(architecture) + 12 * GIB
 
 
 def quantization_host_bytes(architecture: dict) -> int:
     """Host memory of a quantizer: the unquantized model, a tenth on top for what is being written, and its calibration."""
-    return max(int(1.1 * checkpoint_bytes(architecture, "w16a16")) + 12 * GIB, proof_host_bytes(architecture))
+    return max(int(1.1 * checkpoint_bytes(architecture, "w16a16")) + 12 * GIB, validation_host_bytes(architecture))
 
 
 def evaluation_host_bytes(architecture: dict, bits: str, gpus: int) -> int:

@@ -1,0 +1,143 @@
+"""A table as plain values: what `tables` builds and `render` writes."""
+
+from dataclasses import dataclass
+
+from edge2giant.paper import numerals
+from edge2giant.specs.variant import Variant
+
+
+@dataclass(frozen=True)
+class Score:
+    """A printed number with its difference from FP16.
+
+    Parameters
+    ----------
+    text : str
+        The number.
+    delta : str or None
+        Signed difference, None for the FP16 row or where there is no FP16 value.
+    """
+
+    text: str
+    delta: str | None = None
+
+    @property
+    def arrow(self) -> str:
+        """Arrow and size of the difference, or an empty text."""
+        return numerals.arrow(self.delta)[0] if self.delta else ""
+
+    @property
+    def direction(self) -> str:
+        """`up`, `down`, `same`, or an empty text."""
+        return numerals.arrow(self.delta)[1] if self.delta else ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell of a table.
+
+    Parameters
+    ----------
+    state : str
+        `ok`, `failed`, `not run`, `not planned` or `incomplete` (an average that lacks a column).
+    score : Score or None
+        The number, when `ok`.
+    stderr : float or None
+        Its standard error, when known.
+    reason : str
+        Why it failed.
+    note : int or None
+        Number of the note that holds the whole reason.
+    marks : str
+        Footnote signs.
+    published : Score or None
+        The printed number beside it.
+    """
+
+    state: str
+    score: Score | None = None
+    stderr: float | None = None
+    reason: str = ""
+    note: int | None = None
+    marks: str = ""
+    published: Score | None = None
+
+    @property
+    def text(self) -> str:
+        """What a reader sees where there is no number."""
+        if self.state == "failed":
+            reason = self.reason if len(self.reason) <= 40 else self.reason[:39].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+            return f"failed: {reason}"
+        return {"ok": "", "not run": "not run"}.get(self.state, "\N{EN DASH}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Parameters
+    ----------
+    variant : Variant
+    model_label, method_label, bits_label : str
+        What is shown of it.
+    storage : str
+        Nominal size in GB.
+    entries : tuple of Entry
+        One a column.
+    mark : str
+        Footnote sign of the whole row.
+    measured : str
+        Size of the checkpoint in GB, empty for printed scores.
+    """
+
+    variant: Variant
+    model_label: str
+    method_label: str
+    bits_label: str
+    storage: str
+    entries: tuple[Entry, ...]
+    mark: str = ""
+    measured: str = ""
+
+    @property
+    def printed(self) -> bool:
+        """Whether the paper prints any value of this row."""
+        return any(entry.published for entry in self.entries)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be written.
+
+    Parameters
+    ----------
+    number : int
+        Number in the paper.
+    title : str
+        Its title and where the numbers come from.
+    columns : tuple of (name, heading)
+        Score columns, the average last.
+    groups : tuple of tuple of Row
+        The rows of one model together.
+    notes : tuple of str
+        Footnotes.
+    beside : bool
+        Whether the printed values stand beside the regenerated ones.
+    """
+
+    number: int
+    title: str
+    columns: tuple[tuple[str, str], ...]
+    groups: tuple[tuple[Row, ...], ...]
+    notes: tuple[str, ...]
+    beside: bool = False
+
+    @property
+    def caption(self) -> str:
+        """Number and title."""
+        return f"Table {self.number}. {self.title}"
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows in order."""
+        return [row for group in self.groups for row in group]

@@ -1,0 +1,123 @@
+"""Evaluations: the benchmarks of a batch, all that decides their answers, and where the results of a batch lie."""
+
+from typing import TYPE_CHECKING
+
+from edge2giant import evaluate
+from edge2giant.errors import UserError
+from edge2giant.plan import paths
+from edge2giant.plan.members import member
+from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, GenerationSpec, TasksSpec
+from edge2giant.specs.variant import Variant
+
+if TYPE_CHECKING:
+    from edge2giant.config import Config, Study
+    from edge2giant.plan import Plan
+
+SUITES = ("leaderboard_v1", "leaderboard_v2", "mt_bench")
+WHOLE = "all"
+MT_BENCH = "mt_bench"
+
+
+def spec(plan: "Plan", wildcards) -> EvaluateSpec:
+    """All that the configuration says about the evaluation of a batch."""
+    study, variant = member(plan, wildcards)
+    return EvaluateSpec(
+        study=study.name,
+        variant=variant,
+        batch=wildcards.batch,
+        benchmarks=tuple(benchmark_spec(plan.config, study, name) for name in benchmarks(plan, wildcards)),
+        engine=engine_spec(plan.config, study, variant.model),
+        environment=environment(plan, wildcards),
+        result_version=evaluate.RESULT_VERSION,
+    )
+
+
+def engine_spec(config: "Config", study: "Study", model: str) -> EngineSpec:
+    """The engine of a study for one of its models, with the settings that stack, study and protocol decide."""
+    stack, protocol, entry = config.stacks[study.stack], config.protocols[study.protocol], config.models[model]
+    settings = {
+        "dtype": protocol.dtype,
+        "max_model_len": min(protocol.max_model_len, entry.architecture.max_position_embeddings),
+        **stack.engine_settings,
+        **study.engine_settings,
+    }
+    if entry.trust_remote_code:  # only a model's own entry can allow its code to run
+        settings["trust_remote_code"] = True
+    bos = protocol.needs_bos(entry.repo)
+    if bos is not None:
+        settings["add_bos_token"] = bos
+    return EngineSpec(name=stack.engine, settings=settings)
+
+
+def benchmark_spec(config: "Config", study: "Study", name: str) -> BenchmarkSpec:
+    """All that decides a benchmark's answers, apart from the engine."""
+    protocol = config.protocols[study.protocol]
+    if name == MT_BENCH:
+        return BenchmarkSpec(name, generation=GenerationSpec(**dict(protocol.mt_bench)))
+    benchmark = config.benchmark(study, name)
+    tasks = TasksSpec(
+        names=tuple(sorted(benchmark.tasks)),
+        folder=benchmark.folder,
+        num_fewshot=benchmark.num_fewshot,
+        chat_template=protocol.chat_template,
+        fewshot_as_multiturn=protocol.fewshot_as_multiturn,
+        limit=study.limit,
+        seeds=dict(protocol.seeds),
+        gpqa_order=protocol.gpqa_order if name == "gpqa" else "lm-eval",
+    )
+    return BenchmarkSpec(name, tasks=tasks)
+
+
+def benchmarks(plan: "Plan", wildcards) -> list[str]:
+    """The benchmarks of a batch, in the order of the study.
+
+    Raises
+    ------
+    UserError
+        If the variant has none of them.
+    """
+    study, variant = member(plan, wildcards)
+    names = benchmarks_of_batch(plan.config, study, variant, wildcards.batch)
+    if not names:
+        raise UserError(
+            f"no batch '{wildcards.batch}' of {variant.path} in study {study.name}", "results path",
+            f"batches: {', '.join([*SUITES, WHOLE])}, or one of its benchmarks",
+        )  # fmt: skip
+    return names
+
+
+def benchmarks_of_batch(config: "Config", study: "Study", variant: Variant, batch: str) -> list[str]:
+    """The benchmarks of a variant that belong to a batch, in the order of the study."""
+    if batch in SUITES:
+        return config.suite(study, variant, batch)
+    return [name for name in study.benchmarks_of(variant) if batch in (name, WHOLE)]
+
+
+def datasets(plan: "Plan", wildcards) -> list[str]:
+    """Locks of the data sets of a batch, and of the sentence tables that IFEval's checks need."""
+    source, names = plan.config.study(wildcards.study).source, benchmarks(plan, wildcards)
+    tables = [paths.nltk_lock(source)] if "ifeval" in names else []
+    return [paths.benchmark_lock(source, name) for name in names] + tables
+
+
+def environment(plan: "Plan", wildcards) -> str:
+    """`<stack>/<name>` of the environment that holds the study's engine."""
+    return plan.config.environment(plan.config.study(wildcards.study).stack, "evaluate")
+
+
+def store(plan: "Plan", wildcards) -> str:
+    """Folder of the models and data sets of a study's source."""
+    return f"{plan.results}/store/{plan.config.study(wildcards.study).source}"
+
+
+def manifest(plan: "Plan", wildcards) -> str:
+    """Manifest of the batch that has a cell's answers; those of MT-Bench where the wildcards name no benchmark."""
+    study, variant = member(plan, wildcards)
+    name = getattr(wildcards, "benchmark", MT_BENCH)
+    known = study.benchmarks_of(variant)
+    if name not in known:
+        from edge2giant.config import unknown
+
+        raise unknown(f"benchmark of {variant.path}", name, known, f"study {study.name}")
+    batch = {"suite": plan.config.benchmarks[name].suite, "checkpoint": WHOLE, "benchmark": name}[plan.run.batch]
+    return f"<results>/{study.name}/evaluations/{variant.path}/{batch}.json"

@@ -1,0 +1,23 @@
+"""The study and the variant that a job's wildcards name."""
+
+from typing import TYPE_CHECKING
+
+from edge2giant.specs.variant import Variant
+
+if TYPE_CHECKING:
+    from edge2giant.config import Study
+    from edge2giant.plan import Plan
+
+
+def variant_of(wildcards) -> Variant:
+    return Variant(wildcards.model, wildcards.method, wildcards.bits)
+
+
+def member(plan: "Plan", wildcards) -> tuple["Study", Variant]:
+    """The study and its variant, or a `UserError` with the variants that the study has."""
+    from edge2giant.config import unknown
+
+    study, variant = plan.config.study(wildcards.study), variant_of(wildcards)
+    if variant not in study.variants:
+        raise unknown("variant", variant.path, [one.path for one in study.variants], f"config/studies/{study.name}.yaml")
+    return study, variant

@@ -1,0 +1,211 @@
+"""Checkpoints: what decides each, where it lies, and what its job reads."""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from edge2giant.errors import UserError
+from edge2giant.plan import paths
+from edge2giant.quantize import RESULT_VERSION
+from edge2giant.specs.quantize import CalibrationSpec, HeldoutSpec, PublishedSpec, QuantizeSpec
+from edge2giant.specs.variant import Variant
+
+if TYPE_CHECKING:
+    from edge2giant.config import Config
+    from edge2giant.config.recipes import Recipe
+    from edge2giant.config.studies import Study
+    from edge2giant.plan import Plan
+
+HELDOUT = "heldout"
+RECIPES = "config/recipes.yaml"
+
+
+# --- functions of a plan and wildcards ---------------------------------------------------------------------------------
+
+
+def spec(plan: "Plan", wildcards) -> QuantizeSpec:
+    """The spec that the path of a checkpoint names by its digest.
+
+    Raises
+    ------
+    UserError
+        If no study has such a checkpoint.
+    """
+    known = _by_folder(plan)
+    if wildcards.digest not in known:
+        raise UserError(
+            f"no study has a checkpoint with digest {wildcards.digest}",
+            f"checkpoints/{wildcards.model}/{wildcards.method}/{wildcards.bits}",
+            "`snakemake plan` lists the digests; they change with the configuration",
+        )
+    return known[wildcards.digest]
+
+
+def inputs(plan: "Plan", wildcards) -> dict[str, str]:
+    """The model, the text and the published checkpoint that a job reads; of text the lock beside its folder."""
+    wanted = spec(plan, wildcards)
+    found = {
+        "model": paths.model(wanted.store, wildcards.model),
+        "lock": paths.model_lock(wanted.store, wildcards.model),
+        "heldout": paths.calibration_lock("miniature", wanted.heldout.name),
+    }
+    if wanted.calibration and wanted.calibration.reads_text:
+        found["calibration"] = paths.calibration_lock(wanted.store, wanted.calibration.name)
+    if wanted.published:
+        found["published"] = f"<results>/store/hub/published/{wanted.published.repo}"
+    return found
+
+
+def folders(plan: "Plan", wildcards) -> str:
+    """The options that name the folders of text and of a published checkpoint."""
+    found = inputs(plan, wildcards)
+    named = {name: found[name] for name in ("heldout", "calibration", "published") if name in found}
+    options = (f"--{name} {path.removesuffix('.lock.json')}" for name, path in named.items())
+    return " ".join(options).replace("<results>", plan.results)
+
+
+def environment(plan: "Plan", wildcards) -> str:
+    return spec(plan, wildcards).environment
+
+
+def checkpoint(plan: "Plan", wildcards) -> str:
+    """The checkpoint of a study's variant."""
+    variant = Variant(wildcards.model, wildcards.method, wildcards.bits)
+    known = checkpoints(plan, wildcards.study)
+    if variant not in known:
+        from edge2giant.config import unknown
+
+        where = f"config/studies/{wildcards.study}.yaml"
+        raise unknown("variant", variant.path, [one.path for one in known], where)
+    return f"<results>/{known[variant].path}"
+
+
+def calibration_locks(plan: "Plan", wildcards) -> list[str]:
+    """Calibration text that the checkpoints of a study read."""
+    sets = [one.calibration for one in checkpoints(plan, wildcards.study).values()]
+    texts = sorted({one.name for one in sets if one and one.reads_text})
+    return [paths.calibration_lock(plan.config.study(wildcards.study).source, name) for name in texts]
+
+
+def evaluated_locks(plan: "Plan", wildcards) -> list[str]:
+    """Data of the lm-eval benchmarks of a study; MT-Bench's questions have no right answers."""
+    study = plan.config.study(wildcards.study)
+    return [paths.benchmark_lock(study.source, name) for name in study.benchmarks if name != "mt_bench"]
+
+
+# --- specs -------------------------------------------------------------------------------------------------------------
+
+
+@cache
+def checkpoints(plan: "Plan", study: str) -> dict[Variant, QuantizeSpec]:
+    """The specs of a study's checkpoints."""
+    entry = plan.config.study(study)
+    return {variant: checkpoint_spec(plan.config, entry, variant) for variant in entry.variants}
+
+
+@cache
+def _by_folder(plan: "Plan") -> dict[str, QuantizeSpec]:
+    """The specs of every study's checkpoints, by the last folder of their paths."""
+    return {one.folder: one for study in plan.config.studies for one in checkpoints(plan, study).values()}
+
+
+def checkpoint_spec(config: "Config", study: "Study", variant: Variant) -> QuantizeSpec:
+    """What decides the checkpoint of a study's variant."""
+    if study.checkpoints.get(variant.method_bits) == "published":
+        return published_spec(config, study, variant)
+    return made_spec(config, study, variant, study.recipe_settings.get(variant.method_bits))
+
+
+def made_spec(config: "Config", study: "Study", variant: Variant, settings: dict | None) -> QuantizeSpec:
+    """The checkpoint as the recipe makes it, with `settings` of the toolkit over the recipe's own."""
+    entry = recipe_of(config, variant)
+    overrides = [one for one in entry.overrides if variant.model in one.models]
+    recipe, name = entry.recipe, entry.calibration
+    for one in overrides:
+        recipe = merged(recipe, one.recipe)
+        name = one.calibration if "calibration" in one.model_fields_set else name
+    if name is not None:
+        name = study.calibration or name
+    toolkit = config.toolkit(variant)
+    return QuantizeSpec(
+        toolkit=toolkit,
+        source="make",
+        recipe=merged(recipe, settings or {}),
+        calibration=calibration_spec(config, name),
+        **_common(config, study, variant, toolkit),
+    )
+
+
+def published_spec(config: "Config", study: "Study", variant: Variant) -> QuantizeSpec:
+    """The checkpoint that the recipe names on the hub.
+
+    Raises
+    ------
+    UserError
+        If it names none of this model.
+    """
+    known = recipe_of(config, variant).published
+    if variant.model not in known:
+        raise UserError(
+            f"{variant.method_bits} names no published checkpoint of {variant.model} (it does for: {', '.join(known) or 'none'})",
+            RECIPES,
+            "make the checkpoint, or name one under `published`",
+        )
+    found = known[variant.model]
+    return QuantizeSpec(
+        toolkit="published",
+        source="published",
+        published=PublishedSpec(found.repo, found.revision),
+        **_common(config, study, variant, "published"),
+    )
+
+
+def _common(config: "Config", study: "Study", variant: Variant, toolkit: str) -> dict:
+    model, heldout = config.models[variant.model], config.calibration[HELDOUT]
+    return {
+        "variant": variant,
+        "heldout": HeldoutSpec(HELDOUT, heldout.samples, heldout.length),
+        "store": study.source,
+        "repo": model.repo,
+        "revision": model.revision,
+        "environment": config.environment(study.stack, toolkit),
+        "result_version": RESULT_VERSION,
+    }
+
+
+def recipe_of(config: "Config", variant: Variant) -> "Recipe":
+    """The entry of recipes.yaml for a method and bits.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    from edge2giant.config import unknown
+
+    if variant.method not in config.methods:
+        raise unknown("method", variant.method, config.methods, RECIPES)
+    widths = config.methods[variant.method].bits
+    if variant.bits not in widths:
+        raise unknown(f"methods.{variant.method}.bits", variant.bits, widths, RECIPES)
+    return widths[variant.bits]
+
+
+def calibration_spec(config: "Config", name: str | None) -> CalibrationSpec | None:
+    """The calibration set of that name."""
+    if name is None:
+        return None
+    if name not in config.calibration:
+        from edge2giant.config import unknown
+
+        raise unknown("calibration set", name, config.calibration, "config/calibration.yaml")
+    entry = dict(config.calibration[name])
+    return CalibrationSpec(name=name, **{key: value for key, value in entry.items() if key != "place" and value is not None})
+
+
+def merged(base: dict, over: dict) -> dict:
+    """Return `base` with `over` laid on it; mappings are merged, everything else is replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        inner = result.get(key)
+        result[key] = merged(inner, value) if isinstance(value, dict) and isinstance(inner, dict) else value
+    return result
