@@ -1,7 +1,6 @@
-"""Ways to hold it wrong, as a table: what a user does, and what the message must say. docs/errors.md is made from it.
+"""Mistakes of a user as a table: what is done, and what the message must say.
 
-`python tests/bad_input.py` prints that page. Each case prepares a folder (a `Room`) and names a command; test_bad_input.py runs
-it.
+Each case prepares a folder (a `Room`) and names a command; test_bad_input.py runs it.
 """
 
 import contextlib
@@ -17,20 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-ROOT = Path(__file__).resolve().parent.parent
-if __name__ == "__main__":
-    sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
+import judge_material
+import quantize_model
+from edge2giant import config, errors, plan, records, specs, store
+from edge2giant.plan import acquire as acquiring
+from edge2giant.plan import evaluate, quantize
+from edge2giant.plan.score import score_spec
+from edge2giant.plan.study import study_spec
+from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec
+from edge2giant.specs.variant import Variant
+from factories import make_cell
 
-import judge_material  # noqa: E402
-import quantize_model  # noqa: E402
-from edge2giant import config, errors, plan, records, specs, store  # noqa: E402
-from edge2giant.plan import acquire as acquiring  # noqa: E402
-from edge2giant.plan import evaluate, quantize  # noqa: E402
-from edge2giant.plan.score import score_spec  # noqa: E402
-from edge2giant.plan.study import study_spec  # noqa: E402
-from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec  # noqa: E402
-from edge2giant.specs.variant import Variant  # noqa: E402
-from factories import make_cell  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 BYTES = bytes(range(256)) * 8
 # What is meant to outlive a failure: downloads that are gone on with, locks of the answer cache, and the record of a failure.
@@ -99,7 +96,7 @@ class Case:
     area : str
         Key of `AREAS`.
     mistake : str
-        What the user does, for the page.
+        What the user does.
     prepare : callable
         Takes the room; returns the command line, or a function to call.
     says : tuple of str
@@ -1205,41 +1202,3 @@ def _(room):
 
     room.write("hub.token", "hf_x")
     return command
-
-
-# --- the page ------------------------------------------------------------------------------------------------------------------
-
-
-def page(folder: Path, said: dict[int, str] | None = None) -> str:
-    """docs/errors.md; `said` holds messages that are known already, by the number of their case."""
-    said = said or {}
-    lines = [
-        "# Errors",
-        "",
-        "<!-- Made by `python tests/bad_input.py > docs/errors.md`; a test fails when it is stale. -->",
-        "",
-        f"{len(CASES)} mistakes and what is said about them. Each ends with exit code 2 and one line on stderr: where, what,"
-        " and what to do. Nothing is written but the record of the failure. Command lines that do not parse"
-        " print their usage before.",
-    ]
-    for area, title in AREAS.items():
-        lines += ["", f"## {title[0].upper()}{title[1:]}", "", "| mistake | message |", "|---|---|"]
-        for number, one in enumerate(CASES):
-            if one.area == area:
-                text = said[number] if number in said else run(one, folder / str(number))[1]
-                lines.append(f"| {one.mistake} | {_literal(message(text))} |")
-    return "\n".join(lines) + "\n"
-
-
-def _literal(text: str) -> str:
-    text = re.sub(r"process \d+ on \S+;", "process 4711 on node7;", text)
-    text = re.sub(r"environments: .*", "environments: cpu/main, ...", text)
-    short = text if len(text) <= 400 else text[:399] + "…"
-    return "`` " + short.replace("|", "\\|") + " ``"
-
-
-if __name__ == "__main__":
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as temporary:
-        print(page(Path(temporary)), end="")
