@@ -1,7 +1,6 @@
-"""Ways to hold it wrong, as a table: what a user does, and what the message must say. docs/errors.md is made from it.
+"""Mistakes of a user as a table: what is done, and what the message must say.
 
-`python tests/bad_input.py` prints that page. Each case prepares a folder (a `Room`) and names a command; test_bad_input.py runs
-it.
+Each case prepares a folder (a `Room`) and names a command; test_bad_input.py runs it.
 """
 
 import contextlib
@@ -17,19 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-ROOT = Path(__file__).resolve().parent.parent
-if __name__ == "__main__":
-    sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
+import judge_material
+import quantize_model
+from edge2giant import config, errors, plan, records, specs, store
+from edge2giant.plan import acquire as acquiring
+from edge2giant.plan import evaluate, quantize
+from edge2giant.plan.score import score_spec
+from edge2giant.plan.study import study_spec
+from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec
+from edge2giant.specs.variant import Variant
+from factories import make_cell
 
-import judge_material  # noqa: E402
-import quantize_model  # noqa: E402
-from edge2giant import config, errors, plan, records, specs, store  # noqa: E402
-from edge2giant.plan import acquire as acquiring  # noqa: E402
-from edge2giant.plan import evaluate, quantize  # noqa: E402
-from edge2giant.plan.score import score_spec  # noqa: E402
-from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec  # noqa: E402
-from edge2giant.specs.variant import Variant  # noqa: E402
-from factories import make_cell  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 BYTES = bytes(range(256)) * 8
 # What is meant to outlive a failure: downloads that are gone on with, locks of the answer cache, and the record of a failure.
@@ -98,7 +96,7 @@ class Case:
     area : str
         Key of `AREAS`.
     mistake : str
-        What the user does, for the page.
+        What the user does.
     prepare : callable
         Takes the room; returns the command line, or a function to call.
     says : tuple of str
@@ -173,8 +171,13 @@ def message(text: str) -> str:
     return text.strip().splitlines()[-1] if text.strip() else ""
 
 
-def show(study: str = "smoke") -> list[str]:
-    return ["study", "show", "--study", study]
+def loading() -> Callable:
+    """Reads all of `config/`."""
+    return lambda: config.load() and None
+
+
+def overview(study: str, *options: str) -> list[str]:
+    return ["plan.overview", "--study", study, "--out", "out.csv", *options]
 
 
 # --- config.yaml -------------------------------------------------------------------------------------------------------
@@ -267,7 +270,7 @@ def study_case(mistake: str, old: str, new: str, *says: str) -> None:
     @case("study", mistake, "config/studies/smoke.yaml", *says)
     def prepare(room):
         room.edit("studies/smoke.yaml", old, new)
-        return show()
+        return loading()
 
 
 study_case("a key with a typo", "source:", "sauce:", "unknown key 'sauce'; did you mean 'source'?")
@@ -361,19 +364,19 @@ study_case(
 @case("study", "an empty file", "config/studies/smoke.yaml: is empty")
 def _(room):
     room.write("config/studies/smoke.yaml", "")
-    return show()
+    return loading()
 
 
 @case("study", "a file that is not UTF-8", "config/studies/smoke.yaml", "is not valid YAML")
 def _(room):
     room.write("config/studies/smoke.yaml", b"title: caf\xe9\n")
-    return show()
+    return loading()
 
 
 @case("study", "a folder in a file's place", "config/studies/odd.yaml", "cannot be read")
 def _(room):
     (room.path / "config/studies/odd.yaml").mkdir()
-    return show()
+    return loading()
 
 
 @case(
@@ -386,7 +389,7 @@ def _(room):
     room.edit("stacks.yaml", "    llmcompressor: main\n", "")
     for name in ("miniature", "schemes"):
         (room.path / f"config/studies/{name}.yaml").unlink()
-    return show()
+    return loading()
 
 
 @case(
@@ -397,7 +400,7 @@ def _(room):
 )
 def _(room):
     room.edit("studies/smoke.yaml", "stack: cpu", "stack: cpu\ncheckpoints: {gptq-llmcompressor/w4a16: published}")
-    return show()
+    return loading()
 
 
 # --- the other tables ----------------------------------------------------------------------------------------------------
@@ -407,7 +410,7 @@ def table_case(mistake: str, name: str, old: str, new: str, *says: str) -> None:
     @case("tables", f"`{name}`: {mistake}", f"config/{name}", *says)
     def prepare(room):
         room.edit(name, old, new)
-        return show()
+        return loading()
 
 
 table_case(
@@ -548,7 +551,7 @@ table_case(
 @case("tables", "a file that is missing", "config/stacks.yaml: is missing", "restore it from git")
 def _(room):
     (room.path / "config/stacks.yaml").unlink()
-    return show()
+    return loading()
 
 
 # --- the store -----------------------------------------------------------------------------------------------------------
@@ -870,7 +873,7 @@ def _(room):
     return evaluating(room, **{"spec-digest": "0123456789012345"})
 
 
-@case("evaluation", "a manifest that is missing", "manifest.json: is missing", "ask Snakemake for it")
+@case("evaluation", "a manifest that is missing", "manifest.json: is missing", "run `snakemake")
 def _(room):
     return scoring(room)
 
@@ -920,50 +923,48 @@ def _(room):
     ]
 
 
-def rendering(*cells: Path) -> list:
+def of_the_paper(room: Room, command: str, *options) -> list:
+    """A command of the paper's tables and figures on the smoke study."""
+    digest = specs.write(study_spec(config.load(room.path), "smoke"), room.path)
     return [
-        "paper",
-        "table",
-        "--number",
-        "1",
-        "--source",
-        "cells",
-        "--cells",
-        *cells,
-        "--out-prefix",
-        "out/table1",
-    ]
+        "paper", command, "--spec", specs.path(room.path, digest), "--spec-digest", digest, "--published", "config/published",
+        "--out-prefix", "out/table1", *options,
+    ]  # fmt: skip
+
+
+def rendering(room: Room, *cells: Path) -> list:
+    return of_the_paper(room, "table", "--number", "1", "--cells", *cells)
 
 
 @case("evaluation", "a cell that is missing", "cell.json")
 def _(room):
-    return rendering(room.path / "cell.json")
+    return rendering(room, room.path / "cell.json")
 
 
 @case("evaluation", "a cell that is cut off", "cell.json: cannot be read as JSON")
 def _(room):
     path = room.cell()
     path.write_text(path.read_text()[:200])
-    return rendering(path)
+    return rendering(room, path)
 
 
 @case("evaluation", "a cell with a score above 100", "cell.json", "score: 1000.0 is greater than the maximum of 100")
 def _(room):
-    return rendering(room.cell(score=1000.0))
+    return rendering(room, room.cell(score=1000.0))
 
 
 @case("evaluation", "a cell without its provenance", "cell.json", "'provenance' is a required property")
 def _(room):
     record = make_cell()
     del record["provenance"]
-    return rendering(room.json("cell.json", record))
+    return rendering(room, room.json("cell.json", record))
 
 
 @case("evaluation", "a score that is no number", "cell.json", "NaN")
 def _(room):
     path = room.cell()
     path.write_text(path.read_text().replace('"score": 53.125', '"score": NaN'))
-    return rendering(path)
+    return rendering(room, path)
 
 
 # --- judge -----------------------------------------------------------------------------------------------------------------
@@ -1019,7 +1020,7 @@ def _(room):
     return judging(room, answers=json.dumps(answer))
 
 
-@case("judge", "answers that are no JSON", "answers.jsonl:1: is no JSON")
+@case("judge", "answers that are no JSON", "answers.jsonl:1: is not JSON")
 def _(room):
     return judging(room, answers="Dear user, ")
 
@@ -1046,7 +1047,7 @@ def _(room):
     return command
 
 
-@case("judge", "judgments that are cut off", "judgments.jsonl:1: is no JSON")
+@case("judge", "judgments that are cut off", "judgments.jsonl:1: is not JSON")
 def _(room):
     return [
         "judge",
@@ -1069,7 +1070,7 @@ def command_case(mistake: str, command: list[str], *says: str) -> None:
 
 command_case(
     "a study that does not exist",
-    show("papr"),
+    overview("papr"),
     "unknown study 'papr'",
     "miniature, paper, paper-cpu, paper2024, schemes, schemes-vllm, smoke",
 )
@@ -1080,23 +1081,24 @@ command_case(
     ["store", "model", "--repo", "org/tiny"],
     "the following arguments are required: --into, --lock",
 )
-command_case("an option that does not exist", [*show(), "--modell", "x"], "unrecognized arguments: --modell x")
-command_case(
-    "a table that the paper does not have",
-    ["paper", "table", "--number", "3", "--source", "published", "--out-prefix", "x"],
-    "invalid choice: 3",
-)
-command_case(
-    "a word where a number belongs",
-    ["paper", "table", "--number", "one", "--source", "published", "--out-prefix", "x"],
-    "--number",
-    "invalid int value: 'one'",
-)
-command_case(
-    "a source that does not exist",
-    ["paper", "figure2", "--source", "printed", "--out-prefix", "x"],
-    "invalid choice: 'printed'",
-)
+command_case("an option that does not exist", overview("smoke", "--modell", "x"), "unrecognized arguments: --modell x")
+
+
+@case("command", "a table that the paper does not have", "invalid choice: 3")
+def _(room):
+    return of_the_paper(room, "table", "--number", "3")
+
+
+@case("command", "a word where a number belongs", "--number", "invalid int value: 'one'")
+def _(room):
+    return of_the_paper(room, "table", "--number", "one")
+
+
+@case("command", "a form of Figure 2 that does not exist", "invalid choice: 'pie'")
+def _(room):
+    return of_the_paper(room, "figure2", "--form", "pie")
+
+
 command_case(
     "an environment that does not exist",
     ["environments", "make", "cpu/nonsense"],
@@ -1172,10 +1174,11 @@ def _full(descriptor):
     raise OSError(28, "No space left on device")
 
 
-@case("environment", "a folder in the place of an output", "out.json: cannot be written")
+@case("environment", "a folder in the place of an output", "out.csv: cannot be written")
 def _(room):
-    (room.path / "out.json").mkdir()
-    return ["study", "rows", "--study", "smoke", "--out", room.path / "out.json"]
+    (room.path / "out.csv").mkdir()
+    (room.path / "envs").symlink_to(ROOT / "envs")
+    return overview("smoke")
 
 
 @case(
@@ -1199,41 +1202,3 @@ def _(room):
 
     room.write("hub.token", "hf_x")
     return command
-
-
-# --- the page ------------------------------------------------------------------------------------------------------------------
-
-
-def page(folder: Path, said: dict[int, str] | None = None) -> str:
-    """docs/errors.md; `said` holds messages that are known already, by the number of their case."""
-    said = said or {}
-    lines = [
-        "# Errors",
-        "",
-        "<!-- Made by `python tests/bad_input.py > docs/errors.md`; a test fails when it is stale. -->",
-        "",
-        f"{len(CASES)} mistakes and what is said about them. Each ends with exit code 2 and one line on stderr: where, what,"
-        " and what to do. Nothing is written but the record of the failure. Command lines that do not parse"
-        " print their usage before.",
-    ]
-    for area, title in AREAS.items():
-        lines += ["", f"## {title[0].upper()}{title[1:]}", "", "| mistake | message |", "|---|---|"]
-        for number, one in enumerate(CASES):
-            if one.area == area:
-                text = said[number] if number in said else run(one, folder / str(number))[1]
-                lines.append(f"| {one.mistake} | {_literal(message(text))} |")
-    return "\n".join(lines) + "\n"
-
-
-def _literal(text: str) -> str:
-    text = re.sub(r"process \d+ on \S+;", "process 4711 on node7;", text)
-    text = re.sub(r"environments: .*", "environments: cpu/main, ...", text)
-    short = text if len(text) <= 400 else text[:399] + "…"
-    return "`` " + short.replace("|", "\\|") + " ``"
-
-
-if __name__ == "__main__":
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as temporary:
-        print(page(Path(temporary)), end="")

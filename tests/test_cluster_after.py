@@ -132,6 +132,21 @@ def test_a_local_run_is_resumed_without_asking_slurm(tmp_path, monkeypatch):
     assert not resume.locked(tmp_path)
 
 
+def test_slurm_is_not_asked_after_a_run_that_ended_well_or_was_resumed(tmp_path, monkeypatch):
+    owner.claim("slurm", tmp_path)
+    owner.release(tmp_path)
+    assert resume.slurm_orphans(tmp_path) == []
+    owner.claim("slurm", tmp_path)
+    (tmp_path / owner.CLAIM).unlink()
+    tool = tmp_path / "bin/squeue"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+    resume.resume(tmp_path, say=lambda line: None)
+    assert not owner.submitted_to_slurm(tmp_path)
+
+
 def test_jobs_of_slurm_are_not_forgotten_on_a_machine_without_it(tmp_path, without_slurm):
     lock(tmp_path)
     (tmp_path / owner.SUBMITTED).touch()

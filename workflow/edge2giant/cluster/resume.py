@@ -57,7 +57,7 @@ def locked(folder: Path) -> bool:
 
 
 def slurm_orphans(folder: Path) -> list[Orphan]:
-    """This user's SLURM jobs that Snakemake submitted from `folder`. SLURM is asked only where a run has submitted to it.
+    """This user's SLURM jobs that Snakemake submitted from `folder`. SLURM is asked only where a run left some.
 
     Raises
     ------
@@ -139,4 +139,5 @@ def resume(folder: Path, cancel: bool = False, elsewhere_is_gone: bool = False, 
     refuse_if_owned(folder, elsewhere_is_gone)
     settle(folder, cancel, say)
     refuse_if_owned(folder, elsewhere_is_gone)
+    owner.release(folder)
     say("took the lock of a dead snakemake away" if unlock(folder) else "no lock was left behind")
