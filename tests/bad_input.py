@@ -873,7 +873,7 @@ def _(room):
     return evaluating(room, **{"spec-digest": "0123456789012345"})
 
 
-@case("evaluation", "a manifest that is missing", "manifest.json: is missing", "ask Snakemake for it")
+@case("evaluation", "a manifest that is missing", "manifest.json: is missing", "run `snakemake")
 def _(room):
     return scoring(room)
 
@@ -1020,7 +1020,7 @@ def _(room):
     return judging(room, answers=json.dumps(answer))
 
 
-@case("judge", "answers that are no JSON", "answers.jsonl:1: is no JSON")
+@case("judge", "answers that are no JSON", "answers.jsonl:1: is not JSON")
 def _(room):
     return judging(room, answers="Dear user, ")
 
@@ -1047,7 +1047,7 @@ def _(room):
     return command
 
 
-@case("judge", "judgments that are cut off", "judgments.jsonl:1: is no JSON")
+@case("judge", "judgments that are cut off", "judgments.jsonl:1: is not JSON")
 def _(room):
     return [
         "judge",
