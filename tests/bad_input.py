@@ -572,7 +572,7 @@ def fetching(room: Room, repo: str = "org/tiny", kind: str = "model") -> list:
     ]
 
 
-@case("store", "a mirror that is no folder", "mirror: is no folder", "config.yaml")
+@case("store", "a mirror that is no folder", "mirror: is not a folder", "config.yaml")
 def _(room):
     return fetching(room)
 
@@ -1190,14 +1190,14 @@ def _(room):
 def _(room):
     def command():
         from edge2giant.store import __main__ as cli
-        from edge2giant.store import patience
+        from edge2giant.store import retries
 
-        before, attempts = os.environ.get("HF_ENDPOINT"), patience.ATTEMPTS
-        os.environ["HF_ENDPOINT"], patience.ATTEMPTS = "http://127.0.0.1:9", 1
+        before, attempts = os.environ.get("HF_ENDPOINT"), retries.ATTEMPTS
+        os.environ["HF_ENDPOINT"], retries.ATTEMPTS = "http://127.0.0.1:9", 1
         try:
             cli.main([str(part) for part in with_token(room, room.write("hub.token", "hf_x"))[1:-2]])
         finally:
-            patience.ATTEMPTS = attempts
+            retries.ATTEMPTS = attempts
             os.environ.pop("HF_ENDPOINT") if before is None else os.environ.update(HF_ENDPOINT=before)
 
     room.write("hub.token", "hf_x")

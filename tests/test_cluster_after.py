@@ -56,7 +56,7 @@ def test_dead_owner_is_unlocked(tmp_path, without_slurm):
 def test_owner_on_another_host_is_not_guessed(tmp_path, without_slurm):
     lock(tmp_path)
     records.write_json(tmp_path / owner.CLAIM, {"host": "login2", "pid": 7, "started": 1})
-    with pytest.raises(UserError, match="process 7 on login2, which cannot be asked from here"):
+    with pytest.raises(UserError, match="process 7 on login2, which cannot be seen from here"):
         resume.resume(tmp_path)
     resume.resume(tmp_path, elsewhere_is_gone=True, say=lambda line: None)
     assert not resume.locked(tmp_path)

@@ -46,7 +46,7 @@ def claimant(folder: str | Path) -> dict | None:
 
 
 def alive(claimed: dict) -> bool | None:
-    """Whether a claim's process lives; None if it ran on another host, which cannot be asked from here."""
+    """Whether a claim's process lives; None if it ran on another host, which cannot be seen from here."""
     if claimed["host"] != socket.gethostname():
         return None
     return claimed["started"] is not None and started(claimed["pid"]) == claimed["started"]
