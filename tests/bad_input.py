@@ -1,6 +1,6 @@
-"""Ways to hold it wrong, as a table: what a user does, and what the message must say. docs/errors.md is made from it.
+"""Mistakes of users, as a table: what a user does, and what the message must say. tests/bad_input.md shows what is said.
 
-`python tests/bad_input.py` prints that page. Each case prepares a folder (a `Room`) and names a command; test_bad_input.py runs
+`python tests/bad_input.py` prints that page. Each case prepares a folder (a `Folder`) and names a command; test_bad_input.py runs
 it.
 """
 
@@ -23,10 +23,12 @@ if __name__ == "__main__":
 
 import judge_material  # noqa: E402
 import quantize_model  # noqa: E402
+import study_specs  # noqa: E402
 from edge2giant import config, errors, plan, records, specs, store  # noqa: E402
 from edge2giant.plan import acquire as acquiring  # noqa: E402
 from edge2giant.plan import evaluate, quantize  # noqa: E402
 from edge2giant.plan.score import score_spec  # noqa: E402
+from edge2giant.specs.acquire import AcquireSpec  # noqa: E402
 from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec  # noqa: E402
 from edge2giant.specs.variant import Variant  # noqa: E402
 from factories import make_cell  # noqa: E402
@@ -48,7 +50,7 @@ AREAS = {
 }
 
 
-class Room:
+class Folder:
     """A folder of its own for one case, with a copy of `config/`."""
 
     def __init__(self, path: Path):
@@ -107,7 +109,7 @@ class Case:
 
     area: str
     mistake: str
-    prepare: Callable[[Room], list | Callable]
+    prepare: Callable[[Folder], list | Callable]
     says: tuple[str, ...]
 
 
@@ -124,7 +126,7 @@ def case(area: str, mistake: str, *says: str):
     return add
 
 
-def listing(room: Room) -> dict[str, bytes]:
+def listing(room: Folder) -> dict[str, bytes]:
     """Every file of a room with its content."""
     return {
         p.relative_to(room.path).as_posix(): p.read_bytes()
@@ -135,7 +137,7 @@ def listing(room: Room) -> dict[str, bytes]:
 
 def run(one: Case, folder: Path) -> tuple[int, str, bool]:
     """Make the mistake in a folder; returns exit code, message (without the folder's name), and whether anything was written."""
-    room = Room(folder)
+    room = Folder(folder)
     command = one.prepare(room)
     before = listing(room)
     output = io.StringIO()
@@ -174,7 +176,7 @@ def message(text: str) -> str:
 
 
 def show(study: str = "smoke") -> list[str]:
-    return ["study", "show", "--study", study]
+    return ["plan.overview", "--study", study, "--out", "plan.csv"]
 
 
 # --- config.yaml -------------------------------------------------------------------------------------------------------
@@ -554,7 +556,7 @@ def _(room):
 # --- the store -----------------------------------------------------------------------------------------------------------
 
 
-def fetching(room: Room, repo: str = "org/tiny", kind: str = "model") -> list:
+def fetching(room: Folder, repo: str = "org/tiny", kind: str = "model") -> list:
     return [
         "store",
         kind,
@@ -721,7 +723,7 @@ def _(room):
     return [*fetching(room), "--pin", room.json("pin.json", lock)]
 
 
-def with_token(room: Room, path: Path) -> list:
+def with_token(room: Folder, path: Path) -> list:
     return [
         "store",
         "model",
@@ -800,7 +802,7 @@ def _(room):
 # --- checkpoints -----------------------------------------------------------------------------------------------------------
 
 
-def quantizing(room: Room, digest: str = "", toolkit: str = "rtn") -> list:
+def quantizing(room: Folder, digest: str = "", toolkit: str = "rtn") -> list:
     """The command that makes a checkpoint."""
     (room.path / "model").mkdir(exist_ok=True)
     (room.path / "heldout").mkdir(exist_ok=True)
@@ -839,7 +841,7 @@ def _(room):
 # --- evaluations and cells ----------------------------------------------------------------------------------------------------
 
 
-def evaluating(room: Room, **changes) -> list:
+def evaluating(room: Folder, **changes) -> list:
     tasks = TasksSpec(("arc_challenge",), "arc", 25, False, False, None, {})
     spec = EvaluateSpec(
         "smoke", Variant("tiny-0.4m", "fp16", "w16a16"), "arc_challenge", (BenchmarkSpec("arc_challenge", tasks),),
@@ -875,7 +877,7 @@ def _(room):
     return scoring(room)
 
 
-def scoring(room: Room, benchmark: str = "arc_challenge") -> list:
+def scoring(room: Folder, benchmark: str = "arc_challenge") -> list:
     settings = config.load(room.path)
     spec = score_spec(settings, settings.study("smoke"), Variant("tiny-0.4m", "fp16", "w16a16"), benchmark)
     digest = specs.write(spec, room.path)
@@ -884,7 +886,7 @@ def scoring(room: Room, benchmark: str = "arc_challenge") -> list:
             "--out", room.path / "cell.json", "--samples", room.path / "samples.parquet"]  # fmt: skip
 
 
-def a_manifest(room: Room) -> None:
+def a_manifest(room: Folder) -> None:
     summary = {"digest": "0" * 64, "bytes": 1, "nominal_bytes": 1, "recipe": {}}
     records.write_json(
         room.path / "manifest.json",
@@ -921,18 +923,8 @@ def _(room):
 
 
 def rendering(*cells: Path) -> list:
-    return [
-        "paper",
-        "table",
-        "--number",
-        "1",
-        "--source",
-        "cells",
-        "--cells",
-        *cells,
-        "--out-prefix",
-        "out/table1",
-    ]
+    spec = study_specs.arguments_of(study_specs.spec_of("miniature"), cells[0].parent)
+    return ["paper", "table", *spec, "--number", "1", "--cells", *cells, "--out-prefix", "out/table1"]
 
 
 @case("evaluation", "a cell that is missing", "cell.json")
@@ -969,7 +961,7 @@ def _(room):
 # --- judge -----------------------------------------------------------------------------------------------------------------
 
 
-def judging(room: Room, data: bool = True, answers: str | None = None, template: str = "Rate it.", **changed) -> list:
+def judging(room: Folder, data: bool = True, answers: str | None = None, template: str = "Rate it.", **changed) -> list:
     if data:
         question = {"question_id": 1, "category": "writing", "turns": ["a", "b"]}
         names = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
@@ -1083,18 +1075,18 @@ command_case(
 command_case("an option that does not exist", [*show(), "--modell", "x"], "unrecognized arguments: --modell x")
 command_case(
     "a table that the paper does not have",
-    ["paper", "table", "--number", "3", "--source", "published", "--out-prefix", "x"],
+    ["paper", "table", "--number", "3", "--out-prefix", "x"],
     "invalid choice: 3",
 )
 command_case(
     "a word where a number belongs",
-    ["paper", "table", "--number", "one", "--source", "published", "--out-prefix", "x"],
+    ["paper", "table", "--number", "one", "--out-prefix", "x"],
     "--number",
     "invalid int value: 'one'",
 )
 command_case(
-    "a source that does not exist",
-    ["paper", "figure2", "--source", "printed", "--out-prefix", "x"],
+    "a form of Figure 2 that does not exist",
+    ["paper", "figure2", "--form", "printed", "--out-prefix", "x"],
     "invalid choice: 'printed'",
 )
 command_case(
@@ -1175,7 +1167,9 @@ def _full(descriptor):
 @case("environment", "a folder in the place of an output", "out.json: cannot be written")
 def _(room):
     (room.path / "out.json").mkdir()
-    return ["study", "rows", "--study", "smoke", "--out", room.path / "out.json"]
+    digest = specs.write(AcquireSpec("smoke", ()), room.path)
+    spec = ["--spec", specs.path(room.path, digest), "--spec-digest", digest]
+    return ["store", "survey", *spec, "--store", room.path / "store", "--out", room.path / "out.json"]
 
 
 @case(
@@ -1205,12 +1199,12 @@ def _(room):
 
 
 def page(folder: Path, said: dict[int, str] | None = None) -> str:
-    """docs/errors.md; `said` holds messages that are known already, by the number of their case."""
+    """tests/bad_input.md; `said` holds messages that are known already, by the number of their case."""
     said = said or {}
     lines = [
         "# Errors",
         "",
-        "<!-- Made by `python tests/bad_input.py > docs/errors.md`; a test fails when it is stale. -->",
+        "<!-- Made by `python tests/bad_input.py > tests/bad_input.md`. -->",
         "",
         f"{len(CASES)} mistakes and what is said about them. Each ends with exit code 2 and one line on stderr: where, what,"
         " and what to do. Nothing is written but the record of the failure. Command lines that do not parse"

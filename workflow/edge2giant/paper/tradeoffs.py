@@ -22,7 +22,7 @@ def deltas(scores: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     scores : DataFrame
-        Score frame (`frames`), averages included.
+        ScoreText frame (`frames`), averages included.
 
     Returns
     -------

@@ -20,7 +20,7 @@ MADE_UP = (
 
 
 @dataclass
-class Material:
+class ReportMaterial:
     """What there is to report of a study.
 
     Parameters
@@ -99,7 +99,7 @@ class Material:
         return self.cells.get((key[0], "fp16", "w16a16", key[3]))
 
     def against_fp16(self, key: Key) -> float | None:
-        """Score less the FP16 score of the same model, None for FP16 itself or where either is missing."""
+        """ScoreText less the FP16 score of the same model, None for FP16 itself or where either is missing."""
         cell, base = self.cells.get(key), self.fp16(key)
         return None if cell is None or base is None or key[1] == "fp16" else cell["score"] - base["score"]
 
@@ -209,7 +209,7 @@ def read(
     printed: str | None = None,
     note: str | None = None,
     **analyses: str | None,
-) -> Material:
+) -> ReportMaterial:
     """Read what a report needs.
 
     Parameters
@@ -232,7 +232,7 @@ def read(
         If anything cannot be read, or a cell is of another study.
     """
     found, paths = _cells(spec.study, cells)
-    material = Material(spec, Path(published), found, paths)
+    material = ReportMaterial(spec, Path(published), found, paths)
     material.notes = [note] if note else []
     material.notes += [MADE_UP] if spec.source != "hub" else []
     material.rows = _rows(spec, found)
