@@ -1,6 +1,5 @@
-"""Mistakes of users, as a table: what a user does, and what the message must say. tests/bad_input.md shows what is said.
-
-`python tests/bad_input.py` prints that page. Each case prepares a folder (a `Folder`) and names a command; test_bad_input.py runs
+"""Ways to hold it wrong, as a table: what a user does, and what the message must say. `python tests/bad_input.py` prints what is said
+as tests/bad_input.md. Each case prepares a folder (a `Room`) and names a command; test_bad_input.py runs
 it.
 """
 
@@ -23,12 +22,11 @@ if __name__ == "__main__":
 
 import judge_material  # noqa: E402
 import quantize_model  # noqa: E402
-import study_specs  # noqa: E402
 from edge2giant import config, errors, plan, records, specs, store  # noqa: E402
 from edge2giant.plan import acquire as acquiring  # noqa: E402
 from edge2giant.plan import evaluate, quantize  # noqa: E402
 from edge2giant.plan.score import score_spec  # noqa: E402
-from edge2giant.specs.acquire import AcquireSpec  # noqa: E402
+from edge2giant.plan.study import study_spec  # noqa: E402
 from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec  # noqa: E402
 from edge2giant.specs.variant import Variant  # noqa: E402
 from factories import make_cell  # noqa: E402
@@ -50,7 +48,7 @@ AREAS = {
 }
 
 
-class Folder:
+class Room:
     """A folder of its own for one case, with a copy of `config/`."""
 
     def __init__(self, path: Path):
@@ -109,7 +107,7 @@ class Case:
 
     area: str
     mistake: str
-    prepare: Callable[[Folder], list | Callable]
+    prepare: Callable[[Room], list | Callable]
     says: tuple[str, ...]
 
 
@@ -126,7 +124,7 @@ def case(area: str, mistake: str, *says: str):
     return add
 
 
-def listing(room: Folder) -> dict[str, bytes]:
+def listing(room: Room) -> dict[str, bytes]:
     """Every file of a room with its content."""
     return {
         p.relative_to(room.path).as_posix(): p.read_bytes()
@@ -137,7 +135,7 @@ def listing(room: Folder) -> dict[str, bytes]:
 
 def run(one: Case, folder: Path) -> tuple[int, str, bool]:
     """Make the mistake in a folder; returns exit code, message (without the folder's name), and whether anything was written."""
-    room = Folder(folder)
+    room = Room(folder)
     command = one.prepare(room)
     before = listing(room)
     output = io.StringIO()
@@ -175,8 +173,13 @@ def message(text: str) -> str:
     return text.strip().splitlines()[-1] if text.strip() else ""
 
 
-def show(study: str = "smoke") -> list[str]:
-    return ["plan.overview", "--study", study, "--out", "plan.csv"]
+def loading() -> Callable:
+    """Reads all of `config/`."""
+    return lambda: config.load() and None
+
+
+def overview(study: str, *options: str) -> list[str]:
+    return ["plan.overview", "--study", study, "--out", "out.csv", *options]
 
 
 # --- config.yaml -------------------------------------------------------------------------------------------------------
@@ -269,7 +272,7 @@ def study_case(mistake: str, old: str, new: str, *says: str) -> None:
     @case("study", mistake, "config/studies/smoke.yaml", *says)
     def prepare(room):
         room.edit("studies/smoke.yaml", old, new)
-        return show()
+        return loading()
 
 
 study_case("a key with a typo", "source:", "sauce:", "unknown key 'sauce'; did you mean 'source'?")
@@ -363,19 +366,19 @@ study_case(
 @case("study", "an empty file", "config/studies/smoke.yaml: is empty")
 def _(room):
     room.write("config/studies/smoke.yaml", "")
-    return show()
+    return loading()
 
 
 @case("study", "a file that is not UTF-8", "config/studies/smoke.yaml", "is not valid YAML")
 def _(room):
     room.write("config/studies/smoke.yaml", b"title: caf\xe9\n")
-    return show()
+    return loading()
 
 
 @case("study", "a folder in a file's place", "config/studies/odd.yaml", "cannot be read")
 def _(room):
     (room.path / "config/studies/odd.yaml").mkdir()
-    return show()
+    return loading()
 
 
 @case(
@@ -388,7 +391,7 @@ def _(room):
     room.edit("stacks.yaml", "    llmcompressor: main\n", "")
     for name in ("miniature", "schemes"):
         (room.path / f"config/studies/{name}.yaml").unlink()
-    return show()
+    return loading()
 
 
 @case(
@@ -399,7 +402,7 @@ def _(room):
 )
 def _(room):
     room.edit("studies/smoke.yaml", "stack: cpu", "stack: cpu\ncheckpoints: {gptq-llmcompressor/w4a16: published}")
-    return show()
+    return loading()
 
 
 # --- the other tables ----------------------------------------------------------------------------------------------------
@@ -409,7 +412,7 @@ def table_case(mistake: str, name: str, old: str, new: str, *says: str) -> None:
     @case("tables", f"`{name}`: {mistake}", f"config/{name}", *says)
     def prepare(room):
         room.edit(name, old, new)
-        return show()
+        return loading()
 
 
 table_case(
@@ -550,13 +553,13 @@ table_case(
 @case("tables", "a file that is missing", "config/stacks.yaml: is missing", "restore it from git")
 def _(room):
     (room.path / "config/stacks.yaml").unlink()
-    return show()
+    return loading()
 
 
 # --- the store -----------------------------------------------------------------------------------------------------------
 
 
-def fetching(room: Folder, repo: str = "org/tiny", kind: str = "model") -> list:
+def fetching(room: Room, repo: str = "org/tiny", kind: str = "model") -> list:
     return [
         "store",
         kind,
@@ -723,7 +726,7 @@ def _(room):
     return [*fetching(room), "--pin", room.json("pin.json", lock)]
 
 
-def with_token(room: Folder, path: Path) -> list:
+def with_token(room: Room, path: Path) -> list:
     return [
         "store",
         "model",
@@ -802,7 +805,7 @@ def _(room):
 # --- checkpoints -----------------------------------------------------------------------------------------------------------
 
 
-def quantizing(room: Folder, digest: str = "", toolkit: str = "rtn") -> list:
+def quantizing(room: Room, digest: str = "", toolkit: str = "rtn") -> list:
     """The command that makes a checkpoint."""
     (room.path / "model").mkdir(exist_ok=True)
     (room.path / "heldout").mkdir(exist_ok=True)
@@ -841,7 +844,7 @@ def _(room):
 # --- evaluations and cells ----------------------------------------------------------------------------------------------------
 
 
-def evaluating(room: Folder, **changes) -> list:
+def evaluating(room: Room, **changes) -> list:
     tasks = TasksSpec(("arc_challenge",), "arc", 25, False, False, None, {})
     spec = EvaluateSpec(
         "smoke", Variant("tiny-0.4m", "fp16", "w16a16"), "arc_challenge", (BenchmarkSpec("arc_challenge", tasks),),
@@ -877,7 +880,7 @@ def _(room):
     return scoring(room)
 
 
-def scoring(room: Folder, benchmark: str = "arc_challenge") -> list:
+def scoring(room: Room, benchmark: str = "arc_challenge") -> list:
     settings = config.load(room.path)
     spec = score_spec(settings, settings.study("smoke"), Variant("tiny-0.4m", "fp16", "w16a16"), benchmark)
     digest = specs.write(spec, room.path)
@@ -886,7 +889,7 @@ def scoring(room: Folder, benchmark: str = "arc_challenge") -> list:
             "--out", room.path / "cell.json", "--samples", room.path / "samples.parquet"]  # fmt: skip
 
 
-def a_manifest(room: Folder) -> None:
+def a_manifest(room: Room) -> None:
     summary = {"digest": "0" * 64, "bytes": 1, "nominal_bytes": 1, "recipe": {}}
     records.write_json(
         room.path / "manifest.json",
@@ -922,46 +925,54 @@ def _(room):
     ]
 
 
-def rendering(*cells: Path) -> list:
-    spec = study_specs.arguments_of(study_specs.spec_of("miniature"), cells[0].parent)
-    return ["paper", "table", *spec, "--number", "1", "--cells", *cells, "--out-prefix", "out/table1"]
+def of_the_paper(room: Room, command: str, *options) -> list:
+    """A command of the paper's tables and figures on the smoke study."""
+    digest = specs.write(study_spec(config.load(room.path), "smoke"), room.path)
+    return [
+        "paper", command, "--spec", specs.path(room.path, digest), "--spec-digest", digest, "--published", "config/published",
+        "--out-prefix", "out/table1", *options,
+    ]  # fmt: skip
+
+
+def rendering(room: Room, *cells: Path) -> list:
+    return of_the_paper(room, "table", "--number", "1", "--cells", *cells)
 
 
 @case("evaluation", "a cell that is missing", "cell.json")
 def _(room):
-    return rendering(room.path / "cell.json")
+    return rendering(room, room.path / "cell.json")
 
 
 @case("evaluation", "a cell that is cut off", "cell.json: cannot be read as JSON")
 def _(room):
     path = room.cell()
     path.write_text(path.read_text()[:200])
-    return rendering(path)
+    return rendering(room, path)
 
 
 @case("evaluation", "a cell with a score above 100", "cell.json", "score: 1000.0 is greater than the maximum of 100")
 def _(room):
-    return rendering(room.cell(score=1000.0))
+    return rendering(room, room.cell(score=1000.0))
 
 
 @case("evaluation", "a cell without its provenance", "cell.json", "'provenance' is a required property")
 def _(room):
     record = make_cell()
     del record["provenance"]
-    return rendering(room.json("cell.json", record))
+    return rendering(room, room.json("cell.json", record))
 
 
 @case("evaluation", "a score that is no number", "cell.json", "NaN")
 def _(room):
     path = room.cell()
     path.write_text(path.read_text().replace('"score": 53.125', '"score": NaN'))
-    return rendering(path)
+    return rendering(room, path)
 
 
 # --- judge -----------------------------------------------------------------------------------------------------------------
 
 
-def judging(room: Folder, data: bool = True, answers: str | None = None, template: str = "Rate it.", **changed) -> list:
+def judging(room: Room, data: bool = True, answers: str | None = None, template: str = "Rate it.", **changed) -> list:
     if data:
         question = {"question_id": 1, "category": "writing", "turns": ["a", "b"]}
         names = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
@@ -1061,7 +1072,7 @@ def command_case(mistake: str, command: list[str], *says: str) -> None:
 
 command_case(
     "a study that does not exist",
-    show("papr"),
+    overview("papr"),
     "unknown study 'papr'",
     "miniature, paper, paper-cpu, paper2024, schemes, schemes-vllm, smoke",
 )
@@ -1072,23 +1083,24 @@ command_case(
     ["store", "model", "--repo", "org/tiny"],
     "the following arguments are required: --into, --lock",
 )
-command_case("an option that does not exist", [*show(), "--modell", "x"], "unrecognized arguments: --modell x")
-command_case(
-    "a table that the paper does not have",
-    ["paper", "table", "--number", "3", "--out-prefix", "x"],
-    "invalid choice: 3",
-)
-command_case(
-    "a word where a number belongs",
-    ["paper", "table", "--number", "one", "--out-prefix", "x"],
-    "--number",
-    "invalid int value: 'one'",
-)
-command_case(
-    "a form of Figure 2 that does not exist",
-    ["paper", "figure2", "--form", "printed", "--out-prefix", "x"],
-    "invalid choice: 'printed'",
-)
+command_case("an option that does not exist", overview("smoke", "--modell", "x"), "unrecognized arguments: --modell x")
+
+
+@case("command", "a table that the paper does not have", "invalid choice: 3")
+def _(room):
+    return of_the_paper(room, "table", "--number", "3")
+
+
+@case("command", "a word where a number belongs", "--number", "invalid int value: 'one'")
+def _(room):
+    return of_the_paper(room, "table", "--number", "one")
+
+
+@case("command", "a form of Figure 2 that does not exist", "invalid choice: 'pie'")
+def _(room):
+    return of_the_paper(room, "figure2", "--form", "pie")
+
+
 command_case(
     "an environment that does not exist",
     ["environments", "make", "cpu/nonsense"],
@@ -1164,12 +1176,11 @@ def _full(descriptor):
     raise OSError(28, "No space left on device")
 
 
-@case("environment", "a folder in the place of an output", "out.json: cannot be written")
+@case("environment", "a folder in the place of an output", "out.csv: cannot be written")
 def _(room):
-    (room.path / "out.json").mkdir()
-    digest = specs.write(AcquireSpec("smoke", ()), room.path)
-    spec = ["--spec", specs.path(room.path, digest), "--spec-digest", digest]
-    return ["store", "survey", *spec, "--store", room.path / "store", "--out", room.path / "out.json"]
+    (room.path / "out.csv").mkdir()
+    (room.path / "envs").symlink_to(ROOT / "envs")
+    return overview("smoke")
 
 
 @case(

@@ -366,6 +366,12 @@ def test_a_bad_entry_is_refused_with_its_place(tmp_path, change, message):
         verdict.run(claims_spec(loaded), PUBLISHED)
 
 
+def test_a_lenient_reading_changes_parameters_of_the_strict_one():
+    part = next(claim for claim in claims().claims if claim.id == "rq1-a").parts[0]
+    assert part.lenient.predicate == part.strict.predicate
+    assert part.lenient.parameters == part.strict.parameters | {"share": "most", "exceptions": []}
+
+
 def test_a_new_claim_is_a_new_entry(tmp_path):
     part = {"predicate": "each", "with": {"select": {"benchmark": "mmlu"}, "relation": "above", "than": 0}, "strictly": "x"}
     entry = {"place": "here", "statement": "<b>MMLU</b> is positive", "parts": [part]}

@@ -4,23 +4,24 @@ import csv
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
 
 import factories
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 pd = pytest.importorskip("pandas", reason="needs the workflow environment")
 pytest.importorskip("matplotlib", reason="needs the workflow environment")
 
-from edge2giant import records  # noqa: E402
+from edge2giant import config, records  # noqa: E402
 from edge2giant.errors import UserError  # noqa: E402
 from edge2giant.mt_bench import CATEGORIES  # noqa: E402
 from edge2giant.paper import frames, numerals, render, tables  # noqa: E402
 from edge2giant.paper.values import Table  # noqa: E402
+from edge2giant.plan.study import study_spec  # noqa: E402
 from edge2giant.specs.study import Labels  # noqa: E402
 from shared import ROOT  # noqa: E402
 from study_specs import PUBLISHED, arguments_of, spec_of, spec_with  # noqa: E402
@@ -260,20 +261,24 @@ def test_columns_stand_in_the_printed_order():
         assert layout.columns == tuple(dict.fromkeys(frame["benchmark"])) and layout.printed
 
 
-def test_a_benchmark_that_a_user_adds_has_its_column_and_its_average():
-    spec = spec_with(MINIATURE[:1])
-    layout, suite = spec.table(1), spec.suites[0]
-    members = (*suite.benchmarks, "boolq")
-    spec = replace(
-        spec,
-        suites=(replace(suite, benchmarks=members), spec.suites[1]),
-        tables=(replace(layout, columns=(*members, "average"), printed=False), *spec.tables[1:]),
-        variants=(replace(spec.variants[0], benchmarks=(*spec.variants[0].benchmarks, "boolq")),),
-    )
-    cells = [*factories.study_cells(MINIATURE[:1]), factories.make_cell(model="mini-2m", benchmark="boolq", score=59.5)]
-    (row,) = tables.regenerated(spec, 1, cells, PUBLISHED).rows
+def test_a_benchmark_that_a_user_adds_has_its_column_and_its_average(tmp_path):
+    """Once for a study that names it; the tables of other studies keep the printed columns and their average."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    file = tmp_path / "config/benchmarks.yaml"
+    found = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump(found | {"boolq": found["winogrande"] | {"label": "BoolQ"}}, sort_keys=False))
+    names = ", ".join([*factories.SUITES["leaderboard_v1"], "boolq"])
+    (tmp_path / "config/studies/more.yaml").write_text(f"extends: smoke\ntitle: more\nbenchmarks: [{names}]\n")
+    loaded = config.load(tmp_path)
+    assert study_spec(loaded, "paper").table(1).printed and "boolq" not in study_spec(loaded, "paper").table(1).columns
+    spec = study_spec(loaded, "more")
+    assert spec.table(1).columns[-2:] == ("boolq", "average")
+    made = {"study": "more", "model": "tiny-0.4m"}
+    cells = [*factories.study_cells([("tiny-0.4m", "fp16", "w16a16")], study="more")]
+    cells += [factories.make_cell(**made, benchmark="boolq", score=59.5)]
+    row = tables.regenerated(spec, 1, cells, PUBLISHED).rows[0]
     assert [entry.score.text for entry in row.entries[-2:]] == ["59.50", "53.50"]
-    (row,) = tables.regenerated(spec, 1, cells[:-1], PUBLISHED).rows
+    row = tables.regenerated(spec, 1, cells[:-1], PUBLISHED).rows[0]
     assert [entry.state for entry in row.entries[-2:]] == ["not run", "incomplete"]
 
 

@@ -1,8 +1,6 @@
 """All of `config/`, read and checked."""
 
-import csv
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from edge2giant.config import checks, files
@@ -83,12 +81,6 @@ class Config:
     def environment(self, stack: str, toolkit: str) -> str:
         """`<stack>/<environment>` that holds a toolkit: the stem of a file in `envs/`; a stack may name another's."""
         return self.stacks[stack].environment(stack, toolkit)
-
-    @cached_property
-    def printed(self) -> dict[tuple[str, str], int]:
-        """The paper's table of scores that prints a model, by (suite, model)."""
-        with (self.root / "config/published/scores.csv").open(encoding="utf-8", newline="") as stream:
-            return {(line["suite"], line["model"]): int(line["table"]) for line in csv.DictReader(stream)}
 
 
 def load(root: str | Path = ROOT) -> Config:

@@ -154,8 +154,8 @@ def compare(cells: list[dict], spec: StudySpec, folder: Path) -> pd.DataFrame:
     DataFrame
         Columns `COLUMNS`, a row for each cell. `low` and `high` bound the 95% interval of the difference; `p` is
         two-sided normal; `p_holm` and `p_bh` are adjusted within the suite (statsmodels), the cells of one of the paper's tables
-        and of its sister in the appendix; the verdict goes by `p_holm`. Cells of another protocol than the paper's cannot be
-        compared.
+        and of its continuation in the appendix; the verdict goes by `p_holm`. Cells of another protocol than the paper's cannot
+        be compared.
     """
     known = _printed(folder)
     frame = pd.DataFrame([_row(cell, known, spec) for cell in cells], columns=COLUMNS)

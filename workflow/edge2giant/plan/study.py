@@ -1,6 +1,7 @@
 """Specs of what is made from a study's cells: tables, figures, comparison, trade-offs, claims, report, exports."""
 
 import csv
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,14 +147,12 @@ def layout(config: "Config", study: "Study", suites: dict, number: int, title: s
         variants = tuple(variant for variant in study.variants if MT_BENCH in study.benchmarks_of(variant))
         return TableLayout(number, title, suite, MT_BENCH_COLUMNS[number], variants)
     main = min(other for other, _, one in TABLES if one == suite)
-    place = printed(config.root).tables
-    variants = tuple(variant for variant in study.variants if place.get((suite, variant.model), main) == number)
-    columns = suites[suite].benchmarks
-    return TableLayout(
-        number, title, suite, (*columns, AVERAGE), variants, set(columns) == set(printed(config.root).columns[suite])
-    )
+    paper, columns = printed(config.root), suites[suite].benchmarks
+    variants = tuple(variant for variant in study.variants if paper.tables.get((suite, variant.model), main) == number)
+    return TableLayout(number, title, suite, (*columns, AVERAGE), variants, set(columns) == set(paper.columns[suite]))
 
 
+@dataclass(frozen=True)
 class Printed:
     """Where the paper prints what.
 
@@ -165,13 +164,13 @@ class Printed:
         Suite to its benchmarks.
     """
 
-    def __init__(self, tables: dict[tuple[str, str], int], columns: dict[str, tuple[str, ...]]):
-        self.tables, self.columns = tables, columns
+    tables: dict[tuple[str, str], int]
+    columns: dict[str, tuple[str, ...]]
 
 
 @cache
 def printed(root: Path) -> Printed:
-    """Read what table the printed scores stand in."""
+    """Read from the printed scores which table holds which model, and which benchmarks."""
     path = Path(root) / "config/published/scores.csv"
     try:
         with path.open(encoding="utf-8", newline="") as stream:
