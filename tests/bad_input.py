@@ -1,6 +1,6 @@
-"""Ways to hold it wrong, as a table: what a user does, and what the message must say. `python tests/bad_input.py` prints what is said
-as tests/bad_input.md. Each case prepares a folder (a `Room`) and names a command; test_bad_input.py runs
-it.
+"""Mistakes of users, as a table: what a user does, and what the message must say.
+
+Each case prepares a folder (a `Room`) and names a command; test_bad_input.py runs it.
 """
 
 import contextlib

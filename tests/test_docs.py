@@ -34,6 +34,7 @@ def of_kind(name: str) -> list:
     return [pytest.param(line, id=f"{page}: {line}") for page, line in SHOWN if COMMAND.match(line)[1] == name]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("line", of_kind("snakemake"))
 def test_a_snakemake_command_plans(clone, line):  # noqa: F811
     words = [word for word in shlex.split(line)[1:] if word not in ("-n", *NO_DRY_RUN)]
@@ -45,7 +46,7 @@ def test_a_snakemake_command_plans(clone, line):  # noqa: F811
     if "acquire" in words:
         words[words.index("acquire")] = "verify"  # the same rules; acquire asks the hub even in a dry run
     run = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "--quiet", "all", *words], cwd=clone, capture_output=True, text=True
+        [sys.executable, "-m", "snakemake", "--quiet", "all", "-n", *words], cwd=clone, capture_output=True, text=True
     )
     assert run.returncode == 0, (run.stdout + run.stderr)[-2000:]
 
@@ -68,7 +69,7 @@ def test_a_script_is_there(line):
 
 @pytest.mark.parametrize("line", of_kind("workflow/in-env"))
 def test_a_command_of_the_package_has_its_options(line):
-    words = [word for word in shlex.split(line)[2:] if word != "..."]
+    words = [word for word in line.split()[2:] if word != "..."]
     assert words[:2] == ["python", "-m"], line
     module, rest = words[2], words[3:]
     subcommand = [rest[0]] if rest and re.fullmatch(r"[a-z][a-z0-9-]*", rest[0]) else []
@@ -89,7 +90,8 @@ def test_paths_of_the_repository_that_the_docs_name_exist():
     named = re.compile(r"`((?:workflow|config|envs|profiles|tests|bench|docs)/[\w./-]+)`")
     for page in PAGES:
         for path in named.findall(page.read_text(encoding="utf-8")):
-            assert (ROOT / path).exists(), f"{page.name} names {path}"
+            if not path.startswith("config/lock/hub") and not path.endswith("NAME"):  # made by the first acquire; a placeholder
+                assert (ROOT / path).exists(), f"{page.name} names {path}"
 
 
 def test_there_are_commands_to_check():
