@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from edge2giant import errors
 from edge2giant.store import __main__ as cli
-from edge2giant.store import patience
+from edge2giant.store import retries
 from hub_server import serving
 
 WEIGHTS = bytes(range(256)) * 40
@@ -51,6 +51,6 @@ def hub_of_a_test(monkeypatch):
     with serving() as running:
         monkeypatch.setenv("HF_ENDPOINT", running.url)
         monkeypatch.setenv("EDGE2GIANT_RAW_URL", f"{running.url}/raw")
-        monkeypatch.setattr(patience, "FIRST_WAIT", 0.01)
+        monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
         running.tokens.add(TOKEN)
         yield running

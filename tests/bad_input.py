@@ -1,4 +1,4 @@
-"""Mistakes of users, as a table: what a user does, and what the message must say.
+"""Mistakes of a user as a table: what is done, and what the message must say.
 
 Each case prepares a folder (a `Room`) and names a command; test_bad_input.py runs it.
 """
@@ -16,20 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-ROOT = Path(__file__).resolve().parent.parent
-if __name__ == "__main__":
-    sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
+import judge_material
+import quantize_model
+from edge2giant import config, errors, plan, records, specs, store
+from edge2giant.plan import acquire as acquiring
+from edge2giant.plan import evaluate, quantize
+from edge2giant.plan.score import score_spec
+from edge2giant.plan.study import study_spec
+from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec
+from edge2giant.specs.variant import Variant
+from factories import make_cell
 
-import judge_material  # noqa: E402
-import quantize_model  # noqa: E402
-from edge2giant import config, errors, plan, records, specs, store  # noqa: E402
-from edge2giant.plan import acquire as acquiring  # noqa: E402
-from edge2giant.plan import evaluate, quantize  # noqa: E402
-from edge2giant.plan.score import score_spec  # noqa: E402
-from edge2giant.plan.study import study_spec  # noqa: E402
-from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec  # noqa: E402
-from edge2giant.specs.variant import Variant  # noqa: E402
-from factories import make_cell  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 BYTES = bytes(range(256)) * 8
 # What is meant to outlive a failure: downloads that are gone on with, locks of the answer cache, and the record of a failure.
@@ -98,7 +96,7 @@ class Case:
     area : str
         Key of `AREAS`.
     mistake : str
-        What the user does, for the page.
+        What the user does.
     prepare : callable
         Takes the room; returns the command line, or a function to call.
     says : tuple of str
@@ -574,7 +572,7 @@ def fetching(room: Room, repo: str = "org/tiny", kind: str = "model") -> list:
     ]
 
 
-@case("store", "a mirror that is no folder", "mirror: is no folder", "config.yaml")
+@case("store", "a mirror that is no folder", "mirror: is not a folder", "config.yaml")
 def _(room):
     return fetching(room)
 
@@ -875,7 +873,7 @@ def _(room):
     return evaluating(room, **{"spec-digest": "0123456789012345"})
 
 
-@case("evaluation", "a manifest that is missing", "manifest.json: is missing", "ask Snakemake for it")
+@case("evaluation", "a manifest that is missing", "manifest.json: is missing", "run `snakemake")
 def _(room):
     return scoring(room)
 
@@ -1022,7 +1020,7 @@ def _(room):
     return judging(room, answers=json.dumps(answer))
 
 
-@case("judge", "answers that are no JSON", "answers.jsonl:1: is no JSON")
+@case("judge", "answers that are no JSON", "answers.jsonl:1: is not JSON")
 def _(room):
     return judging(room, answers="Dear user, ")
 
@@ -1049,7 +1047,7 @@ def _(room):
     return command
 
 
-@case("judge", "judgments that are cut off", "judgments.jsonl:1: is no JSON")
+@case("judge", "judgments that are cut off", "judgments.jsonl:1: is not JSON")
 def _(room):
     return [
         "judge",
@@ -1192,53 +1190,15 @@ def _(room):
 def _(room):
     def command():
         from edge2giant.store import __main__ as cli
-        from edge2giant.store import patience
+        from edge2giant.store import retries
 
-        before, attempts = os.environ.get("HF_ENDPOINT"), patience.ATTEMPTS
-        os.environ["HF_ENDPOINT"], patience.ATTEMPTS = "http://127.0.0.1:9", 1
+        before, attempts = os.environ.get("HF_ENDPOINT"), retries.ATTEMPTS
+        os.environ["HF_ENDPOINT"], retries.ATTEMPTS = "http://127.0.0.1:9", 1
         try:
             cli.main([str(part) for part in with_token(room, room.write("hub.token", "hf_x"))[1:-2]])
         finally:
-            patience.ATTEMPTS = attempts
+            retries.ATTEMPTS = attempts
             os.environ.pop("HF_ENDPOINT") if before is None else os.environ.update(HF_ENDPOINT=before)
 
     room.write("hub.token", "hf_x")
     return command
-
-
-# --- the page ------------------------------------------------------------------------------------------------------------------
-
-
-def page(folder: Path, said: dict[int, str] | None = None) -> str:
-    """tests/bad_input.md; `said` holds messages that are known already, by the number of their case."""
-    said = said or {}
-    lines = [
-        "# Errors",
-        "",
-        "<!-- Made by `python tests/bad_input.py > tests/bad_input.md`. -->",
-        "",
-        f"{len(CASES)} mistakes and what is said about them. Each ends with exit code 2 and one line on stderr: where, what,"
-        " and what to do. Nothing is written but the record of the failure. Command lines that do not parse"
-        " print their usage before.",
-    ]
-    for area, title in AREAS.items():
-        lines += ["", f"## {title[0].upper()}{title[1:]}", "", "| mistake | message |", "|---|---|"]
-        for number, one in enumerate(CASES):
-            if one.area == area:
-                text = said[number] if number in said else run(one, folder / str(number))[1]
-                lines.append(f"| {one.mistake} | {_literal(message(text))} |")
-    return "\n".join(lines) + "\n"
-
-
-def _literal(text: str) -> str:
-    text = re.sub(r"process \d+ on \S+;", "process 4711 on node7;", text)
-    text = re.sub(r"environments: .*", "environments: cpu/main, ...", text)
-    short = text if len(text) <= 400 else text[:399] + "…"
-    return "`` " + short.replace("|", "\\|") + " ``"
-
-
-if __name__ == "__main__":
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as temporary:
-        print(page(Path(temporary)), end="")

@@ -9,7 +9,7 @@ import pytest
 from acquire_cli import KEPT, MODEL, TOKEN, WEIGHTS, command, hub_of_a_test, refused
 from edge2giant import records, store
 from edge2giant.store import __main__ as cli
-from edge2giant.store import hub, patience
+from edge2giant.store import hub, retries
 from hub_server import Fault
 from shared import ROOT
 
@@ -104,7 +104,7 @@ def _large(name):
 
 def test_a_busy_hub_is_asked_again_after_the_time_it_names(server, tmp_path, monkeypatch):
     waits = []
-    monkeypatch.setattr(patience, "sleep", waits.append)
+    monkeypatch.setattr(retries, "sleep", waits.append)
     server.add("model", "org/tiny", MODEL)
     server.faults.append(Fault("/api/models/", "status", times=2, status=429, headers={"Retry-After": "7"}))
     server.faults.append(Fault("/api/models/", "status", times=1, status=503))
@@ -114,12 +114,12 @@ def test_a_busy_hub_is_asked_again_after_the_time_it_names(server, tmp_path, mon
 
 
 def test_a_hub_that_stays_busy_is_an_error_that_says_so(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(patience, "sleep", lambda seconds: None)
+    monkeypatch.setattr(retries, "sleep", lambda seconds: None)
     server.add("model", "org/tiny", MODEL)
     server.faults.append(Fault("/api/", "status", status=429))
     message = refused(command("model", "org/tiny", tmp_path))
-    assert "slow down" in message and "go on" in message
-    assert len(server.requests("/api/")) == patience.ATTEMPTS
+    assert "HTTP 429" in message and "go on" in message
+    assert len(server.requests("/api/")) == retries.ATTEMPTS
 
 
 def test_a_gated_repository_without_access_is_named(server, tmp_path):
@@ -233,7 +233,7 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(server, 
 
 def test_a_hub_that_is_not_there_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr(patience, "sleep", lambda seconds: None)
+    monkeypatch.setattr(retries, "sleep", lambda seconds: None)
     message = refused(command("model", "org/tiny", tmp_path))
     assert message.startswith("org/tiny: could not be fetched")
 

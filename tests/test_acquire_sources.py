@@ -10,7 +10,7 @@ import pytest
 from acquire_cli import MODEL, WEIGHTS, command, hub_of_a_test, refused
 from edge2giant import records, store
 from edge2giant.store import __main__ as cli
-from edge2giant.store import mt_bench, patience, punkt, selection, texts
+from edge2giant.store import mt_bench, punkt, retries, selection, texts
 from hub_server import Fault
 
 COMMIT = "0e6d3e4beaab66f4d3f93db72541a4abab8af28d"
@@ -229,11 +229,11 @@ def test_a_commit_that_is_not_there_is_named(server, tmp_path):
 
 
 def test_a_web_server_that_stays_busy_is_given_up(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(patience, "sleep", lambda seconds: None)
+    monkeypatch.setattr(retries, "sleep", lambda seconds: None)
     serve_mt_bench(server)
     server.faults.append(Fault("/raw/", "status", status=429))
     assert "answers HTTP 429" in refused(mt_bench_command(tmp_path))
-    assert len(server.requests("/raw/")) == patience.ATTEMPTS
+    assert len(server.requests("/raw/")) == retries.ATTEMPTS
 
 
 # --- nltk ----------------------------------------------------------------------------------------------------------------

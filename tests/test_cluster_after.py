@@ -56,7 +56,7 @@ def test_dead_owner_is_unlocked(tmp_path, without_slurm):
 def test_owner_on_another_host_is_not_guessed(tmp_path, without_slurm):
     lock(tmp_path)
     records.write_json(tmp_path / owner.CLAIM, {"host": "login2", "pid": 7, "started": 1})
-    with pytest.raises(UserError, match="process 7 on login2, which cannot be asked from here"):
+    with pytest.raises(UserError, match="process 7 on login2, which cannot be seen from here"):
         resume.resume(tmp_path)
     resume.resume(tmp_path, elsewhere_is_gone=True, say=lambda line: None)
     assert not resume.locked(tmp_path)
@@ -130,6 +130,21 @@ def test_a_local_run_is_resumed_without_asking_slurm(tmp_path, monkeypatch):
     (tmp_path / owner.CLAIM).unlink()
     resume.resume(tmp_path, say=lambda line: None)
     assert not resume.locked(tmp_path)
+
+
+def test_slurm_is_not_asked_after_a_run_that_ended_well_or_was_resumed(tmp_path, monkeypatch):
+    owner.claim("slurm", tmp_path)
+    owner.release(tmp_path)
+    assert resume.slurm_orphans(tmp_path) == []
+    owner.claim("slurm", tmp_path)
+    (tmp_path / owner.CLAIM).unlink()
+    tool = tmp_path / "bin/squeue"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+    resume.resume(tmp_path, say=lambda line: None)
+    assert not owner.submitted_to_slurm(tmp_path)
 
 
 def test_jobs_of_slurm_are_not_forgotten_on_a_machine_without_it(tmp_path, without_slurm):

@@ -1,10 +1,12 @@
 """Which GPUs a job gets, without a GPU and without SLURM."""
 
 import dataclasses
+import shutil
 from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from edge2giant import config
 from edge2giant.config.clusters import Cluster, Cpu, ResourceOverride
 from edge2giant.engine import plan
@@ -201,6 +203,46 @@ def test_a_served_judge_is_placed_and_can_be_set(loaded, paper):
     assert resources.minutes(loaded, cluster, judge, 2) == 120
     with pytest.raises(UserError, match="a judge on 16 GPUs of one node"):
         resources.place(loaded, paper, dataclasses.replace(judge, judge_gpus=16))
+
+
+def test_a_job_without_gpu_goes_where_an_override_sends_it(loaded, paper):
+    linked, evaluation = jobs(loaded, Variant("llama-3.1-8b-it", "fp16", "w16a16"))
+    judge = Job("judge", evaluation.variant, "cuda", judge_gpus=4)
+    cluster = with_overrides(paper, {"variants": "*", "partition": "h100", "gpus": 0, "runtime": 20, "mem_mb": 700})
+    for one in (linked, evaluation, judge):
+        got = resources.site(loaded, cluster, one)
+        assert got["slurm_partition"] == "h100" and "gpu_model" not in got and resources.gpus(loaded, cluster, one) == 0
+        assert (resources.minutes(loaded, cluster, one), resources.memory_mb(loaded, cluster, one)) == (20, 700)
+
+
+def test_scratch_of_a_partition_goes_before_that_of_the_cluster(loaded, paper):
+    asked = job("evaluate", "llama-3.1-8b-it", "awq/w4a16")
+    cluster = paper.model_copy(update={"scratch": "/scratch"})
+    assert resources.site(loaded, cluster, asked)["scratch"] == "/scratch"
+    own = {**paper.partitions, "a6000": paper.partitions["a6000"].model_copy(update={"scratch": "/local"})}
+    assert resources.site(loaded, cluster.model_copy(update={"partitions": own}), asked)["scratch"] == "/local"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ({"gpus": 2}, "`gpus` and `nodes` need a `partition`"),
+        ({"partition": "a", "phase": "judge", "nodes": 2}, "only an evaluation runs on several `nodes`"),
+        ({"partition": "b200"}, "unknown partition 'b200'"),
+        ({"partition": "a", "gpus": 8}, "asks for 1 nodes of 8 GPUs, partition a has 1 nodes of 4 GPUs"),
+        ({"phase": "score", "runtime": 3}, "phase"),
+        ({"runtime": "1h"}, "runtime"),
+    ],
+)
+def test_a_wrong_override_is_one_line(tmp_path, override, message):
+    shutil.copytree(config.ROOT / "config", tmp_path / "config", ignore=shutil.ignore_patterns("lock"))
+    node = {"gpu": "a", "gpus_per_node": 4, "nodes": 1, "gpu_memory_gib": 48, "compute_capability": "8.6"}
+    node |= {"host_memory_gib": 250, "cpus": 48, "max_hours": 72}
+    wrong = {"mine": {"title": "mine", "partitions": {"a": node}, "overrides": [{"variants": "*"} | override]}}
+    (tmp_path / "config/clusters.yaml").write_text(yaml.safe_dump(wrong))
+    with pytest.raises(UserError) as raised:
+        config.load(tmp_path)
+    assert message in str(raised.value) and "clusters.yaml" in str(raised.value) and "\n" not in str(raised.value)
 
 
 def test_variant_that_fits_nowhere_is_named(loaded, paper):

@@ -92,7 +92,7 @@ def test_answers_that_are_not_complete_are_refused(tmp_path, capsys):
         ("short", "".join(rows[:-3]), "3 questions are not answered: 158, 159, 160"),
         ("strange", "".join(rows).replace('"question_id": 81', '"question_id": 1'), "not answered: 81"),
         ("one turn", rows[0].replace('"answer 81 1 {braces} [[10]]", ', ""), "1 turns instead of 2"),
-        ("torn", "".join(rows)[:-20], "answers.jsonl:80: is no JSON"),
+        ("torn", "".join(rows)[:-20], "answers.jsonl:80: is not JSON"),
     ):
         path.write_text(content)
         assert rate(tmp_path, **material.RULE_JUDGE) == 2, name

@@ -51,7 +51,7 @@ def test_a_judge_on_gpus_has_its_own_rule(planned, tmp_path):
     study = tmp_path / "config/studies/paper.yaml"
     study.write_text(study.read_text().replace("judge: gpt-4", "judge: local-vllm"))
     one = plan.Plan(config.load(tmp_path), SimpleNamespace(results="results"))
-    assert "paper" in judging.studies(one, on_gpus=True).split("|") and judging.gpus(one, JOB) == 4
+    assert "paper" in judging.studies(one, on_gpus=True).split("|")
     assert "miniature" in judging.studies(one, on_gpus=False).split("|")
 
 

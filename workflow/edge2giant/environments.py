@@ -35,7 +35,7 @@ def requirements(path: Path) -> list[str]:
         known = sorted(p.relative_to(ROOT / "envs").with_suffix("").as_posix() for p in (ROOT / "envs").rglob("*.yaml"))
         raise UserError("is missing", path, f"environments: {', '.join(known)}") from None
     except (yaml.YAMLError, KeyError, TypeError, StopIteration):
-        raise UserError("is no conda environment with a pip section", path, "see envs/cpu/main.yaml") from None
+        raise UserError("is not a conda environment with a pip section", path, "see envs/cpu/main.yaml") from None
 
 
 def distributions(name: str, root: Path = ROOT) -> dict[str, str]:
@@ -50,7 +50,7 @@ def distributions(name: str, root: Path = ROOT) -> dict[str, str]:
 
 
 def make(name: str, root: Path = ROOT) -> None:
-    """Make `.venvs/<name>` anew from `envs/<name>.yaml`; a half-made one never takes its place.
+    """Make `.venvs/<name>` again from `envs/<name>.yaml`; it is removed if an installation fails.
 
     Raises
     ------
@@ -65,39 +65,19 @@ def make(name: str, root: Path = ROOT) -> None:
     python = target / "bin/python"
     try:
         run(uv, "venv", "-q", "--python", sys.executable, str(target))
-        run(
-            uv,
-            "pip",
-            "install",
-            "-q",
-            "--compile-bytecode",
-            "--python",
-            str(python),
-            "-r",
-            "/dev/stdin",
-            text="\n".join(pins),
-        )
+        options = ("-q", "--compile-bytecode", "--python", str(python), "-r", "/dev/stdin")
+        run(uv, "pip", "install", *options, text="\n".join(pins))
         script = recipe.with_suffix(".post-deploy.sh")
         if script.exists():
-            run(
-                "bash",
-                str(script),
-                env={"CONDA_PREFIX": str(target), "PATH": f"{target}/bin:{os.environ['PATH']}"},
-            )
+            run("bash", str(script), env={"CONDA_PREFIX": str(target), "PATH": f"{target}/bin:{os.environ['PATH']}"})
     except subprocess.CalledProcessError as error:
         shutil.rmtree(target, ignore_errors=True)
-        raise UserError(f"could not be installed: {error.stderr.strip()[-600:]}", recipe, "mend the pin it names") from None
+        raise UserError(f"could not be installed: {error.stderr.strip()[-600:]}", recipe, "correct that pin") from None
 
 
 def run(*command: str, text: str = "", env: dict | None = None) -> None:
-    subprocess.run(
-        command,
-        input=text,
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | (env or {}) | {"UV_LINK_MODE": "hardlink"},
-    )
+    surroundings = os.environ | (env or {}) | {"UV_LINK_MODE": "hardlink"}
+    subprocess.run(command, input=text, capture_output=True, text=True, check=True, env=surroundings)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 
 class UserError(Exception):
-    """Bad input that the user can mend.
+    """Bad input that the user can correct.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ def path(folder: str | Path, study: str, variant: Variant, phase: str) -> Path:
 
 
 def of_checkpoint(digest: str) -> str:
-    """Stand for the study in the record of a checkpoint's making, since several studies may share it."""
+    """What stands in place of the study for the making of a checkpoint, which several studies may share."""
     return f"checkpoints/{digest}"
 
 

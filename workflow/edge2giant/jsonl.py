@@ -1,4 +1,4 @@
-"""Files of one JSON object a line: read with the place of each row for messages, written whole or not."""
+"""Files of one JSON object a line: read with file and line for error messages, written whole or not at all."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -18,13 +18,12 @@ def read(path: str | Path, schema: str | None = None, hint: str = "delete it and
     schema : str, optional
         Schema that each row must fit (`workflow/schemas/<schema>.schema.json`).
     hint : str
-        What the user is told to do about a bad file.
+        What a user can do about a bad file; part of the error.
 
     Raises
     ------
     UserError
-        If the file cannot be read, or a line is no JSON object or does not fit; the message names file and
-        line.
+        If the file cannot be read, or a line is not a JSON object or does not fit.
     """
     path = Path(path)
     try:
@@ -40,16 +39,16 @@ def read(path: str | Path, schema: str | None = None, hint: str = "delete it and
 
 
 def parse(line: str, place: str, schema: str | None = None, hint: str | None = None) -> dict:
-    """Return the object of one line, or say in a `UserError` at which place it is wrong."""
+    """Return the object of one line; a `UserError` names the place."""
     try:
         row = json.loads(line)
         if "\\ud" in line.lower():
             # half of a surrogate pair, as cut-off text may hold, could not be written as UTF-8 again
             row = json.loads(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
     except ValueError as error:
-        raise UserError(f"is no JSON ({error})", place, hint) from None
+        raise UserError(f"is not JSON ({error})", place, hint) from None
     if not isinstance(row, dict):
-        raise UserError("is no JSON object", place, hint)
+        raise UserError("is not a JSON object", place, hint)
     if schema and (wrong := records.problem(row, schema)):
         raise UserError(f"does not fit schema {schema}: {wrong}", place, hint)
     return row
@@ -65,6 +64,6 @@ def write(path: str | Path, rows: Iterable[dict], schema: str | None = None) -> 
     rows = list(rows)
     for number, row in enumerate(rows, 1):
         if schema and (wrong := records.problem(row, schema)):
-            raise UserError(f"not written, for row {number} does not fit schema {schema}: {wrong}", path)
+            raise UserError(f"is not written: row {number} does not fit schema {schema}: {wrong}", path)
     with records.atomic(path) as stream:
         stream.writelines(map(line, rows))

@@ -1,4 +1,4 @@
-"""JSON records on disk: validated before they are written, written whole or not at all."""
+"""JSON records on disk: checked against their schema, and written whole or not at all."""
 
 import contextlib
 import hashlib
@@ -7,31 +7,37 @@ import os
 import tempfile
 from functools import cache
 from pathlib import Path
-
-import jsonschema
+from typing import TYPE_CHECKING
 
 from edge2giant.errors import UserError
+
+if TYPE_CHECKING:
+    import jsonschema
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
 
 
 @cache
-def validator(schema: str) -> jsonschema.Draft202012Validator:
+def validator(schema: str) -> "jsonschema.Draft202012Validator":
     """Return the validator of `workflow/schemas/<schema>.schema.json`."""
+    import jsonschema
+
     document = json.loads((SCHEMAS / f"{schema}.schema.json").read_text(encoding="utf-8"))
     return jsonschema.Draft202012Validator(document)
 
 
 def problem(record: object, schema: str) -> str | None:
-    """Say in one line what is most wrong with a record, or None when it fits its schema."""
-    error = jsonschema.exceptions.best_match(validator(schema).iter_errors(record))
+    """The most relevant problem of a record in one line, or None when it fits its schema."""
+    from jsonschema.exceptions import best_match
+
+    error = best_match(validator(schema).iter_errors(record))
     if error is None:
         return None
     place = ".".join(str(part) for part in error.absolute_path)
     return f"{place or 'top level'}: {error.message[:300]}{_hint(error)}"
 
 
-def _hint(error: jsonschema.ValidationError) -> str:
+def _hint(error: "jsonschema.ValidationError") -> str:
     """What would be right, where the schema can say it: the keys that are known, or the words that describe a value."""
     if error.validator == "additionalProperties" and "properties" in error.schema:
         return f", known are: {', '.join(error.schema['properties'])}"
@@ -77,7 +83,7 @@ def atomic(path: str | Path):
         Path(name).replace(path)
     except OSError as error:
         Path(name).unlink(missing_ok=True)
-        raise UserError(f"cannot be written ({error.strerror})", path, "free space or mend rights") from error
+        raise UserError(f"cannot be written ({error.strerror})", path, "free space or repair the permissions") from error
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -92,14 +98,14 @@ def write_json(path: str | Path, record: object, schema: str | None = None) -> N
         If the record does not fit its schema (nothing is written) or the disk refuses it.
     """
     if schema and (wrong := problem(record, schema)):
-        raise UserError(f"not written, for the record does not fit schema {schema}: {wrong}", path)
+        raise UserError(f"is not written: the record does not fit schema {schema}: {wrong}", path)
     with atomic(path) as stream:
         json.dump(record, stream, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
         stream.write("\n")
 
 
 def _no_number(name: str):
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number that JSON allows")
 
 
 def read_json(path: str | Path, schema: str | None = None) -> dict:
@@ -110,11 +116,11 @@ def read_json(path: str | Path, schema: str | None = None) -> dict:
     UserError
         If the file is missing, is not JSON, or does not fit its schema.
     """
-    hint = "delete it and run the same command again to make it anew"
+    hint = "delete it and run the same command again to make it"
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
     except FileNotFoundError:
-        raise UserError("is missing", path, "ask Snakemake for it by this path") from None
+        raise UserError("is missing", path, "run `snakemake <this path>` to make it") from None
     except (ValueError, OSError) as error:
         raise UserError(f"cannot be read as JSON ({error})", path, hint) from None
     if schema and (wrong := problem(record, schema)):

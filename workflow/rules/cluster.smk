@@ -6,6 +6,11 @@ onstart:
     owner.claim(workflow.executor_plugin.name)
 
 
+onsuccess:
+    if workflow.executor_plugin.name == "slurm":
+        owner.release()
+
+
 onerror:
     shell(
         "mkdir -p logs; workflow/in-env workflow python -m edge2giant.cluster sweep --study {study} --results {results} || true;"

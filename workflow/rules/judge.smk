@@ -58,11 +58,9 @@ use rule judge as judge_by_served_model with:
     wildcard_constraints:
         study=judging.studies(PLAN, on_gpus=True),
     localrule: False
-    threads: 8
+    threads: resources.threads(PLAN, resources.judge)
     resources:
-        gpu=PLAN.ask(judging.gpus),
-        mem_mb=64000,
-        runtime=240,
+        **resources.of(PLAN, resources.judge),
     params:
         **PLAN.spec(judging.spec),
         env=PLAN.ask(judging.environment),

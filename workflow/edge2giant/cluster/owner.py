@@ -29,8 +29,13 @@ def claim(executor: str | None, folder: str | Path = ".") -> None:
         (Path(folder) / SUBMITTED).touch()
 
 
+def release(folder: str | Path = ".") -> None:
+    """Record that no SLURM job of this folder is left. Called when a run has ended well, and after `resume`."""
+    (Path(folder) / SUBMITTED).unlink(missing_ok=True)
+
+
 def submitted_to_slurm(folder: str | Path) -> bool:
-    """Whether a Snakemake in this folder has submitted jobs to SLURM."""
+    """Whether SLURM jobs of this folder may be left: a run that submitted some has not ended well."""
     return (Path(folder) / SUBMITTED).exists()
 
 
@@ -41,7 +46,7 @@ def claimant(folder: str | Path) -> dict | None:
 
 
 def alive(claimed: dict) -> bool | None:
-    """Whether a claim's process lives; None if it ran on another host, which cannot be asked from here."""
+    """Whether a claim's process lives; None if it ran on another host, which cannot be seen from here."""
     if claimed["host"] != socket.gethostname():
         return None
     return claimed["started"] is not None and started(claimed["pid"]) == claimed["started"]

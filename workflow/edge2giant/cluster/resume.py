@@ -1,4 +1,4 @@
-"""After Snakemake was killed: make sure that nobody owns the folder, deal with jobs that outlived it, and take its lock away.
+"""After Snakemake was killed: make sure that no Snakemake works in the folder, deal with jobs that are left, and remove its lock.
 
 An orphan is a SLURM job of this folder, or a step of this project on this host, whose Snakemake is gone. One that runs is
 adopted: waited for, since its outputs count as soon as it ends well (the Snakemake inside a SLURM job takes their mark
@@ -46,7 +46,7 @@ def refuse_if_owned(folder: Path, elsewhere_is_gone: bool = False) -> None:
         raise UserError(f"snakemake (process {pid}) is at work in this folder", folder, "wait for it, or end it by Ctrl-C")
     if lives is None and locked(folder) and not elsewhere_is_gone:
         raise UserError(
-            f"snakemake ran as process {claimed['pid']} on {claimed['host']}, which cannot be asked from here", folder,
+            f"snakemake ran as process {claimed['pid']} on {claimed['host']}, which cannot be seen from here", folder,
             "run this there, or add --elsewhere-is-gone when you know that it has ended",
         )  # fmt: skip
 
@@ -57,7 +57,7 @@ def locked(folder: Path) -> bool:
 
 
 def slurm_orphans(folder: Path) -> list[Orphan]:
-    """This user's SLURM jobs that Snakemake submitted from `folder`. SLURM is asked only where a run has submitted to it.
+    """This user's SLURM jobs that Snakemake submitted from `folder`. squeue runs only where a run may have left some.
 
     Raises
     ------
@@ -70,13 +70,13 @@ def slurm_orphans(folder: Path) -> list[Orphan]:
         raise UserError("jobs were submitted to SLURM, and squeue is not on this machine", folder, "resume on the login node")
     command = ["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%T|%k|%Z"]
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=QUERY_SECONDS)
-        failure = asked.stderr.strip().splitlines()[:1] if asked.returncode else None
+        done = subprocess.run(command, capture_output=True, text=True, timeout=QUERY_SECONDS)
+        failure = done.stderr.strip().splitlines()[:1] if done.returncode else None
     except subprocess.TimeoutExpired:
         failure = ["no answer"]
     if failure is not None:
         raise UserError(f"squeue failed ({' '.join(failure)})", hint="wait until SLURM answers; orphans can be found only then")
-    jobs = [line.split("|", 3) for line in asked.stdout.splitlines()]
+    jobs = [line.split("|", 3) for line in done.stdout.splitlines()]
     return [
         Orphan("SLURM job", number, state in RUNNING, comment.removeprefix("rule_"))
         for number, state, comment, where in jobs
@@ -139,4 +139,5 @@ def resume(folder: Path, cancel: bool = False, elsewhere_is_gone: bool = False, 
     refuse_if_owned(folder, elsewhere_is_gone)
     settle(folder, cancel, say)
     refuse_if_owned(folder, elsewhere_is_gone)
+    owner.release(folder)
     say("took the lock of a dead snakemake away" if unlock(folder) else "no lock was left behind")

@@ -53,9 +53,11 @@ class ResourceOverride(ConfigEntry):
     runtime: Count | None = Field(default=None, description="minutes of the first attempt; each further one doubles them")
 
     @model_validator(mode="after")
-    def _gpus_are_of_a_partition(self):
+    def _nodes_and_gpus_are_of_a_partition(self):
         if self.partition is None and (self.gpus is not None or self.nodes is not None):
             raise ValueError("`gpus` and `nodes` need a `partition`")
+        if self.nodes is not None and self.phase not in (None, "evaluate"):
+            raise ValueError("only an evaluation runs on several `nodes`")
         return self
 
 

@@ -69,11 +69,6 @@ def entry(plan, wildcards) -> "Judge":
     return plan.config.judges[name(plan, wildcards)]
 
 
-def gpus(plan, wildcards) -> int:
-    """GPUs that the job needs to serve its judge."""
-    return entry(plan, wildcards).gpus
-
-
 def environment(plan, wildcards) -> str:
     """Where a judge on GPUs is served: the environment of the study's engine."""
     return plan.config.environment(plan.config.study(wildcards.study).stack, "evaluate")

@@ -19,7 +19,7 @@ from edge2giant.specs.variant import Variant
 
 if TYPE_CHECKING:
     from edge2giant.config import Config, Study
-    from edge2giant.config.clusters import Cluster
+    from edge2giant.config.clusters import Cluster, Submission
     from edge2giant.plan import Plan
     from edge2giant.specs.quantize import QuantizeSpec
 
@@ -162,7 +162,7 @@ def override(cluster: "Cluster", job: Job) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for entry in cluster.overrides:
         if fnmatchcase(job.variant.path, entry.variants) and (entry.phase or job.phase) == job.phase:
-            found |= {name: getattr(entry, name) for name in entry.model_fields_set - {"variants", "phase"}}
+            found |= entry.model_dump(exclude_unset=True, exclude={"variants", "phase"})
     return found
 
 
@@ -182,8 +182,8 @@ def partitions_of(cluster: "Cluster") -> dict[str, dict]:
 def place(config: "Config", cluster: "Cluster", job: Job) -> Placement | None:
     """GPUs of a job, or None when it needs none.
 
-    A checkpoint that is linked needs none, whatever an override says. A stack without GPU needs none either, unless the cluster's
-    `rehearse` or an override says otherwise.
+    A checkpoint that is linked needs none, also under an override. A stack without GPU needs none either, unless the cluster's
+    `rehearse` or an override gives it some.
 
     Raises
     ------
@@ -277,7 +277,7 @@ def gpus(config: "Config", cluster: "Cluster", job: Job) -> int:
     """GPUs of a job on one node; several nodes ask by `gres`, which SLURM counts for each node."""
     placed = place(config, cluster, job)
     if placed is None:
-        return job.judge_gpus
+        return 0 if override(cluster, job).get("gpus") == 0 else job.judge_gpus
     return placed.gpus if placed.nodes == 1 else 0
 
 
@@ -285,17 +285,12 @@ def site(config: "Config", cluster: "Cluster", job: Job) -> dict[str, str | int 
     """Partition, GPU type, nodes, account and what the command line of a job needs. None leaves a request out."""
     placed = place(config, cluster, job)
     if placed is None:
-        entry = cluster.cpu
-        return {
-            "parallel": "1x1",
-            "engine": "-",
-            "scratch": entry.scratch or "-",
-            "slurm_partition": entry.partition,
-            **_account(cluster, entry),
-        }
+        name, entry = without_gpus(cluster, job)
+        scratch = entry.scratch or cluster.scratch or "-"
+        return {"parallel": "1x1", "engine": "-", "scratch": scratch, "slurm_partition": name, **_account(cluster, entry)}
     partition = cluster.partitions[placed.partition]
     # A second node would look for the first one's copy.
-    scratch = (partition.scratch or "-") if placed.nodes == 1 else "-"
+    scratch = (partition.scratch or cluster.scratch or "-") if placed.nodes == 1 else "-"
     found = {"parallel": "1x1", "engine": "-", "scratch": scratch, "slurm_partition": placed.partition, "nodes": placed.nodes}
     found |= _account(cluster, partition)
     # What is rehearsed without a GPU has no layers to share and no workers to feed.
@@ -307,6 +302,14 @@ def site(config: "Config", cluster: "Cluster", job: Job) -> dict[str, str | int 
         return found | {"gpu_model": placed.gpu}
     per_node = f"gpu:{placed.gpu}:{placed.gpus_per_node}"
     return found | {"gres": per_node, "mpi": "srun", "tasks": placed.nodes, "tasks_per_gpu": 0}
+
+
+def without_gpus(cluster: "Cluster", job: Job) -> tuple[str | None, "Submission"]:
+    """Partition of a job that needs no GPU, with its entry: the cluster's `cpu`, or what an override with `gpus: 0` sets."""
+    wanted = override(cluster, job)
+    if wanted.get("gpus") == 0:
+        return wanted["partition"], cluster.partitions[wanted["partition"]]
+    return cluster.cpu.partition, cluster.cpu
 
 
 def _account(cluster: "Cluster", entry) -> dict[str, str | None]:

@@ -16,7 +16,7 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Score:
-    """What a cell says of its answers: an estimate on the paper's scale, its parts, its sample rows, and how it came about."""
+    """The score of a cell with what it was computed from."""
 
     estimate: Estimate
     parts: list[dict]

@@ -10,6 +10,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from edge2giant import records
 from edge2giant.errors import UserError
 from edge2giant.specs import typed
 
@@ -18,8 +19,7 @@ Spec = TypeVar("Spec")
 
 def text(spec: object) -> str:
     """The one JSON text of a spec: sorted keys, no spaces."""
-    content = asdict(spec) if is_dataclass(spec) else spec
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return records.canonical(asdict(spec) if is_dataclass(spec) else spec)
 
 
 def digest(spec: object) -> str:
@@ -34,12 +34,10 @@ def path(folder: str | Path, sha256: str) -> Path:
 
 def write(spec: object, folder: str | Path) -> str:
     """Write a spec below the folder of results unless it is there, and return its digest."""
-    from edge2giant.records import atomic
-
     found = digest(spec)
     target = path(folder, found)
     if not target.exists():
-        with atomic(target) as stream:
+        with records.atomic(target) as stream:
             stream.write(text(spec))
     return found
 

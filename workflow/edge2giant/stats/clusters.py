@@ -59,5 +59,7 @@ def attach(joined: pd.DataFrame, table: pd.DataFrame | None) -> pd.Series:
     gaps = found.isna() & joined["task"].isin(set(table["task"]))
     if gaps.any():
         first = joined[gaps].iloc[0]
-        raise UserError(f"names no passage for {first.task} {first.doc_id}", "cluster table", "make it anew")
+        raise UserError(
+            f"names no passage for {first.task} {first.doc_id}", "cluster table", "make it with the command 'passages'"
+        )
     return found.where(found.notna(), joined["doc_id"])

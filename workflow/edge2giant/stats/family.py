@@ -43,8 +43,8 @@ def compare(a: samples.Evaluation, b: samples.Evaluation, table=None, **options)
     how, other = (Aggregation(**one.cell["aggregation"]) for one in (a, b))
     if how != other:
         raise UserError(f"is not scored like {b.name}", a.name, "pair cells of one protocol")
-    stated = (a.cell["score"], b.cell["score"])
-    found = paired.compare(joined, clusters.attach(joined, table), how, benchmark, stated, **options)
+    recorded = (a.cell["score"], b.cell["score"])
+    found = paired.compare(joined, clusters.attach(joined, table), how, benchmark, recorded, **options)
     record = _identity(a, b) | {name: getattr(found, name) for name in [*RESULT, "warnings", "draws"]}
     if found.prompts_differ:
         record["warnings"].append(f"{found.prompts_differ} prompts differ")
@@ -61,7 +61,7 @@ def _identity(a: samples.Evaluation, b: samples.Evaluation) -> dict:
 
 
 def pairs(cells: list[samples.Evaluation], reference: str) -> tuple[list[tuple], list[str]]:
-    """Return (reference, other) of every model and benchmark, and the cells that have no reference."""
+    """Return (reference, other) of every model and benchmark, and the names of the cells that have no reference."""
     groups = defaultdict(list)
     for one in cells:
         key = tuple(one.identity[name] for name in ("study", "model", "benchmark"))

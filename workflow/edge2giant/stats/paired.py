@@ -25,7 +25,7 @@ CONFIDENCE = 0.95
 RESAMPLES = 9999
 SEED = 1234
 TOLERANCE = 1e-6
-#: Numbers held at once while resampling; bounds memory at about 50 MB per array.
+# Numbers in memory at once while resampling: about 50 MB per array.
 BATCH = 5_000_000
 FEW_KINDS = 50
 
@@ -37,19 +37,19 @@ class Comparison:
     Attributes
     ----------
     score_a, score_b, difference, low, high : float
-        ``low`` and ``high`` bound the 95 % interval of the difference; NaN where it cannot be had.
+        ``low`` and ``high`` bound the 95 % interval of the difference; NaN where there is none.
     interval, test : str
         Methods used.
     p_value : float
     questions, clusters : int
     a_right_b_wrong, a_wrong_b_right, both_right, both_wrong : int or None
-        Over questions with a right or wrong answer; None where a metric has no such thing (MC2, ratings).
+        Over questions with a right or wrong answer; None where no answer is right or wrong (MC2, ratings).
     agreement : float
         Share of equal answers.
     recovery : float
         100 score_b / score_a.
     prompts_differ : int
-        Questions that were put in other words (another chat template, say).
+        Questions whose prompts differ (another chat template, say).
     warnings : list of str
     draws : ndarray
         Bootstrap distribution of the difference, shape (resamples,).
@@ -112,7 +112,7 @@ def strata(joined: pd.DataFrame, cluster: pd.Series, benchmark: str) -> dict[str
     for task, group in rows.groupby("task", sort=True):
         sums = group.pivot_table(index="cluster", columns="metric", values=["weight", "a", "b"], aggfunc="sum")
         if sums.isna().any().any():
-            raise UserError(f"{task}: a metric is missing for some questions", benchmark, "make the cells anew")
+            raise UserError(f"{task}: a metric is missing for some questions", benchmark, "delete the cells and make them again")
         found[task] = Stratum(*(sums[name].to_numpy().T for name in ("weight", "a", "b")))
     return found
 
@@ -233,9 +233,9 @@ def _plain(joined: pd.DataFrame, cluster: pd.Series, aggregation: Aggregation, c
     return bool(zero_one and one_metric and alone and not aggregation.macro and not clipped)
 
 
-def _check(name: str, stated: float, found: float) -> None:
-    if abs(stated - found) > TOLERANCE:
-        raise UserError(f"samples give {found:.6f}, the cell says {stated:.6f}", name, "make the cell anew")
+def _check(name: str, score: float, found: float) -> None:
+    if abs(score - found) > TOLERANCE:
+        raise UserError(f"samples give {found:.6f}, the cell says {score:.6f}", name, "delete the cell and make it again")
 
 
 def compare(
@@ -243,7 +243,7 @@ def compare(
     cluster: pd.Series,
     aggregation: Aggregation,
     benchmark: str,
-    stated: tuple[float, float] | None = None,
+    recorded: tuple[float, float] | None = None,
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Comparison:
@@ -257,22 +257,22 @@ def compare(
         Each row's cluster, from `clusters.attach`.
     aggregation : Aggregation
     benchmark : str
-    stated : tuple of float, optional
-        Scores that the cells state; the samples must give them.
+    recorded : tuple of float, optional
+        Scores in the cell records; the samples must give them.
     resamples, seed : int
         Of bootstrap and permutation test.
 
     Raises
     ------
     UserError
-        If the samples do not give the stated scores.
+        If the samples do not give the recorded scores.
     """
     parts, sizes = strata(joined, cluster, benchmark), sizes_of(joined, benchmark)
     means = {task: part.means() for task, part in parts.items()}
     scores = [float(aggregation.score({t: m[side] for t, m in means.items()}, sizes)) for side in (0, 1)]
     raw = [float(aggregation.score({t: m[side] for t, m in means.items()}, sizes, clip=False)) for side in (0, 1)]
-    for name, said, found in zip("ab", stated or scores, scores, strict=True):
-        _check(f"side {name}, {benchmark}", said, found)
+    for name, score, found in zip("ab", recorded or scores, scores, strict=True):
+        _check(f"side {name}, {benchmark}", score, found)
     clipped, flips = scores != raw, _flips(joined)
     rng = np.random.default_rng(seed)
     draws, warnings = bootstrap(parts, aggregation, sizes, resamples, rng), _warnings(parts, clipped)

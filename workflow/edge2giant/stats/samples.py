@@ -49,13 +49,13 @@ class Evaluation:
         """
         path = self._table()
         if records.file_sha256(path) != self.cell["samples"]["sha256"]:
-            raise UserError("is not the table that the cell was made from", path, "make the cell anew")
+            raise UserError("is not the table that the cell was made from", path, "delete the cell and make it again")
         table = pd.read_parquet(path)
         missing = sorted(set(COLUMNS) - set(table.columns))
         if missing:
-            raise UserError(f"lacks columns {', '.join(missing)}", path, "make the cell anew")
+            raise UserError(f"lacks columns {', '.join(missing)}", path, "delete the cell and make it again")
         if double := int(table.duplicated(KEY).sum()):
-            raise UserError(f"holds {double} questions twice", path, "make the cell anew")
+            raise UserError(f"holds {double} questions twice", path, "delete the cell and make it again")
         return table[COLUMNS]
 
     def _table(self) -> Path:

@@ -39,7 +39,7 @@ def lock_of_benchmark(root: str | Path, benchmark: str) -> Path:
 
 
 def check(lock_path: str | Path, root: str | Path, hashes: bool = False) -> dict:
-    """Return a lock whose files are all there with their sizes (and, if asked, their SHA-256).
+    """Return a lock whose files are all there with their sizes (and, with `hashes`, their SHA-256).
 
     Raises
     ------
@@ -81,7 +81,7 @@ def differences(expected: dict, found: dict) -> list[str]:
 
 
 def compare(pin_path: str | Path, lock: dict) -> None:
-    """Hold a lock against the committed one.
+    """Compare a lock with the committed one.
 
     Raises
     ------

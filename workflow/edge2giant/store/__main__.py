@@ -54,8 +54,8 @@ def _fetch_arguments(command: argparse.ArgumentParser) -> None:
 
 def fetch(args: argparse.Namespace, repo_type: str, patterns: tuple[str, ...] = (), arrange=None) -> None:
     """Fetch one repository as the arguments say."""
-    order = acquire.Order(repo_type, args.repo, args.revision, args.into, args.lock, args.pin, patterns)
-    acquire.acquire(order, sources.choose(args.mirror, args.token_file)(repo_type), arrange)
+    wanted = acquire.Fetch(repo_type, args.repo, args.revision, args.into, args.lock, args.pin, patterns)
+    acquire.acquire(wanted, sources.choose(args.mirror, args.token_file)(repo_type), arrange)
 
 
 def fetch_model(args: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
 """Bring one repository into the store: look what is offered, see that the disk holds it, fetch, check, put in place, lock.
 
-A download goes to a hidden folder beside its place and moves there when it is whole, so a broken one is gone on with and never
+A download goes to a hidden folder beside its place and moves there when it is whole, so a broken one is continued and never
 used.
 """
 
@@ -18,7 +18,7 @@ SPARE = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Order:
+class Fetch:
     """What to fetch and where to put it.
 
     Attributes
@@ -47,12 +47,12 @@ class Order:
     patterns: tuple[str, ...] = ()
 
 
-def acquire(order: Order, source, arrange: Callable[[Path, Path], None] | None = None) -> dict:
+def acquire(fetch: Fetch, source, arrange: Callable[[Path, Path], None] | None = None) -> dict:
     """Fetch one repository and write its lock.
 
     Parameters
     ----------
-    order : Order
+    fetch : Fetch
     source : Hub, Mirror or Web
     arrange : callable, optional
         Makes the folder to keep from the folder fetched; without it that is kept as it is.
@@ -68,42 +68,42 @@ def acquire(order: Order, source, arrange: Callable[[Path, Path], None] | None =
         If the repository, its revision or access to it is missing, it cannot serve, the disk is too small, or what came is not
         what was locked.
     """
-    prefix_of(order)
-    pin = records.read_json(order.pin, "lock") if order.pin and order.pin.exists() else None
-    listing = source.listing(order.kind, order.repo, agreed_revision(order, pin), order.patterns)
-    partial = order.into.with_name(f".{order.into.name}.partial")
+    prefix_of(fetch)
+    pin = records.read_json(fetch.pin, "lock") if fetch.pin and fetch.pin.exists() else None
+    listing = source.listing(fetch.kind, fetch.repo, agreed_revision(fetch, pin), fetch.patterns)
+    partial = fetch.into.with_name(f".{fetch.into.name}.partial")
     require_space(partial, missing_bytes(listing, partial))
     at = f"at {listing.commit[:12]}" if listing.commit else "as mirrored"
-    say(f"{order.repo} {at}: {len(listing.files)} files, {human(listing.bytes)}")
+    say(f"{fetch.repo} {at}: {len(listing.files)} files, {human(listing.bytes)}")
     partial.mkdir(parents=True, exist_ok=True)
-    source.fetch(order.kind, listing, partial)
-    drop_strangers(partial, listing)
-    if order.kind == "model":
-        selection.refuse_missing_shards(partial, order.repo)
+    source.fetch(fetch.kind, listing, partial)
+    drop_unlisted(partial, listing)
+    if fetch.kind == "model":
+        selection.refuse_missing_shards(partial, fetch.repo)
     made = _arranged(partial, arrange)
     checked = {name: entry.sha256 for name, entry in listing.files.items() if entry.sha256 and made == partial}
-    lock = describe(made, order, listing.commit, pin, source.name, checked)
-    place(made, order.into)
+    lock = describe(made, fetch, listing.commit, pin, source.name, checked)
+    place(made, fetch.into)
     if made != partial:
         shutil.rmtree(partial)
-    records.write_json(order.lock, lock, "lock")
-    if order.pin and pin is None:
-        records.write_json(order.pin, lock, "lock")
+    records.write_json(fetch.lock, lock, "lock")
+    if fetch.pin and pin is None:
+        records.write_json(fetch.pin, lock, "lock")
     return lock
 
 
-def agreed_revision(order: Order, pin: dict | None) -> str | None:
+def agreed_revision(fetch: Fetch, pin: dict | None) -> str | None:
     """The revision to fetch: the committed lock's, if there is one, and it must not contradict the config."""
     if pin is None:
-        return order.revision
-    if order.revision and _is_commit(order.revision) and _is_commit(pin["revision"]) and pin["revision"] != order.revision:
-        hint = f"delete {order.pin} if the config is right, else mend the config"
+        return fetch.revision
+    if fetch.revision and _is_commit(fetch.revision) and _is_commit(pin["revision"]) and pin["revision"] != fetch.revision:
+        hint = f"delete {fetch.pin} if the config is right, else correct the config"
         raise UserError(
-            f"the config wants revision {order.revision}, {order.pin} locks {pin['revision']}",
-            order.repo,
+            f"the config wants revision {fetch.revision}, {fetch.pin} locks {pin['revision']}",
+            fetch.repo,
             hint,
         )
-    return pin["revision"] if _is_commit(pin["revision"]) else order.revision
+    return pin["revision"] if _is_commit(pin["revision"]) else fetch.revision
 
 
 def _is_commit(revision: str) -> bool:
@@ -143,7 +143,7 @@ def require_space(folder: Path, wanted: int) -> None:
         )
 
 
-def drop_strangers(folder: Path, listing: selection.Listing) -> None:
+def drop_unlisted(folder: Path, listing: selection.Listing) -> None:
     """Delete files that an earlier, other download left behind; only what is listed may be locked."""
     for path in sorted(folder.rglob("*"), reverse=True):
         if path.is_symlink() or (path.is_file() and path.relative_to(folder).as_posix() not in listing.files):
@@ -161,23 +161,23 @@ def _arranged(partial: Path, arrange: Callable[[Path, Path], None] | None) -> Pa
     return made
 
 
-def describe(made: Path, order: Order, commit: str | None, pin: dict | None, source: str, checked: dict[str, str]) -> dict:
-    """The lock of a folder that is about to be put in place, held against the committed one.
+def describe(made: Path, fetch: Fetch, commit: str | None, pin: dict | None, source: str, checked: dict[str, str]) -> dict:
+    """The lock of a folder that is about to be put in place, compared with the committed one.
 
     A mirror knows no commit: the committed lock lends its revision when the files are the same, so that a mirror and the hub
     lead to the same results.
     """
     files = [path for path in made.rglob("*") if path.is_file()]
-    lock = store.make_lock(made, files, [order.repo], source, commit, checked)
-    prefix = prefix_of(order)
+    lock = store.make_lock(made, files, [fetch.repo], source, commit, checked)
+    prefix = prefix_of(fetch)
     lock["files"] = {f"{prefix}/{name}": entry for name, entry in lock["files"].items()}
     if pin is not None:
-        store.compare(order.pin, lock)
+        store.compare(fetch.pin, lock)
         lock["revision"] = pin["revision"]
     return lock
 
 
-def prefix_of(order: Order) -> str:
+def prefix_of(fetch: Fetch) -> str:
     """The folder of the files, as the lock's file names begin.
 
     Raises
@@ -185,9 +185,9 @@ def prefix_of(order: Order) -> str:
     UserError
         If it does not lie below the lock's folder.
     """
-    into, folder = order.into.absolute(), order.lock.parent.absolute()
+    into, folder = fetch.into.absolute(), fetch.lock.parent.absolute()
     if not into.is_relative_to(folder) or into == folder:
-        raise UserError(f"does not lie below {order.lock.parent}, the lock's folder", order.into, "put the lock beside it")
+        raise UserError(f"does not lie below {fetch.lock.parent}, the lock's folder", fetch.into, "put the lock beside it")
     return into.relative_to(folder).as_posix()
 
 
@@ -198,7 +198,7 @@ def place(made: Path, into: Path) -> None:
             shutil.rmtree(into)
         made.rename(into)
     except OSError as error:
-        raise UserError(f"cannot be put in place ({error.strerror})", into, "mend the rights of its folder") from None
+        raise UserError(f"cannot be put in place ({error.strerror})", into, "give yourself write access to its folder") from None
 
 
 def say(text: str) -> None:

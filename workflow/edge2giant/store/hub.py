@@ -1,6 +1,6 @@
 """The Hugging Face hub through its own client: what a repository holds, who may read it, and its files, checked.
 
-The client checks sizes alone. Here each file's content is held against the hash that the hub announces for it: SHA-256 for large
+The client checks sizes alone. Here each file's content is compared with the hash that the hub announces for it: SHA-256 for large
 files, git's object id for the others.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge2giant import records
 from edge2giant.errors import UserError
-from edge2giant.store.patience import patiently
+from edge2giant.store.retries import retried
 from edge2giant.store.selection import Entry, Listing, refuse_unusable, wanted
 
 TIMEOUT = 30.0
@@ -20,7 +20,7 @@ COPY_BLOCK = 1 << 20
 
 
 class Hub:
-    """A hub at an address (`HF_ENDPOINT`, else the public one), asked with a token or as nobody.
+    """A hub at an address (`HF_ENDPOINT`, else the public one), read with a token or anonymously.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Hub:
         return Listing(repo, info.sha, {name: _entry(every[name]) for name in chosen})
 
     def allowed(self, kind: str, repo: str) -> str | None:
-        """Say why a repository's files cannot be had with this token, or None."""
+        """Say why a repository's files cannot be fetched with this token, or None."""
         try:
             self._ask(repo, lambda: self._api().auth_check(repo, repo_type=kind))
         except UserError as error:
@@ -98,7 +98,7 @@ class Hub:
         from huggingface_hub import errors
 
         try:
-            return patiently(ask, repo)
+            return retried(ask, repo)
         except errors.GatedRepoError:
             page = f"{self.endpoint or 'https://huggingface.co'}/{repo}"
             hint = f"accept its terms at {page} and name a `token_file` in config/config.yaml"
@@ -112,7 +112,7 @@ class Hub:
         except errors.RepositoryNotFoundError:
             raise UserError("is not on the hub, or private", repo, "check its id; a private one needs a `token_file`") from None
         except errors.HFValidationError as error:
-            raise UserError(f"is no hub id ({error})", repo, "write OWNER/NAME") from None
+            raise UserError(f"is not a valid hub id ({error})", repo, "write OWNER/NAME") from None
         except errors.HfHubHTTPError as error:
             raise UserError(*_refusal(error.response.status_code, repo)) from None
         except (httpx.HTTPError, OSError) as error:
@@ -124,7 +124,7 @@ def _refusal(status: int, repo: str) -> tuple[str, str, str]:
         return "the hub refuses this token", repo, "put a valid one into the `token_file`"
     if status == 429:
         return (
-            "the hub asks to slow down (HTTP 429)",
+            "the hub limits the number of requests (HTTP 429)",
             repo,
             "wait some minutes, then run the same command again to go on",
         )

@@ -15,14 +15,14 @@ class Mirror:
     def __init__(self, root: Path):
         if not root.is_dir():
             raise UserError(
-                "is no folder",
+                "is not a folder",
                 root,
                 "give `mirror` a folder that holds hub ids, or take it out of config.yaml",
             )
         self.root = root.resolve()
 
     def listing(self, kind: str, repo: str, revision: str | None, patterns: tuple[str, ...] = ()) -> Listing:
-        """Files of a repository that are wanted. A mirror knows no commits, so the revision is not asked."""
+        """Files of a repository that are wanted. A mirror knows no commits, so the revision is not used."""
         folder = self._folder(repo)
         every = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if not path.is_dir()}
         chosen = wanted(kind, every, patterns)
@@ -30,7 +30,7 @@ class Mirror:
         return Listing(repo, None, {name: Entry(self._inside(every[name]).stat().st_size) for name in chosen})
 
     def allowed(self, kind: str, repo: str) -> str | None:
-        """Say why a repository cannot be had, or None."""
+        """Say why a repository cannot be copied, or None."""
         try:
             self._folder(repo)
         except UserError as error:
@@ -46,7 +46,7 @@ class Mirror:
             try:
                 shutil.copyfile(self._inside(folder / name), target)
             except OSError as error:
-                raise UserError(f"cannot be copied ({error.strerror})", folder / name, "mend its rights or free space") from None
+                raise UserError(f"cannot be copied ({error.strerror})", folder / name, "make it readable or free space") from None
 
     def _folder(self, repo: str) -> Path:
         folder = self.root / repo

@@ -1,8 +1,8 @@
 """Say how many evaluated documents stand in calibration text as well, whole or in part.
 
 A model that was calibrated on a benchmark's questions would score for the wrong reason. Both sides lie in the store, so this
-needs no model and no GPU. It is asked of a study and not of a checkpoint: a checkpoint knows its calibration text, but not
-what will be asked of it, and several studies share it.
+needs no model and no GPU. It belongs to a study and not to a checkpoint: several
+studies with different benchmarks share a checkpoint.
 
 Text is compared as words, in lower case and without punctuation. A document is there *whole* when its longest field stands in
 one calibration document; fields of fewer than LEAST words say nothing, and such documents are counted as not comparable. It
@@ -66,20 +66,20 @@ class Document:
 
 
 def compare(text: Path, benchmarks: dict[str, list[Document]]) -> list[dict]:
-    """Hold one calibration file against benchmarks.
+    """Compare one calibration file with benchmarks.
 
     Returns
     -------
     list of dict
         benchmark, documents, comparable, whole, in_part.
     """
-    asked = [document for found in benchmarks.values() for document in found if document.comparable]
-    wanted = {run for document in asked for run in document.runs}
+    compared = [document for found in benchmarks.values() for document in found if document.comparable]
+    wanted = {run for document in compared for run in document.runs}
     by_anchor: dict[int, list[Document]] = {}
-    for document in asked:
+    for document in compared:
         by_anchor.setdefault(document.anchor, []).append(document)
     here, whole = set(), set()
-    for row in jsonl.read(text, hint="acquire the calibration set again"):
+    for row in jsonl.read(text, hint="fetch the calibration set again"):
         tokens = words(" ".join(fields(row)))
         here |= wanted.intersection(runs(tokens, RUN))
         if anchors := by_anchor.keys() & set(runs(tokens, LEAST)):

@@ -77,7 +77,7 @@ def wanted(kind: str, names: Iterable[str], patterns: tuple[str, ...] = ()) -> l
 
 
 def refuse_unusable(kind: str, repo: str, every: Iterable[str], chosen: Iterable[str]) -> None:
-    """Refuse a repository whose wanted files cannot serve.
+    """Refuse a repository whose wanted files cannot be used.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def refuse_missing_shards(folder: Path, repo: str) -> None:
     try:
         shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError("is no index of weights", f"{repo}/{INDEX}", "name another revision") from None
+        raise UserError("is not a valid index of weights", f"{repo}/{INDEX}", "name another revision") from None
     for shard in shards:
         if not (folder / plain_name(shard, f"{repo}/{INDEX}")).is_file():
             raise UserError(f"names {shard}, which is not there", f"{repo}/{INDEX}", "name another revision")

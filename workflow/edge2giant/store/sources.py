@@ -38,7 +38,7 @@ def read_token(path: Path | None) -> str | None:
         hint = "write the hub token there, or take `token_file` out of config.yaml"
         raise UserError("is missing", path, hint) from None
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot be read ({type(error).__name__})", path, "mend its rights") from None
+        raise UserError(f"cannot be read ({type(error).__name__})", path, "make it readable for you") from None
     if len(words) != 1:
         raise UserError(f"holds {len(words)} words instead of one token", path, "write the hub token there, alone")
     if shared:

@@ -47,8 +47,8 @@ def pinned_revision(one: Material, pins: Path | None) -> str | None:
     """The revision that the committed lock names, else the configuration's."""
     path = pins / one.lock if pins else None
     if path and path.exists():
-        order = acquire.Order(one.repo_type, one.repo, one.revision, path, path, path)
-        return acquire.agreed_revision(order, records.read_json(path, "lock"))
+        fetch = acquire.Fetch(one.repo_type, one.repo, one.revision, path, path, path)
+        return acquire.agreed_revision(fetch, records.read_json(path, "lock"))
     return one.revision
 
 

@@ -37,13 +37,13 @@ def arrange(raw: Path, into: Path, field: str) -> None:
                     raise UserError(
                         f"has no field '{field}', only {', '.join(sorted(row))}",
                         path.name,
-                        "mend config/calibration.yaml",
+                        "correct config/calibration.yaml",
                     )
                 # escaped, since readers that split at every Unicode line end would cut a text in two
                 stream.write(json.dumps({key: row[field]}) + "\n")
                 count += 1
     if not count:
-        raise UserError("holds no row", raw, "mend `split` or `files` in config/calibration.yaml")
+        raise UserError("has no row", raw, "correct `split` or `files` in config/calibration.yaml")
 
 
 def rows(path: Path) -> Iterator[dict]:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from edge2giant.errors import UserError
-from edge2giant.store.patience import patiently
+from edge2giant.store.retries import retried
 from edge2giant.store.selection import Entry, Listing
 
 ADDRESS = "https://raw.githubusercontent.com"
@@ -78,7 +78,7 @@ class Web:
         import httpx
 
         try:
-            return patiently(ask, url)
+            return retried(ask, url)
         except httpx.HTTPStatusError as error:
             status = error.response.status_code
             hint = (

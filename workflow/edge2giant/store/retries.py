@@ -1,4 +1,4 @@
-"""Ask a server again when it is busy or the line breaks, and no more often than that."""
+"""Try a request again when the server is busy or the connection breaks."""
 
 import sys
 from collections.abc import Callable
@@ -16,7 +16,7 @@ LONGEST_WAIT = 60.0
 FIRST_WAIT = 1.0
 
 
-def patiently(ask: Callable[[], Answer], what: str) -> Answer:
+def retried(ask: Callable[[], Answer], what: str) -> Answer:
     """Return what `ask` returns, calling it up to six times.
 
     After a status of `BUSY` or a broken connection it is called again, after the seconds that `Retry-After` names or else
