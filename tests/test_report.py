@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import pytest
 from edge2giant.errors import UserError
 from edge2giant.report import __main__ as cli
-from edge2giant.report import gather, grids, library, overview, site
+from edge2giant.report import gather, grids, overview, site
+from edge2giant.report import page as kit
 from factories import make_cell, make_failure, write_records
 from report_material import (
     HOSTILE,
@@ -102,7 +103,7 @@ def test_scripts_and_styles_are_those_that_the_policy_names(whole):
     assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
     for tag in ("script", "style"):
         (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", whole[1], flags=re.DOTALL)
-        assert library.fingerprint(content) in policy
+        assert kit.fingerprint(content) in policy
 
 
 @pytest.mark.slow
@@ -165,7 +166,7 @@ def test_a_cell_page_counts_flips_against_fp16(tmp_path):
     text = " ".join(
         "".join(Elements((tmp_path / "out/cells/mini-2m/awq/w4a16/arc_challenge.html").read_text(encoding="utf-8")).text).split()
     )
-    assert "3 of 8 outcomes are others than under FP16: 2 lost, 1 gained, 0 with another value. All 8 are shown." in text
+    assert "3 of 8 outcomes differ from FP16: 2 lost, 1 gained, 0 with another value. All 8 are shown." in text
     asked = "results/miniature/cells/mini-2m/awq/w4a16/arc_challenge.json"
     assert f"snakemake --cores all --config study=miniature batch=benchmark -- {asked}" in text
 

@@ -118,7 +118,7 @@ def test_missing_numbers_sort_below_all_others(index):
 
 def test_the_search_field_filters(index):
     index.page.get_by_label("Search: Every cell").fill("smoothquant winogrande")
-    assert set(index.column("scores", "Scheme")) == {"SmoothQuant 8/8"}
+    assert set(index.column("scores", "Method")) == {"SmoothQuant 8/8"}
     assert set(index.column("scores", "Benchmark")) == {"Winogrande"}
     assert "of 5 entries" in index.page.locator("#grid-scores_info").inner_text()
 

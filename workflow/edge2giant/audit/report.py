@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from edge2giant.audit import page
 from edge2giant.audit.exact import EXACT, OFF, ROUNDING, TRUNCATED
 from edge2giant.audit.findings import DOUBTFUL, ERROR, NOTE, SEVERITIES, Audit, Finding
+from edge2giant.report import page
 
 LEAD = (
     "Every printed number of the paper's Tables 1, 2, 4, 5, 6 and 7, compared with the other printed "
@@ -13,6 +13,7 @@ LEAD = (
     "read from a text copy of the paper, so a finding may be a misprint of the paper or of that copy;"
     " nothing is corrected."
 )
+CLASSES = {ERROR: "bad", DOUBTFUL: "fair", NOTE: "soft"}
 TEXTS = {
     ERROR: "No rounding or truncation of the printed digits explains these.",
     DOUBTFUL: "These rest on an assumption about the question set or the tool.",
@@ -119,13 +120,13 @@ def _table(title: str, text: str, columns: list[str], rows: list[dict], folded: 
 def html(audit: Audit) -> str:
     """Return the page of an audit."""
     checks = check_rows(audit)
-    tiles = [(label, audit.counts()[label], label) for label in SEVERITIES]
+    tiles = [(label, audit.counts()[label], CLASSES[label]) for label in SEVERITIES]
     tiles.append(("changes would correct them", len(audit.changes()), "good"))
     tiles.append(("rules checked", sum(row["rules"] for row in checks), ""))
     sections = []
     for severity in SEVERITIES:
         rows = [finding for finding in audit.findings if finding.severity == severity]
-        marks = [severity] * len(rows)
+        marks = [CLASSES[severity]] * len(rows)
         title = {ERROR: "Errors", DOUBTFUL: "Doubtful", NOTE: "Notes"}[severity]
         sections.append(page.Section(title, TEXTS[severity], HEADINGS, [_row(f) for f in rows], marks, severity == NOTE))
     sections.append(_table("Rules", "How many rules there are, and how they come out.", CHECK_COLUMNS, checks))

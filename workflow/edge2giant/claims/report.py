@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge2giant import records
-from edge2giant.audit import page
 from edge2giant.claims.cases import Case
 from edge2giant.claims.verdict import FAILS, HOLDS, IN_PART, OPEN, VERDICTS, ClaimVerdict, PartVerdict
+from edge2giant.report import page
 
-MARKS = {HOLDS: "good", IN_PART: "doubtful", FAILS: "error", OPEN: "note"}
+MARKS = {HOLDS: "good", IN_PART: "fair", FAILS: "bad", OPEN: "soft"}
 STATUS = {
     "strict": "true as stated",
     "lenient": "true only read leniently",
@@ -118,10 +118,10 @@ def _detail(verdict: ClaimVerdict) -> page.Section:
         for case in part.strict.cases:
             word = {True: "for", False: "against", None: ""}[case.holds]
             lines.append([word, part.says, case.what, number(case.value), number(case.against)])
-            marks.append({True: "good", False: "error", None: ""}[case.holds])
+            marks.append({True: "good", False: "bad", None: ""}[case.holds])
         for missing in dict.fromkeys(part.strict.missing):
             lines.append(["missing", part.says, missing, "", ""])
-            marks.append("note")
+            marks.append("soft")
     text += [verdict.note] if verdict.note else []
     columns = ["Speaks", "PartVerdict", "What", "Number", "Against"]
     return page.Section(f"{verdict.id}: {verdict.word}", " ".join(text), columns, lines, marks, folded=True)

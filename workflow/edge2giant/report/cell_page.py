@@ -9,7 +9,7 @@ import pandas as pd
 from edge2giant import rerun
 from edge2giant.errors import UserError
 from edge2giant.report import grids
-from edge2giant.report.gather import Key, ReportMaterial, page_of
+from edge2giant.report.gather import Key, ReportMaterial, base_of, page_of
 from edge2giant.report.grids import Column, Grid, Value
 from edge2giant.stats import samples
 
@@ -26,8 +26,8 @@ PARTS = [
     Column("against FP16", "number"),
 ]
 CONFIDENTIAL = (
-    "The authors of this benchmark ask that its questions and answers be shown nowhere in the open. This page therefore holds"
-    " neither, nor the choices of the model: only which questions turned right or wrong."
+    "The authors of this benchmark ask not to publish its questions and answers. This page therefore shows neither, nor the"
+    " choices of the model: only which questions turned right or wrong."
 )
 
 
@@ -40,11 +40,11 @@ class Answers:
     grid : Grid or None
         One line for each question and metric that is shown.
     total, changed : int
-        Questions in the table, and those whose outcome is another than under FP16.
+        Questions in the table, and those whose outcome differs from FP16.
     lost, gained : int
         Right under FP16 and wrong here, and the other way round.
     missing : str
-        Why there are none, or why they stand without FP16.
+        Why there are none, or why those of FP16 are not beside them.
     """
 
     grid: Grid | None
@@ -62,9 +62,9 @@ def facts(material: ReportMaterial, key: Key) -> list[tuple[str, Value]]:
     printed = cell["published"]
     found = [("ScoreText", grids.number(cell["score"], sub=unit)), ("Standard error", grids.number(cell["stderr"]))]
     found.append(("Questions" if unit != "rating, 1 to 10" else "Ratings", grids.number(cell["n"], 0)))
-    if key[1] != "fp16":
+    if key != base_of(key):
         base = material.fp16(key)
-        href = "" if base is None else "../../../../" + page_of((key[0], "fp16", "w16a16", key[3]))
+        href = "" if base is None else "../../../../" + page_of(base_of(key))
         sub = "FP16 not made" if base is None else f"FP16: {grids.number(base['score']).text}"
         found.append(("Against FP16", grids.number(material.against_fp16(key), signed=True, sub=sub, href=href)))
     sub = f"{printed['place']}: {printed['value']}" if printed else "not in the paper"
@@ -81,8 +81,8 @@ def parts(material: ReportMaterial, key: Key) -> Grid:
     other = {(part["task"], part["metric"]): part for part in base["parts"]}
     grid = Grid("parts", "Parts", PARTS)
     for part in material.cells[key]["parts"]:
-        twin = other.get((part["task"], part["metric"]))
-        mine, theirs = _shown(part), None if twin is None or key[1] == "fp16" else _shown(twin)
+        match = other.get((part["task"], part["metric"]))
+        mine, theirs = _shown(part), None if match is None or key == base_of(key) else _shown(match)
         difference = None if mine is None or theirs is None else mine - theirs
         raw = [grids.number(part["raw"], 4), grids.number(part["stderr"], 4), grids.number(part["chance"], 3)]
         heat = grids.heat(difference, 10 if part["normalised"] is None else 1)
@@ -97,7 +97,7 @@ def _shown(part: dict) -> float | None:
 
 
 def answers(material: ReportMaterial, key: Key, limit: int) -> Answers:
-    """Samples of a cell: changed ones first, then by size of the change, so many as asked for.
+    """Samples of a cell: changed ones first, then by size of the change, up to a limit.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def answers(material: ReportMaterial, key: Key, limit: int) -> Answers:
     table["flip"] = [_flip(*flags) for flags in zip(lost, gained, table["change"], strict=True)]
     table["rank"] = [(2 if one or two else 0) + abs(by) for one, two, by in zip(lost, gained, table["change"], strict=True)]
     chosen = table.sort_values("rank", ascending=False, kind="stable").head(limit)
-    grid = _answer_grid(chosen, key[1] == "fp16" or bool(missing), material.confidential(key[3]))
+    grid = _answer_grid(chosen, key == base_of(key) or bool(missing), material.confidential(key[3]))
     return Answers(grid, len(table), int(moved.sum()), int(lost.sum()), int(gained.sum()), missing)
 
 
@@ -129,18 +129,17 @@ def _plain(error: UserError) -> str:
 
 
 def _joined(material: ReportMaterial, key: Key, one: samples.Evaluation) -> tuple[pd.DataFrame, str]:
+    if key == base_of(key):
+        return _alone(one.samples()), ""
     base = material.fp16(key)
-    if base is not None and key[1] != "fp16":
-        other = samples.Evaluation(base, material.paths[key[0], "fp16", "w16a16", key[3]])
-        try:
-            both = samples.join(other, one)
-        except UserError as error:
-            return _alone(one.samples()), f"FP16's answers stand not beside these: {_plain(error)}."
-        names = {"value_b": "value", "correct_b": "correct", "prediction_b": "prediction"}
-        return both.rename(columns=names | {"value_a": "value_fp16", "correct_a": "was", "prediction_a": "prediction_fp16"}), ""
-    return _alone(one.samples()), "" if key[
-        1
-    ] == "fp16" else "The FP16 cell of this model was not made, so nothing stands beside."
+    if base is None:
+        return _alone(one.samples()), "The FP16 cell of this model was not made, so there is no answer to compare with."
+    try:
+        both = samples.join(samples.Evaluation(base, material.paths[base_of(key)]), one)
+    except UserError as error:
+        return _alone(one.samples()), f"The answers of FP16 cannot be shown beside these: {_plain(error)}."
+    names = {"value_b": "value", "correct_b": "correct", "prediction_b": "prediction"}
+    return both.rename(columns=names | {"value_a": "value_fp16", "correct_a": "was", "prediction_a": "prediction_fp16"}), ""
 
 
 def _alone(table: pd.DataFrame) -> pd.DataFrame:
@@ -167,8 +166,8 @@ def _answer_grid(table: pd.DataFrame, alone: bool, confidential: bool) -> Grid:
         if alone
         else [Column("Change", "choice"), Column("FP16", "number"), Column("Value", "number")]
     )
-    said = not confidential and table["prediction"].astype(bool).any()
-    if said:
+    with_texts = not confidential and table["prediction"].astype(bool).any()
+    if with_texts:
         heads += [Column("Answer", "long")] if alone else [Column("Answer of FP16", "long"), Column("Answer", "long")]
     grid = Grid("answers", "Answers", heads)
     for row in table.itertuples():
@@ -177,7 +176,7 @@ def _answer_grid(table: pd.DataFrame, alone: bool, confidential: bool) -> Grid:
             [] if alone else [grids.marked(row.flip) if row.flip else Value("same", mark="soft"), grids.number(row.value_fp16)]
         )
         line.append(grids.number(row.value))
-        if said:
+        if with_texts:
             line += [_answer(row.prediction)] if alone else [_answer(row.prediction_fp16), _answer(row.prediction)]
         grid.rows.append(line)
     return grid
@@ -224,7 +223,7 @@ def _setting(value: object) -> str:
 
 
 def recipe(material: ReportMaterial, key: Key) -> str:
-    """The checkpoint's recipe, as asked for and as executed, as JSON."""
+    """The checkpoint's recipe, as requested and as executed, as JSON."""
     return json.dumps(material.cells[key]["checkpoint"]["recipe"], indent=1, sort_keys=True, ensure_ascii=False)
 
 
@@ -237,5 +236,4 @@ def commands(material: ReportMaterial, key: Key) -> str:
 def title(material: ReportMaterial, key: Key) -> tuple[str, str]:
     """Heading and the line under it."""
     names = material.names
-    scheme = names.method_bits(key[1], key[2])
-    return f"{names.model(key[0])} · {scheme} · {names.benchmark(key[3])}", "/".join(key)
+    return f"{names.model(key[0])} · {names.method_bits(*key[1:3])} · {names.benchmark(key[3])}", "/".join(key)

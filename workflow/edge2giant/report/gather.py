@@ -2,14 +2,15 @@
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from edge2giant import records
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
-from edge2giant.paper.tables import failure_reasons
-from edge2giant.specs.study import Labels, StudySpec
+from edge2giant.paper.tables import ALL, failure_reasons
+from edge2giant.specs.study import FP16, Labels, StudySpec, StudyVariant
 from edge2giant.specs.variant import Variant
 
 Key = tuple[str, str, str, str]
@@ -32,8 +33,8 @@ class ReportMaterial:
         (model, method, bits, benchmark) to cell record.
     paths : dict
         The same to the record's file.
-    rows : list of dict
-        model, method, bits, benchmarks, and label and storage_gb where known.
+    variants : tuple of StudyVariant
+        What the study evaluates, and what cells show beyond it.
     failures : list of dict
         Failure records.
     analyses : dict
@@ -46,7 +47,7 @@ class ReportMaterial:
     published: Path
     cells: dict[Key, dict] = field(default_factory=dict)
     paths: dict[Key, Path] = field(default_factory=dict)
-    rows: list[dict] = field(default_factory=list)
+    variants: tuple[StudyVariant, ...] = ()
     failures: list[dict] = field(default_factory=list)
     analyses: dict[str, list[dict]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -65,12 +66,15 @@ class ReportMaterial:
 
     @property
     def benchmarks(self) -> list[str]:
-        """Benchmarks that any row has, in the order of the config."""
-        asked = {name for row in self.rows for name in row["benchmarks"]}
-        known = list(dict.fromkeys(name for entry in self.spec.variants for name in entry.benchmarks))
-        return [name for name in known if name in asked] + sorted(asked - set(known))
+        """Benchmarks of any variant, in the order of the study."""
+        return list(dict.fromkeys(name for entry in self.variants for name in entry.benchmarks))
 
-    @property
+    @cached_property
+    def planned(self) -> set[Key]:
+        """Cells that the study has, made or not."""
+        return {(*astuple(entry.variant), name) for entry in self.variants for name in entry.benchmarks}
+
+    @cached_property
     def reasons(self) -> dict[tuple[Variant, str], str]:
         """Why cells failed, by variant and benchmark; `*` stands for all benchmarks."""
         return failure_reasons(self.failures)
@@ -79,16 +83,15 @@ class ReportMaterial:
         """`made`, `failed`, `not run` or `not planned`."""
         if key in self.cells:
             return "made"
-        row = next((row for row in self.rows if row_key(row) == key[:3]), None)
-        if row is None or key[3] not in row["benchmarks"]:
+        if key not in self.planned:
             return "not planned"
         return "failed" if self.reason(key) else "not run"
 
     def reason(self, key: Key) -> str:
         """Why a cell is missing, or an empty text."""
-        reasons, variant = self.reasons, Variant(*key[:3])
-        suite = self.spec.benchmarks[key[3]].suite if key[3] in self.spec.benchmarks else ""
-        return next((reasons[variant, name] for name in (key[3], suite, "*") if (variant, name) in reasons), "")
+        variant, benchmark = Variant(*key[:3]), self.spec.benchmarks.get(key[3])
+        places = ((variant, name) for name in (key[3], benchmark and benchmark.suite, ALL))
+        return next((self.reasons[place] for place in places if place in self.reasons), "")
 
     def confidential(self, benchmark: str) -> bool:
         """Whether a benchmark's questions and answers must not be shown."""
@@ -96,23 +99,22 @@ class ReportMaterial:
 
     def fp16(self, key: Key) -> dict | None:
         """The unquantized cell that a cell is compared with."""
-        return self.cells.get((key[0], "fp16", "w16a16", key[3]))
+        return self.cells.get(base_of(key))
 
     def against_fp16(self, key: Key) -> float | None:
         """ScoreText less the FP16 score of the same model, None for FP16 itself or where either is missing."""
         cell, base = self.cells.get(key), self.fp16(key)
-        return None if cell is None or base is None or key[1] == "fp16" else cell["score"] - base["score"]
+        return None if cell is None or base is None or key == base_of(key) else cell["score"] - base["score"]
 
 
-def row_key(row: dict) -> tuple[str, str, str]:
-    """Model, method and bits of a row."""
-    return row["model"], row["method"], row["bits"]
+def base_of(key: Key) -> Key:
+    """The unquantized cell of the same model and benchmark."""
+    return key[0], *FP16, key[3]
 
 
 def cell_key(record: dict) -> Key:
     """Model, method, bits and benchmark of a cell record."""
-    identity = record["cell"]
-    return identity["model"], identity["method"], identity["bits"], identity["benchmark"]
+    return tuple(record["cell"][name] for name in (*frames.VARIANT, "benchmark"))
 
 
 def page_of(key: Key) -> str:
@@ -164,41 +166,19 @@ def files(paths: Iterable[str | Path]) -> list[str]:
     return found
 
 
-def _rows(spec: StudySpec, cells: dict[Key, dict]) -> list[dict]:
-    """Variants of the study, those of cells beyond it after them; each with the benchmarks to expect."""
-    rows = [
-        {
-            "model": one.variant.model,
-            "method": one.variant.method,
-            "bits": one.variant.bits,
-            "storage_gb": one.storage_gb,
-            "benchmarks": list(one.benchmarks),
-        }
-        for one in spec.variants
-    ]
-    known = {row_key(row): row for row in rows}
+def _variants(spec: StudySpec, cells: Iterable[Key]) -> tuple[StudyVariant, ...]:
+    """Variants of the study with the benchmarks to expect; variants and benchmarks of other cells come after them."""
+    found = {entry.variant: list(entry.benchmarks) for entry in spec.variants}
     for key in cells:
-        row = known.get(key[:3])
-        if row is None:
-            row = known[key[:3]] = dict(zip(frames.VARIANT, key[:3], strict=True)) | {"benchmarks": []}
-            rows.append(row)
-        row["benchmarks"] = list(dict.fromkeys([*row["benchmarks"], key[3]]))
-    return rows
-
-
-def _cells(study: str, paths: Iterable[str]) -> tuple[dict[Key, dict], dict[Key, Path]]:
-    paths = files(paths)
-    read = frames.read_cells(paths, study)
-    return {cell_key(record): record for record in read}, {cell_key(r): Path(p) for p, r in zip(paths, read, strict=True)}
+        found.setdefault(Variant(*key[:3]), []).append(key[3])
+    sizes = {entry.variant: entry.storage_gb for entry in spec.variants}
+    return tuple(StudyVariant(one, sizes.get(one, 0.0), tuple(dict.fromkeys(names))) for one, names in found.items())
 
 
 def _analyses(options: dict[str, str | None], printed: str | None) -> dict[str, list[dict]]:
-    files = dict(options)
-    if printed and not files.get("audit"):
-        files["audit"] = str(Path(printed) / "audit.csv")
-    if printed:
-        files["printed claims"] = str(Path(printed) / "claims.csv")
-    return {name: read_csv(path) for name, path in files.items() if path}
+    beside = {"audit": Path(printed) / "audit.csv", "printed claims": Path(printed) / "claims.csv"} if printed else {}
+    given = {name: path for name, path in options.items() if path}
+    return {name: read_csv(path) for name, path in (beside | given).items()}
 
 
 def read(
@@ -231,11 +211,17 @@ def read(
     UserError
         If anything cannot be read, or a cell is of another study.
     """
-    found, paths = _cells(spec.study, cells)
-    material = ReportMaterial(spec, Path(published), found, paths)
-    material.notes = [note] if note else []
-    material.notes += [MADE_UP] if spec.source != "hub" else []
-    material.rows = _rows(spec, found)
-    material.failures = [records.read_json(path, "failure") for path in files(failures)]
-    material.analyses = _analyses(analyses, printed)
-    return material
+    named = files(cells)
+    read = frames.read_cells(named, spec.study)
+    found = {cell_key(record): record for record in read}
+    paths = dict(zip(found, map(Path, named), strict=True))
+    return ReportMaterial(
+        spec,
+        Path(published),
+        found,
+        paths,
+        _variants(spec, found),
+        [records.read_json(path, "failure") for path in files(failures)],
+        _analyses(analyses, printed),
+        [text for text in (note, MADE_UP if spec.source != "hub" else "") if text],
+    )

@@ -47,7 +47,7 @@ class Value:
     delta, subdelta : str
         Differences beside the two lines, in a column `score`.
     hidden : str
-        What a link says further to who cannot see where it stands.
+        What a link adds for readers who do not see its place.
     """
 
     text: str
@@ -134,7 +134,7 @@ def heat(difference: float | None, scale: float = 1.0) -> str:
 
 
 def of_records(name: str, caption: str, records: Iterable[dict], columns: dict[str, Column]) -> Grid:
-    """A grid of CSV records: the columns that are asked for and exist, each by its kind.
+    """A grid of CSV records: the requested columns that exist, each by its kind.
 
     Parameters
     ----------
@@ -165,5 +165,5 @@ def _value(raw: object, column: Column) -> Value:
 
 
 def slug(value: str) -> str:
-    """A text that can stand in an `id`."""
+    """A text as an `id` can have it."""
     return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")

@@ -1,10 +1,10 @@
 """The top of a report: how far the study is, and the map of all its cells."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from edge2giant.report import grids
-from edge2giant.report.gather import Key, ReportMaterial, page_of, row_key
+from edge2giant.report.gather import Key, ReportMaterial, base_of, page_of
 
 RATING_POINTS = 10
 
@@ -48,11 +48,11 @@ class Place:
 
 def states(material: ReportMaterial) -> Counter:
     """Planned cells by state."""
-    return Counter(material.state((*row_key(row), name)) for row in material.rows for name in row["benchmarks"])
+    return Counter(material.state(key) for key in material.planned)
 
 
 def tiles(material: ReportMaterial) -> list[Tile]:
-    """Counts of cells, failed rows, verdicts and findings, and the time that the cells took."""
+    """Counts of cells, verdicts and findings, and the time that the cells took."""
     count = states(material)
     planned = sum(count.values())
     found = [
@@ -92,27 +92,25 @@ def place(material: ReportMaterial, key: Key) -> Place:
     fp16, printed = material.against_fp16(key), (record["published"] or {}).get("difference")
     shown = [grids.number(record["score"]).text, *(grids.number(value, signed=True).text for value in (fp16, printed))]
     hint = f"{name}: {shown[0]}; against FP16 {shown[1]}; against the paper {shown[2]}"
-    shown[1] = shown[0] if key[1] == "fp16" else shown[1]
-    return Place(
-        state, *shown, "base" if key[1] == "fp16" else grids.heat(fp16, scale), grids.heat(printed, scale), hint, page_of(key)
-    )
+    heats = [grids.heat(fp16, scale), grids.heat(printed, scale)]
+    if key == base_of(key):
+        shown[1], heats[0] = shown[0], "base"
+    return Place(state, *shown, *heats, hint, page_of(key))
 
 
 def score_map(material: ReportMaterial) -> list[dict]:
-    """Rows of the map: model, scheme, and a `Place` for each benchmark; the first row of a model counts its rows."""
-    per_model = Counter(row["model"] for row in material.rows)
-    seen: set[str] = set()
-    ordered = sorted(material.rows, key=lambda row: list(per_model).index(row["model"]))
-    lines = []
-    for row in ordered:
-        first = row["model"] not in seen
-        seen.add(row["model"])
+    """Rows of the map: model, method, and a `Place` for each benchmark; the first row of a model counts its rows."""
+    variants = [entry.variant for entry in material.variants]
+    per_model = Counter(variant.model for variant in variants)
+    lines, last = [], None
+    for variant in sorted(variants, key=lambda variant: list(per_model).index(variant.model)):
         lines.append(
             {
-                "model": material.names.model(row["model"]),
-                "span": per_model[row["model"]] if first else 0,
-                "scheme": material.names.method_bits(row["method"], row["bits"]),
-                "places": [place(material, (*row_key(row), name)) for name in material.benchmarks],
+                "model": material.names.model(variant.model),
+                "span": per_model[variant.model] if variant.model != last else 0,
+                "method": material.names.method_bits(variant.method, variant.bits),
+                "places": [place(material, (*astuple(variant), name)) for name in material.benchmarks],
             }
         )
+        last = variant.model
     return lines

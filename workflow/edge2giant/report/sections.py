@@ -8,9 +8,9 @@ from edge2giant.paper.values import Table, TableEntry
 from edge2giant.report import grids
 from edge2giant.report.gather import Key, ReportMaterial, page_of
 from edge2giant.report.grids import Column, Grid, Value
-from edge2giant.specs.study import TableLayout
+from edge2giant.specs.study import FP16, TableLayout
 
-ROW = [Column("Model", "choice"), Column("Scheme", "choice")]
+VARIANT = [Column("Model", "choice"), Column("Method", "choice")]
 COMPARISON = {
     "verdict": Column("Verdict", "choice"),
     "model": Column("Model", "choice"),
@@ -32,7 +32,7 @@ STATISTICS = {
     "bits_b": Column("Bits", "choice"),
     "benchmark": Column("Benchmark", "choice"),
     "score_a": Column("FP16", "number"),
-    "score_b": Column("Scheme", "number"),
+    "score_b": Column("quantized", "number"),
     "difference": Column("difference", "number"),
     "low": Column("low", "number", "lower end of the 95% interval of the difference"),
     "high": Column("high", "number", "upper end of the 95% interval of the difference"),
@@ -68,7 +68,7 @@ CLAIMS = {
     "note": Column("Note", "long"),
 }
 SCORES = [
-    *ROW,
+    *VARIANT,
     Column("Benchmark", "choice"),
     Column("ScoreText", "number"),
     Column("± error", "number", "standard error"),
@@ -81,7 +81,7 @@ SCORES = [
     Column("Page", "link"),
 ]
 COST = [
-    *ROW,
+    *VARIANT,
     Column("Cells", "count"),
     Column("Seconds", "number"),
     Column("GPU seconds", "number"),
@@ -96,7 +96,7 @@ COST = [
 ]
 
 
-def _scheme(material: ReportMaterial, key: Key) -> list[Value]:
+def _variant(material: ReportMaterial, key: Key) -> list[Value]:
     names = material.names
     return [Value(names.model(key[0])), Value(names.method_bits(key[1], key[2]))]
 
@@ -109,7 +109,7 @@ def scores(material: ReportMaterial) -> Grid:
         name = material.names.benchmark(key[3]) + (" (confidential)" if material.confidential(key[3]) else "")
         grid.rows.append(
             [
-                *_scheme(material, key),
+                *_variant(material, key),
                 Value(name),
                 grids.number(cell["score"]),
                 grids.number(cell["stderr"]),
@@ -126,7 +126,7 @@ def scores(material: ReportMaterial) -> Grid:
 
 
 def paper_tables(material: ReportMaterial) -> list[tuple[Table, Grid]]:
-    """Tables 1, 2 and 4 to 7, those that any row of the study stands in, by the code that makes the paper's files."""
+    """Tables 1, 2 and 4 to 7, those that show any variant of the study, by the code that makes the paper's files."""
     cells, published, made = list(material.cells.values()), material.published, []
     for layout in material.spec.tables:
         if _planned(layout, material):
@@ -143,12 +143,12 @@ def _planned(layout: TableLayout, material: ReportMaterial) -> bool:
 
 
 def _table_grid(table: Table) -> Grid:
-    heads = [*ROW, Column("GB", "number", "nominal storage"), *(Column(heading, "score") for _, heading in table.columns)]
+    heads = [*VARIANT, Column("GB", "number", "nominal storage"), *(Column(heading, "score") for _, heading in table.columns)]
     grid = Grid(f"table{table.number}", table.caption, heads, notes=table.notes, page=50)
     for row in table.rows:
-        scheme = row.method_label if row.variant.method == "fp16" else f"{row.method_label} {row.bits_label}"
+        method = row.method_label if row.variant.method == FP16[0] else f"{row.method_label} {row.bits_label}"
         size = grids.number(row.storage)
-        lead = [Value(row.model_label), Value(scheme + row.mark), Value(row.storage, size.order)]
+        lead = [Value(row.model_label), Value(method + row.mark), Value(row.storage, size.order)]
         grid.rows.append([*lead, *(_entry(entry) for entry in row.entries)])
     return grid
 
@@ -179,18 +179,18 @@ def analysis(material: ReportMaterial, name: str, caption: str, columns: dict[st
 
 
 def counts(grid: Grid) -> list[tuple[str, int]]:
-    """How often each value of a grid's first column stands there."""
+    """How often each value of a grid's first column occurs."""
     return Counter(row[0].text for row in grid.rows).most_common()
 
 
 def cost(material: ReportMaterial) -> Grid:
-    """What each row took, from its cells."""
+    """What each variant took, from its cells."""
     groups: dict[tuple, list[dict]] = defaultdict(list)
     for key, cell in material.cells.items():
         groups[key[:3]].append(cell)
-    grid = Grid("cost", "Cost of evaluation by row", COST)
+    grid = Grid("cost", "Cost of evaluation by variant", COST)
     for key, cells in groups.items():
-        grid.rows.append([*_scheme(material, (*key, "")), *_cost(cells)])
+        grid.rows.append([*_variant(material, (*key, "")), *_cost(cells)])
     return grid
 
 
@@ -258,10 +258,10 @@ def _data(cells: list[dict]) -> Grid:
 
 
 def _warnings(material: ReportMaterial) -> Grid:
-    heads = [*ROW, Column("Benchmark", "choice"), Column("Warning", "long"), Column("Page", "link")]
+    heads = [*VARIANT, Column("Benchmark", "choice"), Column("Warning", "long"), Column("Page", "link")]
     rows = [
         [
-            *_scheme(material, key),
+            *_variant(material, key),
             Value(material.names.benchmark(key[3])),
             Value(warning),
             Value("open", href=page_of(key), hidden="/".join(key)),
@@ -275,19 +275,19 @@ def _warnings(material: ReportMaterial) -> Grid:
 def failures(material: ReportMaterial) -> Grid:
     """Every failure record with its reason."""
     heads = [
-        *ROW,
+        *VARIANT,
         Column("Benchmark", "choice"),
         Column("Phase", "choice"),
         Column("Reason", "long"),
         Column("Log"),
         Column("Time"),
     ]
-    grid = Grid("failed-rows", "Failed rows", heads)
+    grid = Grid("failed-variants", "Failed variants", heads)
     for record in material.failures:
         key = (record["model"], record["method"], record["bits"], record["benchmark"] or "")
         benchmark = material.names.benchmark(key[3]) if key[3] else "all"
         rest = [Value(benchmark), Value(record["phase"]), Value(record["reason"], mark="bad")]
-        grid.rows.append([*_scheme(material, key), *rest, grids.text(record["log"]), grids.text(record["time"])])
+        grid.rows.append([*_variant(material, key), *rest, grids.text(record["log"]), grids.text(record["time"])])
     return grid
 
 

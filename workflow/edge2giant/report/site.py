@@ -3,33 +3,18 @@
 import base64
 import io
 import shutil
-from functools import cache
 from pathlib import Path
 
-import jinja2
-
-from edge2giant import records
 from edge2giant.paper import figure2
-from edge2giant.report import cell_page, library, overview, sections
+from edge2giant.report import cell_page, library, overview, page, sections
 from edge2giant.report.gather import Key, ReportMaterial, page_of
 
 ASSETS = "assets"
 DEPTH = "../../../../"
 
 
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(library.TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-
-
 def _figure2(material: ReportMaterial) -> dict | None:
-    """Figure 2 as an image that stands in the page itself, with its text for who cannot see it."""
+    """Figure 2 as an image inside the page, with a text for readers who do not see it."""
     frame = sections.mt_bench(material)
     if frame.empty:
         return None
@@ -43,7 +28,7 @@ def _figure2(material: ReportMaterial) -> dict | None:
 
 
 def _analyses(material: ReportMaterial) -> list[dict]:
-    asked = (
+    shown = (
         (
             "comparison",
             "Against the paper",
@@ -56,7 +41,7 @@ def _analyses(material: ReportMaterial) -> list[dict]:
             "Statistics",
             "Paired statistics",
             sections.STATISTICS,
-            "Every scheme against FP16 on the same questions.",
+            "Every quantized variant against FP16 on the same questions.",
         ),
         (
             "audit",
@@ -81,7 +66,7 @@ def _analyses(material: ReportMaterial) -> list[dict]:
         ),
     )
     found = []
-    for name, short, heading, columns, lead in asked:
+    for name, short, heading, columns, lead in shown:
         grid = sections.analysis(material, name, heading, columns)
         counts = sections.counts(grid) if grid and columns is not sections.STATISTICS else []
         found.append(
@@ -95,11 +80,11 @@ def index(material: ReportMaterial) -> str:
     script, style = library.script(), library.style()
     protocols = sorted({cell["cell"]["protocol"] for cell in material.cells.values()})
     return (
-        _environment()
+        page.environment()
         .get_template("index.html.j2")
         .render(
             material=material,
-            policy=library.policy(library.fingerprint(script), library.fingerprint(style)),
+            policy=library.policy(page.fingerprint(style), page.fingerprint(script)),
             script=script,
             style=style,
             notes=material.notes,
@@ -125,7 +110,7 @@ def cell(material: ReportMaterial, key: Key, limit: int) -> str:
     """The page of one cell as text."""
     heading, path = cell_page.title(material, key)
     return (
-        _environment()
+        page.environment()
         .get_template("cell.html.j2")
         .render(
             study=material.study,
@@ -148,7 +133,7 @@ def cell(material: ReportMaterial, key: Key, limit: int) -> str:
 
 
 def _siblings(material: ReportMaterial, key: Key) -> list[tuple[str, str, bool]]:
-    """The same benchmark of the same model under its other schemes: name, page, whether it is this one."""
+    """The same benchmark of the same model with other methods: name, page, whether it is this one."""
     keys = [other for other in material.cells if (other[0], other[3]) == (key[0], key[3])]
     return [(cell_page.title(material, other)[0].split(" · ")[1], DEPTH + page_of(other), other == key) for other in keys]
 
@@ -172,15 +157,10 @@ def write(material: ReportMaterial, out: Path, limit: int) -> list[Path]:
         shutil.rmtree(out / stale, ignore_errors=True)
     written = []
     for name, content in (("tables.js", library.script()), ("style.css", library.style())):
-        _put(out / ASSETS / name, content)
+        page.write(out / ASSETS / name, content)
     for key in material.cells:
         path = out / page_of(key)
-        _put(path, cell(material, key, limit))
+        page.write(path, cell(material, key, limit))
         written.append(path)
-    _put(out / "index.html", index(material))
+    page.write(out / "index.html", index(material))
     return [out / "index.html", *written]
-
-
-def _put(path: Path, text: str) -> None:
-    with records.atomic(path) as stream:
-        stream.write(text)

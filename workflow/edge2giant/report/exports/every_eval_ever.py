@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge2giant import records
 from edge2giant.report.exports import hugging_face
-from edge2giant.specs.study import StudySpec
+from edge2giant.specs.study import FP16, StudySpec
 
 VERSION = "0.2.1"
 SCHEMA = "every_eval_ever"
@@ -87,7 +87,7 @@ def _model(spec: StudySpec, made: list[dict]) -> dict:
     name = hugging_face.name_of(spec, made)
     return {
         "name": name,
-        "id": repo if cell["method"] == "fp16" else f"{_developer(repo)}/{name}",
+        "id": repo if cell["method"] == FP16[0] else f"{_developer(repo)}/{name}",
         "developer": _developer(repo),
         "inference_engine": {"name": engine["name"], "version": engine["version"]},
         "additional_details": _texts(details),

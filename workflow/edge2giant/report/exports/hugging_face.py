@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, EvalResultEntry, eval_result_entries_to_
 from huggingface_hub.repocard_data import eval_results_to_model_index
 
 from edge2giant import records
-from edge2giant.specs.study import StudySpec
+from edge2giant.specs.study import FP16, StudySpec
 
 TASK = "text-generation"
 
@@ -35,21 +35,21 @@ def name_of(spec: StudySpec, made: list[dict]) -> str:
     """Name of a checkpoint: its model with method and bits."""
     cell = made[0]["cell"]
     model = spec.labels.model(cell["model"])
-    return model if cell["method"] == "fp16" else f"{model}-{cell['method']}-{cell['bits']}"
+    return model if cell["method"] == FP16[0] else f"{model}-{cell['method']}-{cell['bits']}"
 
 
 def notes(spec: StudySpec, record: dict) -> str:
     """What a reader must know to compare the number with another one."""
     cell, engine = record["cell"], record["engine"]
     shots = spec.benchmarks[cell["benchmark"]].num_fewshot
-    said = [
+    texts = [
         f"{shots}-shot",
         f"protocol {cell['protocol']}",
         f"{cell['method']} {cell['bits']}",
         f"{engine['name']} {engine['version']}",
     ]
-    said += [] if record["stderr"] is None else [f"standard error {record['stderr']:.4g}"]
-    return ", ".join(said)
+    texts += [] if record["stderr"] is None else [f"standard error {record['stderr']:.4g}"]
+    return ", ".join(texts)
 
 
 def model_index(spec: StudySpec, made: list[dict]) -> dict:
