@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ LAYERS = (
     {"report"},
     {"cluster"},
 )
+TEXT = {".py", ".smk", ".md", ".yaml", ".json", ".j2", ".jinja", ".rst", ".css", ".js", ".csv", ""}
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 
@@ -91,3 +93,47 @@ def test_what_the_snakefile_imports_is_light():
 def test_the_package_never_imports_snakemake():
     for path in modules():
         assert "import snakemake" not in path.read_text(encoding="utf-8"), path
+
+
+def test_no_module_is_longer_than_350_lines():
+    long = {name(path): count for path in modules() if (count := len(path.read_text(encoding="utf-8").splitlines())) > 350}
+    assert not long
+
+
+def classes(path: Path) -> list[ast.ClassDef]:
+    return [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ClassDef)]
+
+
+def test_no_class_has_more_than_15_public_methods():
+    many = {}
+    for path in modules():
+        for one in classes(path):
+            methods = [item for item in one.body if isinstance(item, ast.FunctionDef) and not item.name.startswith("_")]
+            if len(methods) > 15:
+                many[f"{name(path)}: {one.name}"] = len(methods)
+    assert not many
+
+
+def test_each_class_name_is_used_once():
+    places: dict[str, list[str]] = {}
+    for path in modules():
+        for one in classes(path):
+            places.setdefault(one.name, []).append(name(path))
+    assert not {title: found for title, found in places.items() if len(found) > 1}
+
+
+def test_yaml_is_read_by_the_config_package_alone():
+    """`environments` reads the pins of envs/, which are no configuration; the other uses write YAML."""
+    readers = [name(path) for path in modules() if re.search(r"yaml\.(safe_)?load\b|YAML\(", path.read_text(encoding="utf-8"))]
+    assert [reader for reader in readers if not reader.startswith("config/")] == ["environments.py"]
+
+
+WORDS = re.compile(r"\b(house|cure|proven)\b", re.IGNORECASE)
+
+
+def test_the_words_of_the_first_design_are_gone():
+    files = [p for top in ("workflow", "docs", "config") for p in (ROOT / top).rglob("*") if p.is_file() and p.suffix in TEXT] + [
+        ROOT / "README.md"
+    ]
+    found = {p.relative_to(ROOT).as_posix() for p in files if WORDS.search(p.read_text(encoding="utf-8"))}
+    assert not found

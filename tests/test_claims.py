@@ -227,7 +227,7 @@ def test_bad_selections_are_refused(few, where, message):
 
 def part(strict, lenient=None):
     found = [None if holds is ... else cases.Result(holds, "") for holds in (strict, ... if lenient is None else lenient)]
-    return verdict.Part("", "s", "l", found[0], found[1])
+    return verdict.PartVerdict("", "s", "l", found[0], found[1])
 
 
 @pytest.mark.parametrize(
@@ -238,13 +238,13 @@ def part(strict, lenient=None):
         ([part(True), part(False)], verdict.IN_PART),
         ([part(False, True)], verdict.IN_PART),
         (
-            [part(True), verdict.Part("", "s", "", cases.Result(None, ""), None)],
+            [part(True), verdict.PartVerdict("", "s", "", cases.Result(None, ""), None)],
             verdict.OPEN,
         ),
     ],
 )
 def test_verdict_words(parts, word):
-    assert verdict.Verdict("id", "p", "s", "", parts).word == word
+    assert verdict.ClaimVerdict("id", "p", "s", "", parts).word == word
 
 
 @cache

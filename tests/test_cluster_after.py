@@ -197,7 +197,7 @@ def test_checkpoint_with_weights_cut_short_is_taken_away(tmp_path):
     assert sweep.sweep_results(tmp_path, "s") == [folder] and not folder.exists()
 
 
-# --- why a row failed ------------------------------------------------------------------------------------------------
+# --- why a variant failed ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

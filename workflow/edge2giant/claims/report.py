@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edge2giant import pages, records
 from edge2giant.claims.cases import Case
-from edge2giant.claims.verdict import FAILS, HOLDS, IN_PART, OPEN, VERDICTS, Part, Verdict
+from edge2giant.claims.verdict import FAILS, HOLDS, IN_PART, OPEN, VERDICTS, ClaimVerdict, PartVerdict
 
 MARKS = {HOLDS: "good", IN_PART: "fair", FAILS: "bad", OPEN: "soft"}
 STATUS = {
@@ -38,7 +38,7 @@ COLUMNS = [
 SHOWN = 12
 
 
-def counts(verdicts: list[Verdict]) -> dict[str, int]:
+def counts(verdicts: list[ClaimVerdict]) -> dict[str, int]:
     """Number of claims by verdict."""
     return {word: sum(verdict.word == word for verdict in verdicts) for word in VERDICTS}
 
@@ -54,7 +54,7 @@ def in_words(case: Case) -> str:
     return f"{case.what}: {number(case.value)}{against}"
 
 
-def against_it(part: Part) -> list[Case]:
+def against_it(part: PartVerdict) -> list[Case]:
     """Counterexamples to the strict reading of a part, the farthest off first."""
 
     def distance(case: Case) -> float:
@@ -64,7 +64,7 @@ def against_it(part: Part) -> list[Case]:
     return sorted(part.strict.counterexamples, key=distance, reverse=True)
 
 
-def rows(verdicts: list[Verdict]) -> list[dict]:
+def rows(verdicts: list[ClaimVerdict]) -> list[dict]:
     """One record per part of a claim."""
     found = []
     for verdict in verdicts:
@@ -91,23 +91,23 @@ def rows(verdicts: list[Verdict]) -> list[dict]:
     return found
 
 
-def _overview(verdicts: list[Verdict]) -> pages.Section:
+def _overview(verdicts: list[ClaimVerdict]) -> pages.Section:
     lines = [[v.word, v.id, v.place, v.statement, _reasons(v)] for v in verdicts]
     marks = [MARKS[verdict.word] for verdict in verdicts]
     return pages.Section("All claims", "", ["Verdict", "Claim", "Place", "Statement", "Because"], lines, marks)
 
 
-def _reasons(verdict: Verdict) -> str:
+def _reasons(verdict: ClaimVerdict) -> str:
     return " | ".join(f"{part.says}: {_finding(part)}" if part.says else _finding(part) for part in verdict.parts)
 
 
-def _finding(part: Part) -> str:
+def _finding(part: PartVerdict) -> str:
     if part.lenient is None or part.status == "strict":
         return part.strict.summary
     return f"{part.strict.summary}; leniently {part.lenient.summary}"
 
 
-def _detail(verdict: Verdict) -> pages.Section:
+def _detail(verdict: ClaimVerdict) -> pages.Section:
     lines, marks, text = [], [], [f"{verdict.statement} ({verdict.place})."]
     for part in verdict.parts:
         lenient = f" Leniently: {part.leniently}." if part.leniently else ""
@@ -126,14 +126,14 @@ def _detail(verdict: Verdict) -> pages.Section:
     return pages.Section(f"{verdict.id}: {verdict.word}", " ".join(text), columns, lines, marks, folded=True)
 
 
-def html(verdicts: list[Verdict], source: str) -> str:
+def html(verdicts: list[ClaimVerdict], source: str) -> str:
     """Return the page of all verdicts."""
     tiles = [(word, number_of, MARKS[word]) for word, number_of in counts(verdicts).items()]
     sections = [_overview(verdicts), *(_detail(verdict) for verdict in verdicts)]
     return pages.render(f"The paper's claims on {source} numbers", LEAD, tiles, sections)
 
 
-def markdown(verdicts: list[Verdict], source: str) -> str:
+def markdown(verdicts: list[ClaimVerdict], source: str) -> str:
     """Return the verdicts as a Markdown table, with the first counterexamples of each."""
     total = ", ".join(f"{number_of} {word}" for word, number_of in counts(verdicts).items())
     lines = [f"# The paper's claims on {source} numbers", "", f"{len(verdicts)} claims: {total}.", ""]
@@ -150,7 +150,7 @@ def markdown(verdicts: list[Verdict], source: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(verdicts: list[Verdict], source: str, prefix: Path) -> list[Path]:
+def write(verdicts: list[ClaimVerdict], source: str, prefix: Path) -> list[Path]:
     """Write ``<prefix>.csv``, ``.md`` and ``.html``; return their paths."""
     paths = [prefix.with_name(f"{prefix.name}.{ending}") for ending in ("csv", "md", "html")]
     pages.write_csv(paths[0], COLUMNS, rows(verdicts))

@@ -18,7 +18,7 @@ VERDICTS = (HOLDS, IN_PART, FAILS, OPEN)
 
 
 @dataclass
-class Part:
+class PartVerdict:
     """One part of a claim, read strictly and, where that differs, leniently."""
 
     says: str
@@ -39,14 +39,14 @@ class Part:
 
 
 @dataclass
-class Verdict:
+class ClaimVerdict:
     """A claim and what the numbers say about it."""
 
     id: str
     place: str
     statement: str
     note: str
-    parts: list[Part]
+    parts: list[PartVerdict]
 
     @property
     def word(self) -> str:
@@ -88,23 +88,23 @@ def _apply(scores: Scores, where: str, reading: ReadingSpec) -> Result:
         raise UserError(str(error), where, "see docs/claims.md for the parameters") from None
 
 
-def judge(spec: ClaimsSpec, scores: Scores) -> list[Verdict]:
+def judge(spec: ClaimsSpec, scores: Scores) -> list[ClaimVerdict]:
     """Return the verdict on every claim, in their order."""
     return [
-        Verdict(claim.id, claim.place, claim.statement, claim.note, [_part(scores, claim.id, part) for part in claim.parts])
+        ClaimVerdict(claim.id, claim.place, claim.statement, claim.note, [_part(scores, claim.id, part) for part in claim.parts])
         for claim in spec.claims
     ]
 
 
-def _part(scores: Scores, claim: str, part: PartSpec) -> Part:
+def _part(scores: Scores, claim: str, part: PartSpec) -> PartVerdict:
     where = f"{FILE}: {claim}"
     strict = _apply(scores, where, part.strict)
     if part.lenient is None:
-        return Part(part.says, part.strict.says, "", strict, None)
-    return Part(part.says, part.strict.says, part.lenient.says, strict, _apply(scores, where, part.lenient))
+        return PartVerdict(part.says, part.strict.says, "", strict, None)
+    return PartVerdict(part.says, part.strict.says, part.lenient.says, strict, _apply(scores, where, part.lenient))
 
 
-def run(spec: ClaimsSpec, folder: Path, cells: Iterable[Path] | None = None) -> list[Verdict]:
+def run(spec: ClaimsSpec, folder: Path, cells: Iterable[Path] | None = None) -> list[ClaimVerdict]:
     """Judge all claims on the published numbers, or on the given cell records.
 
     Parameters

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge2giant.config.entry import Commit, Count, Entry, Natural, Text, listed
+from edge2giant.config.entry import Commit, ConfigEntry, Count, Natural, Text, listed
 
 Suite = Literal["leaderboard_v1", "leaderboard_v2", "mt_bench"]
 Aggregation = Literal["single", "size_weighted", "mean"]
@@ -12,7 +12,7 @@ Choices = Annotated[int, Field(ge=2)]
 Tasks = dict[Text, Choices | None]
 
 
-class Metric(Entry):
+class Metric(ConfigEntry):
     """A metric of lm-eval and the filter that its answers went through."""
 
     name: Text
@@ -22,7 +22,7 @@ class Metric(Entry):
 Metrics = listed(Metric)
 
 
-class Benchmark(Entry):
+class Benchmark(ConfigEntry):
     """One benchmark: its lm-eval tasks and how their answers become a score."""
 
     label: Text = Field(description="as tables print it")

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from edge2giant.config.entry import Count, Entry, Name, Natural, Repo, Text
+from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Repo, Text
 
 
-class CalibrationSet(Entry):
+class CalibrationSet(ConfigEntry):
     """Text (or random tokens) that a toolkit calibrates with."""
 
     repo: Repo | None = Field(description="data set on the hub; null: made here")
@@ -24,7 +24,7 @@ class CalibrationSet(Entry):
     place: Text = Field(description="where the paper or the tool says so")
 
 
-class Calibration(Entry):
+class CalibrationFile(ConfigEntry):
     """The whole file."""
 
     sets: Annotated[dict[Name, CalibrationSet], Field(min_length=1)]

@@ -4,17 +4,17 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue, model_validator
 
-from edge2giant.config.entry import Entry, Settings, Text, listed
+from edge2giant.config.entry import ConfigEntry, Settings, Text, listed
 
 
-class Lenient(Entry):
+class Lenient(ConfigEntry):
     """What a lenient reading changes."""
 
     predicate: Text | None = None
     with_: Settings = Field(alias="with", description="parameters of the predicate")
 
 
-class Part(Entry):
+class ClaimPart(ConfigEntry):
     """A statement that numbers can decide."""
 
     says: Text = Field(default="", description="which part of the claim")
@@ -31,23 +31,23 @@ class Part(Entry):
         return self
 
 
-class Claim(Entry):
+class Claim(ConfigEntry):
     """A finding of the paper."""
 
     place: Text = Field(description="section of the paper, in quotes")
     statement: Text
     note: Text | None = None
-    parts: listed(Part, min_length=1)
+    parts: listed(ClaimPart, min_length=1)
 
 
-class Fact(Entry):
+class Fact(ConfigEntry):
     """What is known without a number."""
 
     value: JsonValue
     source: Text
 
 
-class Claims(Entry):
+class Claims(ConfigEntry):
     """The whole file."""
 
     sets: dict[Text, Annotated[list[JsonValue], Field(min_length=1)]] = Field(description="named lists; @name stands for one")

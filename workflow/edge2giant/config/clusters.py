@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge2giant.config.entry import Count, Entry, Name, Natural, Positive, Text, listed
+from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Positive, Text, listed
 
 
-class Submission(Entry):
+class Submission(ConfigEntry):
     """What SLURM is asked for beside resources."""
 
     account: Text | None = None
@@ -41,7 +41,7 @@ class Cpu(Submission):
     bandwidth_gb_s: Positive | None = Field(default=None, description="memory bandwidth of such a job")
 
 
-class ResourceOverride(Entry):
+class ResourceOverride(ConfigEntry):
     """Resources that are set by hand for the jobs it matches; what is left out is planned."""
 
     variants: Text = Field(description="model/method/bits with * and ?")
@@ -61,7 +61,7 @@ class ResourceOverride(Entry):
         return self
 
 
-class Cluster(Entry):
+class Cluster(ConfigEntry):
     """SLURM partitions of a site, or one machine."""
 
     title: Text

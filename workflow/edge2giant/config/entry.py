@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Strict, WrapValidator
 
 
-class Entry(BaseModel):
+class ConfigEntry(BaseModel):
     """A mapping of a config file with fixed keys; descriptions of its fields are the hints of error messages."""
 
     model_config = ConfigDict(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, Strict, WithJsonSchema, model_validator
 
-from edge2giant.config.entry import Count, Entry, Text, listed
+from edge2giant.config.entry import ConfigEntry, Count, Text, listed
 
 
 def _chance(value: object) -> object:
@@ -23,7 +23,7 @@ Chance = Annotated[
 ]
 
 
-class ScoreGrid(Entry):
+class ScoreGrid(ConfigEntry):
     """One candidate: a score is the mean of its parts."""
 
     label: Text
@@ -32,7 +32,7 @@ class ScoreGrid(Entry):
     )
 
 
-class Candidates(Entry):
+class Candidates(ConfigEntry):
     """Candidates of one column, or why there are none."""
 
     sets: Annotated[dict[Text, ScoreGrid], Field(min_length=1)] | None = None

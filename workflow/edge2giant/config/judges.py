@@ -5,17 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge2giant.config.entry import Count, Entry, Name, Natural, NotNegative, Positive, Settings, Text, listed
+from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, NotNegative, Positive, Settings, Text, listed
 
 
-class Price(Entry):
+class Price(ConfigEntry):
     """USD for 1,000 tokens."""
 
     prompt: NotNegative
     completion: NotNegative
 
 
-class Judge(Entry):
+class Judge(ConfigEntry):
     """One judge; docs/mt_bench.md explains each key."""
 
     title: Text
@@ -41,7 +41,7 @@ class Judge(Entry):
     attempts: Annotated[int, Field(ge=1, le=100)] = 8
     longest_wait_s: NotNegative = 60
     give_up_after: Count = 8
-    temperature: NotNegative | None = 0
+    temperature: NotNegative | None = 0.0
     max_tokens: Count = 2048
     token_limit_parameter: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     extra_body: Settings = Field(default={}, description="what else each request holds")

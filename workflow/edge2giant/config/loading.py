@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge2giant.config import checks, files
 from edge2giant.config.benchmarks import Benchmark, Benchmarks
-from edge2giant.config.calibration import Calibration, CalibrationSet
+from edge2giant.config.calibration import CalibrationFile, CalibrationSet
 from edge2giant.config.claims import Claims
 from edge2giant.config.clusters import Cluster, Clusters
 from edge2giant.config.errors import unknown
@@ -27,7 +27,7 @@ FILES = {
     "protocols": Protocols,
     "stacks": Stacks,
     "clusters": Clusters,
-    "calibration": Calibration,
+    "calibration": CalibrationFile,
     "recipes": Recipes,
     "judges": Judges,
     "workload": Workload,

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge2giant.config.entry import Commit, Count, Entry, Name, Positive, Text
+from edge2giant.config.entry import Commit, ConfigEntry, Count, Name, Positive, Text
 
 
-class Architecture(Entry):
+class Architecture(ConfigEntry):
     """Numbers of a decoder as in its config.json, so that a plan needs no download."""
 
     hidden_size: Count
@@ -21,7 +21,7 @@ class Architecture(Entry):
     tie_word_embeddings: bool
 
 
-class Model(Entry):
+class Model(ConfigEntry):
     """One unquantized model."""
 
     name: Text = Field(description="as tables print it")

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edge2giant.config.benchmarks import Aggregation, Benchmark, Metrics, Tasks
-from edge2giant.config.entry import Count, Entry, Name, Natural, Text
+from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Text
 
 
-class Seeds(Entry):
+class Seeds(ConfigEntry):
     """Seeds of lm-eval."""
 
     python: Natural
@@ -17,7 +17,7 @@ class Seeds(Entry):
     fewshot: Natural
 
 
-class MtBench(Entry):
+class MtBench(ConfigEntry):
     """How MT-Bench's answers are generated."""
 
     temperatures: Literal["fastchat", "greedy"] = Field(description="FastChat's for each category, or 0")
@@ -25,7 +25,7 @@ class MtBench(Entry):
     seed: Natural
 
 
-class Override(Entry):
+class Override(ConfigEntry):
     """What a protocol changes of a benchmark; a key that is left out keeps the benchmark's value."""
 
     tasks: Tasks | None = None
@@ -40,7 +40,7 @@ class Override(Entry):
         return benchmark.model_copy(update=changes)
 
 
-class Protocol(Entry):
+class Protocol(ConfigEntry):
     """One way to prompt and to score."""
 
     title: Text

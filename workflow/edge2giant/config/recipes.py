@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge2giant.config.entry import Entry, Repo, Settings, Text, distinct, listed
+from edge2giant.config.entry import ConfigEntry, Repo, Settings, Text, distinct, listed
 
 Bits = Annotated[str, Field(pattern=r"^w[0-9]+a[0-9]+$")]
 Places = Annotated[dict[Text, Text], Field(min_length=1)]
 
 
-class RecipeOverride(Entry):
+class RecipeOverride(ConfigEntry):
     """What differs for some models."""
 
     models: distinct(Text)
@@ -24,7 +24,7 @@ class RecipeOverride(Entry):
         return self
 
 
-class Published(Entry):
+class Published(ConfigEntry):
     """A checkpoint on the hub that the paper's may be."""
 
     repo: Repo
@@ -32,7 +32,7 @@ class Published(Entry):
     evidence: Literal["strong", "medium", "weak"]
 
 
-class Recipe(Entry):
+class Recipe(ConfigEntry):
     """A method at one width."""
 
     recipe: Settings = Field(description="parameters of the toolkit")
@@ -45,7 +45,7 @@ class Recipe(Entry):
     unknown: Places = Field(default={}, description="what the paper leaves open, and the choice made here")
 
 
-class Method(Entry):
+class Method(ConfigEntry):
     """A quantization method with its toolkit."""
 
     label: Text = Field(description="as tables print it")
@@ -54,7 +54,7 @@ class Method(Entry):
     bits: Annotated[dict[Bits, Recipe], Field(min_length=1)] = Field(description="widths of the form w4a16")
 
 
-class Recipes(Entry):
+class Recipes(ConfigEntry):
     """The whole file."""
 
     methods: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")], Method], Field(min_length=1)]

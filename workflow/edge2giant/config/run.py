@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from edge2giant.config.entry import Entry, Text
+from edge2giant.config.entry import ConfigEntry, Text
 from edge2giant.config.files import check
 
 Folder = Annotated[str, Field(pattern=r"^[^/~]")]
 
 
-class RunSettings(Entry):
+class RunSettings(ConfigEntry):
     """Choices for one run of Snakemake."""
 
     study: Text = Field(description="a file of config/studies/")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from edge2giant.config.entry import Entry, Name, Settings, Text
+from edge2giant.config.entry import ConfigEntry, Name, Settings, Text
 
 
 def _no_remote_code(settings: dict) -> dict:
@@ -19,7 +19,7 @@ EngineSettings = Annotated[Settings, AfterValidator(_no_remote_code)]
 Environment = Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$")]
 
 
-class Stack(Entry):
+class Stack(ConfigEntry):
     """The pinned software that a study runs on."""
 
     title: Text

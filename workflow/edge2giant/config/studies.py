@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from edge2giant.config.entry import Count, Entry, MethodBits, Settings, Text, distinct
+from edge2giant.config.entry import ConfigEntry, Count, MethodBits, Settings, Text, distinct
 from edge2giant.config.stacks import EngineSettings
 from edge2giant.specs.variant import Cell, Variant
 
@@ -13,7 +13,7 @@ Names = distinct(Text)
 Variants = distinct(MethodBits)
 
 
-class StudyModel(Entry):
+class StudyModel(ConfigEntry):
     """What of a model a study has."""
 
     variants: Variants = Field(description="method/bits that the lm-eval benchmarks are run on")
@@ -25,7 +25,7 @@ def _what_is_extended_is_there(schema: dict) -> None:
     schema["anyOf"] = [{"required": ["extends"]}, {"required": schema.pop("required")}]
 
 
-class StudyFile(Entry):
+class StudyFile(ConfigEntry):
     """Content of a file, over that of the study that it extends."""
 
     model_config = ConfigDict(json_schema_extra=_what_is_extended_is_there)

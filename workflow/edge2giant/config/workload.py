@@ -2,31 +2,31 @@
 
 from pydantic import Field
 
-from edge2giant.config.entry import Count, Entry, NotNegative, Positive, Text
+from edge2giant.config.entry import ConfigEntry, Count, NotNegative, Positive, Text
 
 
-class Tokens(Entry):
+class Tokens(ConfigEntry):
     """Tokens of one document."""
 
     prefill: NotNegative = Field(description="tokens that are computed")
     new: NotNegative = Field(description="tokens that are generated")
 
 
-class Shares(Entry):
+class Shares(ConfigEntry):
     """Shares of a GPU's peak that an engine reaches."""
 
     prefill: Positive
     bandwidth: Positive
 
 
-class Start(Entry):
+class Start(ConfigEntry):
     """Starting an engine."""
 
     seconds: NotNegative
     read_gb_s: Positive
 
 
-class Workload(Entry):
+class Workload(ConfigEntry):
     """The whole file."""
 
     tokens: dict[Text, Tokens] = Field(description="by benchmark")

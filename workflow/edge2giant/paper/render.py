@@ -9,7 +9,7 @@ import pandas as pd
 
 from edge2giant import records
 from edge2giant.paper import numerals, tables
-from edge2giant.paper.values import Entry, Score, Table
+from edge2giant.paper.values import ScoreText, Table, TableEntry
 
 OPTIONAL = ("scores_are", "storage_measured_gb")
 MEANING = {tables.OFF_GRID: "off grid", tables.WRONG_DELTA: "difference does not add up"}
@@ -110,8 +110,8 @@ def tidy(table: Table) -> pd.DataFrame:
     return known.drop(columns=[name for name in optional if not known[name].any()])
 
 
-def _tidy_entry(column: str, entry: Entry, beside: bool) -> dict[str, str]:
-    score = entry.score or Score("")
+def _tidy_entry(column: str, entry: TableEntry, beside: bool) -> dict[str, str]:
+    score = entry.score or ScoreText("")
     state = f"failed: {entry.reason}" if entry.state == "failed" else entry.state
     line = {
         column: score.text,
@@ -120,6 +120,6 @@ def _tidy_entry(column: str, entry: Entry, beside: bool) -> dict[str, str]:
         f"{column}_state": "; ".join(MEANING[mark] for mark in entry.marks) or state,
     }
     if beside:
-        published = entry.published or Score("")
+        published = entry.published or ScoreText("")
         line |= {f"{column}_published": published.text, f"{column}_published_difference": published.delta or ""}
     return line

@@ -11,7 +11,7 @@ import pandas as pd
 
 from edge2giant.mt_bench import CATEGORIES
 from edge2giant.paper import frames, numerals
-from edge2giant.paper.values import Entry, Row, Score, Table
+from edge2giant.paper.values import Row, ScoreText, Table, TableEntry
 from edge2giant.specs.study import AVERAGE, FP16, MT_BENCH, Labels, StudySpec, StudyVariant, TableLayout
 from edge2giant.specs.variant import Variant
 
@@ -154,7 +154,7 @@ class _Builder:
             "" if self.source.beside is None else self._measured(variant),
         )
 
-    def _entry(self, shown: StudyVariant, column: str) -> Entry:
+    def _entry(self, shown: StudyVariant, column: str) -> TableEntry:
         key = (shown.variant, column)
         beside = self._score(self.source.beside or {}, key)
         score = self._score(self.source.scores, key)
@@ -162,18 +162,18 @@ class _Builder:
             return self._missing(shown, column, beside)
         found = self.source.scores[key]
         error = None if pd.isna(found["stderr"]) else float(found["stderr"])
-        return Entry("ok", score, error, marks=self._mark(found, key), published=beside)
+        return TableEntry("ok", score, error, marks=self._mark(found, key), published=beside)
 
-    def _score(self, scores: dict, key: tuple[Variant, str]) -> Score | None:
+    def _score(self, scores: dict, key: tuple[Variant, str]) -> ScoreText | None:
         found = scores.get(key)
         if found is None:
             return None
         if found["printed"] is not None:
-            return Score(found["printed"], found["printed_delta"])
+            return ScoreText(found["printed"], found["printed_delta"])
         text, base = numerals.fixed(found["value"]), self._baseline(scores, key)
         if base is None or key[0].method == FP16[0]:
-            return Score(text)
-        return Score(text, numerals.difference(text, numerals.fixed(base["value"])))
+            return ScoreText(text)
+        return ScoreText(text, numerals.difference(text, numerals.fixed(base["value"])))
 
     @staticmethod
     def _baseline(scores: dict, key: tuple[Variant, str]) -> dict | None:
@@ -197,19 +197,19 @@ class _Builder:
         self.marks.update(mark)
         return mark
 
-    def _missing(self, shown: StudyVariant, column: str, beside: Score | None) -> Entry:
+    def _missing(self, shown: StudyVariant, column: str, beside: ScoreText | None) -> TableEntry:
         benchmark = MT_BENCH if self.layout.is_mt_bench else column
         if benchmark == AVERAGE:
-            return Entry("incomplete", published=beside)
+            return TableEntry("incomplete", published=beside)
         if benchmark not in shown.benchmarks:
-            return Entry("not planned", published=beside)
+            return TableEntry("not planned", published=beside)
         places = ((shown.variant, name) for name in (benchmark, self.layout.suite, ALL))
         reason = next((self.source.failures[place] for place in places if place in self.source.failures), None)
         if reason is None:
-            return Entry("not run", published=beside)
+            return TableEntry("not run", published=beside)
         if reason not in self.reasons:
             self.reasons.append(reason)
-        return Entry("failed", reason=reason, note=self.reasons.index(reason) + 1, published=beside)
+        return TableEntry("failed", reason=reason, note=self.reasons.index(reason) + 1, published=beside)
 
     def _measured(self, variant: Variant) -> str:
         """Size of the checkpoint that the scores come from."""

@@ -7,7 +7,7 @@ from edge2giant.specs.variant import Variant
 
 
 @dataclass(frozen=True)
-class Score:
+class ScoreText:
     """A printed number with its difference from FP16.
 
     Parameters
@@ -33,14 +33,14 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableEntry:
     """One cell of a table.
 
     Parameters
     ----------
     state : str
         `ok`, `failed`, `not run`, `not planned` or `incomplete` (an average that lacks a column).
-    score : Score or None
+    score : ScoreText or None
         The number, when `ok`.
     stderr : float or None
         Its standard error, when known.
@@ -50,17 +50,17 @@ class Entry:
         Number of the note that holds the whole reason.
     marks : str
         Footnote signs.
-    published : Score or None
+    published : ScoreText or None
         The printed number beside it.
     """
 
     state: str
-    score: Score | None = None
+    score: ScoreText | None = None
     stderr: float | None = None
     reason: str = ""
     note: int | None = None
     marks: str = ""
-    published: Score | None = None
+    published: ScoreText | None = None
 
     @property
     def text(self) -> str:
@@ -82,7 +82,7 @@ class Row:
         What is shown of it.
     storage : str
         Nominal size in GB.
-    entries : tuple of Entry
+    entries : tuple of TableEntry
         One a column.
     mark : str
         Footnote sign of the whole row.
@@ -95,7 +95,7 @@ class Row:
     method_label: str
     bits_label: str
     storage: str
-    entries: tuple[Entry, ...]
+    entries: tuple[TableEntry, ...]
     mark: str = ""
     measured: str = ""
 

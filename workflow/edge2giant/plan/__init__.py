@@ -54,11 +54,11 @@ class Plan:
     config : Config
     run : RunSettings
         Checked content of `config/config.yaml`.
-    ledger : submitted.Ledger
+    ledger : submitted.PlannedSpecs
         Digests of the specs that this run planned.
     """
 
-    def __init__(self, config: "Config", run, ledger: submitted.Ledger | None = None):
+    def __init__(self, config: "Config", run, ledger: submitted.PlannedSpecs | None = None):
         self.config, self.run, self.ledger = config, run, ledger
         self._specs: dict[tuple, str] = {}
 

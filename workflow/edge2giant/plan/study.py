@@ -13,7 +13,7 @@ from edge2giant.specs.study import AVERAGE, MT_BENCH, Labels, StudyBenchmark, St
 
 if TYPE_CHECKING:
     from edge2giant.config import Config
-    from edge2giant.config.claims import Part
+    from edge2giant.config.claims import ClaimPart
     from edge2giant.config.studies import Study
 
 PAPER = "paper"
@@ -195,7 +195,7 @@ def claims_spec(config: "Config") -> ClaimsSpec:
     )
 
 
-def _part(part: "Part") -> PartSpec:
+def _part(part: "ClaimPart") -> PartSpec:
     """A lenient reading changes parameters of the strict one, unless it names another predicate."""
     strict = ReadingSpec(part.strictly, part.predicate, part.with_)
     if part.lenient is None:

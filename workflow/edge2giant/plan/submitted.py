@@ -17,7 +17,7 @@ FOLDER = Path(".snakemake/edge2giant")
 KEEP_SECONDS = 60 * 24 * 3600
 
 
-def open_ledger(main_process: bool) -> "Ledger | None":
+def open_ledger(main_process: bool) -> "PlannedSpecs | None":
     """A new ledger in the process that plans; in a job the one of the process that submitted it.
 
     Raises
@@ -27,14 +27,14 @@ def open_ledger(main_process: bool) -> "Ledger | None":
     """
     if main_process:
         os.environ[VARIABLE] = uuid.uuid4().hex
-        return Ledger(FOLDER / f"{os.environ[VARIABLE]}.jsonl", writes=True)
+        return PlannedSpecs(FOLDER / f"{os.environ[VARIABLE]}.jsonl", writes=True)
     run = os.environ.get(VARIABLE)
     if not run:
         raise UserError(f"{VARIABLE} is not set in this job", hint="let sbatch export the environment, as the slurm profile does")
-    return Ledger(FOLDER / f"{run}.jsonl", writes=False)
+    return PlannedSpecs(FOLDER / f"{run}.jsonl", writes=False)
 
 
-class Ledger:
+class PlannedSpecs:
     """Digest of each spec of one run, by the function that builds it and the job's wildcards."""
 
     def __init__(self, file: Path, writes: bool):

@@ -9,7 +9,7 @@ import pandas as pd
 from edge2giant import rerun
 from edge2giant.errors import UserError
 from edge2giant.report import grids
-from edge2giant.report.gather import Key, Material, base_of, page_of
+from edge2giant.report.gather import Key, ReportMaterial, base_of, page_of
 from edge2giant.report.grids import Column, Grid, Value
 from edge2giant.stats import samples
 
@@ -55,7 +55,7 @@ class Answers:
     missing: str = ""
 
 
-def facts(material: Material, key: Key) -> list[tuple[str, Value]]:
+def facts(material: ReportMaterial, key: Key) -> list[tuple[str, Value]]:
     """The few numbers on top of the page."""
     cell = material.cells[key]
     unit = "rating, 1 to 10" if cell["unit"] == "rating" else "0 to 100"
@@ -75,7 +75,7 @@ def facts(material: Material, key: Key) -> list[tuple[str, Value]]:
     return found
 
 
-def parts(material: Material, key: Key) -> Grid:
+def parts(material: ReportMaterial, key: Key) -> Grid:
     """Subtasks, or categories and turns, beside those of FP16."""
     base = material.fp16(key) or {"parts": []}
     other = {(part["task"], part["metric"]): part for part in base["parts"]}
@@ -96,12 +96,12 @@ def _shown(part: dict) -> float | None:
     return part["raw"] if part["normalised"] is None else part["normalised"]
 
 
-def answers(material: Material, key: Key, limit: int) -> Answers:
+def answers(material: ReportMaterial, key: Key, limit: int) -> Answers:
     """Samples of a cell: changed ones first, then by size of the change, up to a limit.
 
     Parameters
     ----------
-    material : Material
+    material : ReportMaterial
     key : tuple
     limit : int
         Lines to show at most.
@@ -128,7 +128,7 @@ def _plain(error: UserError) -> str:
     return " ".join(f"{error.what}; {error.hint}".split())
 
 
-def _joined(material: Material, key: Key, one: samples.Evaluation) -> tuple[pd.DataFrame, str]:
+def _joined(material: ReportMaterial, key: Key, one: samples.Evaluation) -> tuple[pd.DataFrame, str]:
     if key == base_of(key):
         return _alone(one.samples()), ""
     base = material.fp16(key)
@@ -190,7 +190,7 @@ def _answer(text: str | None) -> Value:
     )
 
 
-def settings(material: Material, key: Key) -> list[tuple[str, list[tuple[str, str]]]]:
+def settings(material: ReportMaterial, key: Key) -> list[tuple[str, list[tuple[str, str]]]]:
     """Groups of names and values: what the cell was made with."""
     cell = material.cells[key]
     engine, made = cell["engine"], cell["provenance"]
@@ -222,18 +222,18 @@ def _setting(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def recipe(material: Material, key: Key) -> str:
+def recipe(material: ReportMaterial, key: Key) -> str:
     """The checkpoint's recipe, as requested and as executed, as JSON."""
     return json.dumps(material.cells[key]["checkpoint"]["recipe"], indent=1, sort_keys=True, ensure_ascii=False)
 
 
-def commands(material: Material, key: Key) -> str:
+def commands(material: ReportMaterial, key: Key) -> str:
     """Shell commands that make this cell alone again."""
     path = f"results/{material.study}/cells/{'/'.join(key)}.json"
     return "\n".join(rerun.script(material.cells[key], path))
 
 
-def title(material: Material, key: Key) -> tuple[str, str]:
+def title(material: ReportMaterial, key: Key) -> tuple[str, str]:
     """Heading and the line under it."""
     names = material.names
     return f"{names.model(key[0])} · {names.method_bits(*key[1:3])} · {names.benchmark(key[3])}", "/".join(key)

@@ -21,7 +21,7 @@ MADE_UP = (
 
 
 @dataclass
-class Material:
+class ReportMaterial:
     """What there is to report of a study.
 
     Parameters
@@ -189,7 +189,7 @@ def read(
     printed: str | None = None,
     note: str | None = None,
     **analyses: str | None,
-) -> Material:
+) -> ReportMaterial:
     """Read what a report needs.
 
     Parameters
@@ -215,7 +215,7 @@ def read(
     read = frames.read_cells(named, spec.study)
     found = {cell_key(record): record for record in read}
     paths = dict(zip(found, map(Path, named), strict=True))
-    return Material(
+    return ReportMaterial(
         spec,
         Path(published),
         found,

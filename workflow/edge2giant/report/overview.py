@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import astuple, dataclass
 
 from edge2giant.report import grids
-from edge2giant.report.gather import Key, Material, base_of, page_of
+from edge2giant.report.gather import Key, ReportMaterial, base_of, page_of
 
 RATING_POINTS = 10
 
@@ -25,7 +25,7 @@ class Place:
     Parameters
     ----------
     state : str
-        See `Material.state`.
+        See `ReportMaterial.state`.
     score, fp16, printed : str
         Score, difference from FP16 (of FP16 itself the score), difference from the printed value; a dash where unknown.
     fp16_heat, printed_heat : str
@@ -46,12 +46,12 @@ class Place:
     href: str = ""
 
 
-def states(material: Material) -> Counter:
+def states(material: ReportMaterial) -> Counter:
     """Planned cells by state."""
     return Counter(material.state(key) for key in material.planned)
 
 
-def tiles(material: Material) -> list[Tile]:
+def tiles(material: ReportMaterial) -> list[Tile]:
     """Counts of cells, verdicts and findings, and the time that the cells took."""
     count = states(material)
     planned = sum(count.values())
@@ -72,7 +72,7 @@ def tiles(material: Material) -> list[Tile]:
     return [*found, _time(material)]
 
 
-def _time(material: Material) -> Tile:
+def _time(material: ReportMaterial) -> Tile:
     costs = [cell["cost"] for cell in material.cells.values()]
     gpu = sum(cost["gpu_seconds"] for cost in costs)
     seconds, unit = (gpu, "GPU") if gpu else (sum(cost["seconds"] for cost in costs), "CPU")
@@ -81,7 +81,7 @@ def _time(material: Material) -> Tile:
     return Tile(f"{unit} hours of evaluation", grids.number(seconds / 3600, 1).text)
 
 
-def place(material: Material, key: Key) -> Place:
+def place(material: ReportMaterial, key: Key) -> Place:
     """Fill one field of the map."""
     state, record = material.state(key), material.cells.get(key)
     name = f"{material.names.model(key[0])}, {material.names.method_bits(*key[1:3])}, {material.names.benchmark(key[3])}"
@@ -98,7 +98,7 @@ def place(material: Material, key: Key) -> Place:
     return Place(state, *shown, *heats, hint, page_of(key))
 
 
-def score_map(material: Material) -> list[dict]:
+def score_map(material: ReportMaterial) -> list[dict]:
     """Rows of the map: model, method, and a `Place` for each benchmark; the first row of a model counts its rows."""
     variants = [entry.variant for entry in material.variants]
     per_model = Counter(variant.model for variant in variants)

@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 
 from edge2giant.mt_bench import CATEGORIES
 from edge2giant.paper import frames, tables
-from edge2giant.paper.values import Entry, Table
+from edge2giant.paper.values import Table, TableEntry
 from edge2giant.report import grids
-from edge2giant.report.gather import Key, Material, page_of
+from edge2giant.report.gather import Key, ReportMaterial, page_of
 from edge2giant.report.grids import Column, Grid, Value
 from edge2giant.specs.study import FP16, TableLayout
 
@@ -96,12 +96,12 @@ COST = [
 ]
 
 
-def _variant(material: Material, key: Key) -> list[Value]:
+def _variant(material: ReportMaterial, key: Key) -> list[Value]:
     names = material.names
     return [Value(names.model(key[0])), Value(names.method_bits(key[1], key[2]))]
 
 
-def scores(material: Material) -> Grid:
+def scores(material: ReportMaterial) -> Grid:
     """Every cell that was made, with a link to its page."""
     grid = Grid("scores", "Every cell", SCORES)
     for key, cell in material.cells.items():
@@ -125,7 +125,7 @@ def scores(material: Material) -> Grid:
     return grid
 
 
-def paper_tables(material: Material) -> list[tuple[Table, Grid]]:
+def paper_tables(material: ReportMaterial) -> list[tuple[Table, Grid]]:
     """Tables 1, 2 and 4 to 7, those that show any variant of the study, by the code that makes the paper's files."""
     cells, published, made = list(material.cells.values()), material.published, []
     for layout in material.spec.tables:
@@ -135,7 +135,7 @@ def paper_tables(material: Material) -> list[tuple[Table, Grid]]:
     return made
 
 
-def _planned(layout: TableLayout, material: Material) -> bool:
+def _planned(layout: TableLayout, material: ReportMaterial) -> bool:
     """Whether the study has any benchmark of a table, on a variant that the table shows."""
     suites = {name: entry.suite for name, entry in material.spec.benchmarks.items()}
     entries = (material.spec.by_variant[variant] for variant in layout.variants)
@@ -153,7 +153,7 @@ def _table_grid(table: Table) -> Grid:
     return grid
 
 
-def _entry(entry: Entry) -> Value:
+def _entry(entry: TableEntry) -> Value:
     printed = {"sub": f"printed {entry.published.text}", "subdelta": entry.published.arrow} if entry.published else {}
     if entry.score is None:
         note = f" [{entry.note}]" if entry.note else ""
@@ -162,7 +162,7 @@ def _entry(entry: Entry) -> Value:
     return Value(entry.score.text + entry.marks, order, entry.score.direction, delta=entry.score.arrow, **printed)
 
 
-def analysis(material: Material, name: str, caption: str, columns: dict[str, Column]) -> Grid | None:
+def analysis(material: ReportMaterial, name: str, caption: str, columns: dict[str, Column]) -> Grid | None:
     """Grid of one CSV, or None when it was not given."""
     records = material.analyses.get(name)
     if records is None:
@@ -183,7 +183,7 @@ def counts(grid: Grid) -> list[tuple[str, int]]:
     return Counter(row[0].text for row in grid.rows).most_common()
 
 
-def cost(material: Material) -> Grid:
+def cost(material: ReportMaterial) -> Grid:
     """What each variant took, from its cells."""
     groups: dict[tuple, list[dict]] = defaultdict(list)
     for key, cell in material.cells.items():
@@ -212,7 +212,7 @@ def _cost(cells: list[dict]) -> list[Value]:
     ]
 
 
-def provenance(material: Material) -> list[Grid]:
+def provenance(material: ReportMaterial) -> list[Grid]:
     """What the cells were made with: one line for each distinct set-up, package version, data set revision and warning."""
     cells = list(material.cells.values())
     return [grid for grid in (_setups(cells), _packages(cells), _data(cells), _warnings(material)) if grid.rows]
@@ -257,7 +257,7 @@ def _data(cells: list[dict]) -> Grid:
     return Grid("datasets", "Data sets", heads, rows)
 
 
-def _warnings(material: Material) -> Grid:
+def _warnings(material: ReportMaterial) -> Grid:
     heads = [*VARIANT, Column("Benchmark", "choice"), Column("Warning", "long"), Column("Page", "link")]
     rows = [
         [
@@ -272,7 +272,7 @@ def _warnings(material: Material) -> Grid:
     return Grid("warnings", "Warnings of the cells", heads, rows)
 
 
-def failures(material: Material) -> Grid:
+def failures(material: ReportMaterial) -> Grid:
     """Every failure record with its reason."""
     heads = [
         *VARIANT,
@@ -291,13 +291,13 @@ def failures(material: Material) -> Grid:
     return grid
 
 
-def storage_note(material: Material) -> str:
+def storage_note(material: ReportMaterial) -> str:
     """How many of the cells the paper prints a value for."""
     printed = sum(cell["published"] is not None for cell in material.cells.values())
     return f"The paper prints a value for {printed} of these {len(material.cells)} cells."
 
 
-def mt_bench(material: Material):
+def mt_bench(material: ReportMaterial):
     """MT-Bench frame of the cells, categories only; empty when there are none."""
     frame = frames.mt_bench_of(list(material.cells.values()))
     return frame[frame["category"].isin(CATEGORIES)]

@@ -8,13 +8,13 @@ from pathlib import Path
 from edge2giant import pages
 from edge2giant.paper import figure2
 from edge2giant.report import cell_page, library, overview, sections
-from edge2giant.report.gather import Key, Material, page_of
+from edge2giant.report.gather import Key, ReportMaterial, page_of
 
 ASSETS = "assets"
 DEPTH = "../../../../"
 
 
-def _figure2(material: Material) -> dict | None:
+def _figure2(material: ReportMaterial) -> dict | None:
     """Figure 2 as an image inside the page, with a text for readers who do not see it."""
     frame = sections.mt_bench(material)
     if frame.empty:
@@ -28,7 +28,7 @@ def _figure2(material: Material) -> dict | None:
     return {"source": f"data:image/svg+xml;base64,{source}", "text": f"MT-Bench by category for {names}: one radar a model."}
 
 
-def _analyses(material: Material) -> list[dict]:
+def _analyses(material: ReportMaterial) -> list[dict]:
     shown = (
         (
             "comparison",
@@ -76,7 +76,7 @@ def _analyses(material: Material) -> list[dict]:
     return found
 
 
-def index(material: Material) -> str:
+def index(material: ReportMaterial) -> str:
     """The report's first page as text."""
     script, style = library.script(), library.style()
     protocols = sorted({cell["cell"]["protocol"] for cell in material.cells.values()})
@@ -107,7 +107,7 @@ def index(material: Material) -> str:
     )
 
 
-def cell(material: Material, key: Key, limit: int) -> str:
+def cell(material: ReportMaterial, key: Key, limit: int) -> str:
     """The page of one cell as text."""
     heading, path = cell_page.title(material, key)
     return (
@@ -133,18 +133,18 @@ def cell(material: Material, key: Key, limit: int) -> str:
     )
 
 
-def _siblings(material: Material, key: Key) -> list[tuple[str, str, bool]]:
+def _siblings(material: ReportMaterial, key: Key) -> list[tuple[str, str, bool]]:
     """The same benchmark of the same model with other methods: name, page, whether it is this one."""
     keys = [other for other in material.cells if (other[0], other[3]) == (key[0], key[3])]
     return [(cell_page.title(material, other)[0].split(" · ")[1], DEPTH + page_of(other), other == key) for other in keys]
 
 
-def write(material: Material, out: Path, limit: int) -> list[Path]:
+def write(material: ReportMaterial, out: Path, limit: int) -> list[Path]:
     """Write the report into a folder; pages of cells that are no longer there go.
 
     Parameters
     ----------
-    material : Material
+    material : ReportMaterial
     out : Path
     limit : int
         Answers to show on the page of a cell; 0: none.

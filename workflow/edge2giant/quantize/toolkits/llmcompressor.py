@@ -200,7 +200,7 @@ def dataset(calibration):
     return Dataset.from_dict({"input_ids": ids, "attention_mask": [[1] * len(row) for row in ids]})
 
 
-class Watch:
+class SkippedLayers:
     """Collects the layers that GPTQ could not treat."""
 
     def __init__(self):
@@ -209,11 +209,11 @@ class Watch:
 
 def build(modifiers: list[dict]):
     """Make llmcompressor's modifier objects from the recipe's list."""
-    watch = Watch()
+    watch = SkippedLayers()
     return [make(name, arguments, watch) for modifier in modifiers for name, arguments in modifier.items()], watch
 
 
-def make(name: str, arguments: dict, watch: Watch):
+def make(name: str, arguments: dict, watch: SkippedLayers):
     """Make one modifier."""
     from llmcompressor.modifiers.quantization import QuantizationModifier
     from llmcompressor.modifiers.transform.awq import AWQModifier
@@ -228,7 +228,7 @@ def make(name: str, arguments: dict, watch: Watch):
     return kind(**copy.deepcopy(arguments))
 
 
-def watched_gptq(watch: Watch):
+def watched_gptq(watch: SkippedLayers):
     """GPTQModifier that reports what the original only warns of (same name, since it is written into the checkpoint)."""
     from llmcompressor.modifiers.gptq import GPTQModifier as Original
 
