@@ -14,7 +14,7 @@ PACKAGE = ROOT / "workflow/edge2giant"
 LAYERS = (
     {"errors"},
     {"records", "jsonl", "provenance", "specs"},
-    {"config", "environments", "failures", "offline", "store", "mt_bench", "results"},
+    {"config", "environments", "failures", "offline", "store", "mt_bench", "pages", "results"},
     {"quantize", "engine", "evaluate", "judge", "scoring", "stats", "plan", "rerun"},
     {"paper"},
     {"audit", "claims"},

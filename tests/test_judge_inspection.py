@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import judge_material as material
 import pytest
-from edge2giant import errors
+from edge2giant import errors, pages
 from edge2giant.judge import __main__ as cli
 from edge2giant.judge import inspection
 
@@ -186,8 +186,8 @@ def test_hostile_text_is_text_in_the_page(room):
 
 
 def test_the_policy_names_the_pages_own_two_pieces():
-    policy = inspection.policy("a", "b")
-    assert policy.startswith("default-src 'none'; style-src 'sha256-") and "unsafe" not in policy
+    policy = pages.policy(pages.fingerprint("a"), pages.fingerprint("b"))
+    assert policy.startswith("default-src 'none'; script-src 'sha256-") and "unsafe" not in policy
     assert "http" not in policy and "form-action 'none'" in policy and "base-uri 'none'" in policy
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from edge2giant import pages
 from edge2giant.errors import UserError
 from edge2giant.report import __main__ as cli
 from edge2giant.report import gather, grids, overview, site
-from edge2giant.report import page as kit
 from factories import make_cell, make_failure, write_records
 from report_material import (
     HOSTILE,
@@ -103,7 +103,7 @@ def test_scripts_and_styles_are_those_that_the_policy_names(whole):
     assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
     for tag in ("script", "style"):
         (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", whole[1], flags=re.DOTALL)
-        assert kit.fingerprint(content) in policy
+        assert pages.fingerprint(content) in policy
 
 
 @pytest.mark.slow

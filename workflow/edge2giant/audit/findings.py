@@ -64,7 +64,7 @@ class Audit:
     evidence : list of Evidence
         Every column against every candidate set.
     untestable : dict of str to str
-        Columns that no set can be told by, and why.
+        Columns that no set can be identified by, and why.
     modes : list of dict
         How the on-grid cells of each row were cut to two digits.
     sizes : list of PrintedSize

@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from pathlib import Path
 
+from edge2giant import pages
 from edge2giant.audit.exact import EXACT, OFF, ROUNDING, TRUNCATED
 from edge2giant.audit.findings import DOUBTFUL, ERROR, NOTE, SEVERITIES, Audit, Finding
-from edge2giant.report import page
 
 LEAD = (
     "Every printed number of the paper's Tables 1, 2, 4, 5, 6 and 7, compared with the other printed "
@@ -41,9 +41,9 @@ def write(audit: Audit, prefix: Path) -> list[Path]:
     paths = []
     for suffix, (columns, rows) in tables.items():
         paths.append(prefix.with_name(f"{prefix.name}{suffix}.csv"))
-        page.write_csv(paths[-1], columns, rows)
+        pages.write_csv(paths[-1], columns, rows)
     paths.append(prefix.with_name(f"{prefix.name}.html"))
-    page.write(paths[-1], html(audit))
+    pages.write(paths[-1], html(audit))
     return paths
 
 
@@ -112,9 +112,9 @@ def _row(finding: Finding) -> list[str]:
     return [getattr(finding, column) for column in FINDING_COLUMNS[1:]]
 
 
-def _table(title: str, text: str, columns: list[str], rows: list[dict], folded: bool = False) -> page.Section:
+def _table(title: str, text: str, columns: list[str], rows: list[dict], folded: bool = False) -> pages.Section:
     headings = [column.replace("_", " ") for column in columns]
-    return page.Section(title, text, headings, [[row[c] for c in columns] for row in rows], [], folded)
+    return pages.Section(title, text, headings, [[row[c] for c in columns] for row in rows], [], folded)
 
 
 def html(audit: Audit) -> str:
@@ -128,14 +128,14 @@ def html(audit: Audit) -> str:
         rows = [finding for finding in audit.findings if finding.severity == severity]
         marks = [CLASSES[severity]] * len(rows)
         title = {ERROR: "Errors", DOUBTFUL: "Doubtful", NOTE: "Notes"}[severity]
-        sections.append(page.Section(title, TEXTS[severity], HEADINGS, [_row(f) for f in rows], marks, severity == NOTE))
+        sections.append(pages.Section(title, TEXTS[severity], HEADINGS, [_row(f) for f in rows], marks, severity == NOTE))
     sections.append(_table("Rules", "How many rules there are, and how they come out.", CHECK_COLUMNS, checks))
     sections.append(_table("Which question set fits", GRID_TEXT, GRID_COLUMNS, grid_rows(audit)))
     open_columns = [{"benchmark": column, "why": why} for column, why in audit.untestable.items()]
     sections.append(_table("Columns that cannot be tested", "", ["benchmark", "why"], open_columns))
     sections.append(_table("Storage", STORAGE_TEXT, STORAGE_COLUMNS, storage_rows(audit), folded=True))
     sections.append(_table("Rounding by row", ROUNDING_TEXT, list(audit.modes[0]), audit.modes, folded=True))
-    return page.render("Audit of the printed tables", LEAD, tiles, sections)
+    return pages.render("Audit of the printed tables", LEAD, tiles, sections)
 
 
 GRID_TEXT = (

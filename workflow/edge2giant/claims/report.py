@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge2giant import records
+from edge2giant import pages, records
 from edge2giant.claims.cases import Case
 from edge2giant.claims.verdict import FAILS, HOLDS, IN_PART, OPEN, VERDICTS, ClaimVerdict, PartVerdict
-from edge2giant.report import page
 
 MARKS = {HOLDS: "good", IN_PART: "fair", FAILS: "bad", OPEN: "soft"}
 STATUS = {
@@ -92,10 +91,10 @@ def rows(verdicts: list[ClaimVerdict]) -> list[dict]:
     return found
 
 
-def _overview(verdicts: list[ClaimVerdict]) -> page.Section:
+def _overview(verdicts: list[ClaimVerdict]) -> pages.Section:
     lines = [[v.word, v.id, v.place, v.statement, _reasons(v)] for v in verdicts]
     marks = [MARKS[verdict.word] for verdict in verdicts]
-    return page.Section("All claims", "", ["ClaimVerdict", "Claim", "Place", "Statement", "Because"], lines, marks)
+    return pages.Section("All claims", "", ["Verdict", "Claim", "Place", "Statement", "Because"], lines, marks)
 
 
 def _reasons(verdict: ClaimVerdict) -> str:
@@ -108,7 +107,7 @@ def _finding(part: PartVerdict) -> str:
     return f"{part.strict.summary}; leniently {part.lenient.summary}"
 
 
-def _detail(verdict: ClaimVerdict) -> page.Section:
+def _detail(verdict: ClaimVerdict) -> pages.Section:
     lines, marks, text = [], [], [f"{verdict.statement} ({verdict.place})."]
     for part in verdict.parts:
         lenient = f" Leniently: {part.leniently}." if part.leniently else ""
@@ -123,15 +122,15 @@ def _detail(verdict: ClaimVerdict) -> page.Section:
             lines.append(["missing", part.says, missing, "", ""])
             marks.append("soft")
     text += [verdict.note] if verdict.note else []
-    columns = ["Speaks", "PartVerdict", "What", "Number", "Against"]
-    return page.Section(f"{verdict.id}: {verdict.word}", " ".join(text), columns, lines, marks, folded=True)
+    columns = ["Speaks", "Part", "What", "Number", "Against"]
+    return pages.Section(f"{verdict.id}: {verdict.word}", " ".join(text), columns, lines, marks, folded=True)
 
 
 def html(verdicts: list[ClaimVerdict], source: str) -> str:
     """Return the page of all verdicts."""
     tiles = [(word, number_of, MARKS[word]) for word, number_of in counts(verdicts).items()]
     sections = [_overview(verdicts), *(_detail(verdict) for verdict in verdicts)]
-    return page.render(f"The paper's claims on {source} numbers", LEAD, tiles, sections)
+    return pages.render(f"The paper's claims on {source} numbers", LEAD, tiles, sections)
 
 
 def markdown(verdicts: list[ClaimVerdict], source: str) -> str:
@@ -154,7 +153,7 @@ def markdown(verdicts: list[ClaimVerdict], source: str) -> str:
 def write(verdicts: list[ClaimVerdict], source: str, prefix: Path) -> list[Path]:
     """Write ``<prefix>.csv``, ``.md`` and ``.html``; return their paths."""
     paths = [prefix.with_name(f"{prefix.name}.{ending}") for ending in ("csv", "md", "html")]
-    page.write_csv(paths[0], COLUMNS, rows(verdicts))
+    pages.write_csv(paths[0], COLUMNS, rows(verdicts))
     for path, text in zip(paths[1:], (markdown(verdicts, source), html(verdicts, source)), strict=True):
         with records.atomic(path) as stream:
             stream.write(text)

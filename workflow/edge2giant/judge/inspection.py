@@ -5,8 +5,6 @@ bidirectional characters are made visible, and the page's policy lets nothing ru
 pieces, by their hashes.
 """
 
-import base64
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -123,6 +121,8 @@ def render(bench: material.Bench, a: Side, b: Side) -> str:
     import jinja2
     import markupsafe
 
+    from edge2giant import pages
+
     style, script = _piece("inspect.css"), _piece("inspect.js")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string((PAGE / "inspect.html.j2").read_text(encoding="utf-8"))
@@ -133,25 +133,10 @@ def render(bench: material.Bench, a: Side, b: Side) -> str:
         b=b,
         questions=questions,
         categories=list(dict.fromkeys(q["category"] for q in questions)),
-        policy=policy(style, script),
+        policy=pages.policy(pages.fingerprint(style), pages.fingerprint(script)),
         style=markupsafe.Markup(style),
         script=markupsafe.Markup(script),
     )
-
-
-def policy(style: str, script: str) -> str:
-    """Return a content security policy under which only this style and this script have any effect."""
-    parts = [
-        f"style-src {_hash(style)}",
-        f"script-src {_hash(script)}",
-        "base-uri 'none'",
-        "form-action 'none'",
-    ]
-    return "; ".join(["default-src 'none'", *parts])
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _piece(name: str) -> str:

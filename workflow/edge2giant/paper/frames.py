@@ -157,7 +157,7 @@ def _common(cell: dict, **numbers: float | None) -> dict:
 
 
 def scores_of(cells: Iterable[dict]) -> pd.DataFrame:
-    """ScoreText frame of cell records: a row for each, on the paper's scale.
+    """Score frame of cell records: a row for each, on the paper's scale.
 
     Returns
     -------

@@ -133,7 +133,7 @@ def draw_difficulty(found: pd.DataFrame, spec: StudySpec) -> Figure:
         _deepest(grid.flat, found["delta"])
     else:
         plotting.empty(grid.flat[0], "no quantized score with its FP16 score")
-    figure.supylabel("ScoreText minus FP16 (points)", fontsize=9)
+    figure.supylabel("Score minus FP16 (points)", fontsize=9)
     _legend(figure, grid.flat, spec)
     return figure
 
@@ -158,7 +158,7 @@ def draw_heat(found: pd.DataFrame, spec: StudySpec) -> Figure:
     if found.empty:
         plotting.empty(axes, "no quantized score with its FP16 score")
         return figure
-    plotting.heat_map(axes, found[columns], HEAT_LIMIT, "ScoreText minus FP16 (points)")
+    plotting.heat_map(axes, found[columns], HEAT_LIMIT, "Score minus FP16 (points)")
     rows = found[VARIANT].itertuples(index=False)
     axes.set_yticklabels([f"{spec.labels.model(m)}  {spec.labels.method_bits(s, b)}" for m, s, b in rows], rotation=0)
     axes.set_xticklabels([_column(spec, name) for name in columns], rotation=35, ha="left")

@@ -20,7 +20,7 @@ PARTS = [
     Column("raw", "number", "share of right answers, or mean rating"),
     Column("± error", "number"),
     Column("chance", "number", "level that is subtracted where the benchmark is normalised"),
-    Column("ScoreText", "number"),
+    Column("Score", "number"),
     Column("n", "count"),
     Column("FP16", "number"),
     Column("against FP16", "number"),
@@ -60,7 +60,7 @@ def facts(material: ReportMaterial, key: Key) -> list[tuple[str, Value]]:
     cell = material.cells[key]
     unit = "rating, 1 to 10" if cell["unit"] == "rating" else "0 to 100"
     printed = cell["published"]
-    found = [("ScoreText", grids.number(cell["score"], sub=unit)), ("Standard error", grids.number(cell["stderr"]))]
+    found = [("Score", grids.number(cell["score"], sub=unit)), ("Standard error", grids.number(cell["stderr"]))]
     found.append(("Questions" if unit != "rating, 1 to 10" else "Ratings", grids.number(cell["n"], 0)))
     if key != base_of(key):
         base = material.fp16(key)

@@ -102,7 +102,7 @@ class ReportMaterial:
         return self.cells.get(base_of(key))
 
     def against_fp16(self, key: Key) -> float | None:
-        """ScoreText less the FP16 score of the same model, None for FP16 itself or where either is missing."""
+        """Score less the FP16 score of the same model, None for FP16 itself or where either is missing."""
         cell, base = self.cells.get(key), self.fp16(key)
         return None if cell is None or base is None or key == base_of(key) else cell["score"] - base["score"]
 

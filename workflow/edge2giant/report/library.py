@@ -7,11 +7,13 @@ another file, so the script of the pages contains the module's text and imports 
 import json
 from functools import cache
 from importlib import metadata, resources
+from pathlib import Path
 
+from edge2giant import pages
 from edge2giant.errors import UserError
-from edge2giant.report import page
 
 PACKAGE = "itables"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def version() -> str:
@@ -30,15 +32,15 @@ def _shipped(name: str) -> str:
 def script() -> str:
     """The library's text and the few lines that use it."""
     module = json.dumps(_shipped("dt_bundle.js")).replace("<", "\\u003c")
-    return f"const LIBRARY = {module};\n" + (page.TEMPLATES / "tables.js").read_text(encoding="utf-8")
+    return f"const LIBRARY = {module};\n" + (TEMPLATES / "tables.js").read_text(encoding="utf-8")
 
 
 @cache
 def style() -> str:
     """The library's style sheet, then the pages' own."""
-    return _shipped("dt_bundle.css") + page.style()
+    return _shipped("dt_bundle.css") + pages.style()
 
 
 def policy(styles: str, scripts: str) -> str:
     """Content security policy of a page with tables; a blob holds what the page's own script put there."""
-    return page.policy(styles, f"{scripts} blob:")
+    return pages.policy(styles, f"{scripts} blob:")

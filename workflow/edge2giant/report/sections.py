@@ -70,7 +70,7 @@ CLAIMS = {
 SCORES = [
     *VARIANT,
     Column("Benchmark", "choice"),
-    Column("ScoreText", "number"),
+    Column("Score", "number"),
     Column("± error", "number", "standard error"),
     Column("against FP16", "number"),
     Column("printed", "number"),

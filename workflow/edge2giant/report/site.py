@@ -5,8 +5,9 @@ import io
 import shutil
 from pathlib import Path
 
+from edge2giant import pages
 from edge2giant.paper import figure2
-from edge2giant.report import cell_page, library, overview, page, sections
+from edge2giant.report import cell_page, library, overview, sections
 from edge2giant.report.gather import Key, ReportMaterial, page_of
 
 ASSETS = "assets"
@@ -80,11 +81,11 @@ def index(material: ReportMaterial) -> str:
     script, style = library.script(), library.style()
     protocols = sorted({cell["cell"]["protocol"] for cell in material.cells.values()})
     return (
-        page.environment()
+        pages.environment(library.TEMPLATES)
         .get_template("index.html.j2")
         .render(
             material=material,
-            policy=library.policy(page.fingerprint(style), page.fingerprint(script)),
+            policy=library.policy(pages.fingerprint(style), pages.fingerprint(script)),
             script=script,
             style=style,
             notes=material.notes,
@@ -110,7 +111,7 @@ def cell(material: ReportMaterial, key: Key, limit: int) -> str:
     """The page of one cell as text."""
     heading, path = cell_page.title(material, key)
     return (
-        page.environment()
+        pages.environment(library.TEMPLATES)
         .get_template("cell.html.j2")
         .render(
             study=material.study,
@@ -157,10 +158,10 @@ def write(material: ReportMaterial, out: Path, limit: int) -> list[Path]:
         shutil.rmtree(out / stale, ignore_errors=True)
     written = []
     for name, content in (("tables.js", library.script()), ("style.css", library.style())):
-        page.write(out / ASSETS / name, content)
+        pages.write(out / ASSETS / name, content)
     for key in material.cells:
         path = out / page_of(key)
-        page.write(path, cell(material, key, limit))
+        pages.write(path, cell(material, key, limit))
         written.append(path)
-    page.write(out / "index.html", index(material))
+    pages.write(out / "index.html", index(material))
     return [out / "index.html", *written]

@@ -11,7 +11,7 @@ import jinja2
 
 from edge2giant import records
 
-TEMPLATES = Path(__file__).parent / "templates"
+HERE = Path(__file__).parent
 
 
 @dataclass
@@ -39,10 +39,10 @@ class Section:
 
 
 @cache
-def environment() -> jinja2.Environment:
-    """Templates, with every value escaped."""
+def environment(*folders: Path) -> jinja2.Environment:
+    """Templates of some folders and of this one, with every value escaped."""
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader([*folders, HERE]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -53,7 +53,7 @@ def environment() -> jinja2.Environment:
 @cache
 def style() -> str:
     """The pages' own style sheet."""
-    return (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    return (HERE / "style.css").read_text(encoding="utf-8")
 
 
 def fingerprint(text: str) -> str:
