@@ -1,10 +1,12 @@
 """The DAG of both studies, without running it: targets resolve, profiles fit together, bad config is one line."""
 
+import os
 import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -156,3 +158,59 @@ def test_a_study_may_take_published_checkpoints(clone):
     path.unlink()
     assert planned["acquire_published"] == 1
     assert planned["acquire_calibration"] == 0
+
+
+MANIFEST = "results/smoke/evaluations/tiny-0.4m/fp16/w16a16/leaderboard_v1.json"
+
+
+def step(clone: Path, run: str) -> subprocess.CompletedProcess:
+    """What SLURM starts: Snakemake inside a job, which reads the workflow again."""
+    command = [*SNAKEMAKE, "-n", "--mode", "remote", MANIFEST]
+    environment = os.environ | {"EDGE2GIANT_RUN": run}
+    return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+
+
+def test_a_job_stops_when_its_configuration_was_edited_after_its_submission(clone):
+    assert plan(MANIFEST, cwd=clone).returncode == 0
+    (planned,) = sorted((clone / ".snakemake/edge2giant").glob("*.jsonl"), key=lambda path: path.stat().st_mtime)[-1:]
+    study = clone / "config/studies/smoke.yaml"
+    before = study.read_text()
+    unchanged = step(clone, planned.stem)
+    study.write_text(before.replace("title: the smallest", "title: still the smallest"))
+    decides_nothing = step(clone, planned.stem)
+    study.write_text(before + "limit: 1\n")
+    decides_answers = step(clone, planned.stem)
+    study.write_text(before)
+    assert unchanged.returncode == decides_nothing.returncode == 0, unchanged.stdout + unchanged.stderr
+    assert decides_answers.returncode != 0
+    assert "the configuration was changed after this job was submitted" in decides_answers.stdout + decides_answers.stderr
+
+
+def test_a_job_that_cannot_know_what_was_planned_stops(clone):
+    environment = {name: value for name, value in os.environ.items() if name != "EDGE2GIANT_RUN"}
+    command = [*SNAKEMAKE, "-n", "--mode", "remote", MANIFEST]
+    run = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+    assert run.returncode != 0
+    assert "EDGE2GIANT_RUN is not set in this job" in run.stdout + run.stderr
+
+
+def test_a_change_that_decides_nothing_plans_nothing(clone):
+    """The title of a study changes its tables' spec, and no evaluation, checkpoint or score."""
+    from edge2giant.plan import evaluate, open_plan, quantize, score
+
+    wildcards = SimpleNamespace(study="smoke", model="tiny-0.4m", method="fp16", bits="w16a16", batch="all", benchmark="gpqa")
+    run = {"study": "smoke", "batch": "suite", "results": "results", "figures": "paper_figures"}
+
+    def specs() -> list:
+        opened = open_plan(run, root=clone)
+        return [evaluate.spec(opened, wildcards), score.spec(opened, wildcards), *quantize.checkpoints(opened, "smoke").values()]
+
+    before, study = specs(), clone / "config/studies/smoke.yaml"
+    text = study.read_text()
+    study.write_text(text.replace("title: the smallest", "title: still the smallest"))
+    same = specs()
+    study.write_text(text + "limit: 1\n")
+    other = specs()
+    study.write_text(text)
+    assert same == before
+    assert [a == b for a, b in zip(before, other, strict=True)] == [False, True, True, True]

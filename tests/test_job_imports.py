@@ -1,0 +1,37 @@
+"""A job imports in its environment without pydantic and without the configuration."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from shared import ROOT
+
+BLOCKED = (
+    "import sys; sys.modules['pydantic'] = None; sys.modules['edge2giant.config'] = None; sys.modules['edge2giant.plan'] = None"
+)
+QUANTIZE = ("quantize.__main__", "quantize.core", "quantize.calibration", "quantize.toolkits", "specs.quantize")
+EVALUATE = ("evaluate.__main__", "evaluate.answer_cache", "engine.settings", "engine.plan", "specs.evaluate")
+
+
+def imported(modules: tuple[str, ...]) -> subprocess.CompletedProcess:
+    code = "; ".join([BLOCKED, *(f"import edge2giant.{module}" for module in modules)])
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        pytest.param((*QUANTIZE, *EVALUATE), marks=pytest.mark.toolkit("main")),
+        pytest.param(QUANTIZE, marks=pytest.mark.toolkit("autoawq")),
+        pytest.param(QUANTIZE, marks=pytest.mark.toolkit("gptqmodel")),
+        pytest.param(QUANTIZE, marks=pytest.mark.toolkit("autogptq")),
+        pytest.param(EVALUATE, marks=pytest.mark.toolkit("vllm")),
+        pytest.param(("judge.__main__", "scoring.__main__", "stats.__main__", "store.__main__", "paper.__main__", "audit.__main__",
+                      "claims.__main__", "report.__main__"), id="workflow"),
+    ],
+)  # fmt: skip
+def test_entry_points_import_without_the_configuration(modules):
+    done = imported(modules)
+    assert done.returncode == 0, done.stderr[-2000:]
