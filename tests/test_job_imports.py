@@ -12,6 +12,7 @@ BLOCKED = (
 )
 QUANTIZE = ("quantize.__main__", "quantize.core", "quantize.calibration", "quantize.toolkits", "specs.quantize")
 EVALUATE = ("evaluate.__main__", "evaluate.answer_cache", "engine.settings", "engine.plan", "specs.evaluate")
+WORKFLOW = tuple(f"{name}.__main__" for name in ("judge", "scoring", "stats", "store", "paper", "audit", "claims", "report"))
 
 
 def imported(modules: tuple[str, ...]) -> subprocess.CompletedProcess:
@@ -28,10 +29,9 @@ def imported(modules: tuple[str, ...]) -> subprocess.CompletedProcess:
         pytest.param(QUANTIZE, marks=pytest.mark.toolkit("gptqmodel")),
         pytest.param(QUANTIZE, marks=pytest.mark.toolkit("autogptq")),
         pytest.param(EVALUATE, marks=pytest.mark.toolkit("vllm")),
-        pytest.param(("judge.__main__", "scoring.__main__", "stats.__main__", "store.__main__", "paper.__main__", "audit.__main__",
-                      "claims.__main__", "report.__main__"), id="workflow"),
+        pytest.param(WORKFLOW, id="workflow"),
     ],
-)  # fmt: skip
+)
 def test_entry_points_import_without_the_configuration(modules):
     done = imported(modules)
     assert done.returncode == 0, done.stderr[-2000:]
