@@ -31,9 +31,9 @@ rule audit_published:
     conda:
         environment_file
     params:
+        **PLAN.spec(audit.spec),
         env="workflow",
         code=PLAN.code,
-        **PLAN.spec(audit.spec),
         prefix=subpath(output.html, strip_suffix=".html"),
     message:
         "Auditing the printed tables"
@@ -73,8 +73,8 @@ rule judge_published_claims:
 
 rule judge_claims:
     input:
-        cells=PLAN.ask(studies.cells),
         **PRINTED_CSV,
+        cells=PLAN.ask(studies.cells),
     output:
         html=report(
             "<figures>/{study}/claims.html",
@@ -103,8 +103,8 @@ rule judge_claims:
 
 rule compare_with_published:
     input:
-        cells=PLAN.ask(studies.cells),
         **PRINTED_CSV,
+        cells=PLAN.ask(studies.cells),
     output:
         csv="<figures>/{study}/comparison.csv",
         figures=multiext(
@@ -156,8 +156,8 @@ rule test_pairs:
 
 rule draw_tradeoffs:
     input:
-        cells=PLAN.ask(studies.cells),
         **PRINTED_CSV,
+        cells=PLAN.ask(studies.cells),
     output:
         directory("<figures>/{study}/tradeoffs"),
     log:

@@ -36,7 +36,7 @@ rule make_miniature_data:
 
 rule install_miniature_model:
     input:
-        "workflow/demo/models/{model}/trained.json",
+        lambda wildcards: f"workflow/demo/models/{wildcards.model}/trained.json",
     output:
         model=directory(f"{MINIATURE}/models/{{model}}"),
         lock=f"{MINIATURE}/models/{{model}}.lock.json",

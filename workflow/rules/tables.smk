@@ -6,8 +6,8 @@ PRINTED_CSV = {name: f"config/published/{name}.csv" for name in ("scores", "mt_b
 
 rule render_table:
     input:
-        cells=PLAN.ask(studies.cells_of_table),
         **PRINTED_CSV,
+        cells=PLAN.ask(studies.cells_of_table),
     output:
         csv="<figures>/{study}/table{number}.csv",
         tex="<figures>/{study}/table{number}.tex",
@@ -41,8 +41,8 @@ rule render_table:
 
 rule draw_figure2:
     input:
-        cells=PLAN.ask(studies.mt_bench_cells),
         **PRINTED_CSV,
+        cells=PLAN.ask(studies.mt_bench_cells),
     output:
         pdf="<figures>/{study}/figure2.pdf",
         png="<figures>/{study}/figure2.png",
