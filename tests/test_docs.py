@@ -23,7 +23,8 @@ def commands(page: Path) -> list[str]:
     found = []
     for block in re.findall(r"^```\w*\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
         lines = re.sub(r"\\\n\s*", " ", block).splitlines()
-        found += [re.split(r"\s+#\s", line.strip())[0] for line in lines if COMMAND.match(line.strip())]
+        shown = (line.strip().replace("workflow/in-env workflow snakemake", "snakemake") for line in lines)
+        found += [re.split(r"\s+#\s", line)[0] for line in shown if COMMAND.match(line)]
     return found
 
 
