@@ -135,8 +135,7 @@ def test_a_changed_cell_is_read_or_refused(tmp_path_factory, document, cut):
     path.write_text(json.dumps(document)[:cut], encoding="utf-8")
 
     def read():
-        frames.read_cells([path])
-        frames.cell_scores([path])
+        frames.scores_of(frames.read_cells([path]))
 
     one_line_or_none(read)
 
