@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from edge2giant.engine.plan import GIB, Serving
@@ -116,9 +116,10 @@ def of(plan: "Plan", job_of: JobOf) -> dict[str, Callable]:
     """The resources of a rule: `resources: **resources.of(PLAN, resources.evaluate)`."""
     cluster = cluster_of(plan.config, plan.run.cluster)
     config = plan.config
+    site_of = cache(partial(site, config, cluster))
 
     def named(name: str) -> Callable:
-        return lambda wildcards: site(config, cluster, job_of(plan, wildcards)).get(name)
+        return lambda wildcards: site_of(job_of(plan, wildcards)).get(name)
 
     return {name: named(name) for name in SITE} | {
         "gpu": lambda wildcards: gpus(config, cluster, job_of(plan, wildcards)),

@@ -6,6 +6,7 @@ reads nothing else of the configuration. This package needs only the standard li
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -33,12 +34,26 @@ def path(folder: str | Path, sha256: str) -> Path:
 
 
 def write(spec: object, folder: str | Path) -> str:
-    """Write a spec below the folder of results unless it is there, and return its digest."""
+    """Write a spec below the folder of results unless it is there, and return its digest.
+
+    Not synchronised with the disk, since a plan writes hundreds: a reader compares the digest.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written.
+    """
     found = digest(spec)
     target = path(folder, found)
     if not target.exists():
-        with records.atomic(target) as stream:
-            stream.write(text(spec))
+        partial = target.with_name(f".{found}.{os.getpid()}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(text(spec), encoding="utf-8")
+            partial.replace(target)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise UserError(f"cannot be written ({error.strerror})", target, "free space or repair permissions") from error
     return found
 
 
