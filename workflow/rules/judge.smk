@@ -63,7 +63,7 @@ use rule judge as judge_by_served_model with:
         **resources.of(PLAN, resources.judge),
     params:
         **PLAN.spec(judging.spec),
-        env=PLAN.ask(judging.environment),
+        env=PLAN.ask(evaluate.environment),
         service=PLAN.ask(judging.service),
         data=PLAN.ask(judging.data),
         judgment_cache=f"{RESULTS}/judgment_cache",

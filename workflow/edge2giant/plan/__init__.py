@@ -5,20 +5,19 @@ One module a phase, found by the name of its rule file: `plan/quantize.py` answe
 results, so a dry run needs none.
 """
 
-import hashlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge2giant import specs
+from edge2giant import records, specs
 from edge2giant.plan import submitted
 
 if TYPE_CHECKING:
     from edge2giant.config import Config
 
 PACKAGE = Path(__file__).resolve().parent.parent
-CODE = ("*.py", "*.j2", "*.jinja", "*.css", "*.js")
+CODE = ("**/*.py", "**/*.j2", "**/*.jinja", "**/*.css", "**/*.js")
 
 
 def open_plan(run: dict, main_process: bool = True, root: Path = PACKAGE.parent.parent) -> "Plan":
@@ -111,22 +110,13 @@ class Plan:
     @cached_property
     def code(self) -> str:
         """Digest over the whole package: Snakemake does not see edits of what `python -m` runs."""
-        return digest_of_code(PACKAGE)
+        return self.code_of(".")
 
     def code_of(self, *folders: str) -> str:
         """Digest over some folders of the package, for phases that take more than seconds."""
-        return digest_of_code(*(PACKAGE / folder for folder in folders))
+        return records.digest([records.tree_digest(PACKAGE / folder, CODE) for folder in folders])[:16]
 
 
 def vars_of(wildcards) -> dict[str, str]:
     """Wildcards by name."""
     return dict(wildcards.items()) if hasattr(wildcards, "items") else vars(wildcards)
-
-
-def digest_of_code(*folders: Path) -> str:
-    """Digest of the names and contents of the files of code in some folders."""
-    found = hashlib.sha256()
-    for folder in folders:
-        for file in sorted(path for pattern in CODE for path in folder.rglob(pattern)):
-            found.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
-    return found.hexdigest()[:16]

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge2giant import specs
+from edge2giant.plan import evaluate, paths
+from edge2giant.plan.members import variant_of
 from edge2giant.records import atomic
 from edge2giant.specs.judge import JudgeService, JudgeSpec
-from edge2giant.specs.variant import Variant
 
 if TYPE_CHECKING:
     from edge2giant.config.judges import Judge
@@ -19,7 +20,7 @@ def spec(plan, wildcards) -> JudgeSpec:
     judge = entry(plan, wildcards)
     return JudgeSpec(
         study=wildcards.study,
-        variant=Variant(wildcards.model, wildcards.method, wildcards.bits),
+        variant=variant_of(wildcards),
         judge=name(plan, wildcards),
         model=judge.model,
         repeats=judge.repeats,
@@ -69,19 +70,14 @@ def entry(plan, wildcards) -> "Judge":
     return plan.config.judges[name(plan, wildcards)]
 
 
-def environment(plan, wildcards) -> str:
-    """Where a judge on GPUs is served: the environment of the study's engine."""
-    return plan.config.environment(plan.config.study(wildcards.study).stack, "evaluate")
-
-
 def data(plan, wildcards) -> str:
     """Folder of questions, reference answers and judge prompts."""
-    return f"{plan.results}/store/{plan.config.study(wildcards.study).source}/mt_bench"
+    return f"{evaluate.store(plan, wildcards)}/mt_bench"
 
 
 def lock(plan, wildcards) -> str:
     """Lock of these files."""
-    return f"<results>/store/{plan.config.study(wildcards.study).source}/mt_bench.lock.json"
+    return paths.benchmark_lock(plan.config.study(wildcards.study).source, "mt_bench")
 
 
 def studies(plan, on_gpus: bool) -> str:

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from edge2giant.config import unknown
+from edge2giant.plan.members import member, variant_of
 from edge2giant.specs.score import LmEvalMetric, PrintedScore, ScoreSpec, StatisticsSpec
 from edge2giant.specs.variant import Variant
 
@@ -13,9 +14,7 @@ SUITES = ("leaderboard_v1", "leaderboard_v2", "mt_bench")
 
 def spec(plan, wildcards) -> ScoreSpec:
     """The spec of the cell in the path."""
-    study = plan.config.study(wildcards.study)
-    variant = Variant(wildcards.model, wildcards.method, wildcards.bits)
-    return score_spec(plan.config, study, variant, wildcards.benchmark)
+    return score_spec(plan.config, *member(plan, wildcards), wildcards.benchmark)
 
 
 def score_spec(config, study, variant: Variant, name: str) -> ScoreSpec:
@@ -44,7 +43,7 @@ def judgments(plan, wildcards) -> list[str]:
     """The judge's ratings that an MT-Bench cell reads; nothing for the other benchmarks."""
     if wildcards.benchmark != "mt_bench":
         return []
-    return [f"<results>/{wildcards.study}/judgments/{wildcards.model}/{wildcards.method}/{wildcards.bits}.jsonl"]
+    return [f"<results>/{wildcards.study}/judgments/{variant_of(wildcards).path}.jsonl"]
 
 
 def statistics(plan, wildcards) -> StatisticsSpec:

@@ -43,13 +43,14 @@ def write(spec: object, folder: str | Path) -> str:
     UserError
         If the folder cannot be written.
     """
-    found = digest(spec)
+    content = text(spec)
+    found = hashlib.sha256(content.encode()).hexdigest()
     target = path(folder, found)
     if not target.exists():
         partial = target.with_name(f".{found}.{os.getpid()}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(text(spec), encoding="utf-8")
+            partial.write_text(content, encoding="utf-8")
             partial.replace(target)
         except OSError as error:
             partial.unlink(missing_ok=True)
