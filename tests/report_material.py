@@ -3,41 +3,25 @@
 import json
 import random
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import pandas as pd
-from edge2giant import config, records, specs
+from edge2giant import config, records
 from edge2giant.paper import frames
-from edge2giant.plan.study import study_spec
 from edge2giant.specs.study import StudySpec, StudyVariant
 from edge2giant.specs.variant import Variant
 from factories import make_cell, make_failure
+from study_specs import PUBLISHED, spec_of
 
 HOSTILE = """<script>window.pwned=1</script><img src=x onerror="window.pwned=2">"'`-->"""
 HOSTILE += "<svg/onload=window.pwned=3>{{7*7}} </script><!--"
 COLUMNS = ["task", "metric", "doc_id", "doc_hash", "target_hash", "prompt_hash", "prediction", "correct", "value", "weight"]
 
 
-PUBLISHED = config.ROOT / "config/published"
-
-
-@cache
-def planned(study: str) -> StudySpec:
-    """The spec of a study of this repository."""
-    return study_spec(config.load(), study)
-
-
 def listing(study: str, *variants: tuple[str, str, str, list[str]]) -> StudySpec:
     """The spec of a study with other variants, each with the benchmarks to expect."""
     entries = (StudyVariant(Variant(model, method, bits), 1.0, tuple(names)) for model, method, bits, names in variants)
-    return replace(planned(study), variants=tuple(entries), tables=tuple(replace(t, variants=()) for t in planned(study).tables))
-
-
-def options(folder: Path, spec: StudySpec) -> list[str]:
-    """The options of a command that name a spec, which is written."""
-    digest = specs.write(spec, folder)
-    return ["--spec", str(specs.path(folder, digest)), "--spec-digest", digest]
+    return replace(spec_of(study), variants=tuple(entries), tables=tuple(replace(t, variants=()) for t in spec_of(study).tables))
 
 
 def _printed() -> dict[tuple, tuple[float, str, str]]:
@@ -57,7 +41,7 @@ def paper_grid(folder: Path) -> list[str]:
         score = min(max(value + chance.gauss(0, 0.1 if rating else 1.0), 1.0), 10.0 if rating else 100.0)
         record = make_cell(
             study="paper", **names, benchmark=cell.benchmark, score=round(score, 4),
-            toolkit=planned("paper").labels.toolkit(cell.variant.method), stack="current",
+            toolkit=spec_of("paper").labels.toolkit(cell.variant.method), stack="current",
             published={"value": text, "difference": round(score - value, 4), "place": place},
             cost={"gpu_count": 1, "gpu_name": "NVIDIA H100", "gpu_seconds": 30.0, "seconds": 30.0},
         )  # fmt: skip

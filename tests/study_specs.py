@@ -37,5 +37,10 @@ def spec_with(rows, study="miniature", benchmarks=ALL, storage_gb=0.004, labels:
 
 def arguments_of(spec: object, folder: Path) -> list[str]:
     """Write a spec below a folder and return the options that name it, and the published numbers."""
+    return [*options_of(spec, folder), "--published", str(PUBLISHED)]
+
+
+def options_of(spec: object, folder: Path) -> list[str]:
+    """Write a spec below a folder and return the options that name it."""
     digest = specs.write(spec, folder)
-    return ["--spec", str(specs.path(folder, digest)), "--spec-digest", digest, "--published", str(PUBLISHED)]
+    return ["--spec", str(specs.path(folder, digest)), "--spec-digest", digest]

@@ -12,19 +12,9 @@ from edge2giant.errors import UserError
 from edge2giant.report import __main__ as cli
 from edge2giant.report import gather, grids, overview, site
 from factories import make_cell, make_failure, write_records
-from report_material import (
-    HOSTILE,
-    PUBLISHED,
-    answer,
-    hostile_study,
-    listing,
-    options,
-    paper_grid,
-    planned,
-    statistics,
-    with_samples,
-)
+from report_material import HOSTILE, answer, hostile_study, listing, paper_grid, statistics, with_samples
 from shared import ROOT
+from study_specs import PUBLISHED, options_of, spec_of
 
 LIMIT = 5_000_000
 
@@ -51,8 +41,8 @@ class Elements(HTMLParser):
 
 
 def build(out, study, cells, *more):
-    spec = planned(study) if isinstance(study, str) else study
-    named = [*options(out.parent / "specs", spec), "--published", str(PUBLISHED)]
+    spec = spec_of(study) if isinstance(study, str) else study
+    named = [*options_of(spec, out.parent / "specs"), "--published", str(PUBLISHED)]
     cli.main(["build", *named, "--cells", *cells, "--out", str(out), *more])
     return (out / "index.html").read_text(encoding="utf-8")
 
@@ -242,7 +232,7 @@ def test_cells_of_another_study_are_refused(tmp_path):
 
 
 def test_user_errors_are_one_line(tmp_path):
-    named = [*options(tmp_path, planned("miniature")), "--published", str(PUBLISHED)]
+    named = [*options_of(spec_of("miniature"), tmp_path), "--published", str(PUBLISHED)]
     run = [sys.executable, "-m", "edge2giant.report", "build", *named, "--claims", "none.csv", "--out", str(tmp_path)]
     done = subprocess.run(
         run, cwd=ROOT, capture_output=True, text=True, env={"PYTHONPATH": "workflow", "PATH": "/usr/bin"}, check=False

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from edge2giant.report import __main__ as cli
-from report_material import PUBLISHED, hostile_study, options, paper_grid, planned, statistics
+from report_material import hostile_study, paper_grid, statistics
 from shared import ROOT
+from study_specs import PUBLISHED, options_of, spec_of
 
 pytestmark = pytest.mark.slow
 CHROMIUM = os.environ.get("EDGE2GIANT_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -65,7 +66,7 @@ class Visit:
 
 
 def build(out: Path, study: str, cells: list[str], *more: str) -> Path:
-    named = [*options(out.parent / "specs", planned(study)), "--published", str(PUBLISHED)]
+    named = [*options_of(spec_of(study), out.parent / "specs"), "--published", str(PUBLISHED)]
     cli.main(["build", *named, "--cells", *cells, "--out", str(out), *more])
     return out
 
@@ -238,7 +239,7 @@ def _shown_study(folder: Path) -> tuple[str, list[str]]:
     for study in ("miniature", "smoke"):
         results = ROOT / "results" / study
         cells = sorted(str(path) for path in results.glob("cells/*/*/*/*.json"))
-        if cells and len(cells) == sum(len(entry.benchmarks) for entry in planned(study).variants):
+        if cells and len(cells) == sum(len(entry.benchmarks) for entry in spec_of(study).variants):
             return study, [*cells, *_analyses(study)]
     paths = paper_grid(folder / "cells")
     more = ["--statistics", statistics(folder, paths), "--note", MADE_UP]

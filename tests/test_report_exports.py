@@ -10,12 +10,12 @@ from edge2giant.report import __main__ as cli
 from edge2giant.report.exports import every_eval_ever
 from factories import make_cell, write_records
 from huggingface_hub.repocard_data import model_index_to_eval_results
-from report_material import options, planned
 from rocrate.rocrate import ROCrate
+from study_specs import options_of, spec_of
 
 
 def export(out, cells, study="miniature"):
-    cli.main(["export", *options(out.parent / "specs", planned(study)), "--cells", *cells, "--out", str(out)])
+    cli.main(["export", *options_of(spec_of(study), out.parent / "specs"), "--cells", *cells, "--out", str(out)])
     return out
 
 
@@ -67,7 +67,7 @@ def test_every_eval_ever_records_fit_the_schema(real):
 
 def test_the_same_cells_are_the_same_record():
     row = [make_cell(study="paper", model="llama-3.1-8b-it", benchmark=name) for name in ("mmlu", "gpqa")]
-    assert every_eval_ever.record_of(planned("paper"), row) == every_eval_ever.record_of(planned("paper"), row[::-1])
+    assert every_eval_ever.record_of(spec_of("paper"), row) == every_eval_ever.record_of(spec_of("paper"), row[::-1])
 
 
 def test_the_crate_is_read_back_and_names_what_made_each_cell(real):

@@ -4,7 +4,7 @@ import sys
 sys.path.insert(0, str(workflow.basedir))
 
 from edge2giant import errors, plan
-from edge2giant.plan import evaluate, resources
+from edge2giant.plan import resources
 
 try:
     PLAN = plan.open_plan(config, workflow.is_main_process)
