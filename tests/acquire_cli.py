@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from edge2giant import errors
+from edge2giant import errors, specs
+from edge2giant.specs.acquire import FetchSpec
 from edge2giant.store import __main__ as cli
 from edge2giant.store import retries
 from hub_server import serving
@@ -23,19 +24,26 @@ KEPT = ["README.md", "config.json", "model.safetensors", "tokenizer.json"]
 TOKEN = "hf_thetestsownsecret"
 
 
-def command(kind: str, repo: str, folder: Path, *more: str) -> list[str]:
+def piece(kind: str, repo: str, **changes) -> FetchSpec:
     name = repo.rsplit("/", 1)[-1]
-    into = folder / f"{kind}s"
+    folder = {"model": f"models/{name}", "dataset": f"datasets/{name}", "mt-bench": "mt_bench"}.get(kind, kind)
+    given = {"name": name, "revision": None, "folder": folder, "lock": f"{folder}.lock.json"} | changes
+    return FetchSpec(kind=kind, repo=repo, **given)
+
+
+def fetching(spec: FetchSpec, folder: Path, *more: str, **service: Path) -> list[str]:
+    """The command that fetches a piece into the store `folder`; `service` says from where."""
+    told = folder / "told"
+    digest = specs.write(spec, told)
+    source = specs.path(told, specs.write({key: str(value) for key, value in service.items()}, told))
     return [
-        kind,
-        "--repo",
-        repo,
-        "--into",
-        str(into / name),
-        "--lock",
-        str(into / f"{name}.lock.json"),
-        *map(str, more),
+        *("fetch", "--spec", str(specs.path(told, digest)), "--spec-digest", digest),
+        *("--store", str(folder), "--source", str(source), *map(str, more)),
     ]
+
+
+def command(kind: str, repo: str, folder: Path, *more: str, revision: str | None = None, **service: Path) -> list[str]:
+    return fetching(piece(kind, repo, revision=revision), folder, *more, **service)
 
 
 def refused(arguments: list[str]) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import acquire_cli
 import judge_material
 import quantize_model
 from edge2giant import config, errors, plan, records, specs, store
@@ -557,19 +558,10 @@ def _(room):
 # --- the store -----------------------------------------------------------------------------------------------------------
 
 
-def fetching(room: Room, repo: str = "org/tiny", kind: str = "model") -> list:
-    return [
-        "store",
-        kind,
-        "--repo",
-        repo,
-        "--into",
-        room.path / "out/tiny",
-        "--lock",
-        room.path / "out/tiny.lock.json",
-        "--mirror",
-        room.path / "mirror",
-    ]
+def fetching(room: Room, repo: str = "org/tiny", kind: str = "model", **service: Path) -> list:
+    place = {"folder": "models/tiny", "lock": "models/tiny.lock.json"}
+    spec = acquire_cli.piece(kind, repo, **place)
+    return ["store", *acquire_cli.fetching(spec, room.path / "out", **(service or {"mirror": room.path / "mirror"}))]
 
 
 @case("store", "a mirror that is no folder", "mirror: is not a folder", "config.yaml")
@@ -626,14 +618,6 @@ def _(room):
 def _(room):
     room.mirror(**{"loader.py": b"import os"})
     return fetching(room, kind="dataset")
-
-
-@case("store", "a lock in another folder than its files", "out/tiny: does not lie below locks", "put the lock beside it")
-def _(room):
-    room.mirror()
-    command = fetching(room)
-    command[command.index("--lock") + 1] = room.path / "locks/tiny.lock.json"
-    return command
 
 
 @case("store", "a lock that is missing", "store/models/none.lock.json: is missing")
@@ -713,7 +697,7 @@ def _(room):
 @case(
     "store",
     "other files than the committed lock names",
-    "is not what pin.json locks",
+    "is not what pins/models/tiny.lock.json locks",
     "config.json differs",
     "commit the new one",
 )
@@ -721,42 +705,29 @@ def _(room):
     room.mirror()
     lock = json.loads(room.stored().read_text())
     lock["files"]["tiny/config.json"]["sha256"] = "0" * 64
-    return [*fetching(room), "--pin", room.json("pin.json", lock)]
-
-
-def with_token(room: Room, path: Path) -> list:
-    return [
-        "store",
-        "model",
-        "--repo",
-        "org/tiny",
-        "--into",
-        room.path / "out/tiny",
-        "--lock",
-        room.path / "out/tiny.lock.json",
-        "--token-file",
-        path,
-    ]
+    room.json("pins/models/tiny.lock.json", lock)
+    return [*fetching(room), "--pins", room.path / "pins"]
 
 
 @case("store", "a token file that is missing", "hub.token: is missing", "write the hub token there")
 def _(room):
-    return with_token(room, room.path / "hub.token")
+    return fetching(room, token_file=room.path / "hub.token")
 
 
 @case("store", "an empty token file", "hub.token: holds 0 words instead of one token")
 def _(room):
-    return with_token(room, room.write("hub.token", "\n"))
+    return fetching(room, token_file=room.write("hub.token", "\n"))
 
 
 @case("store", "a token file with more than the token", "hub.token: holds 3 words instead of one token")
 def _(room):
-    return with_token(room, room.write("hub.token", "token is hf_secret"))
+    return fetching(room, token_file=room.write("hub.token", "token is hf_secret"))
 
 
 @case("store", "a disk that is too small", "needs", "free space, or set `results` to another disk")
 def _(room):
     room.mirror()
+    arguments = fetching(room)[1:]
 
     def command():
         from edge2giant.store import __main__ as cli
@@ -764,7 +735,7 @@ def _(room):
 
         free, acquire.free_bytes = acquire.free_bytes, lambda folder: 1000
         try:
-            cli.main([str(part) for part in fetching(room)[1:]])
+            cli.main(arguments)
         finally:
             acquire.free_bytes = free
 
@@ -795,8 +766,8 @@ def _(room):
         digest,
         "--store",
         room.path / "store",
-        "--mirror",
-        room.path / "mirror",
+        "--source",
+        room.json("source.json", {"mirror": str(room.path / "mirror")}),
     ]
 
 
@@ -1075,11 +1046,11 @@ command_case(
     "miniature, paper, paper-cpu, paper2024, schemes, schemes-vllm, smoke",
 )
 command_case("no command", ["store"], "the following arguments are required: COMMAND")
-command_case("a command that does not exist", ["store", "fetch"], "invalid choice: 'fetch'")
+command_case("a command that does not exist", ["store", "fetched"], "invalid choice: 'fetched'")
 command_case(
     "an option left out",
-    ["store", "model", "--repo", "org/tiny"],
-    "the following arguments are required: --into, --lock",
+    ["store", "fetch", "--spec", "x.json"],
+    "the following arguments are required: --spec-digest, --store",
 )
 command_case("an option that does not exist", overview("smoke", "--modell", "x"), "unrecognized arguments: --modell x")
 
@@ -1188,6 +1159,8 @@ def _(room):
     "run the same command again to go on",
 )
 def _(room):
+    arguments = fetching(room, token_file=room.write("hub.token", "hf_x"))[1:]
+
     def command():
         from edge2giant.store import __main__ as cli
         from edge2giant.store import retries
@@ -1195,10 +1168,9 @@ def _(room):
         before, attempts = os.environ.get("HF_ENDPOINT"), retries.ATTEMPTS
         os.environ["HF_ENDPOINT"], retries.ATTEMPTS = "http://127.0.0.1:9", 1
         try:
-            cli.main([str(part) for part in with_token(room, room.write("hub.token", "hf_x"))[1:-2]])
+            cli.main(arguments)
         finally:
             retries.ATTEMPTS = attempts
             os.environ.pop("HF_ENDPOINT") if before is None else os.environ.update(HF_ENDPOINT=before)
 
-    room.write("hub.token", "hf_x")
     return command

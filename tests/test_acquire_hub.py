@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from acquire_cli import KEPT, MODEL, TOKEN, WEIGHTS, command, hub_of_a_test, refused
+from acquire_cli import KEPT, MODEL, TOKEN, WEIGHTS, command, fetching, hub_of_a_test, piece, refused
 from edge2giant import records, store
 from edge2giant.store import __main__ as cli
-from edge2giant.store import hub, retries
+from edge2giant.store import hub, retries, selection
 from hub_server import Fault
 from shared import ROOT
 
@@ -131,7 +131,7 @@ def test_a_gated_repository_without_access_is_named(server, tmp_path):
 
 def test_a_gated_repository_opens_with_the_token_of_the_file(server, tmp_path, token_file, capfd):
     server.add("model", "org/gated", MODEL, gated=True)
-    cli.main(command("model", "org/gated", tmp_path, "--token-file", token_file))
+    cli.main(command("model", "org/gated", tmp_path, token_file=token_file))
     assert (tmp_path / "models/gated/model.safetensors").exists()
     written = capfd.readouterr()
     assert TOKEN not in written.out + written.err
@@ -141,7 +141,7 @@ def test_a_gated_repository_opens_with_the_token_of_the_file(server, tmp_path, t
 
 def test_the_token_goes_to_the_hub_alone(server, tmp_path, token_file):
     server.add("model", "org/gated", MODEL, gated=True)
-    cli.main(command("model", "org/gated", tmp_path, "--token-file", token_file))
+    cli.main(command("model", "org/gated", tmp_path, token_file=token_file))
     sent = {path.split("/")[1] for _, path, headers in server.log if "authorization" in headers}
     assert sent == {"api", "org"}, "the storage that files come from gets no token"
 
@@ -158,7 +158,7 @@ def test_a_wrong_token_is_named_without_being_shown(server, tmp_path):
     wrong.write_text("hf_wrongsecret")
     wrong.chmod(0o600)
     server.add("model", "org/tiny", MODEL)
-    message = refused(command("model", "org/tiny", tmp_path, "--token-file", wrong))
+    message = refused(command("model", "org/tiny", tmp_path, token_file=wrong))
     assert "refuses this token" in message and "hf_wrongsecret" not in message
 
 
@@ -169,7 +169,7 @@ def test_a_repository_that_is_not_there_is_named(server, tmp_path):
 
 def test_a_revision_that_is_not_there_is_named(server, tmp_path):
     server.add("model", "org/tiny", MODEL)
-    message = refused(command("model", "org/tiny", tmp_path, "--revision", "f" * 40))
+    message = refused(command("model", "org/tiny", tmp_path, revision="f" * 40))
     assert "has no revision " + "f" * 40 in message
 
 
@@ -188,38 +188,40 @@ def test_an_index_that_names_missing_weights_is_refused(server, tmp_path):
 
 def test_the_committed_lock_is_written_once_and_kept_to(server, tmp_path):
     repo = server.add("model", "org/tiny", MODEL)
-    first, pin = repo.main, tmp_path / "lock/tiny.lock.json"
-    cli.main(command("model", "org/tiny", tmp_path, "--pin", pin))
+    first, pin = repo.main, tmp_path / "lock/models/tiny.lock.json"
+    cli.main(command("model", "org/tiny", tmp_path, "--pins", tmp_path / "lock"))
     assert records.read_json(pin, "lock")["revision"] == first
     repo.push(MODEL | {"config.json": b'{"model_type": "moved"}'})
-    cli.main(command("model", "org/tiny", tmp_path, "--pin", pin))
+    cli.main(command("model", "org/tiny", tmp_path, "--pins", tmp_path / "lock"))
     assert (tmp_path / "models/tiny/config.json").read_bytes() == MODEL["config.json"], "the branch moved, the lock holds"
     assert records.read_json(pin, "lock")["revision"] == first
 
 
 def test_a_locked_commit_that_the_hub_dropped_is_named(server, tmp_path):
     repo = server.add("model", "org/tiny", MODEL)
-    first, pin = repo.main, tmp_path / "lock/tiny.lock.json"
-    cli.main(command("model", "org/tiny", tmp_path, "--pin", pin))
+    first = repo.main
+    cli.main(command("model", "org/tiny", tmp_path, "--pins", tmp_path / "lock"))
     repo.push(MODEL | {"config.json": b'{"model_type": "moved"}'}, forget=True)
-    assert f"has no revision {first}" in refused(command("model", "org/tiny", tmp_path, "--pin", pin))
+    assert f"has no revision {first}" in refused(command("model", "org/tiny", tmp_path, "--pins", tmp_path / "lock"))
     assert (tmp_path / "models/tiny/config.json").exists(), "what was fetched before stays"
 
 
 def test_other_bytes_under_the_locked_commit_are_refused(server, tmp_path):
     repo = server.add("model", "org/tiny", MODEL)
-    pin = tmp_path / "lock/tiny.lock.json"
-    cli.main(command("model", "org/tiny", tmp_path, "--pin", pin))
+    pin = tmp_path / "lock/models/tiny.lock.json"
+    cli.main(command("model", "org/tiny", tmp_path, "--pins", tmp_path / "lock"))
     repo.commits[repo.main] = MODEL | {"config.json": b'{"model_type": "forged"}'}
-    assert "models/tiny" not in (message := refused(command("model", "org/tiny", tmp_path, "--pin", pin))).split(":")[0]
+    assert (
+        "models/tiny"
+        not in (message := refused(command("model", "org/tiny", tmp_path, "--pins", tmp_path / "lock"))).split(":")[0]
+    )
     assert "config.json differs" in message and str(pin) in message
 
 
 def test_a_lock_that_contradicts_the_config_is_named(server, tmp_path):
     server.add("model", "org/tiny", MODEL)
-    pin = tmp_path / "lock/tiny.lock.json"
-    cli.main(command("model", "org/tiny", tmp_path, "--pin", pin))
-    message = refused(command("model", "org/tiny", tmp_path, "--pin", pin, "--revision", "a" * 40))
+    cli.main(command("model", "org/tiny", tmp_path, "--pins", tmp_path / "lock"))
+    message = refused(command("model", "org/tiny", tmp_path, "--pins", tmp_path / "lock", revision="a" * 40))
     assert "the config wants revision " + "a" * 40 in message
 
 
@@ -258,7 +260,8 @@ def test_git_names_a_file_as_git_does(tmp_path):
 def test_a_models_own_code_comes_only_when_it_is_asked_for(server, tmp_path):
     server.add("model", "org/code", MODEL | {"modeling_own.py": b"print('run')"})
     cli.main(command("model", "org/code", tmp_path / "a"))
-    cli.main(command("model", "org/code", tmp_path / "b", "--with-code"))
+    code = (*selection.PATTERNS["model"], selection.CODE)
+    cli.main(fetching(piece("model", "org/code", patterns=code), tmp_path / "b"))
     assert not (tmp_path / "a/models/code/modeling_own.py").exists()
     assert (tmp_path / "b/models/code/modeling_own.py").exists()
     assert not (tmp_path / "b/models/code/original").exists()

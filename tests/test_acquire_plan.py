@@ -3,12 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
-from acquire_cli import MODEL, hub_of_a_test
+from acquire_cli import MODEL, hub_of_a_test, piece
 from edge2giant import records, specs
 from edge2giant.errors import UserError
 from edge2giant.plan import acquire as fetching
 from edge2giant.plan import open_plan
-from edge2giant.specs.acquire import Material
+from edge2giant.specs.acquire import FetchSpec, SourceService
 from edge2giant.store import __main__ as cli
 from edge2giant.store import acquire, sources, survey
 
@@ -25,17 +25,16 @@ def opened():
     return open_plan(RUN | {"token_file": "~/my keys/hub token"})
 
 
-def need(name: str) -> Material:
-    return Material("model", name, f"org/{name}", None, f"models/{name}.lock.json")
+def need(name: str) -> FetchSpec:
+    return piece("model", f"org/{name}")
 
 
 def surveyed(wanted):
-    source_of = sources.choose(None, None)
-    return survey.survey(wanted, lambda one: source_of(one.repo_type))
+    return survey.survey(wanted, sources.choose(SourceService()))
 
 
 def test_the_paper_study_needs_what_the_paper_used(opened):
-    wanted = fetching.materials(opened, "paper")
+    wanted = fetching.pieces(opened, "paper")
     kinds = {
         kind: [one.name for one in wanted if one.kind == kind] for kind in ("model", "dataset", "calibration", "mt-bench", "nltk")
     }
@@ -65,7 +64,7 @@ def test_everything_that_cannot_be_had_is_named_at_once_access_first(server, tmp
     server.add("model", "org/pickled", {"pytorch_model.bin": b"x"})
     items, wrong = surveyed([need(name) for name in ("pickled", "open", "gated", "none", "gated2")])
     assert [line.split(":")[0] for line in wrong] == ["org/gated", "org/none", "org/gated2", "org/pickled"]
-    assert [item.material.name for item in items] == ["open"]
+    assert [item.piece.name for item in items] == ["open"]
     with pytest.raises(UserError, match=r"study s: 4 of its sources cannot be fetched: org/gated: is gated.*nothing was fetched"):
         survey.refuse("s", wrong, items, tmp_path)
 
@@ -82,31 +81,40 @@ def test_the_disk_must_hold_all_of_it_together(server, tmp_path, monkeypatch):
 
 def test_what_is_in_the_store_is_not_fetched_again(opened, tmp_path):
     spec = fetching.spec(opened, SimpleNamespace(study="paper"))
-    path = tmp_path / spec.materials[0].lock
+    path = tmp_path / spec.pieces[0].lock
     path.parent.mkdir(parents=True)
     path.write_text("{}")
-    assert survey.pending(spec, tmp_path) == list(spec.materials[1:])
+    assert survey.pending(spec, tmp_path) == list(spec.pieces[1:])
     miniature = fetching.spec(opened, SimpleNamespace(study="miniature"))
-    assert miniature.materials == (), "the miniature's material is made, not fetched"
+    assert miniature.pieces == (), "the miniature's material is made, not fetched"
 
 
 def test_a_committed_lock_decides_the_revision(tmp_path):
     lock = {"id": ["org/a"], "source": "hub", "revision": "a" * 40, "files": {"a/x": {"bytes": 1, "sha256": "0" * 64}}}
     records.write_json(tmp_path / "models/a.lock.json", lock, "lock")
-    assert survey.pinned_revision(need("a"), tmp_path) == "a" * 40
-    assert survey.pinned_revision(need("b"), tmp_path) is None
+    assert acquire.agreed_revision(need("a"), tmp_path) == "a" * 40
+    assert acquire.agreed_revision(need("b"), tmp_path) is None
 
 
-def test_the_command_line_of_a_fetch_can_be_pasted(opened):
+def test_the_spec_of_a_fetch_says_all_that_decides_it(opened):
     class Wildcards:
         model, benchmark, name = "llama-3.1-8b-it", "gsm8k", "pile-val-128x512"
 
-    assert fetching.model(opened, Wildcards) == (
-        "--repo meta-llama/Llama-3.1-8B-Instruct --pin config/lock/hub/models/llama-3.1-8b-it.lock.json"
-        " --token-file '~/my keys/hub token'"
-    )
-    assert fetching.dataset_folder(opened, Wildcards) == "results/store/hub/datasets/openai/gsm8k"
-    assert fetching.calibration(opened, Wildcards).endswith("--field text --files val.jsonl.zst")
+    model = fetching.model(opened, Wildcards)
+    assert (model.repo, model.lock) == ("meta-llama/Llama-3.1-8B-Instruct", "models/llama-3.1-8b-it.lock.json")
+    assert fetching.dataset(opened, Wildcards).folder == "datasets/openai/gsm8k"
+    calibration = fetching.calibration(opened, Wildcards)
+    assert (calibration.field, calibration.patterns) == ("text", ("val.jsonl.zst",))
+
+
+def test_another_mirror_or_token_makes_no_job_run_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths, texts = set(), set()
+    for changed in ({}, {"mirror": "/mnt/hub"}, {"token_file": "~/my keys/hub token"}):
+        path = fetching.source(open_plan(RUN | changed), None)
+        paths.add(path)
+        texts.add((tmp_path / path).read_text())
+    assert paths == {"results/services/acquire.json"} and len(texts) == 3
 
 
 def test_the_command_prints_the_survey_and_writes_it(opened, server, tmp_path):

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from acquire_cli import MODEL, WEIGHTS, command, hub_of_a_test, refused
+from acquire_cli import MODEL, WEIGHTS, command, fetching, hub_of_a_test, piece, refused
 from edge2giant import records, store
 from edge2giant.store import __main__ as cli
 from edge2giant.store import mt_bench, punkt, retries, selection, texts
@@ -52,7 +52,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
 def test_a_mirror_gives_what_the_hub_gives(server, mirror, tmp_path):
     server.add("model", "org/tiny", MODEL)
     cli.main(command("model", "org/tiny", tmp_path / "a"))
-    cli.main(command("model", "org/tiny", tmp_path / "b", "--mirror", mirror))
+    cli.main(command("model", "org/tiny", tmp_path / "b", mirror=mirror))
     a, b = (records.read_json(tmp_path / side / "models/tiny.lock.json", "lock") for side in "ab")
     assert a["files"] == b["files"]
     assert (b["source"] == "mirror" and b["revision"] == records.digest(b["files"] | {})) or len(b["revision"]) == 64
@@ -60,28 +60,18 @@ def test_a_mirror_gives_what_the_hub_gives(server, mirror, tmp_path):
 
 def test_a_committed_lock_lends_a_mirror_its_commit(server, mirror, tmp_path):
     commit = server.add("model", "org/tiny", MODEL).main
-    pin = tmp_path / "lock.json"
-    cli.main(command("model", "org/tiny", tmp_path / "a", "--pin", pin))
-    cli.main(command("model", "org/tiny", tmp_path / "b", "--pin", pin, "--mirror", mirror))
+    pin = tmp_path / "lock"
+    cli.main(command("model", "org/tiny", tmp_path / "a", "--pins", pin))
+    cli.main(command("model", "org/tiny", tmp_path / "b", "--pins", pin, mirror=mirror))
     assert records.read_json(tmp_path / "b/models/tiny.lock.json", "lock")["revision"] == commit
     (mirror / "org/tiny/config.json").write_text("{}")
-    assert "config.json differs" in refused(command("model", "org/tiny", tmp_path / "c", "--pin", pin, "--mirror", mirror))
+    assert "config.json differs" in refused(command("model", "org/tiny", tmp_path / "c", "--pins", pin, mirror=mirror))
 
 
 @pytest.mark.parametrize("repo", ["../outside", "org/../../outside", "/outside"])
 def test_a_repository_cannot_lead_out_of_the_mirror(tmp_path, mirror, repo):
     fill(tmp_path, "outside", MODEL)
-    arguments = [
-        "model",
-        "--repo",
-        repo,
-        "--into",
-        str(tmp_path / "out"),
-        "--lock",
-        str(tmp_path / "out.lock.json"),
-        "--mirror",
-        str(mirror),
-    ]
+    arguments = fetching(piece("model", repo, folder="out", lock="out.lock.json"), tmp_path, mirror=mirror)
     assert "leads out of the mirror" in refused(arguments) or "is not in the mirror" in refused(arguments)
     assert not (tmp_path / "out").exists()
 
@@ -89,18 +79,18 @@ def test_a_repository_cannot_lead_out_of_the_mirror(tmp_path, mirror, repo):
 def test_a_link_to_a_folder_outside_is_refused(tmp_path, mirror):
     fill(tmp_path, "outside", MODEL)
     (mirror / "org/linked").symlink_to(tmp_path / "outside")
-    assert "leads out of the mirror" in refused(command("model", "org/linked", tmp_path, "--mirror", mirror))
+    assert "leads out of the mirror" in refused(command("model", "org/linked", tmp_path, mirror=mirror))
 
 
 def test_a_link_to_a_file_outside_is_refused(tmp_path, mirror):
     (tmp_path / "secret.json").write_text("{}")
     (mirror / "org/tiny/special.json").symlink_to(tmp_path / "secret.json")
-    assert "is a link that leads out of the mirror" in refused(command("model", "org/tiny", tmp_path, "--mirror", mirror))
+    assert "is a link that leads out of the mirror" in refused(command("model", "org/tiny", tmp_path, mirror=mirror))
 
 
 def test_a_link_to_nothing_is_refused(tmp_path, mirror):
     (mirror / "org/tiny/special.json").symlink_to(mirror / "nothing")
-    assert "is a link to nothing" in refused(command("model", "org/tiny", tmp_path, "--mirror", mirror))
+    assert "is a link to nothing" in refused(command("model", "org/tiny", tmp_path, mirror=mirror))
 
 
 def test_a_link_within_the_mirror_is_copied_as_a_file(tmp_path, mirror):
@@ -108,13 +98,13 @@ def test_a_link_within_the_mirror_is_copied_as_a_file(tmp_path, mirror):
     (mirror / "blobs/w").write_bytes(WEIGHTS)
     (mirror / "org/tiny/model.safetensors").unlink()
     (mirror / "org/tiny/model.safetensors").symlink_to(mirror / "blobs/w")
-    cli.main(command("model", "org/tiny", tmp_path, "--mirror", mirror))
+    cli.main(command("model", "org/tiny", tmp_path, mirror=mirror))
     copy = tmp_path / "models/tiny/model.safetensors"
     assert copy.read_bytes() == WEIGHTS and not copy.is_symlink()
 
 
 def test_a_mirror_without_the_repository_names_the_place(tmp_path, mirror):
-    message = refused(command("model", "org/none", tmp_path, "--mirror", mirror))
+    message = refused(command("model", "org/none", tmp_path, mirror=mirror))
     assert "is not in the mirror" in message and f"put it at {mirror / 'org/none'}" in message
 
 
@@ -133,7 +123,7 @@ def test_a_lock_cannot_name_files_outside_its_folder(tmp_path, name):
 def test_verify_names_every_file_that_fails(tmp_path, mirror, capsys):
     for name in ("a", "b", "c"):
         fill(mirror, f"org/{name}", MODEL)
-        cli.main(command("model", f"org/{name}", tmp_path, "--mirror", mirror))
+        cli.main(command("model", f"org/{name}", tmp_path, mirror=mirror))
     locks = [str(tmp_path / f"models/{name}.lock.json") for name in ("a", "b", "c")]
     cli.main(["verify", *locks])
     assert capsys.readouterr().out.count("as locked") == 3
@@ -145,28 +135,12 @@ def test_verify_names_every_file_that_fails(tmp_path, mirror, capsys):
 
 
 def test_verify_holds_a_store_against_the_committed_locks(tmp_path, mirror):
-    cli.main(
-        command(
-            "model",
-            "org/tiny",
-            tmp_path,
-            "--mirror",
-            mirror,
-            "--pin",
-            tmp_path / "pins/models/tiny.lock.json",
-        )
-    )
-    arguments = [
-        "verify",
-        str(tmp_path / "models/tiny.lock.json"),
-        "--pins",
-        str(tmp_path / "pins"),
-        "--store",
-        str(tmp_path),
-    ]
+    pins = tmp_path / "pins"
+    cli.main(command("model", "org/tiny", tmp_path, "--pins", pins, mirror=mirror))
+    arguments = ["verify", str(tmp_path / "models/tiny.lock.json"), "--pins", str(pins), "--store", str(tmp_path)]
     cli.main(arguments)
     (mirror / "org/tiny/config.json").write_text("{}")
-    cli.main(command("model", "org/tiny", tmp_path, "--mirror", mirror))
+    cli.main(command("model", "org/tiny", tmp_path, mirror=mirror))
     assert "config.json differs" in refused(arguments)
 
 
@@ -174,8 +148,8 @@ def test_verify_holds_a_store_against_the_committed_locks(tmp_path, mirror):
 
 
 def mt_bench_command(folder: Path, *more: str) -> list[str]:
-    return ["mt-bench", "--repo", "lm-sys/FastChat", "--revision", COMMIT, "--into", str(folder / "mt_bench"),
-            "--lock", str(folder / "mt_bench.lock.json"), *map(str, more)]  # fmt: skip
+    spec = piece("mt-bench", "lm-sys/FastChat", revision=COMMIT, patterns=tuple(mt_bench.FILES))
+    return fetching(spec, folder / "store", *more)
 
 
 def serve_mt_bench(server) -> dict[str, bytes]:
@@ -188,9 +162,9 @@ def test_mt_bench_is_fetched_under_the_names_of_the_store(server, tmp_path):
     contents = serve_mt_bench(server)
     cli.main(mt_bench_command(tmp_path))
     for name, kept in mt_bench.FILES.items():
-        assert (tmp_path / "mt_bench" / kept).read_bytes() == contents[name]
-    assert store.check(tmp_path / "mt_bench.lock.json", tmp_path, hashes=True)["revision"] == COMMIT
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["mt_bench", "mt_bench.lock.json"]
+        assert (tmp_path / "store/mt_bench" / kept).read_bytes() == contents[name]
+    assert store.check(tmp_path / "store/mt_bench.lock.json", tmp_path / "store", hashes=True)["revision"] == COMMIT
+    assert sorted(p.name for p in (tmp_path / "store").iterdir()) == ["mt_bench", "mt_bench.lock.json", "told"]
 
 
 def test_a_broken_web_download_goes_on_where_it_ended(server, tmp_path):
@@ -198,7 +172,7 @@ def test_a_broken_web_download_goes_on_where_it_ended(server, tmp_path):
     server.faults.append(Fault("question.jsonl", "truncate", times=1, method="GET"))
     cli.main(mt_bench_command(tmp_path))
     name = next(iter(mt_bench.FILES))
-    assert (tmp_path / "mt_bench/question.jsonl").read_bytes() == contents[name]
+    assert (tmp_path / "store/mt_bench/question.jsonl").read_bytes() == contents[name]
     ranges = [headers["range"] for _, _, headers in server.requests("question.jsonl", "GET") if "range" in headers]
     assert ranges == [f"bytes={len(contents[name]) // 2}-"]
 
@@ -206,21 +180,21 @@ def test_a_broken_web_download_goes_on_where_it_ended(server, tmp_path):
 def test_a_download_that_was_killed_goes_on_where_it_ended(server, tmp_path):
     contents = serve_mt_bench(server)
     name = next(iter(mt_bench.FILES))
-    partial = tmp_path / ".mt_bench.partial" / f"{name}.incomplete"
+    partial = tmp_path / "store/.mt_bench.partial" / f"{name}.incomplete"
     partial.parent.mkdir(parents=True)
     partial.write_bytes(contents[name][:100])
     cli.main(mt_bench_command(tmp_path))
-    assert (tmp_path / "mt_bench/question.jsonl").read_bytes() == contents[name]
+    assert (tmp_path / "store/mt_bench/question.jsonl").read_bytes() == contents[name]
     assert [h["range"] for _, _, h in server.requests("question.jsonl", "GET")] == ["bytes=100-"]
 
 
 def test_web_files_that_differ_from_the_committed_lock_are_refused(server, tmp_path):
     serve_mt_bench(server)
-    pin = tmp_path / "pin.json"
-    cli.main(mt_bench_command(tmp_path / "a", "--pin", pin))
+    pin = tmp_path / "pin"
+    cli.main(mt_bench_command(tmp_path / "a", "--pins", pin))
     server.faults.append(Fault("question.jsonl", "corrupt", method="GET"))
-    assert "question.jsonl differs" in refused(mt_bench_command(tmp_path / "b", "--pin", pin))
-    assert not (tmp_path / "b/mt_bench.lock.json").exists()
+    assert "question.jsonl differs" in refused(mt_bench_command(tmp_path / "b", "--pins", pin))
+    assert not (tmp_path / "b/store/mt_bench.lock.json").exists()
 
 
 def test_a_commit_that_is_not_there_is_named(server, tmp_path):
@@ -239,9 +213,8 @@ def test_a_web_server_that_stays_busy_is_given_up(server, tmp_path, monkeypatch)
 # --- nltk ----------------------------------------------------------------------------------------------------------------
 
 
-def nltk_command(folder: Path, *more: str) -> list[str]:
-    return ["nltk", "--repo", "nltk/nltk_data", "--revision", COMMIT, "--into", str(folder / "nltk"),
-            "--lock", str(folder / "nltk.lock.json"), *map(str, more)]  # fmt: skip
+def nltk_command(folder: Path) -> list[str]:
+    return fetching(piece("nltk", "nltk/nltk_data", revision=COMMIT, patterns=(punkt.ARCHIVE,)), folder / "store")
 
 
 def serve_nltk(server, files: dict[str, bytes]) -> None:
@@ -251,7 +224,7 @@ def serve_nltk(server, files: dict[str, bytes]) -> None:
 def test_nltk_tables_are_unpacked_english_only(server, tmp_path):
     serve_nltk(server, tables() | {"punkt_tab/german/ortho_context.tab": b"x", "punkt_tab/README": b"x"})
     cli.main(nltk_command(tmp_path))
-    found = sorted(p.relative_to(tmp_path / "nltk").as_posix() for p in (tmp_path / "nltk").rglob("*") if p.is_file())
+    found = sorted(p.relative_to(tmp_path / "store/nltk").as_posix() for p in (tmp_path / "store/nltk").rglob("*") if p.is_file())
     assert found == [f"tokenizers/punkt_tab/english/{name}" for name in punkt.NEEDED]
 
 
@@ -259,7 +232,7 @@ def test_nltk_tables_are_unpacked_english_only(server, tmp_path):
 def test_an_archive_cannot_write_outside_its_folder(server, tmp_path, name):
     serve_nltk(server, tables() | {name: b"evil"})
     assert "outside its folder" in refused(nltk_command(tmp_path))
-    assert not list(tmp_path.rglob("*evil*")) and not (tmp_path / "nltk").exists()
+    assert not list(tmp_path.rglob("*evil*")) and not (tmp_path / "store/nltk").exists()
 
 
 def test_an_archive_that_would_fill_the_disk_is_refused(server, tmp_path, monkeypatch):
@@ -282,13 +255,13 @@ def test_what_is_no_archive_is_refused(server, tmp_path):
 
 
 def calibration_command(folder: Path, field: str, *patterns: str) -> list[str]:
-    return ["calibration", "--repo", "org/text", "--into", str(folder / "calibration/set"), "--field", field,
-            "--lock", str(folder / "calibration/set.lock.json"), "--files",
-            *(patterns or texts.patterns(None, "train"))]  # fmt: skip
+    place = {"folder": "calibration/set", "lock": "calibration/set.lock.json"}
+    given = {"field": field, "patterns": patterns or texts.patterns(None, "train")}
+    return fetching(piece("calibration", "org/text", **place, **given), folder / "store")
 
 
 def lines(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "calibration/set/text.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (folder / "store/calibration/set/text.jsonl").read_text().splitlines()]
 
 
 def parquet(rows: list[dict]) -> bytes:
@@ -334,9 +307,9 @@ def test_calibration_text_keeps_the_order_of_its_rows(server, tmp_path, name, co
     )
     cli.main(calibration_command(tmp_path, "text"))
     assert lines(tmp_path) == [{"text": row["text"]} for row in ROWS]
-    assert list(store.check(tmp_path / "calibration/set.lock.json", tmp_path / "calibration", hashes=True)["files"]) == [
-        "set/text.jsonl"
-    ]
+    assert list(
+        store.check(tmp_path / "store/calibration/set.lock.json", tmp_path / "store/calibration", hashes=True)["files"]
+    ) == ["set/text.jsonl"]
 
 
 def test_conversations_stay_conversations(server, tmp_path):
@@ -379,9 +352,9 @@ def test_selection_takes_no_code_no_pickles_no_second_format():
         "pytorch_model.bin", "modeling_custom.py", "tokenizer.model", "model.gguf", ".cache/x.json", "onnx/model.onnx",
         "chat_template.jinja",
     ]  # fmt: skip
-    assert selection.wanted("model", names) == [
+    assert selection.wanted(piece("model", "org/a"), names) == [
         "chat_template.jinja",
         "model-00001-of-00002.safetensors",
         "tokenizer.model",
     ]
-    assert selection.wanted("dataset", ["a/b.parquet", "a/loader.py", "data.tar", "x.pkl"]) == ["a/b.parquet"]
+    assert selection.wanted(piece("dataset", "org/a"), ["a/b.parquet", "a/loader.py", "data.tar", "x.pkl"]) == ["a/b.parquet"]

@@ -11,7 +11,7 @@ import pytest
 from acquire_cli import MODEL
 from edge2giant.plan import acquire as fetching
 from edge2giant.plan import open_plan
-from edge2giant.specs.acquire import Material
+from edge2giant.specs.acquire import FetchSpec
 from edge2giant.store import punkt
 from hub_server import Fault, serving
 from shared import ROOT
@@ -53,10 +53,10 @@ def clone(tmp_path) -> Path:
     return tmp_path / "clone"
 
 
-def offer(server, clone: Path) -> list[Material]:
+def offer(server, clone: Path) -> list[FetchSpec]:
     """Put all that the study needs onto the hub."""
     run = {"study": "fetching", "batch": "suite", "results": "results", "figures": "paper_figures"}
-    wanted = list(fetching.materials(open_plan(run, root=clone), "fetching"))
+    wanted = list(fetching.pieces(open_plan(run, root=clone), "fetching"))
     for need in wanted:
         if need.kind == "model":
             server.add("model", need.repo, MODEL, gated=True)

@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from acquire_cli import fetching, piece
 from edge2giant import records
 from shared import ROOT
 
@@ -172,12 +173,10 @@ def test_gpqas_questions_are_in_no_cell_and_no_table(world):
 
 
 def test_fetching_without_network_is_one_line(world):
-    out = world / "fetched"
     command = (
         f'PYTHONPATH={ROOT / "workflow"} {sys.executable} -c "from edge2giant.store import retries; retries.ATTEMPTS = 1;'
         " import sys; from edge2giant import errors; from edge2giant.store import __main__ as cli;"
-        " sys.exit(errors.run(lambda: cli.main(['model', '--repo', 'org/tiny',"
-        f" '--into', '{out}', '--lock', '{out}.lock.json'])))\""
+        f' sys.exit(errors.run(lambda: cli.main({fetching(piece("model", "org/tiny"), world / "fetched")})))"'
     )
     run = subprocess.run(cut_off(command), capture_output=True, text=True)
     assert run.returncode == 2

@@ -1,7 +1,7 @@
 """What a user did wrong, in one line: where, what, and what to do about it."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 class UserError(Exception):
@@ -30,6 +30,11 @@ def one_line(what: str, where: object = None, hint: str | None = None) -> str:
     text = f"{where}: {what}" if where else what
     text = f"{text}; {hint}" if hint else text
     return " ".join(text.split())
+
+
+def unknown(kind: str, name: str, known: Iterable[str], where: object) -> UserError:
+    """The error for a name that does not exist."""
+    return UserError(f"unknown {kind} '{name}'", where, f"choose one of: {', '.join(sorted(map(str, known)))}")
 
 
 def run(main: Callable[[], int | None]) -> int:

@@ -1,9 +1,11 @@
 # Bring models and data into the store at locked revisions. The only phase that touches the network; its rules run where snakemake runs.
 # A fetch keeps to config/lock/hub/<path>.lock.json where that exists, and writes it where it does not: commit these files.
+# `source` is a path without a digest: another mirror or token makes no job run again.
 from edge2giant.plan import acquire as fetching
 
-HUB = fetching.HUB
-STORE = "workflow/in-env {params.env} python -m edge2giant.store"
+HUB = "<results>/store/hub"
+STORE = f"{RESULTS}/store/hub"
+PINS = "config/lock/hub"
 
 
 rule acquire_model:
@@ -17,15 +19,17 @@ rule acquire_model:
     conda:
         environment_file
     params:
+        **PLAN.spec(fetching.model),
         env="workflow",
-        repository=PLAN.ask(fetching.model),
+        source=PLAN.ask(fetching.source),
     message:
         "Fetching model {wildcards.model}"
     shell:
-        f"{STORE} model {{params.repository}} --into {{output.model}} --lock {{output.lock}} >{{log}} 2>&1"
+        "workflow/in-env {params.env} python -m edge2giant.store fetch --spec {params.spec} --spec-digest {params.digest}"
+        " --source {params.source} --pins {PINS} --store {STORE} >{log} 2>&1"
 
 
-rule acquire_published:
+use rule acquire_model as acquire_published with:
     output:
         checkpoint=directory(f"{HUB}/published/{{owner}}/{{repository}}"),
         lock=f"{HUB}/published/{{owner}}/{{repository}}.lock.json",
@@ -34,94 +38,57 @@ rule acquire_published:
     wildcard_constraints:
         owner="[^/]+",
         repository="[^/]+",
-    retries: 3
-    localrule: True
-    conda:
-        environment_file
     params:
-        env="workflow",
-        repository=PLAN.ask(fetching.published),
+        **PLAN.spec(fetching.published),
     message:
         "Fetching the published checkpoint {wildcards.owner}/{wildcards.repository}"
-    shell:
-        f"{STORE} model {{params.repository}} --into {{output.checkpoint}} --lock {{output.lock}} >{{log}} 2>&1"
 
 
-rule acquire_dataset:
+use rule acquire_model as acquire_dataset with:
     output:
         f"{HUB}/datasets/{{benchmark}}.lock.json",
     log:
         "logs/acquire/datasets/{benchmark}.log",
-    retries: 3
-    localrule: True
-    conda:
-        environment_file
     params:
-        env="workflow",
-        repository=PLAN.ask(fetching.dataset),
-        into=PLAN.ask(fetching.dataset_folder),
+        **PLAN.spec(fetching.dataset),
     message:
         "Fetching the data of {wildcards.benchmark}"
-    shell:
-        f"{STORE} dataset {{params.repository}} --into {{params.into}} --lock {{output}} >{{log}} 2>&1"
 
 
-rule acquire_calibration:
+use rule acquire_model as acquire_calibration with:
     output:
         text=f"{HUB}/calibration/{{name}}/text.jsonl",
         lock=f"{HUB}/calibration/{{name}}.lock.json",
     log:
         "logs/acquire/calibration/{name}.log",
-    retries: 3
-    localrule: True
-    conda:
-        environment_file
     params:
-        env="workflow",
-        repository=PLAN.ask(fetching.calibration),
-        into=subpath(output.text, parent=True),
+        **PLAN.spec(fetching.calibration),
     message:
         "Fetching calibration set {wildcards.name}"
-    shell:
-        f"{STORE} calibration {{params.repository}} --into {{params.into}} --lock {{output.lock}} >{{log}} 2>&1"
 
 
-rule acquire_mt_bench:
+use rule acquire_model as acquire_mt_bench with:
     output:
         folder=directory(f"{HUB}/mt_bench"),
         lock=f"{HUB}/mt_bench.lock.json",
     log:
         "logs/acquire/mt_bench.log",
-    retries: 3
-    localrule: True
-    conda:
-        environment_file
     params:
-        env="workflow",
-        repository=PLAN.ask(fetching.mt_bench_files),
+        **PLAN.spec(fetching.mt_bench_files),
     message:
         "Fetching MT-Bench's questions, references and judge prompts"
-    shell:
-        f"{STORE} mt-bench {{params.repository}} --into {{output.folder}} --lock {{output.lock}} >{{log}} 2>&1"
 
 
-rule acquire_nltk:
+use rule acquire_model as acquire_nltk with:
     output:
         folder=directory(f"{HUB}/nltk"),
         lock=f"{HUB}/nltk.lock.json",
     log:
         "logs/acquire/nltk.log",
-    retries: 3
-    localrule: True
-    conda:
-        environment_file
     params:
-        env="workflow",
-        repository=PLAN.ask(fetching.nltk),
+        **PLAN.spec(fetching.nltk),
     message:
         "Fetching nltk's sentence tables"
-    shell:
-        f"{STORE} nltk {{params.repository}} --into {{output.folder}} --lock {{output.lock}} >{{log}} 2>&1"
 
 
 # A checkpoint, so that `acquire` fetches nothing before it is known that everything can be fetched and the disk holds it. The fetches
@@ -137,14 +104,12 @@ checkpoint plan_acquisition:
     params:
         **PLAN.spec(fetching.spec),
         env="workflow",
-        source=fetching.source(PLAN),
-        store=f"{config['results']}/store/hub",
+        source=PLAN.ask(fetching.source),
     message:
         "Surveying what study {wildcards.study} will fetch"
     shell:
         "workflow/in-env {params.env} python -m edge2giant.store survey --spec {params.spec} --spec-digest {params.digest}"
-        " --store {params.store} --pins config/lock/hub {params.source}"
-        " --out {output} 2>&1 | tee {log}"
+        " --source {params.source} --pins {PINS} --store {STORE} --out {output} 2>&1 | tee {log}"
 
 
 rule acquire:
@@ -166,12 +131,13 @@ rule verify:
     params:
         env="workflow",
         locks=[
-            lock.replace("<results>", config["results"])
+            lock.replace("<results>", RESULTS)
             for lock in fetching.locks(PLAN, config["study"])
         ],
-        store=f"{config['results']}/store/{PLAN.study.source}",
+        store=f"{RESULTS}/store/{PLAN.study.source}",
         pins=f"config/lock/{PLAN.study.source}",
     message:
         "Checking the store against its locks"
     shell:
-        f"{STORE} verify {{params.locks}} --pins {{params.pins}} --store {{params.store}} 2>&1 | tee {{log}}"
+        "workflow/in-env {params.env} python -m edge2giant.store verify {params.locks} --pins {params.pins}"
+        " --store {params.store} 2>&1 | tee {log}"

@@ -107,6 +107,17 @@ class Plan:
             self._specs[key] = found
         return self._specs[key]
 
+    def service(self, name: str, content: object) -> str:
+        """Path of `<results>/services/<name>.json`, which is written: how something is reached.
+
+        It has no digest, so that another address, price or limit makes no job run again.
+        """
+        target, text = Path(self.results) / "services" / f"{name}.json", specs.text(content)
+        if not target.exists() or target.read_text(encoding="utf-8") != text:
+            with records.atomic(target) as stream:
+                stream.write(text)
+        return target.as_posix()
+
     @cached_property
     def code(self) -> str:
         """Digest over the whole package: Snakemake does not see edits of what `python -m` runs."""

@@ -1,18 +1,18 @@
 """What `rules/judge.smk` needs: MT-Bench's files, the judge's spec and how it is reached."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge2giant import specs
 from edge2giant.plan import evaluate, paths
 from edge2giant.plan.members import variant_of
-from edge2giant.records import atomic
 from edge2giant.specs.judge import JudgeService, JudgeSpec
 
 if TYPE_CHECKING:
     from edge2giant.config.judges import Judge
 
 NO_STUDY = "(?!)"
+SERVICE = ("limit_usd", "concurrency", "serve", "ready_timeout_s", "key_file", "key_env", "timeout_s", "attempts")
+SERVICE += ("longest_wait_s", "give_up_after", "token_limit_parameter")
+"""What a judge's entry and `JudgeService` name alike."""
 
 
 def spec(plan, wildcards) -> JudgeSpec:
@@ -31,34 +31,16 @@ def spec(plan, wildcards) -> JudgeSpec:
 
 
 def service(plan, wildcards) -> str:
-    """Path of the file that says how the judge is reached, which is written.
-
-    The path has the judge's name and no digest, so that another address, price or limit makes no job run again.
-    """
-    judge, target = entry(plan, wildcards), Path(plan.results) / "services" / f"{name(plan, wildcards)}.json"
-    text = specs.text(
-        JudgeService(
-            judge=name(plan, wildcards),
-            base_url=judge.base_url,
-            usd_per_1k_prompt_tokens=judge.price_usd_per_1k_tokens.prompt,
-            usd_per_1k_completion_tokens=judge.price_usd_per_1k_tokens.completion,
-            limit_usd=judge.limit_usd,
-            concurrency=judge.concurrency,
-            serve=tuple(judge.serve),
-            ready_timeout_s=judge.ready_timeout_s,
-            key_file=judge.key_file,
-            key_env=judge.key_env,
-            timeout_s=judge.timeout_s,
-            attempts=judge.attempts,
-            longest_wait_s=judge.longest_wait_s,
-            give_up_after=judge.give_up_after,
-            token_limit_parameter=judge.token_limit_parameter,
-        )
+    """Path of the file that says how the judge is reached."""
+    judge = entry(plan, wildcards)
+    found = JudgeService(
+        judge=name(plan, wildcards),
+        base_url=judge.base_url,
+        usd_per_1k_prompt_tokens=judge.price_usd_per_1k_tokens.prompt,
+        usd_per_1k_completion_tokens=judge.price_usd_per_1k_tokens.completion,
+        **{key: getattr(judge, key) for key in SERVICE},
     )
-    if not target.exists() or target.read_text(encoding="utf-8") != text:
-        with atomic(target) as stream:
-            stream.write(text)
-    return target.as_posix()
+    return plan.service(found.judge, found)
 
 
 def name(plan, wildcards) -> str:

@@ -1,11 +1,11 @@
-"""What a study fetches, for the job that surveys it before anything is fetched."""
+"""What is fetched: one spec for each piece, and all of a study's for the job that surveys them first."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 
 @dataclass(frozen=True)
-class Material:
+class FetchSpec:
     """One piece that is fetched.
 
     Parameters
@@ -17,18 +17,24 @@ class Material:
         Id on the hub, or of a git repository.
     revision : str or None
         Commit or branch; None for the newest, which is locked.
+    folder : str
+        Where its files go, below the store.
     lock : str
         Path of its lock below the store and below `config/lock/<source>`.
     patterns : tuple of str
         Files to take, where the kind does not say.
+    field : str or None
+        Column of a calibration set that is kept, or `messages`.
     """
 
     kind: Literal["model", "dataset", "calibration", "mt-bench", "nltk"]
     name: str
     repo: str
     revision: str | None
+    folder: str
     lock: str
     patterns: tuple[str, ...] = ()
+    field: str | None = None
 
     @property
     def repo_type(self) -> str:
@@ -41,4 +47,12 @@ class AcquireSpec:
     """All that a study fetches."""
 
     study: str
-    materials: tuple[Material, ...]
+    pieces: tuple[FetchSpec, ...]
+
+
+@dataclass(frozen=True)
+class SourceService:
+    """Where everything is fetched from: a mirror folder, or the hub with the token of a file. It makes no job run again."""
+
+    mirror: str | None = None
+    token_file: str | None = None

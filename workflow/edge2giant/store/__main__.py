@@ -2,34 +2,26 @@
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 
 from edge2giant import errors, records, specs, store
 from edge2giant.errors import UserError
-from edge2giant.specs.acquire import AcquireSpec
-from edge2giant.store import acquire, mt_bench, overlap, punkt, selection, sources, survey, texts
+from edge2giant.specs.acquire import AcquireSpec, FetchSpec, SourceService
+from edge2giant.store import acquire, overlap, sources, survey
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m edge2giant.store", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (run, text) in FETCHES.items():
-        command = commands.add_parser(name, help=f"fetch {text} and lock it")
-        _fetch_arguments(command)
-        command.set_defaults(run=run)
-        if name == "model":
-            command.add_argument("--with-code", action="store_true", help="the model's own Python code too")
-        if name == "calibration":
-            command.add_argument("--field", required=True, help="column of the text, or `messages`")
-            command.add_argument("--files", required=True, nargs="+", metavar="PATTERN", help="data files")
+    fetching = commands.add_parser("fetch", help="fetch one piece and lock it")
     planning = commands.add_parser("survey", help="say what a study will fetch: repositories, access, bytes and disk")
-    specs.add_arguments(planning)
-    planning.add_argument("--store", required=True, type=Path, help="results/store/<source>")
-    planning.add_argument("--pins", type=Path, help="folder of the committed locks")
+    for command, run in ((fetching, fetch), (planning, survey_study)):
+        specs.add_arguments(command)
+        command.add_argument("--store", required=True, type=Path, help="results/store/<source>")
+        command.add_argument("--pins", type=Path, help="folder of the committed locks: kept to, or else written")
+        command.add_argument("--source", type=Path, help="results/services/acquire.json: mirror and token file")
+        command.set_defaults(run=run)
     planning.add_argument("--out", type=Path, help="JSON to write")
-    sources.add_arguments(planning)
-    planning.set_defaults(run=survey_study)
     verify = commands.add_parser("verify", help="check that files are those of their locks")
     verify.add_argument("locks", nargs="+", type=Path)
     verify.add_argument("--pins", type=Path, help="folder of the committed locks, to compare with")
@@ -43,79 +35,44 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _fetch_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--repo", required=True, help="hub id; for mt-bench and nltk a git repository")
-    command.add_argument("--revision", help="commit or branch; the newest if left out, and locked")
-    command.add_argument("--into", required=True, type=Path, help="folder for the files")
-    command.add_argument("--lock", required=True, type=Path, help="lock to write, last")
-    command.add_argument("--pin", type=Path, help="committed copy of the lock: kept to, or else written")
-    sources.add_arguments(command)
+def read_source(path: Path | None) -> SourceService:
+    return specs.typed.build(SourceService, records.read_json(path), path) if path else SourceService()
 
 
-def fetch(args: argparse.Namespace, repo_type: str, patterns: tuple[str, ...] = (), arrange=None) -> None:
-    """Fetch one repository as the arguments say."""
-    wanted = acquire.Fetch(repo_type, args.repo, args.revision, args.into, args.lock, args.pin, patterns)
-    acquire.acquire(wanted, sources.choose(args.mirror, args.token_file)(repo_type), arrange)
-
-
-def fetch_model(args: argparse.Namespace) -> None:
-    """Fetch weights, tokenizer and settings of a model; its code only where its entry in the config allows it to run."""
-    fetch(args, "model", (*selection.PATTERNS["model"], selection.CODE) if args.with_code else ())
-
-
-def fetch_calibration(args: argparse.Namespace) -> None:
-    """Fetch the data files of a calibration set and keep one column."""
-    fetch(args, "dataset", tuple(args.files), partial(texts.arrange, field=args.field))
-
-
-FETCHES = {
-    "model": (fetch_model, "a model"),
-    "dataset": (partial(fetch, repo_type="dataset"), "a benchmark's data set"),
-    "calibration": (fetch_calibration, "a calibration set as text.jsonl"),
-    "mt-bench": (
-        partial(fetch, repo_type="web", patterns=tuple(mt_bench.FILES), arrange=mt_bench.arrange),
-        "MT-Bench's questions, references and judge prompts",
-    ),
-    "nltk": (
-        partial(fetch, repo_type="web", patterns=(punkt.ARCHIVE,), arrange=punkt.arrange),
-        "nltk's English sentence tables",
-    ),
-}
+def fetch(args: argparse.Namespace) -> None:
+    """Fetch the piece of a spec."""
+    piece = specs.of_arguments(args, FetchSpec)
+    acquire.acquire(piece, sources.choose(read_source(args.source))(piece), args.store, args.pins)
 
 
 def survey_study(args: argparse.Namespace) -> None:
     """Print what a study will fetch and write it, or stop naming all that cannot be fetched."""
     spec = specs.of_arguments(args, AcquireSpec)
     wanted = survey.pending(spec, args.store)
-    source_of = sources.choose(args.mirror, args.token_file) if wanted else None
-    items, refused = survey.survey(wanted, lambda one: source_of(one.repo_type), args.pins)
+    source_of = sources.choose(read_source(args.source)) if wanted else None
+    items, refused = survey.survey(wanted, source_of, args.pins)
     print(survey.text(spec.study, items, args.store))
     survey.refuse(spec.study, refused, items, args.store)
     if args.out:
         records.write_json(args.out, survey.record(spec.study, items))
 
 
-def committed(lock: Path, args: argparse.Namespace) -> Path | None:
-    """The committed copy of a lock, if there is one; what is made here and not fetched has none."""
-    if not (args.pins and args.store and lock.is_relative_to(args.store)):
-        return None
-    pin = args.pins / lock.relative_to(args.store)
-    return pin if pin.exists() else None
-
-
 def verify_locks(args: argparse.Namespace) -> None:
     """Check every lock's files by their hashes, name all that fail, and compare the locks with the committed ones."""
     wrong = []
     for lock in args.locks:
+        # what is made here and not fetched has no committed copy
+        fetched = args.pins and args.store and lock.is_relative_to(args.store)
+        pin = args.pins / lock.relative_to(args.store) if fetched else None
         try:
             entry = store.check(lock, lock.parent, hashes=True)
-            if pin := committed(lock, args):
+            if committed := bool(pin and pin.exists()):
                 store.compare(pin, entry)
         except UserError as error:
             wrong.append(str(error))
         else:
             size = acquire.human(sum(file["bytes"] for file in entry["files"].values()))
-            print(f"{lock}: {len(entry['files'])} files, {size}, as locked{' and committed' if pin else ''}")
+            print(f"{lock}: {len(entry['files'])} files, {size}, as locked{' and committed' if committed else ''}")
     if wrong:
         raise UserError(f"{len(wrong)} of {len(args.locks)} fail: {' | '.join(wrong)}", "store")
 

@@ -4,63 +4,31 @@ A download goes to a hidden folder beside its place and moves there when it is w
 used.
 """
 
+import re
 import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from edge2giant import records, store
 from edge2giant.errors import UserError
-from edge2giant.store import selection
+from edge2giant.specs.acquire import FetchSpec
+from edge2giant.store import mt_bench, punkt, selection, texts
 
 SPARE = 64 * 2**20
 
 
-@dataclass(frozen=True)
-class Fetch:
-    """What to fetch and where to put it.
-
-    Attributes
-    ----------
-    kind : {"model", "dataset", "web"}
-    repo : str
-        Hub id, or owner and name of a public git repository.
-    revision : str or None
-        Commit or branch; None takes the newest and locks it.
-    into : path
-        Folder that will hold the files.
-    lock : path
-        Lock to write last; its file names are relative to its folder.
-    pin : path or None
-        The committed copy of the lock. Where it exists, its revision is fetched and its hashes must come; else it is written.
-    patterns : tuple of str
-        Files to take, in place of those of the kind.
-    """
-
-    kind: str
-    repo: str
-    revision: str | None
-    into: Path
-    lock: Path
-    pin: Path | None = None
-    patterns: tuple[str, ...] = ()
-
-
-def acquire(fetch: Fetch, source, arrange: Callable[[Path, Path], None] | None = None) -> dict:
-    """Fetch one repository and write its lock.
+def acquire(piece: FetchSpec, source, folder: Path, pins: Path | None = None) -> dict:
+    """Fetch one piece into the store and return its lock, which is written.
 
     Parameters
     ----------
-    fetch : Fetch
+    piece : FetchSpec
     source : Hub, Mirror or Web
-    arrange : callable, optional
-        Makes the folder to keep from the folder fetched; without it that is kept as it is.
-
-    Returns
-    -------
-    dict
-        The lock.
+    folder : path
+        The store.
+    pins : path or None
+        The committed locks. That of the piece decides revision and hashes; where there is none, it is written.
 
     Raises
     ------
@@ -68,46 +36,48 @@ def acquire(fetch: Fetch, source, arrange: Callable[[Path, Path], None] | None =
         If the repository, its revision or access to it is missing, it cannot serve, the disk is too small, or what came is not
         what was locked.
     """
-    prefix_of(fetch)
-    pin = records.read_json(fetch.pin, "lock") if fetch.pin and fetch.pin.exists() else None
-    listing = source.listing(fetch.kind, fetch.repo, agreed_revision(fetch, pin), fetch.patterns)
-    partial = fetch.into.with_name(f".{fetch.into.name}.partial")
+    into = folder / piece.folder
+    listing = source.listing(piece, agreed_revision(piece, pins))
+    partial = into.with_name(f".{into.name}.partial")
     require_space(partial, missing_bytes(listing, partial))
     at = f"at {listing.commit[:12]}" if listing.commit else "as mirrored"
-    say(f"{fetch.repo} {at}: {len(listing.files)} files, {human(listing.bytes)}")
+    print(f"{piece.repo} {at}: {len(listing.files)} files, {human(listing.bytes)}", file=sys.stderr, flush=True)
     partial.mkdir(parents=True, exist_ok=True)
-    source.fetch(fetch.kind, listing, partial)
+    source.fetch(piece, listing, partial)
     drop_unlisted(partial, listing)
-    if fetch.kind == "model":
-        selection.refuse_missing_shards(partial, fetch.repo)
-    made = _arranged(partial, arrange)
+    if piece.kind == "model":
+        selection.refuse_missing_shards(partial, piece.repo)
+    made = arranged(piece, partial)
     checked = {name: entry.sha256 for name, entry in listing.files.items() if entry.sha256 and made == partial}
-    lock = describe(made, fetch, listing.commit, pin, source.name, checked)
-    place(made, fetch.into)
+    lock = describe(made, piece, listing.commit, pins, source.name, checked)
+    place(made, into)
     if made != partial:
         shutil.rmtree(partial)
-    records.write_json(fetch.lock, lock, "lock")
-    if fetch.pin and pin is None:
-        records.write_json(fetch.pin, lock, "lock")
+    records.write_json(folder / piece.lock, lock, "lock")
+    if pins and not (pins / piece.lock).exists():
+        records.write_json(pins / piece.lock, lock, "lock")
     return lock
 
 
-def agreed_revision(fetch: Fetch, pin: dict | None) -> str | None:
+def committed(piece: FetchSpec, pins: Path | None) -> dict | None:
+    """The committed lock of a piece, if there is one."""
+    return records.read_json(pins / piece.lock, "lock") if pins and (pins / piece.lock).exists() else None
+
+
+def agreed_revision(piece: FetchSpec, pins: Path | None) -> str | None:
     """The revision to fetch: the committed lock's, if there is one, and it must not contradict the config."""
-    if pin is None:
-        return fetch.revision
-    if fetch.revision and _is_commit(fetch.revision) and _is_commit(pin["revision"]) and pin["revision"] != fetch.revision:
-        hint = f"delete {fetch.pin} if the config is right, else correct the config"
-        raise UserError(
-            f"the config wants revision {fetch.revision}, {fetch.pin} locks {pin['revision']}",
-            fetch.repo,
-            hint,
-        )
-    return pin["revision"] if _is_commit(pin["revision"]) else fetch.revision
+    pin = committed(piece, pins)
+    if pin is None or not _is_commit(pin["revision"]):
+        return piece.revision
+    if piece.revision and _is_commit(piece.revision) and piece.revision != pin["revision"]:
+        path = pins / piece.lock
+        what = f"the config wants revision {piece.revision}, {path} locks {pin['revision']}"
+        raise UserError(what, piece.repo, f"delete {path} if the config is right, else correct the config")
+    return pin["revision"]
 
 
 def _is_commit(revision: str) -> bool:
-    return len(revision) == 40 and set(revision) <= set("0123456789abcdef")
+    return re.fullmatch("[0-9a-f]{40}", revision) is not None
 
 
 def missing_bytes(listing: selection.Listing, folder: Path) -> int:
@@ -152,43 +122,31 @@ def drop_unlisted(folder: Path, listing: selection.Listing) -> None:
             path.rmdir()
 
 
-def _arranged(partial: Path, arrange: Callable[[Path, Path], None] | None) -> Path:
-    if arrange is None:
-        return partial
-    made = partial.with_suffix(".made")
+def arranged(piece: FetchSpec, fetched: Path) -> Path:
+    """The folder to keep: the fetched one, or one that is made from it."""
+    makers = {"calibration": partial(texts.arrange, field=piece.field), "mt-bench": mt_bench.arrange, "nltk": punkt.arrange}
+    if piece.kind not in makers:
+        return fetched
+    made = fetched.with_suffix(".made")
     shutil.rmtree(made, ignore_errors=True)
-    arrange(partial, made)
+    makers[piece.kind](fetched, made)
     return made
 
 
-def describe(made: Path, fetch: Fetch, commit: str | None, pin: dict | None, source: str, checked: dict[str, str]) -> dict:
+def describe(made: Path, piece: FetchSpec, commit: str | None, pins: Path | None, source: str, checked: dict[str, str]) -> dict:
     """The lock of a folder that is about to be put in place, compared with the committed one.
 
     A mirror knows no commit: the committed lock lends its revision when the files are the same, so that a mirror and the hub
     lead to the same results.
     """
     files = [path for path in made.rglob("*") if path.is_file()]
-    lock = store.make_lock(made, files, [fetch.repo], source, commit, checked)
-    prefix = prefix_of(fetch)
+    lock = store.make_lock(made, files, [piece.repo], source, commit, checked)
+    prefix = Path(piece.folder).relative_to(Path(piece.lock).parent).as_posix()
     lock["files"] = {f"{prefix}/{name}": entry for name, entry in lock["files"].items()}
-    if pin is not None:
-        store.compare(fetch.pin, lock)
+    if pin := committed(piece, pins):
+        store.compare(pins / piece.lock, lock)
         lock["revision"] = pin["revision"]
     return lock
-
-
-def prefix_of(fetch: Fetch) -> str:
-    """The folder of the files, as the lock's file names begin.
-
-    Raises
-    ------
-    UserError
-        If it does not lie below the lock's folder.
-    """
-    into, folder = fetch.into.absolute(), fetch.lock.parent.absolute()
-    if not into.is_relative_to(folder) or into == folder:
-        raise UserError(f"does not lie below {fetch.lock.parent}, the lock's folder", fetch.into, "put the lock beside it")
-    return into.relative_to(folder).as_posix()
 
 
 def place(made: Path, into: Path) -> None:
@@ -199,10 +157,6 @@ def place(made: Path, into: Path) -> None:
         made.rename(into)
     except OSError as error:
         raise UserError(f"cannot be put in place ({error.strerror})", into, "give yourself write access to its folder") from None
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def human(size: int) -> str:

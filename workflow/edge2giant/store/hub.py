@@ -12,8 +12,9 @@ from pathlib import Path
 
 from edge2giant import records
 from edge2giant.errors import UserError
+from edge2giant.specs.acquire import FetchSpec
 from edge2giant.store.retries import retried
-from edge2giant.store.selection import Entry, Listing, refuse_unusable, wanted
+from edge2giant.store.selection import Entry, Listing, wanted
 
 TIMEOUT = 30.0
 COPY_BLOCK = 1 << 20
@@ -42,7 +43,7 @@ class Hub:
 
         return HfApi(token=self.token, endpoint=self.endpoint)
 
-    def listing(self, kind: str, repo: str, revision: str | None, patterns: tuple[str, ...] = ()) -> Listing:
+    def listing(self, piece: FetchSpec, revision: str | None) -> Listing:
         """Files of a repository that are wanted, at the commit that the revision (default: the newest) stands for.
 
         Raises
@@ -51,24 +52,24 @@ class Hub:
             If the repository or revision does not exist, or its files cannot serve.
         """
         info = self._ask(
-            repo,
-            lambda: self._api().repo_info(repo, repo_type=kind, revision=revision, files_metadata=True, timeout=TIMEOUT),
+            piece.repo,
+            lambda: self._api().repo_info(
+                piece.repo, repo_type=piece.repo_type, revision=revision, files_metadata=True, timeout=TIMEOUT
+            ),
             revision,
         )
         every = {file.rfilename: file for file in info.siblings or []}
-        chosen = wanted(kind, every, patterns)
-        refuse_unusable(kind, repo, every, chosen)
-        return Listing(repo, info.sha, {name: _entry(every[name]) for name in chosen})
+        return Listing(piece.repo, info.sha, {name: _entry(every[name]) for name in wanted(piece, every)})
 
-    def allowed(self, kind: str, repo: str) -> str | None:
+    def allowed(self, piece: FetchSpec) -> str | None:
         """Say why a repository's files cannot be fetched with this token, or None."""
         try:
-            self._ask(repo, lambda: self._api().auth_check(repo, repo_type=kind))
+            self._ask(piece.repo, lambda: self._api().auth_check(piece.repo, repo_type=piece.repo_type))
         except UserError as error:
             return str(error)
         return None
 
-    def fetch(self, kind: str, listing: Listing, into: Path) -> None:
+    def fetch(self, piece: FetchSpec, listing: Listing, into: Path) -> None:
         """Download the files of a listing into a folder; files that are there and whole stay.
 
         Raises
@@ -83,7 +84,7 @@ class Hub:
         self._ask(
             listing.repo,
             lambda: snapshot_download(
-                listing.repo, repo_type=kind, revision=listing.commit, local_dir=into, allow_patterns=names,
+                listing.repo, repo_type=piece.repo_type, revision=listing.commit, local_dir=into, allow_patterns=names,
                 token=self.token, endpoint=self.endpoint, max_workers=4,
             ),
         )  # fmt: skip

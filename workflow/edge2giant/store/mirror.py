@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 from edge2giant.errors import UserError
-from edge2giant.store.selection import Entry, Listing, refuse_unusable, wanted
+from edge2giant.specs.acquire import FetchSpec
+from edge2giant.store.selection import Entry, Listing, wanted
 
 
 class Mirror:
@@ -14,30 +15,26 @@ class Mirror:
 
     def __init__(self, root: Path):
         if not root.is_dir():
-            raise UserError(
-                "is not a folder",
-                root,
-                "give `mirror` a folder that holds hub ids, or take it out of config.yaml",
-            )
+            hint = "give `mirror` a folder that holds hub ids, or take it out of config.yaml"
+            raise UserError("is not a folder", root, hint)
         self.root = root.resolve()
 
-    def listing(self, kind: str, repo: str, revision: str | None, patterns: tuple[str, ...] = ()) -> Listing:
+    def listing(self, piece: FetchSpec, revision: str | None) -> Listing:
         """Files of a repository that are wanted. A mirror knows no commits, so the revision is not used."""
-        folder = self._folder(repo)
+        folder = self._folder(piece.repo)
         every = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if not path.is_dir()}
-        chosen = wanted(kind, every, patterns)
-        refuse_unusable(kind, repo, every, chosen)
-        return Listing(repo, None, {name: Entry(self._inside(every[name]).stat().st_size) for name in chosen})
+        sizes = {name: self._inside(every[name]).stat().st_size for name in wanted(piece, every)}
+        return Listing(piece.repo, None, {name: Entry(size) for name, size in sizes.items()})
 
-    def allowed(self, kind: str, repo: str) -> str | None:
+    def allowed(self, piece: FetchSpec) -> str | None:
         """Say why a repository cannot be copied, or None."""
         try:
-            self._folder(repo)
+            self._folder(piece.repo)
         except UserError as error:
             return str(error)
         return None
 
-    def fetch(self, kind: str, listing: Listing, into: Path) -> None:
+    def fetch(self, piece: FetchSpec, listing: Listing, into: Path) -> None:
         """Copy the files of a listing; contents are copied, never links."""
         folder = self._folder(listing.repo)
         for name in listing.files:

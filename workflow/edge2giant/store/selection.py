@@ -1,12 +1,13 @@
 """Which files of a repository are wanted, and whether they suffice. Pure."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from edge2giant.errors import UserError
+from edge2giant.specs.acquire import FetchSpec
 from edge2giant.store import plain_name
 
 PATTERNS = {
@@ -60,39 +61,32 @@ class Listing:
         return sum(entry.bytes for entry in self.files.values())
 
 
-def wanted(kind: str, names: Iterable[str], patterns: tuple[str, ...] = ()) -> list[str]:
-    """Pick the files of a repository by the patterns of its kind (or those given).
+def wanted(piece: FetchSpec, names: Collection[str]) -> list[str]:
+    """Pick the files of a repository by the patterns of a piece, else of its kind.
 
     A model's files lie at the top of its repository; folders hold other formats of the same weights.
-    """
-    chosen = patterns or PATTERNS[kind]
-    return sorted(
-        name
-        for name in names
-        if any(fnmatchcase(name if patterns else name.rsplit("/", 1)[-1], pattern) for pattern in chosen)
-        and not any(fnmatchcase(name, pattern) for pattern in (*PICKLED, *DUPLICATES))
-        and not (kind == "model" and "/" in name)
-        and not any(part.startswith(".") for part in name.split("/"))
-    )
-
-
-def refuse_unusable(kind: str, repo: str, every: Iterable[str], chosen: Iterable[str]) -> None:
-    """Refuse a repository whose wanted files cannot be used.
 
     Raises
     ------
     UserError
         If nothing is wanted, a model has only pickled weights, or a name leaves the repository's folder.
     """
-    chosen = [plain_name(name, repo) for name in chosen]
+    kind, repo = piece.repo_type, piece.repo
+    chosen = sorted(
+        plain_name(name, repo)
+        for name in names
+        if any(fnmatchcase(name if piece.patterns else name.rsplit("/", 1)[-1], one) for one in piece.patterns or PATTERNS[kind])
+        and not any(fnmatchcase(name, pattern) for pattern in (*PICKLED, *DUPLICATES))
+        and not (kind == "model" and "/" in name)
+        and not any(part.startswith(".") for part in name.split("/"))
+    )
     if kind == "model" and not any(name.endswith(".safetensors") for name in chosen):
-        pickled = any(fnmatchcase(name, pattern) for name in every for pattern in PICKLED)
-        what = (
-            "holds only pickled weights, which can run code when they are loaded" if pickled else "holds no safetensors weights"
-        )
-        raise UserError(what, repo, "name a `revision` with safetensors in config/models.yaml")
+        pickled = any(fnmatchcase(name, pattern) for name in names for pattern in PICKLED)
+        what = "only pickled weights, which can run code when they are loaded" if pickled else "no safetensors weights"
+        raise UserError(f"holds {what}", repo, "name a `revision` with safetensors in config/models.yaml")
     if not chosen:
         raise UserError("holds no file of a kind that is read here", repo, "check the id and the revision")
+    return chosen
 
 
 def refuse_missing_shards(folder: Path, repo: str) -> None:

@@ -6,21 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge2giant.errors import UserError
+from edge2giant.specs.acquire import FetchSpec, SourceService
 from edge2giant.store.hub import Hub
 from edge2giant.store.mirror import Mirror
 from edge2giant.store.web import Web
 
 
-def choose(mirror: Path | None, token_file: Path | None) -> Callable:
-    """Return a function from the type of a repository ("model", "dataset", "web") to its source."""
-    if mirror:
-        folder = Mirror(mirror.expanduser())
-        return lambda repo_type: folder
-    hub, web = Hub(read_token(token_file)), Web()
-    return lambda repo_type: web if repo_type == "web" else hub
+def choose(service: SourceService) -> Callable[[FetchSpec], Hub | Mirror | Web]:
+    """Return a function from a piece to its source."""
+    if service.mirror:
+        mirror = Mirror(Path(service.mirror).expanduser())
+        return lambda piece: mirror
+    hub, web = Hub(read_token(service.token_file)), Web()
+    return lambda piece: web if piece.repo_type == "web" else hub
 
 
-def read_token(path: Path | None) -> str | None:
+def read_token(name: str | None) -> str | None:
     """Read the hub token. It stays in this process: no environment, no log, no command line.
 
     Raises
@@ -28,9 +29,9 @@ def read_token(path: Path | None) -> str | None:
     UserError
         If the file is missing, empty, or holds more than one word. The message never holds its content.
     """
-    if path is None:
+    if name is None:
         return None
-    path = path.expanduser()
+    path = Path(name).expanduser()
     try:
         words = path.read_text(encoding="utf-8").split()
         shared = path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
@@ -44,9 +45,3 @@ def read_token(path: Path | None) -> str | None:
     if shared:
         print(f"warning: {path}: other users can read the token; run: chmod 600 {path}", file=sys.stderr)
     return words[0]
-
-
-def add_arguments(command) -> None:
-    """Add `--mirror` and `--token-file` to a parser."""
-    command.add_argument("--mirror", type=Path, help="copy from this folder of hub ids, not from the network")
-    command.add_argument("--token-file", type=Path, help="file that holds the hub token")

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from edge2giant.errors import UserError
+from edge2giant.specs.acquire import FetchSpec
 from edge2giant.store.retries import retried
 from edge2giant.store.selection import Entry, Listing
 
@@ -20,17 +21,17 @@ class Web:
     def __init__(self):
         self.address = os.environ.get(VARIABLE, ADDRESS).rstrip("/")
 
-    def listing(self, kind: str, repo: str, revision: str | None, patterns: tuple[str, ...] = ()) -> Listing:
+    def listing(self, piece: FetchSpec, revision: str | None) -> Listing:
         """The named files with the sizes that the server tells."""
         if not revision:
-            raise UserError("needs a commit", repo, "name it in config/benchmarks.yaml")
-        sizes = {name: self._size(self._url(repo, revision, name)) for name in patterns}
-        return Listing(repo, revision, {name: Entry(size) for name, size in sizes.items()})
+            raise UserError("needs a commit", piece.repo, "name it in config/benchmarks.yaml")
+        sizes = {name: self._size(self._url(piece.repo, revision, name)) for name in piece.patterns}
+        return Listing(piece.repo, revision, {name: Entry(size) for name, size in sizes.items()})
 
-    def allowed(self, kind: str, repo: str) -> str | None:
+    def allowed(self, piece: FetchSpec) -> str | None:
         return None
 
-    def fetch(self, kind: str, listing: Listing, into: Path) -> None:
+    def fetch(self, piece: FetchSpec, listing: Listing, into: Path) -> None:
         """Download the files of a listing, each going on where a broken download left off."""
         for name, entry in listing.files.items():
             target = into / name
