@@ -92,7 +92,7 @@ def main():
         import yaml
 
         models = yaml.safe_load((ROOT / "config/models.yaml").read_text())
-        architecture = models[arguments.architecture]["architecture"]
+        architecture = {key: models[arguments.architecture]["facts"][key] for key in TINY}
     from transformers import AutoTokenizer
 
     pieces = len(AutoTokenizer.from_pretrained(arguments.out))

@@ -426,7 +426,7 @@ table_case(
     "models.yaml",
     "parameters: 2506172416",
     "parameters: -1",
-    "gemma-2b-it.parameters: -1 should be greater than or equal to 1",
+    "gemma-2b-it.facts.parameters: -1 should be greater than or equal to 1",
 )
 table_case("no hub id", "models.yaml", "  repo: google/gemma-2b-it\n", "", "gemma-2b-it: 'repo' is missing")
 table_case("a model's own code without its revision", "models.yaml", "  repo: google/gemma-2b-it\n  revision: null",

@@ -13,7 +13,7 @@ from shared import ROOT
 PACKAGE = ROOT / "workflow/edge2giant"
 LAYERS = (
     {"errors"},
-    {"records", "jsonl", "provenance", "specs"},
+    {"records", "jsonl", "provenance", "specs", "models"},
     {"config", "environments", "failures", "offline", "store", "mt_bench", "pages", "results"},
     {"quantize", "engine", "evaluate", "judge", "scoring", "stats", "plan", "rerun"},
     {"paper"},

@@ -106,7 +106,7 @@ def test_checkpoint_that_is_linked_asks_for_no_gpu_and_for_the_memory_of_its_val
     ordered = with_overrides(paper.model_copy(update={"cpu": Cpu(partition="cpu")}), {"variants": "*", "partition": "a100"})
     asked = resources.site(loaded, ordered, making)
     assert resources.gpus(loaded, ordered, making) == 0 and asked["slurm_partition"] == "cpu" and "gpu_model" not in asked
-    weights = 2 * loaded.models["llama-3.1-8b-it"].parameters / 2**20
+    weights = 2 * loaded.models["llama-3.1-8b-it"].facts.parameters / 2**20
     assert resources.memory_mb(loaded, ordered, making) > 4 * weights, "two models in float32"
     large, _ = jobs(loaded, Variant("llama-3.1-405b-it", "fp16", "w16a16"))
     assert resources.memory_mb(loaded, ordered, large) < 100_000, "of a large model the first layers are validated"
@@ -124,7 +124,7 @@ def test_the_engine_is_told_the_memory_that_the_plan_counted(loaded, paper):
     making, asked = jobs(loaded, variant)
     told = resources.site(loaded, paper, asked)["engine"]
     placed = plan.place(
-        loaded.models[variant.model].architecture.model_dump(),
+        loaded.models[variant.model].facts,
         variant.method,
         variant.bits,
         plan.gpus_of(resources.partitions_of(paper)),
@@ -260,7 +260,7 @@ def test_variant_that_fits_nowhere_is_named(loaded, paper):
     count=st.sampled_from([1, 4, 8]),
 )
 def test_a_larger_gpu_never_needs_more_of_them(loaded, memory, more, count):
-    shape = loaded.models["llama-3.1-70b-it"].architecture.model_dump()
+    facts = loaded.models["llama-3.1-70b-it"].facts
 
     def gpus(size):
         entry = {
@@ -271,7 +271,7 @@ def test_a_larger_gpu_never_needs_more_of_them(loaded, memory, more, count):
             "compute_capability": "9.0",
         }
         try:
-            return placement.place_evaluation(shape, "fp16", "w16a16", SERVING, {"x": entry}).gpus
+            return placement.place_evaluation(facts, "fp16", "w16a16", SERVING, {"x": entry}).gpus
         except UserError:
             return 10**6
 
@@ -279,9 +279,9 @@ def test_a_larger_gpu_never_needs_more_of_them(loaded, memory, more, count):
 
 
 def test_estimates_match_the_published_sizes(loaded):
-    shape = loaded.models["llama-3.1-405b-it"].architecture.model_dump()
-    assert placement.checkpoint_bytes(shape, "w16a16") == pytest.approx(
-        2 * loaded.models["llama-3.1-405b-it"].parameters, rel=1e-3
+    facts = loaded.models["llama-3.1-405b-it"].facts
+    assert placement.checkpoint_bytes(facts, "w16a16") == pytest.approx(
+        2 * loaded.models["llama-3.1-405b-it"].facts.parameters, rel=1e-3
     )
 
 

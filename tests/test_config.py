@@ -149,7 +149,12 @@ def test_numbers_keep_the_form_that_they_have_in_the_file(loaded):
             "gated: perhaps",
             "gemma-2b-it.gated: 'perhaps' should be true or false; whether the hub asks",
         ),
-        ("models.yaml", "parameters: 2506172416", 'parameters: "2.5e9"', "gemma-2b-it.parameters: '2.5e9' should be an integer"),
+        (
+            "models.yaml",
+            "parameters: 2506172416",
+            'parameters: "2.5e9"',
+            "gemma-2b-it.facts.parameters: '2.5e9' should be an integer",
+        ),
         ("models.yaml", "gemma-2b-it:", "Gemma-2b-it:", "the key 'Gemma-2b-it' should match"),
         (
             "benchmarks.yaml",
@@ -237,14 +242,14 @@ def test_snakemake_prints_a_mistake_as_one_line(root):
 # --- what the files mean -------------------------------------------------------------------------------------------------
 
 
-def test_parameters_follow_from_the_architecture(loaded):
+def test_parameters_follow_from_the_typed_facts(loaded):
     for name, model in loaded.models.items():
-        a = model.architecture
+        a = model.facts
         h, d = a.hidden_size, a.head_dim
         attention = 2 * h * d * (a.num_attention_heads + a.num_key_value_heads)
         layer = attention + 3 * h * a.intermediate_size + 2 * h
         tables = a.vocab_size * h * (1 if a.tie_word_embeddings else 2)
-        assert a.num_hidden_layers * layer + h + tables == model.parameters, name
+        assert a.num_hidden_layers * layer + h + tables == a.parameters, name
 
 
 def test_a_protocol_changes_a_benchmark(loaded):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from edge2giant import config
 from edge2giant.engine import plan
 from edge2giant.errors import UserError
 from edge2giant.specs.variant import widths
@@ -12,24 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 CONFIG = Path(__file__).parent.parent / "config"
-MODELS = yaml.safe_load((CONFIG / "models.yaml").read_text())
-REAL = sorted(name for name, model in MODELS.items() if "parameters" in model)
+FACTS = {name: model.facts for name, model in config.load().models.items()}
 H100 = plan.Gpus("h100", 80, 8, 2, (9, 0))
 A6000 = plan.Gpus("a6000", 48, 4, 1, (8, 6))
 SERVING = plan.Serving(max_model_len=16_384)
 
 
-def shape(name):
-    return MODELS[name]["architecture"]
-
-
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", sorted(FACTS))
 def test_weights_in_16_bits_are_the_models_parameters(name):
-    assert plan.weight_bytes(shape(name), "w16a16") == pytest.approx(2 * MODELS[name]["parameters"], rel=0.002)
+    assert plan.weight_bytes(FACTS[name], "w16a16") == pytest.approx(2 * FACTS[name].parameters, rel=0.002)
 
 
 def place(name, bits, gpus, method="fp16", serving=SERVING):
-    return plan.place(shape(name), method, bits, gpus, serving)
+    return plan.place(FACTS[name], method, bits, gpus, serving)
 
 
 def test_405b_in_16_bits_needs_two_nodes_of_eight_80_gb():
@@ -84,15 +80,15 @@ def test_what_the_config_fixes_is_not_chosen():
 def test_an_engine_that_does_not_cut_prompts_computes_the_longest_in_one_step():
     placed = place("llama-3.1-8b-it", "w16a16", [H100], serving=plan.Serving(16_384, whole_prompts=True))
     assert placed.max_num_batched_tokens == placed.max_model_len == 16_384
-    assert placed.memory.logprobs == plan.logprob_bytes(shape("llama-3.1-8b-it"), 16_384)
+    assert placed.memory.logprobs == plan.logprob_bytes(FACTS["llama-3.1-8b-it"], 16_384)
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", sorted(FACTS))
 @pytest.mark.parametrize("bits", ["w16a16", "w4a16"])
 def test_bytes_on_a_gpu_are_those_on_disk(name, bits):
     from edge2giant.quantize.sizes import planned_bytes
 
-    assert plan.weight_bytes(shape(name), bits) == pytest.approx(planned_bytes(shape(name), widths(bits)[0])["total"], rel=0.01)
+    assert plan.weight_bytes(FACTS[name], bits) == pytest.approx(planned_bytes(FACTS[name], widths(bits)[0])["total"], rel=0.01)
 
 
 def test_clusters_of_the_repository_can_be_read():
@@ -100,7 +96,7 @@ def test_clusters_of_the_repository_can_be_read():
         assert all(one.memory_gib > 0 and one.compute_capability >= (7, 0) for one in plan.gpus_of(cluster["partitions"]))
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", sorted(FACTS))
 @pytest.mark.parametrize("bits", ["w16a16", "w8a8", "w4a16"])
 def test_what_is_placed_fits(name, bits):
     placed = place(name, bits, [H100, A6000])
@@ -110,14 +106,14 @@ def test_what_is_placed_fits(name, bits):
     assert held.kv_tokens >= placed.max_model_len
 
 
-@given(st.sampled_from(REAL), st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2, 4]))
+@given(st.sampled_from(sorted(FACTS)), st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2, 4]))
 def test_more_gpus_or_fewer_bits_never_hold_more(name, tp, pp):
-    architecture = shape(name)
-    held = plan.weight_bytes(architecture, "w16a16", tp, pp)
-    assert plan.weight_bytes(architecture, "w16a16", 2 * tp, pp) <= held
-    assert plan.weight_bytes(architecture, "w16a16", tp, 2 * pp) <= held
-    assert plan.weight_bytes(architecture, "w4a16", tp, pp) < plan.weight_bytes(architecture, "w8a8", tp, pp)
-    assert plan.kv_bytes_per_token(architecture, tp, pp, "fp8") * 2 == plan.kv_bytes_per_token(architecture, tp, pp)
+    facts = FACTS[name]
+    held = plan.weight_bytes(facts, "w16a16", tp, pp)
+    assert plan.weight_bytes(facts, "w16a16", 2 * tp, pp) <= held
+    assert plan.weight_bytes(facts, "w16a16", tp, 2 * pp) <= held
+    assert plan.weight_bytes(facts, "w4a16", tp, pp) < plan.weight_bytes(facts, "w8a8", tp, pp)
+    assert plan.kv_bytes(facts, 100, tp, pp, "fp8") * 2 == plan.kv_bytes(facts, 100, tp, pp)
 
 
 H200_BYTES = 150_754_820_096  # 143,771 MiB
@@ -129,7 +125,7 @@ H200_BYTES = 150_754_820_096  # 143,771 MiB
 def test_measured_loads_are_within_a_tenth(file):
     """Bytes of weights and of key-value cache that vLLM held on one H200."""
     record = json.loads(file.read_text())
-    planned = plan.memory(shape(record["architecture"]), "w16a16", H200_BYTES)
+    planned = plan.memory(FACTS[record["architecture"]], "w16a16", H200_BYTES)
     (held,) = record["memory"][:1]
     assert planned.weights == pytest.approx(held["weights"], rel=0.1)
     assert planned.kv_cache == pytest.approx(held["kv_cache"], rel=0.1)

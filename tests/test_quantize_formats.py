@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from edge2giant.errors import UserError
+from edge2giant.models.facts import ModelFacts
 from edge2giant.quantize import preflight, sizes, tensors, toolkits
 from edge2giant.quantize.validation import checks as validation
 from edge2giant.quantize.validation import dequantize
@@ -257,8 +258,9 @@ def test_sizes_agree_with_what_is_written(tmp_path):
     assert sizes.nominal_bytes(source, 4) == linear // 2 + rest
     assert sizes.nominal_bytes(source, 16) == 2 * linear + rest
     assert sizes.nominal_bytes(source, 4) < sizes.weight_bytes(out) < 1.2 * sizes.nominal_bytes(source, 4)
-    shape = json.loads((model / "config.json").read_text())
-    planned = sizes.planned_bytes(shape, 4)
+    config = json.loads((model / "config.json").read_text())
+    known = {key: value for key, value in config.items() if key in ModelFacts.__dataclass_fields__}
+    planned = sizes.planned_bytes(ModelFacts(parameters=linear + rest // 2, **known), 4)
     assert planned["rest"] == rest and planned["weights"] == linear // 2 + linear // 128 * 20 // 8
 
 

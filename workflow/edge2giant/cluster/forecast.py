@@ -126,7 +126,7 @@ def _quantize(config: "Config", cluster: "Cluster", job: resources.Job, workload
     placed = _placed(config, cluster, job)
     rate = workload.link_seconds_per_billion if job.links else workload.quantize_seconds_per_billion.get(job.variant.method)
     known = rate is not None and (placed or (job.links and job.device == "cuda"))
-    seconds = rate * config.models[job.variant.model].parameters / 1e9 if known else None
+    seconds = rate * config.models[job.variant.model].facts.parameters / 1e9 if known else None
     return _line("quantize", job.variant, placed, seconds)
 
 
@@ -137,7 +137,7 @@ def _evaluate(
     placed = _placed(config, cluster, job)
     partition = cluster.partitions[placed.partition] if placed else cluster.cpu
     stated = all(getattr(partition, key) for key in STATED)
-    weights = placement.checkpoint_bytes(model.architecture.model_dump(), variant.bits)
+    weights = placement.checkpoint_bytes(model.facts, variant.bits)
     start = workload.start.seconds + weights / (workload.start.read_gb_s * 1e9) if placed else None
     found, loaded = [], set()
     for name in study.benchmarks_of(variant):
@@ -149,6 +149,6 @@ def _evaluate(
         seconds = None
         if stated and tokens[name]:
             width = placed.gpus if placed else 1
-            seconds = cell_seconds(model.parameters, weights, variant.bits, tokens[name], partition, width, workload)
+            seconds = cell_seconds(model.facts.parameters, weights, variant.bits, tokens[name], partition, width, workload)
         found.append(_line("cell", variant, placed, seconds, name, PLACES[suite]))
     return found

@@ -1,8 +1,9 @@
 """What all models of config files share: no unknown keys, no silent conversion of types, nothing changed after loading."""
 
-from typing import Annotated
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Annotated, get_args, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Strict, WrapValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Strict, WrapValidator, create_model
 
 
 class ConfigEntry(BaseModel):
@@ -41,6 +42,19 @@ Settings = dict[str, JsonValue]
 def listed(items, **limits):
     """A list in YAML, a tuple once it is loaded."""
     return Annotated[tuple[items, ...], Strict(False), Field(**limits)]
+
+
+def entry_of(kind: type) -> type[ConfigEntry]:
+    """The config model of a dataclass: its fields and defaults; a count is at least 1, or 0 where that is its default."""
+    found, hints = {}, get_type_hints(kind)
+    for one in fields(kind):
+        hint, inner = hints[one.name], get_args(hints[one.name])
+        if hint is int:
+            hint = Natural if one.default == 0 else Count
+        elif inner and is_dataclass(inner[0]):
+            hint = listed(entry_of(inner[0]))
+        found[one.name] = (hint, ... if one.default is MISSING else one.default)
+    return create_model(f"{kind.__name__}Entry", __base__=ConfigEntry, **found)
 
 
 def distinct(items):

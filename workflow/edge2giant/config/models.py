@@ -2,23 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from edge2giant.config.entry import Commit, ConfigEntry, Count, Name, Positive, Text
+from edge2giant.config.entry import Commit, ConfigEntry, Name, Positive, Text, entry_of
+from edge2giant.models.facts import ModelFacts
+from edge2giant.specs import typed
 
 
-class Architecture(ConfigEntry):
-    """Numbers of a decoder as in its config.json, so that a plan needs no download."""
-
-    hidden_size: Count
-    intermediate_size: Count
-    num_hidden_layers: Count
-    num_attention_heads: Count
-    num_key_value_heads: Count
-    head_dim: Count
-    vocab_size: Count
-    max_position_embeddings: Count
-    tie_word_embeddings: bool
+def _facts(entry: ConfigEntry) -> ModelFacts:
+    return typed.build(ModelFacts, entry.model_dump(), "config/models.yaml")
 
 
 class Model(ConfigEntry):
@@ -31,9 +23,8 @@ class Model(ConfigEntry):
     )
     licence: Text
     gated: bool = Field(description="whether the hub asks for a token and accepted terms")
-    parameters: Count
     nominal_billions: Positive = Field(description="size in the model's name, for the printed storage")
-    architecture: Architecture
+    facts: Annotated[entry_of(ModelFacts), AfterValidator(_facts)] = Field(description="what the model's own files say")
     trust_remote_code: bool = Field(
         default=False, description="whether code of the model's repository may run; needs a `revision`"
     )

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge2giant.errors import UserError
+from edge2giant.models.facts import ModelFacts
 from edge2giant.specs.variant import widths
 
 GIB = 2**30
@@ -137,47 +138,48 @@ def least_capability(method: str) -> tuple[int, int]:
     return NATIVE_CAPABILITY.get(method, LEAST_CAPABILITY)
 
 
-def layer_parameters(architecture: Mapping[str, Any], tp: int = 1) -> int:
-    """Count the weights of a decoder layer's matrices on one of ``tp`` GPUs."""
-    hidden, heads = architecture["hidden_size"], architecture["num_attention_heads"]
-    width = architecture["head_dim"]
-    kv_heads = max(1, architecture["num_key_value_heads"] // tp)
-    attention = hidden * width * (2 * heads // tp + 2 * kv_heads)
-    return attention + 3 * hidden * architecture["intermediate_size"] // tp
+def layer_parameters(facts: ModelFacts, tp: int = 1) -> int:
+    """Count the weights of a decoder layer's matrices on one of ``tp`` GPUs, on average over the layers."""
+    head = 2 * facts.hidden_size * facts.head_dim
+    keys_and_values = head * facts.num_key_value_heads
+    layer = facts.linear_weights // facts.num_hidden_layers
+    return (layer - keys_and_values) // tp + head * max(1, facts.num_key_value_heads // tp)
 
 
-def weight_bytes(architecture: Mapping[str, Any], bits: str, tp: int = 1, pp: int = 1) -> int:
+def weight_bytes(facts: ModelFacts, bits: str, tp: int = 1, pp: int = 1) -> int:
     """Bytes of weights on the GPU that holds most."""
     wide = widths(bits)[0]
-    layers = -(-architecture["num_hidden_layers"] // pp)
-    matrices = layers * layer_parameters(architecture, tp)
+    layers = -(-facts.num_hidden_layers // pp)
+    matrices = layers * layer_parameters(facts, tp)
     quantized = matrices * wide // 8 + (matrices // GROUP * 2 if wide < 16 else 0)
-    table = 2 * architecture["vocab_size"] * architecture["hidden_size"] // tp
-    tables = table if pp > 1 or architecture["tie_word_embeddings"] else 2 * table
-    return quantized + tables + 2 * layers * 2 * architecture["hidden_size"]
+    tables = 2 * (facts.vocab_size * facts.hidden_size if pp > 1 else facts.table_weights) // tp
+    rest = facts.parameters - facts.linear_weights - facts.table_weights
+    return quantized + tables + 2 * layers * (rest // facts.num_hidden_layers)
 
 
-def kv_bytes_per_token(architecture: Mapping[str, Any], tp: int = 1, pp: int = 1, kv_cache_dtype: str = "auto") -> int:
-    """Bytes of keys and values of a token on one GPU."""
+def kv_bytes(facts: ModelFacts, length: int, tp: int = 1, pp: int = 1, kv_cache_dtype: str = "auto") -> int:
+    """Bytes of keys and values of a sequence on one GPU; the layers of a kind are spread evenly over pipeline stages."""
     size = 1 if kv_cache_dtype.startswith("fp8") else 2
-    layers = -(-architecture["num_hidden_layers"] // pp)
-    return 2 * size * layers * max(1, architecture["num_key_value_heads"] // tp) * architecture["head_dim"]
+    heads = max(1, facts.num_key_value_heads // tp)
+    layers = -(-facts.num_hidden_layers // pp)
+    cached = -(-facts.cached_tokens(length) * layers // facts.num_hidden_layers)
+    return 2 * size * heads * facts.head_dim * cached
 
 
-def activation_bytes(architecture: Mapping[str, Any], tokens: int, tp: int = 1) -> int:
+def activation_bytes(facts: ModelFacts, tokens: int, tp: int = 1) -> int:
     """Bytes alive at the widest place of a layer for a step of ``tokens``: residual, input and gated MLP."""
-    wide = 3 * architecture["intermediate_size"] // tp
-    heads = 4 * architecture["num_attention_heads"] * architecture["head_dim"] // tp
-    return 2 * tokens * (3 * architecture["hidden_size"] + max(wide, heads))
+    wide = 3 * facts.mlp_width // tp + facts.hidden_size * facts.num_experts_per_tok
+    heads = 4 * facts.num_attention_heads * facts.head_dim // tp
+    return 2 * tokens * (3 * facts.hidden_size + max(wide, heads))
 
 
-def logprob_bytes(architecture: Mapping[str, Any], rows: int) -> int:
+def logprob_bytes(facts: ModelFacts, rows: int) -> int:
     """Bytes for the log-probabilities of ``rows`` tokens: 16-bit logits, and two 32-bit copies."""
-    return rows * architecture["vocab_size"] * (2 + 4 + 4)
+    return rows * facts.vocab_size * (2 + 4 + 4)
 
 
 def memory(
-    architecture: Mapping[str, Any],
+    facts: ModelFacts,
     bits: str,
     gpu_bytes: int,
     tp: int = 1,
@@ -185,36 +187,36 @@ def memory(
     max_num_batched_tokens: int = 8192,
     kv_cache_dtype: str = "auto",
     utilization: float = SHARE_OF_GPU,
+    length: int | None = None,
 ) -> Memory:
     """Compute what the fullest GPU holds.
 
     Parameters
     ----------
-    architecture : mapping
-        Keys of ``architecture`` in config/models.yaml.
     bits : str
         Such as ``w4a16``.
     gpu_bytes : int
         Memory of a GPU.
+    length : int, optional
+        Tokens of the sequences in the cache; as many as the model takes if left out.
     """
-    weights = weight_bytes(architecture, bits, tp, pp)
-    activations = activation_bytes(architecture, max_num_batched_tokens, tp)
-    logprobs = logprob_bytes(architecture, max_num_batched_tokens)
-    per_token = kv_bytes_per_token(architecture, tp, pp, kv_cache_dtype)
+    weights = weight_bytes(facts, bits, tp, pp)
+    activations = activation_bytes(facts, max_num_batched_tokens, tp)
+    logprobs = logprob_bytes(facts, max_num_batched_tokens)
+    length = length or facts.max_position_embeddings
+    per_token = -(-kv_bytes(facts, length, tp, pp, kv_cache_dtype) // length)
     left = int(gpu_bytes * utilization) - weights - activations - GRAPH_BYTES - RUNTIME_BYTES
     cache = max(0, left)
     return Memory(weights, activations, logprobs, RUNTIME_BYTES + GRAPH_BYTES, per_token, cache, cache // per_token)
 
 
-def place(architecture: Mapping[str, Any], method: str, bits: str, gpus: Iterable[Gpus], serving: Serving) -> EnginePlacement:
+def place(facts: ModelFacts, method: str, bits: str, gpus: Iterable[Gpus], serving: Serving) -> EnginePlacement:
     """Choose the fewest nodes, then the least GPU memory in all, on which a checkpoint can be scored natively.
 
     Of equals the least capable, which spares the best GPUs for those in need.
 
     Parameters
     ----------
-    architecture : mapping
-        Keys of ``architecture`` in config/models.yaml.
     method, bits : str
         Such as ``awq`` and ``w4a16``.
     gpus : iterable of Gpus
@@ -227,9 +229,9 @@ def place(architecture: Mapping[str, Any], method: str, bits: str, gpus: Iterabl
         No GPUs of the site that have the kernels hold it, over all their nodes.
     """
     native = [kind for kind in gpus if kind.compute_capability >= least_capability(method)]
-    found = [(kind, placed) for kind in native for placed in _on(kind, architecture, bits, serving)]
+    found = [(kind, placed) for kind in native for placed in _on(kind, facts, bits, serving)]
     if not found:
-        least = weight_bytes(architecture, bits) / GIB
+        least = weight_bytes(facts, bits) / GIB
         raise UserError(f"{least:.0f} GiB of weights ({bits}) do not fit any GPUs of this site")
 
     def cost(one: tuple[Gpus, EnginePlacement]) -> tuple:
@@ -240,26 +242,26 @@ def place(architecture: Mapping[str, Any], method: str, bits: str, gpus: Iterabl
     return min(found, key=cost)[1]
 
 
-def fit(kind: Gpus, architecture: Mapping[str, Any], bits: str, nodes: int, tp: int, serving: Serving) -> EnginePlacement | None:
+def fit(kind: Gpus, facts: ModelFacts, bits: str, nodes: int, tp: int, serving: Serving) -> EnginePlacement | None:
     """The placement on ``nodes`` nodes with ``tp`` GPUs each, or None if the checkpoint and its cache do not fit there."""
-    longest = min(architecture["max_position_embeddings"], serving.max_model_len)
+    longest = min(facts.max_position_embeddings, serving.max_model_len)
     for step in serving.steps(longest):
-        held = memory(architecture, bits, kind.bytes, tp, nodes, step, serving.kv_cache_dtype)
+        held = memory(facts, bits, kind.bytes, tp, nodes, step, serving.kv_cache_dtype, length=longest)
         # the engine does not reserve memory for log-probabilities: its share of the GPU leaves room for them
         share = serving.gpu_memory_utilization or min(SHARE_OF_GPU, 1.0 - (held.logprobs + RUNTIME_BYTES) / kind.bytes)
         if share <= 0.5:
             continue
         share = int(share * 100) / 100
-        held = memory(architecture, bits, kind.bytes, tp, nodes, step, serving.kv_cache_dtype, share)
+        held = memory(facts, bits, kind.bytes, tp, nodes, step, serving.kv_cache_dtype, share, longest)
         if held.kv_tokens >= max(LEAST_CACHE_TOKENS, longest):
             return EnginePlacement(kind.name, nodes, tp, longest, step, share, held)
     return None
 
 
-def _on(kind: Gpus, architecture: Mapping[str, Any], bits: str, serving: Serving) -> Iterator[EnginePlacement]:
+def _on(kind: Gpus, facts: ModelFacts, bits: str, serving: Serving) -> Iterator[EnginePlacement]:
     """Placements on the numbers of these GPUs that hold the checkpoint, fewest first."""
-    for nodes, tp in _shapes(kind, architecture["num_attention_heads"]):
-        if placed := fit(kind, architecture, bits, nodes, tp, serving):
+    for nodes, tp in _shapes(kind, facts.num_attention_heads):
+        if placed := fit(kind, facts, bits, nodes, tp, serving):
             yield placed
 
 

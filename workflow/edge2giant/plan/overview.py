@@ -140,7 +140,7 @@ def gb(gigabytes: float) -> str:
 
 def planned_gb(config: "Config", model: str, bits: int) -> float:
     """Estimated size of a model's weights, in 10^9 bytes."""
-    return sizes.planned_bytes(config.models[model].architecture.model_dump(), bits)["total"] / 1e9
+    return sizes.planned_bytes(config.models[model].facts, bits)["total"] / 1e9
 
 
 def table(lines: list[dict], total: bool = False) -> str:

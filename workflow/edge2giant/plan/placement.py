@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edge2giant.engine import plan
 from edge2giant.engine.plan import GIB
 from edge2giant.errors import UserError
+from edge2giant.models.facts import ModelFacts
 from edge2giant.quantize.sizes import planned_bytes, validated_bytes
 from edge2giant.specs.variant import widths
 
@@ -47,18 +48,18 @@ class Placement:
         return self.nodes * self.gpus_per_node
 
 
-def checkpoint_bytes(architecture: dict, bits: str) -> int:
-    """Bytes of the weights of a checkpoint, estimated from the architecture."""
-    return planned_bytes(architecture, widths(bits)[0])["total"]
+def checkpoint_bytes(facts: ModelFacts, bits: str) -> int:
+    """Bytes of the weights of a checkpoint, estimated from the model's facts."""
+    return planned_bytes(facts, widths(bits)[0])["total"]
 
 
-def quantization_bytes(architecture: dict) -> int:
+def quantization_bytes(facts: ModelFacts) -> int:
     """Bytes on the one GPU that a layer-by-layer quantizer needs: a decoder layer in 16 bits and the widest Hessian's copies."""
-    layer = planned_bytes(architecture, 16)["weights"] // architecture["num_hidden_layers"]
-    return 2 * layer + HESSIAN_COPIES * 4 * architecture["intermediate_size"] ** 2
+    layer = planned_bytes(facts, 16)["weights"] // facts.num_hidden_layers
+    return 2 * layer + HESSIAN_COPIES * 4 * facts.widest_input**2
 
 
-def place_evaluation(architecture: dict, method: str, bits: str, serving: plan.Serving, partitions: dict[str, dict]) -> Placement:
+def place_evaluation(facts: ModelFacts, method: str, bits: str, serving: plan.Serving, partitions: dict[str, dict]) -> Placement:
     """GPUs on which a checkpoint is evaluated natively: the engine's own plan.
 
     Raises
@@ -67,7 +68,7 @@ def place_evaluation(architecture: dict, method: str, bits: str, serving: plan.S
         If no partition of the cluster can hold it.
     """
     try:
-        placed = plan.place(architecture, method, bits, plan.gpus_of(partitions), serving)
+        placed = plan.place(facts, method, bits, plan.gpus_of(partitions), serving)
     except UserError as error:
         raise _nowhere(f"evaluating {method}/{bits}: {error.what}", plan.least_capability(method)) from None
     return _served(placed, partitions)
@@ -78,7 +79,7 @@ def _served(placed: plan.EnginePlacement, partitions: dict[str, dict]) -> Placem
     return Placement(placed.gpu, gpu, placed.nodes, placed.tensor_parallel_size, tuple(placed.settings.items()))
 
 
-def place_quantization(architecture: dict, method: str, bits: str, partitions: dict[str, dict]) -> Placement:
+def place_quantization(facts: ModelFacts, method: str, bits: str, partitions: dict[str, dict]) -> Placement:
     """The one GPU on which a checkpoint is made, the smallest on a node whose memory holds the unquantized model.
 
     Raises
@@ -86,7 +87,7 @@ def place_quantization(architecture: dict, method: str, bits: str, partitions: d
     UserError
         If no partition of the cluster has both.
     """
-    need, host = quantization_bytes(architecture), quantization_host_bytes(architecture)
+    need, host = quantization_bytes(facts), quantization_host_bytes(facts)
     found = [
         (kind.memory_gib, kind.compute_capability, kind.name)
         for kind in plan.gpus_of(partitions)
@@ -117,12 +118,12 @@ def place_judge(gpus: int, partitions: dict[str, dict]) -> Placement:
 
 
 def as_set(
-    architecture: dict, bits: str, serving: plan.Serving | None, partitions: dict[str, dict], name: str, nodes: int, gpus: int
+    facts: ModelFacts, bits: str, serving: plan.Serving | None, partitions: dict[str, dict], name: str, nodes: int, gpus: int
 ) -> Placement:
     """The placement that an override sets; the engine gets its memory where it fits, else it decides by itself."""
     if serving:
         kind = next(kind for kind in plan.gpus_of(partitions) if kind.name == name)
-        if placed := plan.fit(kind, architecture, bits, nodes, gpus, serving):
+        if placed := plan.fit(kind, facts, bits, nodes, gpus, serving):
             return _served(placed, partitions)
     return Placement(name, partitions[name]["gpu"], nodes, gpus)
 
@@ -135,16 +136,16 @@ def _nowhere(what: str, least: tuple[int, int]) -> UserError:
     )
 
 
-def validation_host_bytes(architecture: dict) -> int:
+def validation_host_bytes(facts: ModelFacts) -> int:
     """Host memory of a checkpoint's validation, and so of one that is linked and not made: models in float32, and libraries."""
-    return VALIDATION_COPIES * validated_bytes(architecture) + 12 * GIB
+    return VALIDATION_COPIES * validated_bytes(facts) + 12 * GIB
 
 
-def quantization_host_bytes(architecture: dict) -> int:
+def quantization_host_bytes(facts: ModelFacts) -> int:
     """Host memory of a quantizer: the unquantized model, a tenth on top for what is being written, and its calibration."""
-    return max(int(1.1 * checkpoint_bytes(architecture, "w16a16")) + 12 * GIB, validation_host_bytes(architecture))
+    return max(int(1.1 * checkpoint_bytes(facts, "w16a16")) + 12 * GIB, validation_host_bytes(facts))
 
 
-def evaluation_host_bytes(architecture: dict, bits: str, gpus: int) -> int:
+def evaluation_host_bytes(facts: ModelFacts, bits: str, gpus: int) -> int:
     """Host memory of an engine: a worker's libraries for each GPU and buffers that grow with the checkpoint."""
-    return 16 * GIB + 6 * GIB * gpus + checkpoint_bytes(architecture, bits) // 8
+    return 16 * GIB + 6 * GIB * gpus + checkpoint_bytes(facts, bits) // 8

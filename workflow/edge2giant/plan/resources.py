@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge2giant.engine.plan import GIB, Serving
 from edge2giant.errors import UserError
+from edge2giant.models.facts import ModelFacts
 from edge2giant.plan import placement
 from edge2giant.plan import quantize as checkpoints
 from edge2giant.plan.members import member
@@ -167,13 +168,9 @@ def override(cluster: "Cluster", job: Job) -> dict[str, Any]:
     return found
 
 
-def architecture(config: "Config", cluster: "Cluster", model: str) -> dict:
-    """The architecture that a model is placed by: its own, or that of the model it stands for in a rehearsal."""
-    return config.models[cluster.rehearse.get(model, model)].architecture.model_dump()
-
-
-def billions(config: "Config", cluster: "Cluster", model: str) -> float:
-    return config.models[cluster.rehearse.get(model, model)].parameters / 1e9
+def facts_of(config: "Config", cluster: "Cluster", model: str) -> ModelFacts:
+    """The facts that a model is placed by: its own, or those of the model it stands for in a rehearsal."""
+    return config.models[cluster.rehearse.get(model, model)].facts
 
 
 def partitions_of(cluster: "Cluster") -> dict[str, dict]:
@@ -200,19 +197,19 @@ def place(config: "Config", cluster: "Cluster", job: Job) -> Placement | None:
         return placement.place_judge(job.judge_gpus, partitions_of(cluster)) if job.device == "cuda" and job.judge_gpus else None
     if job.device == "cpu" and job.variant.model not in cluster.rehearse:
         return None
-    shape = json.dumps(architecture(config, cluster, job.variant.model))
+    facts = facts_of(config, cluster, job.variant.model)
     try:
-        return _place(job.variant.method, job.variant.bits, shape, job.serving, json.dumps(partitions_of(cluster)))
+        return _place(job.variant.method, job.variant.bits, facts, job.serving, json.dumps(partitions_of(cluster)))
     except UserError as error:
         raise UserError(error.what, f"{error.where}, {job.variant.path}", error.hint) from None
 
 
 @cache
-def _place(method: str, bits: str, shape: str, serving: Serving | None, partitions: str) -> Placement:
-    """Place once what many resources of many jobs need; texts, since a cache needs keys that cannot change."""
+def _place(method: str, bits: str, facts: ModelFacts, serving: Serving | None, partitions: str) -> Placement:
+    """Place once what many resources of many jobs need; a text, since a cache needs keys that cannot change."""
     if serving is None:
-        return placement.place_quantization(json.loads(shape), method, bits, json.loads(partitions))
-    return placement.place_evaluation(json.loads(shape), method, bits, serving, json.loads(partitions))
+        return placement.place_quantization(facts, method, bits, json.loads(partitions))
+    return placement.place_evaluation(facts, method, bits, serving, json.loads(partitions))
 
 
 def forced(config: "Config", cluster: "Cluster", job: Job, wanted: dict) -> Placement | None:
@@ -226,20 +223,20 @@ def forced(config: "Config", cluster: "Cluster", job: Job, wanted: dict) -> Plac
         raise UserError(f"want {nodes} nodes of {per_node} GPUs, partition {name} has {have}", where, "set less")
     if not per_node:
         return None
-    shape = architecture(config, cluster, job.variant.model)
-    return placement.as_set(shape, job.variant.bits, job.serving, partitions_of(cluster), name, nodes, per_node)
+    facts = facts_of(config, cluster, job.variant.model)
+    return placement.as_set(facts, job.variant.bits, job.serving, partitions_of(cluster), name, nodes, per_node)
 
 
 def host_bytes(config: "Config", cluster: "Cluster", job: Job, placed: Placement | None) -> int:
     """Host memory that a job needs, in bytes."""
-    shape = architecture(config, cluster, job.variant.model)
+    facts = facts_of(config, cluster, job.variant.model)
     if job.links:
-        return placement.validation_host_bytes(shape)
+        return placement.validation_host_bytes(facts)
     if job.phase == "judge":
         return JUDGE_MEMORY_MB * MIB
     if job.phase == "quantize":
-        return placement.quantization_host_bytes(shape)
-    return placement.evaluation_host_bytes(shape, job.variant.bits, placed.gpus_per_node if placed else 0)
+        return placement.quantization_host_bytes(facts)
+    return placement.evaluation_host_bytes(facts, job.variant.bits, placed.gpus_per_node if placed else 0)
 
 
 def memory_mb(config: "Config", cluster: "Cluster", job: Job, attempt: int = 1) -> int:
@@ -268,7 +265,7 @@ def planned_minutes(config: "Config", cluster: "Cluster", job: Job, placed: Plac
     if job.phase == "judge":
         return JUDGE_MINUTES
     rate = LINK_MINUTES_PER_BILLION if job.links else MINUTES_PER_BILLION[job.phase]
-    work = rate * billions(config, cluster, job.variant.model)
+    work = rate * facts_of(config, cluster, job.variant.model).parameters / 1e9
     if job.phase == "evaluate" and placed:
         work /= placed.gpus**0.5
     return int(SETUP_MINUTES + work)

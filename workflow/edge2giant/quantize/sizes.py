@@ -1,7 +1,8 @@
-"""Bytes of a checkpoint: measured, nominal by its layers, and planned from the architecture."""
+"""Bytes of a checkpoint: measured, nominal by its layers, and planned from the model's facts."""
 
 from pathlib import Path
 
+from edge2giant.models.facts import ModelFacts
 from edge2giant.quantize.tensors import Tensors
 
 UNQUANTIZED = ("embed_tokens", "lm_head", "norm")
@@ -41,14 +42,12 @@ def nominal_bytes(tensors: Tensors, bits: int) -> int:
     return total // 8
 
 
-def planned_bytes(architecture: dict, bits: int, group_size: int = 128) -> dict[str, int]:
-    """Estimate a checkpoint's bytes from the architecture alone, for planning.
+def planned_bytes(facts: ModelFacts, bits: int, group_size: int = 128) -> dict[str, int]:
+    """Estimate a checkpoint's bytes from the model's facts alone, for planning.
 
     Parameters
     ----------
-    architecture : dict
-        Of `config/models.yaml`: hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads,
-        head_dim, vocab_size, tie_word_embeddings.
+    facts : ModelFacts
     bits : int
         Weight bits of the linear layers.
     group_size : int
@@ -57,27 +56,19 @@ def planned_bytes(architecture: dict, bits: int, group_size: int = 128) -> dict[
     Returns
     -------
     dict
-        'weights': linear layers with their scales, 'rest': embeddings and norms in 16 bits, 'total'.
+        'weights': linear layers with their scales, 'rest': all other weights in 16 bits, 'total'.
     """
-    hidden, middle = architecture["hidden_size"], architecture["intermediate_size"]
-    heads = architecture["num_attention_heads"] * architecture["head_dim"]
-    shared = architecture["num_key_value_heads"] * architecture["head_dim"]
-    shapes = [(heads, hidden), (shared, hidden), (shared, hidden), (hidden, heads)]
-    shapes += [(middle, hidden), (middle, hidden), (hidden, middle)]
-    layers = architecture["num_hidden_layers"]
-    linear = layers * sum(rows * columns for rows, columns in shapes)
     scales = 0
     if bits < UNQUANTIZED_BITS:
-        scales = layers * sum(rows * (columns // group_size if group_size > 0 else 1) for rows, columns in shapes)
-    tables = 1 if architecture["tie_word_embeddings"] else 2
-    rest = 2 * (tables * architecture["vocab_size"] * hidden + (2 * layers + 1) * hidden)
-    weights = (linear * bits + scales * (16 + bits)) // 8
+        scales = sum(one.count * one.outputs * (one.inputs // group_size if group_size > 0 else 1) for one in facts.linear_layers)
+    weights = (facts.linear_weights * bits + scales * (16 + bits)) // 8
+    rest = 2 * (facts.parameters - facts.linear_weights)
     return {"weights": weights, "rest": rest, "total": weights + rest}
 
 
-def validated_bytes(architecture: dict) -> int:
+def validated_bytes(facts: ModelFacts) -> int:
     """Estimate the bytes, in 16 bits, of what validation of a checkpoint loads: the model, or the first layers of a large one."""
-    planned = planned_bytes(architecture, UNQUANTIZED_BITS)
+    planned = planned_bytes(facts, UNQUANTIZED_BITS)
     if planned["total"] <= WHOLE_MODEL_BYTES:
         return planned["total"]
-    return planned["rest"] + planned["weights"] * DEPTH_OF_LARGE_MODELS // architecture["num_hidden_layers"]
+    return planned["rest"] + planned["weights"] * DEPTH_OF_LARGE_MODELS // facts.num_hidden_layers
