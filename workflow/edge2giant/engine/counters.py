@@ -1,9 +1,10 @@
-"""Counts of an engine's work, in intervals that ``usage`` closes."""
+"""Counts of an engine's work, in intervals that ``usage`` closes; `Counted` keeps them for an lm-eval model."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass
@@ -52,3 +53,24 @@ class Meter:
         self.usage.peak_gpu_bytes = peak_gpu_bytes
         self._closed = True
         return asdict(self.usage)
+
+
+class Counted:
+    """Counts what lm-eval asks of a model; goes before lm-eval's class among the bases."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.meter = Meter()
+        self.settings: dict[str, Any] = {}
+        super().__init__(*args, **kwargs)
+
+    def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        with self.meter.call(len(requests)):
+            return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+
+    def loglikelihood_rolling(self, requests: list, disable_tqdm: bool = False) -> list[float]:
+        with self.meter.call(len(requests)):
+            return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+
+    def generate_until(self, requests: list, disable_tqdm: bool = False) -> list[str]:
+        with self.meter.call(len(requests)):
+            return super().generate_until(requests, disable_tqdm=disable_tqdm)

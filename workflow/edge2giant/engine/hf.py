@@ -13,7 +13,7 @@ import torch
 import transformers
 from lm_eval.models.huggingface import HFLM
 
-from edge2giant.engine.counters import Meter
+from edge2giant.engine.counters import Counted
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +32,8 @@ def plain_torch(quantization_config: Any) -> Any:
     return transformers.AutoRoundConfig(backend="torch")
 
 
-class HuggingFace(HFLM):
+class HuggingFace(Counted, HFLM):
     """`HFLM` that counts requests, tokens and prompts that did not fit."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.meter = Meter()
-        self.settings: dict[str, Any] = {}
-        super().__init__(*args, **kwargs)
 
     @classmethod
     def load(cls, checkpoint: Path, settings: dict[str, Any]) -> "HuggingFace":
@@ -94,21 +89,6 @@ class HuggingFace(HFLM):
             for device in devices:
                 torch.cuda.reset_peak_memory_stats(device)
         return self.meter.close(peak)
-
-    def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """Score continuations; see lm-eval."""
-        with self.meter.call(len(requests)):
-            return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
-
-    def loglikelihood_rolling(self, requests: list, disable_tqdm: bool = False) -> list[float]:
-        """Score whole texts in windows; see lm-eval."""
-        with self.meter.call(len(requests)):
-            return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
-
-    def generate_until(self, requests: list, disable_tqdm: bool = False) -> list[str]:
-        """Answer prompts; see lm-eval."""
-        with self.meter.call(len(requests)):
-            return super().generate_until(requests, disable_tqdm=disable_tqdm)
 
     def _loglikelihood_tokens(self, requests: list, **kwargs: Any) -> list[tuple[float, bool]]:
         usage = self.meter.usage

@@ -22,7 +22,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.vllm_causallms import VLLM
 from vllm import EngineArgs, SamplingParams, TokensPrompt
 
-from edge2giant.engine.counters import Meter
+from edge2giant.engine.counters import Counted
 from edge2giant.engine.rows import array_rows, read_next, read_rows
 from edge2giant.engine.scoring import Group, Logprobs, Prompt, Scorer
 from edge2giant.engine.self_check import SelfCheck, compare, sample
@@ -45,7 +45,7 @@ def without_collection() -> Iterator[None]:
 
 
 @register_model("edge2giant-vllm-stock")
-class StockVLLM(VLLM):
+class StockVLLM(Counted, VLLM):
     """lm-eval's vLLM back end, with its work counted and its end tidied."""
 
     NAME = "vllm-stock"
@@ -53,8 +53,6 @@ class StockVLLM(VLLM):
     accepts_request_seed = True
 
     def __init__(self, pretrained: str, **kwargs: Any) -> None:
-        self.meter = Meter()
-        self.settings: dict[str, Any] = {}
         self._maybe_cut: set[tuple[int, ...]] = set()
         # workers of older vLLMs (stack paper2024) cannot be extended
         self._probed = "worker_extension_cls" in getattr(EngineArgs, "__dataclass_fields__", {})
@@ -103,24 +101,13 @@ class StockVLLM(VLLM):
     def _ask_workers(self, question: str) -> list:
         return self.model.collective_rpc(question) if self._probed else []
 
-    def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """Score continuations; see lm-eval."""
-        with self.meter.call(len(requests)):
-            return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
-
-    def loglikelihood_rolling(self, requests: list, disable_tqdm: bool = False) -> list[float]:
-        """Score whole texts in windows; see lm-eval."""
-        with self.meter.call(len(requests)):
-            return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
-
     def generate_until(self, requests: list, disable_tqdm: bool = False) -> list[str]:
         """Answer prompts; see lm-eval."""
-        with self.meter.call(len(requests)) as usage:
-            self._maybe_cut = set()
-            answers = super().generate_until(requests, disable_tqdm=disable_tqdm)
-            if self._maybe_cut:
-                usage.too_long += self._count_cut(requests)
-            return answers
+        self._maybe_cut = set()
+        answers = super().generate_until(requests, disable_tqdm=disable_tqdm)
+        if self._maybe_cut:
+            self.meter.usage.too_long += self._count_cut(requests)
+        return answers
 
     def _loglikelihood_tokens(self, requests: list, **kwargs: Any) -> list[tuple[float, bool]]:
         limit = self.max_length - 1
