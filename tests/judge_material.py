@@ -108,5 +108,5 @@ def rating(room: Path, *more: str, **changed) -> list[str]:
     return [
         "rate", "--spec", str(specs.path(room, digest)), "--spec-digest", digest, "--service", str(room / "service.json"),
         "--answers", str(room / "answers.jsonl"), "--data", str(room / "data"), "--judgment-cache", str(room / "judgment_cache"),
-        "--out", str(room / "judgments.jsonl"), *more,
+        "--failures", str(room / "failures"), "--out", str(room / "judgments.jsonl"), *more,
     ]  # fmt: skip

@@ -392,13 +392,12 @@ def test_requests_hold_what_fastchat_sends_and_fly_together(small):
 
 
 def test_a_failure_leaves_its_reason_until_the_ratings_are_finished(small):
-    kept = ["--failures", str(small / "failures")]
     record = small / "failures/smoke/tiny-0.4m/fp16/w16a16/judge.json"
     with serving(lambda key, attempt, nth: "401") as server:
-        assert rate(small, server, *kept) == 2
+        assert rate(small, server) == 2
     assert "check key, model and address" in records.read_json(record, "failure")["reason"]
     with serving() as server:
-        assert rate(small, server, *kept) == 0
+        assert rate(small, server) == 0
     assert not record.exists()
 
 

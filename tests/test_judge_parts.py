@@ -128,7 +128,8 @@ def rate(room, *more, **changed):
     return errors.run(lambda: cli.main(material.rating(room, *more, **changed)))
 
 
-def test_the_rule_judge_is_served_for_the_time_of_a_run(tmp_path):
+def test_the_rule_judge_is_served_for_the_time_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # never stands between a run and its own server
     material.bench(tmp_path / "data", 2)
     material.answers(tmp_path / "answers.jsonl", 2)
     threads = threading.active_count()

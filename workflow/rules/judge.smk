@@ -62,13 +62,7 @@ use rule judge as judge_by_served_model with:
     resources:
         **resources.of(PLAN, resources.judge),
     params:
-        **PLAN.spec(judging.spec),
         env=PLAN.ask(evaluate.environment),
-        service=PLAN.ask(judging.service),
-        data=PLAN.ask(judging.data),
-        judgment_cache=f"{RESULTS}/judgment_cache",
-        failures=f"{RESULTS}/failures",
-        code=PLAN.code_of("judge"),
 
 
 rule measure_judge_noise:

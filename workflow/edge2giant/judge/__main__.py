@@ -6,81 +6,86 @@ import json
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 
 from edge2giant import errors, failures, jsonl, specs
 from edge2giant.errors import UserError
+from edge2giant.judge import budget, material
+from edge2giant.judge.judgment_cache import JudgmentCache
+from edge2giant.judge.rate import Judging, Outcome
+from edge2giant.judge.requests import JudgmentRequest, requests_of
+from edge2giant.judge.service import address, api_key
 from edge2giant.specs.judge import JudgeService, JudgeSpec
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    options = _parser().parse_args(arguments)
-    return options.run(options) or 0
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m edge2giant.judge", description="MT-Bench judging")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    one = commands.add_parser("rate", help="rate answers, each judgment once; resumes from the judgment cache")
+    specs.add_arguments(one)
+    one.add_argument("--service", required=True, help="results/services/<judge>.json: address, key file, price, limits")
+    one.add_argument("--answers", required=True, help="answers.jsonl (FastChat's format)")
+    one.add_argument("--data", required=True, help="folder of question.jsonl, reference_answer.jsonl, judge_prompts.jsonl")
+    one.add_argument("--judgment-cache", required=True, type=Path, help="folder that keeps finished judgments; runs may share it")
+    one.add_argument("--failures", required=True, help="results/failures: a failure leaves its reason there")
+    one.add_argument("--out", required=True, help="judgments.jsonl to write when all judgments are finished")
+    one.add_argument("--allow-failed", type=int, default=0, metavar="N", help="write --out although up to N judgments failed")
+    one.add_argument("--dry-run", action="store_true", help="print calls, tokens and cost as JSON; call nobody")
+    one.set_defaults(run=rate)
+
+    one = commands.add_parser("noise", help="how far to trust ratings: repeats, intervals, judges, length")
+    one.add_argument("--judgments", required=True, help="judgments.jsonl of the model in question (usually quantized)")
+    one.add_argument("--baseline", help="judgments.jsonl of the model that it is paired with (usually FP16)")
+    one.add_argument("--other", help="judgments.jsonl of the same answers by another judge")
+    one.add_argument("--answers", help="answers.jsonl of the model in question, for the sensitivity to length")
+    one.add_argument("--baseline-answers", help="answers.jsonl of the baseline")
+    one.add_argument("--out-json", required=True)
+    one.add_argument("--out-csv", required=True)
+    one.set_defaults(run=noise)
+
+    one = commands.add_parser("inspect", help="one offline page: two models' answers side by side")
+    one.add_argument("--data", required=True, help="folder of questions and references")
+    for side in "ab":
+        one.add_argument(f"--answers-{side}", required=True)
+        one.add_argument(f"--judgments-{side}", required=True)
+    one.add_argument("--out", required=True, help="HTML file to write")
+    one.set_defaults(run=inspect)
+    return top
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m edge2giant.judge", description="MT-Bench judging")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _rate_parser(commands)
-    _noise_parser(commands)
-    _inspect_parser(commands)
-    return parser
+def noise(options: argparse.Namespace) -> None:
+    from edge2giant.judge import noise
+
+    noise.command(options)
 
 
-def _rate_parser(commands) -> None:
-    parser = commands.add_parser("rate", help="rate answers, each judgment once; resumes from the judgment cache")
-    add = parser.add_argument
-    specs.add_arguments(parser)
-    add("--service", required=True, help="results/services/<judge>.json: address, key file, price, limits")
-    add("--answers", required=True, help="answers.jsonl (FastChat's format)")
-    add("--data", required=True, help="folder of question.jsonl, reference_answer.jsonl, judge_prompts.jsonl")
-    add("--judgment-cache", required=True, help="folder that keeps finished judgments; runs may share it")
-    add("--failures", help="results/failures: a failure leaves its reason there")
-    add("--out", required=True, help="judgments.jsonl to write when all judgments are finished")
-    add("--allow-failed", type=int, default=0, metavar="N", help="write --out although up to N judgments failed")
-    add("--dry-run", action="store_true", help="print calls, tokens and cost as JSON; call nobody")
-    parser.set_defaults(run=rate)
+def inspect(options: argparse.Namespace) -> None:
+    from edge2giant.judge import inspection
+
+    inspection.command(options)
 
 
-def _noise_parser(commands) -> None:
-    parser = commands.add_parser("noise", help="how far to trust ratings: repeats, intervals, judges, length")
-    add = parser.add_argument
-    add("--judgments", required=True, help="judgments.jsonl of the model in question (usually quantized)")
-    add("--baseline", help="judgments.jsonl of the model that it is paired with (usually FP16)")
-    add("--other", help="judgments.jsonl of the same answers by another judge")
-    add("--answers", help="answers.jsonl of the model in question, for the sensitivity to length")
-    add("--baseline-answers", help="answers.jsonl of the baseline")
-    add("--out-json", required=True)
-    add("--out-csv", required=True)
-    parser.set_defaults(run=noise)
-
-
-def _inspect_parser(commands) -> None:
-    parser = commands.add_parser("inspect", help="one offline page: two models' answers side by side")
-    add = parser.add_argument
-    add("--data", required=True, help="folder of questions and references")
-    add("--answers-a", required=True)
-    add("--answers-b", required=True)
-    add("--judgments-a", required=True)
-    add("--judgments-b", required=True)
-    add("--title-a", help="name of A (default: the model_id of its answers)")
-    add("--title-b", help="name of B")
-    add("--out", required=True, help="HTML file to write")
-    parser.set_defaults(run=inspect)
-
-
-def rate(options: argparse.Namespace) -> int:
-    """Rate answers; exit code 2 when a judgment is missing (finished ones stay in the cache)."""
+def rate(options: argparse.Namespace) -> None:
+    """Rate answers; finished judgments stay in the cache where one is missing."""
     spec = specs.of_arguments(options, JudgeSpec)
     service = read_service(options.service, spec)
-    if not options.failures:
-        return _rate(options, spec, service)
+    if options.dry_run:
+        done = set()
+        if options.judgment_cache.exists():
+            with JudgmentCache(options.judgment_cache) as cache:
+                done = set(cache.done)
+        print(json.dumps(budget.estimate(read_requests(options, spec), done, spec, service), indent=1))
+        return
     with failures.recorded(options.failures, spec.study, spec.variant, "judge"):
-        return _rate(options, spec, service)
+        requests = read_requests(options, spec)
+        outcome = judge(requests, spec, service, options.judgment_cache)
+        if outcome.not_requested or len(outcome.failed) > options.allow_failed:
+            hint = "run the same command again: finished judgments are not requested again"
+            raise UserError(outcome.summary(), f"judge {spec.judge}", hint)
+        write(options.out, outcome, spec)
 
 
 def read_service(path: str, spec: JudgeSpec) -> JudgeService:
@@ -102,30 +107,24 @@ def read_service(path: str, spec: JudgeSpec) -> JudgeService:
     return service
 
 
-def _rate(options: argparse.Namespace, spec: JudgeSpec, service: JudgeService) -> int:
-    from edge2giant.judge import budget, judgment_cache, material
-    from edge2giant.judge.rate import Judging
-    from edge2giant.judge.requests import requests_of
-    from edge2giant.judge.service import address, api_key
-
+def read_requests(options: argparse.Namespace, spec: JudgeSpec) -> list[JudgmentRequest]:
+    """Requests about all answers, which must be complete."""
     bench = material.load_bench(options.data)
     answers = material.load_answers(options.answers)
     material.check_complete(bench, answers, options.answers)
-    requests = requests_of(bench, answers, spec)
-    folder = Path(options.judgment_cache)
-    if options.dry_run:
-        print(json.dumps(budget.estimate(requests, judgment_cache.peek(folder), spec, service), indent=1))
-        return 0
+    return requests_of(bench, answers, spec)
+
+
+def judge(requests: list[JudgmentRequest], spec: JudgeSpec, service: JudgeService, folder: Path) -> Outcome:
+    """Get the judgments that the cache in `folder` lacks; no key is read and no server started when it lacks none."""
     accounts = budget.NoLedger() if service.free else budget.Ledger(folder / f"ledger-{spec.judge}.jsonl", service.limit_usd)
-    with _gentle_stop(), judgment_cache.JudgmentCache(folder) as cache, accounts as ledger:
+    with _gentle_stop(), JudgmentCache(folder) as cache, accounts as ledger:
         judging = Judging(requests, spec, service, cache, ledger)
-        if judging.waiting:
-            key = api_key(service)
-            with address(service, spec.model) as url:
-                outcome = judging.run(url, key)
-        else:
-            outcome = judging.outcome()
-    return _deliver(outcome, spec, options)
+        if not judging.waiting:
+            return judging.outcome()
+        key = api_key(service)
+        with address(service, spec.model) as url:
+            return judging.run(url, key)
 
 
 @contextlib.contextmanager
@@ -139,9 +138,6 @@ def _gentle_stop():
         print(message, file=sys.stderr, flush=True)
         raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = {sign: signal.signal(sign, first) for sign in STOPS}
     try:
         yield
@@ -150,36 +146,18 @@ def _gentle_stop():
             signal.signal(sign, handler)
 
 
-def _deliver(outcome, spec: JudgeSpec, options: argparse.Namespace) -> int:
-    from edge2giant.judge.rate import summary
-
-    if outcome.not_requested or len(outcome.failed) > options.allow_failed:
-        hint = "run the same command again: finished judgments are not requested again"
-        raise UserError(summary(outcome), f"judge {spec.judge}", hint)
+def write(path: str, outcome: Outcome, spec: JudgeSpec) -> None:
+    """Write the judgments in the order of questions, turns and repeats."""
     rows = sorted(outcome.judgments + outcome.failed, key=lambda r: (r["question_id"], r["turn"], r["repeat"]))
-    jsonl.write(options.out, rows, "judgment")
+    jsonl.write(path, rows, "judgment")
     unparsed = sum(row["status"] == "unparsed" for row in rows)
-    print(
-        f"judge {spec.judge}: {len(rows)} judgments written, {unparsed} without a rating, {len(outcome.failed)} failed",
-        file=sys.stderr,
-    )
-    return 0
+    counts = f"{len(rows)} judgments written, {unparsed} without a rating, {len(outcome.failed)} failed"
+    print(f"judge {spec.judge}: {counts}", file=sys.stderr)
 
 
-def noise(options: argparse.Namespace) -> int:
-    """Write the noise measures as JSON and as a flat CSV."""
-    from edge2giant.judge import noise as measuring
-
-    measuring.command(options)
-    return 0
-
-
-def inspect(options: argparse.Namespace) -> int:
-    """Write the page that shows two models side by side."""
-    from edge2giant.judge import inspection
-
-    inspection.command(options)
-    return 0
+def main(arguments: list[str] | None = None) -> None:
+    options = parser().parse_args(arguments)
+    options.run(options)
 
 
 if __name__ == "__main__":

@@ -12,41 +12,35 @@ from edge2giant.specs.judge import JudgeService, JudgeSpec
 
 # Tokens that a chat format may add around each message, and around the reply.
 TOKENS_AROUND_MESSAGE = 8
-# Bytes of English text a token, for estimates only; a limit never rests on it.
+# Of English text and of a usual judgment; for estimates only, a limit never rests on them.
 BYTES_A_TOKEN = 4.0
-# Length of a usual judgment in tokens, for estimates only.
 USUAL_JUDGMENT = 250
 
 
 def most_tokens_in(messages: tuple[dict, ...]) -> int:
-    """Return prompt tokens that no byte-level tokenizer exceeds: one a byte, plus the chat format's."""
+    """Prompt tokens that no byte-level tokenizer exceeds: one a byte, plus the chat format's."""
     return sum(_bytes(m) + TOKENS_AROUND_MESSAGE for m in messages) + TOKENS_AROUND_MESSAGE
 
 
 def usual_tokens_in(messages: tuple[dict, ...]) -> int:
-    """Estimate the prompt tokens of English messages."""
+    """Prompt tokens of English messages, as an estimate."""
     return sum(math.ceil(_bytes(m) / BYTES_A_TOKEN) + TOKENS_AROUND_MESSAGE for m in messages)
 
 
+def _bytes(message: dict) -> int:
+    return len(message["content"].encode("utf-8", "replace"))
+
+
 def most_usd(spec: JudgeSpec, service: JudgeService, messages: tuple[dict, ...]) -> float:
-    """Return a price that one call cannot exceed, in USD."""
+    """A price that one call cannot exceed."""
     return service.usd(most_tokens_in(messages), spec.max_tokens)
 
 
 def estimate(requests: list[JudgmentRequest], done: set[str], spec: JudgeSpec, service: JudgeService) -> dict:
-    """What a run would take, without any call.
-
-    Returns
-    -------
-    dict
-        Calls in all, done and to be made; prompt and completion tokens and USD as estimated (4 bytes a token,
-        250 tokens a judgment) and at most (a token a byte, every reply at the token limit).
-    """
-    todo = [request for request in requests if request.fingerprint not in done]
-    tokens_in = sum(usual_tokens_in(request.messages) for request in todo)
-    tokens_out = len(todo) * min(USUAL_JUDGMENT, spec.max_tokens)
-    most_in = sum(most_tokens_in(request.messages) for request in todo)
-    most_out = len(todo) * spec.max_tokens
+    """What a run would take, without any call: as estimated, and at most (every reply at the token limit)."""
+    todo = [request.messages for request in requests if request.fingerprint not in done]
+    tokens_in, most_in = sum(map(usual_tokens_in, todo)), sum(map(most_tokens_in, todo))
+    tokens_out, most_out = len(todo) * min(USUAL_JUDGMENT, spec.max_tokens), len(todo) * spec.max_tokens
     return {
         "judge": spec.judge,
         "model": spec.model,
@@ -63,11 +57,7 @@ def estimate(requests: list[JudgmentRequest], done: set[str], spec: JudgeSpec, s
     }
 
 
-def _bytes(message: dict) -> int:
-    return len(message["content"].encode("utf-8", "replace"))
-
-
-class Ledger:
+class Ledger(SharedLines):
     """A file of what calls may cost (reserved) and did cost (charged), shared by all runs that name it. Use as a context manager.
 
     Before a call its highest possible price is reserved; afterwards the reservation is replaced by the price
@@ -80,25 +70,15 @@ class Ledger:
         JSONL file, made if missing.
     limit_usd : float or None
         Cap on the sum of all that the file holds. None: no cap, but calls are entered.
-
-    Attributes
-    ----------
-    charged_usd : float
-        What the endpoint has billed, as far as it reported tokens.
     """
 
+    hint = "repair that line by hand"
+
     def __init__(self, path: Path, limit_usd: float | None):
+        super().__init__(path)
         self.limit_usd = limit_usd
         self.charged_usd = 0.0
         self._open: dict[str, float] = {}
-        self._lines = SharedLines(path, self._take, "repair that line by hand")
-
-    def __enter__(self) -> "Ledger":
-        self._lines.__enter__()
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._lines.__exit__()
 
     @property
     def reserved_usd(self) -> float:
@@ -107,18 +87,18 @@ class Ledger:
 
     def reserve(self, usd: float) -> str | None:
         """Set money aside for one call; None if that could pass the cap."""
-        with self._lines.locked():
+        with self.locked():
             if self.limit_usd is not None and self.charged_usd + self.reserved_usd + usd > self.limit_usd:
                 return None
             key = uuid.uuid4().hex
-            self._lines.append({"call": key, "reserve": usd})
+            self.append({"call": key, "reserve": usd})
             return key
 
     def charge(self, key: str, usd: float) -> None:
         """Replace a reservation by what the call has really cost (0 if it was refused)."""
-        self._lines.append({"call": key, "charge": usd})
+        self.append({"call": key, "charge": usd})
 
-    def _take(self, row: dict, place: str) -> None:
+    def take(self, row: dict, place: str) -> None:
         try:
             if "reserve" in row:
                 self._open[row["call"]] = float(row["reserve"])
@@ -126,21 +106,17 @@ class Ledger:
                 self._open.pop(row["call"], None)
                 self.charged_usd += float(row["charge"])
         except (ValueError, KeyError, TypeError):
-            raise UserError("is not an entry of a ledger", place, self._lines.hint) from None
+            raise UserError("is not an entry of a ledger", place, self.hint) from None
 
 
 class NoLedger(contextlib.nullcontext):
     """Stands for the ledger of a judge that costs nothing."""
 
-    limit_usd = None
-    charged_usd = reserved_usd = 0.0
-
     def __enter__(self) -> "NoLedger":
         return self
 
     def reserve(self, usd: float) -> str:
-        """Allow every call."""
         return ""
 
     def charge(self, key: str, usd: float) -> None:
-        """Enter nothing."""
+        pass

@@ -31,9 +31,9 @@ def visible(text: str) -> str:
 class Side:
     """One model: its answers and judgments, by question and turn."""
 
-    def __init__(self, answers: dict[int, dict], judgments: Sequence[dict], title: str | None = None):
+    def __init__(self, answers: dict[int, dict], judgments: Sequence[dict]):
         self.answers = answers
-        self.title = visible(title or next(iter(answers.values()))["model_id"])
+        self.title = visible(next(iter(answers.values()))["model_id"])
         rows = score.ratings(judgments)
         self.rating = {(int(r.question_id), int(r.turn)): float(r.rating) for r in rows.itertuples()}
         self.judgments: dict[tuple[int, int], list[dict]] = {}
@@ -156,15 +156,12 @@ def command(options) -> None:
     """Run `inspect` with the options of the command line."""
     bench = material.load_bench(options.data)
     sides = []
-    for answers, judgments, title in (
-        (options.answers_a, options.judgments_a, options.title_a),
-        (options.answers_b, options.judgments_b, options.title_b),
-    ):
+    for answers, judgments in ((options.answers_a, options.judgments_a), (options.answers_b, options.judgments_b)):
         given = material.load_answers(answers)
         if not given:
             raise UserError("holds no answer", answers, "generate the answers first")
         rows = list(jsonl.read(judgments, "judgment"))
         _check_judgments(given, rows, judgments)
-        sides.append(Side(given, rows, title))
+        sides.append(Side(given, rows))
     with records.atomic(options.out) as stream:
         stream.write(render(bench, *sides))

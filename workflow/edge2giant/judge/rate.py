@@ -1,13 +1,13 @@
 """Rate a set of answers: every judgment once, whatever the endpoint does, within a spending cap."""
 
-import datetime
 import sys
 import threading
 import time
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from edge2giant import provenance
 from edge2giant.errors import UserError
 from edge2giant.judge import rating
 from edge2giant.judge.endpoint import CapError, Endpoint, EndpointError, JudgmentError, Reply, StoppedError
@@ -26,10 +26,8 @@ class Outcome:
 
     Parameters
     ----------
-    judgments : list of dict
-        Records of the finished judgments, in the order of the requests.
-    failed : list of dict
-        Records (status `failed`) of those that failed, with their reasons.
+    judgments, failed : list of dict
+        Records of the finished judgments and, with their reasons, of those that failed, in the order of the requests.
     not_requested : int
         How many were left when the run stopped.
     reason : str or None
@@ -41,19 +39,19 @@ class Outcome:
     not_requested: int
     reason: str | None
 
+    def summary(self) -> str:
+        """One line on what is missing and why."""
+        reasons = Counter(row["error"] for row in self.failed)
+        parts = [f"{count} failed ({reason})" for reason, count in reasons.most_common(3)]
+        if self.not_requested:
+            parts.append(f"{self.not_requested} not requested")
+        if self.reason:
+            parts.append(self.reason)
+        return f"{len(self.judgments)} judgments finished, " + ", ".join(parts)
+
 
 class Judging:
-    """One run over a list of requests, by `service.concurrency` threads.
-
-    Parameters
-    ----------
-    requests : list of JudgmentRequest
-    spec : JudgeSpec
-    service : JudgeService
-    cache : JudgmentCache
-        Open; what it holds is not requested again.
-    ledger : Ledger or NoLedger
-    """
+    """One run over a list of requests, by `service.concurrency` threads; what the open cache holds is not requested again."""
 
     def __init__(self, requests: list[JudgmentRequest], spec: JudgeSpec, service: JudgeService, cache: JudgmentCache, ledger):
         self.requests, self.spec, self.service, self.cache, self.ledger = requests, spec, service, cache, ledger
@@ -78,11 +76,11 @@ class Judging:
         UserError
             If the endpoint refuses the key or the model. Earlier judgments are in the cache.
         """
-        endpoint = Endpoint(self.spec, self.service, base_url, key, self.ledger, self.stop, self._count_retry)
+        endpoint = Endpoint(self.spec, self.service, base_url, key, self.ledger, self.stop)
         self._progress(force=True)
         threads = min(self.service.concurrency, max(len(self.waiting), 1))
         try:
-            with ThreadPoolExecutor(threads, thread_name_prefix="judge") as pool:
+            with endpoint.client, ThreadPoolExecutor(threads, thread_name_prefix="judge") as pool:
                 workers = [pool.submit(self._work, endpoint) for _ in range(threads)]
                 try:
                     for worker in workers:
@@ -90,7 +88,6 @@ class Judging:
                 finally:
                     self._end(self.reason)
         finally:
-            endpoint.close()
             self._progress(force=True)
         return self.outcome()
 
@@ -157,19 +154,17 @@ class Judging:
             self.stop.set()
             self.change.notify_all()
 
-    def _count_retry(self, reason: str) -> None:
-        with self.change:
-            self.retries += 1
-
     def _finish(self, request: JudgmentRequest, reply: Reply) -> None:
-        self.cache.add(judgment(request, self.spec, reply))
+        self.cache.append(judgment(request, self.spec, reply))
         with self.change:
+            self.retries += reply.attempts - 1
             self.failed_in_a_row = 0
             self._release(request)
         self._progress()
 
     def _fail(self, request: JudgmentRequest, error: JudgmentError) -> None:
         with self.change:
+            self.retries += error.attempts - 1
             self.failed[request.fingerprint] = error
             self.failed_in_a_row += 1
             self._release(request)
@@ -194,85 +189,32 @@ class Judging:
 
     def outcome(self) -> Outcome:
         """What is in the cache now, and what is missing."""
-        done = [r for r in self.requests if r.fingerprint in self.cache.done]
-        failed = [r for r in self.requests if r.fingerprint in self.failed]
-        return Outcome(
-            judgments=[relabelled(self.cache.done[r.fingerprint], r, self.spec) for r in done],
-            failed=[failure(r, self.spec, self.failed[r.fingerprint]) for r in failed],
-            not_requested=len(self.requests) - len(done) - len(failed),
-            reason=self.reason,
-        )
+        done, failed = self.cache.done, self.failed
+        # a cached judgment of the same text may be about another model
+        judgments = [done[r.fingerprint] | _identity(r, self.spec) for r in self.requests if r.fingerprint in done]
+        failures = [judgment(r, self.spec, failed[r.fingerprint]) for r in self.requests if r.fingerprint in failed]
+        left = len(self.requests) - len(judgments) - len(failures)
+        return Outcome(judgments, failures, left, self.reason)
 
 
-def relabelled(record: dict, request: JudgmentRequest, spec: JudgeSpec) -> dict:
-    """A cached judgment as that of a request with the same text, perhaps about another model."""
-    return {**record, **_identity(request, spec), "finished": record["finished"]}
-
-
-def judgment(request: JudgmentRequest, spec: JudgeSpec, reply: Reply) -> dict:
-    """Record of a finished judgment; where its text holds no rating, that is null and the text is kept."""
-    value, text = rating.parse(reply.text)
+def judgment(request: JudgmentRequest, spec: JudgeSpec, found: Reply | JudgmentError) -> dict:
+    """Record of a judgment. Without a rating in its text that is null; a failed one is reported, never scored, never cached."""
+    if isinstance(found, JudgmentError):
+        value, text, status, error, reply = None, None, "failed", found.reason or "unknown", Reply(attempts=found.attempts)
+    else:
+        value, text = rating.parse(found.judgment)
+        status, error, reply = "unparsed" if value is None else "rated", None, found
     return {
         **_identity(request, spec),
+        **asdict(reply),
         "rating": value,
         "rating_text": text,
-        "status": "unparsed" if value is None else "rated",
-        "judgment": reply.text,
-        "error": None,
-        "answered_by": reply.answered_by,
-        "finish_reason": reply.finish_reason,
-        "tokens_in": reply.tokens_in,
-        "tokens_out": reply.tokens_out,
-        "usd": reply.usd,
-        "attempts": reply.attempts,
-        "seconds": round(reply.seconds, 3),
-    }
-
-
-def failure(request: JudgmentRequest, spec: JudgeSpec, error: JudgmentError) -> dict:
-    """Record of a failed judgment: reported, never scored, never cached."""
-    return {
-        **_identity(request, spec),
-        "rating": None,
-        "rating_text": None,
-        "status": "failed",
-        "judgment": None,
-        "error": error.reason or "unknown",
-        "answered_by": None,
-        "finish_reason": None,
-        "tokens_in": None,
-        "tokens_out": None,
-        "usd": 0.0,
-        "attempts": error.attempts,
-        "seconds": 0.0,
+        "status": status,
+        "error": error,
+        "finished": provenance.now(),
     }
 
 
 def _identity(request: JudgmentRequest, spec: JudgeSpec) -> dict:
-    return {
-        "schema": 1,
-        "question_id": request.question_id,
-        "category": request.category,
-        "turn": request.turn,
-        "repeat": request.repeat,
-        "prompt": request.prompt,
-        "judge": spec.judge,
-        "model": spec.model,
-        "answer_model": request.answer_model,
-        "answer_id": request.answer_id,
-        "answer_sha256": request.answer_sha256,
-        "question_sha256": request.question_sha256,
-        "fingerprint": request.fingerprint,
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-
-
-def summary(outcome: Outcome) -> str:
-    """One line on what is missing and why."""
-    reasons = Counter(row["error"] for row in outcome.failed)
-    parts = [f"{count} failed ({reason})" for reason, count in reasons.most_common(3)]
-    if outcome.not_requested:
-        parts.append(f"{outcome.not_requested} not requested")
-    if outcome.reason:
-        parts.append(outcome.reason)
-    return f"{len(outcome.judgments)} judgments finished, " + ", ".join(parts)
+    about = {name: value for name, value in vars(request).items() if name != "messages"}
+    return {"schema": 1, "judge": spec.judge, "model": spec.model, **about}

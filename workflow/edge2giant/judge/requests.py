@@ -12,21 +12,9 @@ from edge2giant.specs.judge import JudgeSpec
 
 @dataclass(frozen=True)
 class JudgmentRequest:
-    """A request for one judgment.
+    """A request for one judgment: the chat messages that are sent, and what they are about.
 
-    Parameters
-    ----------
-    question_id, category, turn, repeat
-        What is judged; repeats count from 0.
-    prompt : str
-        Name of the judge prompt.
-    messages : tuple of dict
-        Chat messages that are sent.
-    answer_model, answer_id, answer_sha256, question_sha256 : str
-        Identity of answer and question.
-    fingerprint : str
-        Digest of everything that decides the reply, and of the repeat. A judgment with this fingerprint in the
-        cache is never requested again.
+    A judgment with this fingerprint in the cache is never requested again. Repeats count from 0.
     """
 
     question_id: int
@@ -52,41 +40,6 @@ def requests_of(bench: Bench, answers: dict[int, dict], spec: JudgeSpec) -> list
     ]
 
 
-def prompt_name(category: str, turn: int) -> str:
-    """Which of the four single-answer judge prompts rates a turn of a category."""
-    name = "single-math-v1" if category in REFERENCE_CATEGORIES else "single-v1"
-    return name if turn == 1 else f"{name}-multi-turn"
-
-
-def messages(bench: Bench, question: dict, turns: list[str], turn: int) -> tuple[dict, ...]:
-    """Fill a judge prompt: the first turn alone, or both turns with the second to be rated."""
-    template = bench.prompts[prompt_name(question["category"], turn)]
-    words = _reference_words(bench, question)
-    if turn == 1:
-        words.update(question=question["turns"][0], answer=turns[0])
-    else:
-        words.update(question_1=question["turns"][0], answer_1=turns[0])
-        words.update(question_2=question["turns"][1], answer_2=turns[1])
-    return (
-        {"role": "system", "content": template["system_prompt"]},
-        {"role": "user", "content": _filled(template, words)},
-    )
-
-
-def _filled(template: dict, words: dict) -> str:
-    try:
-        return template["prompt_template"].format(**words)
-    except (KeyError, IndexError, ValueError) as error:
-        raise UserError(f"prompt {template['name']} cannot be filled in ({error})", "judge_prompts.jsonl", FETCH) from None
-
-
-def _reference_words(bench: Bench, question: dict) -> dict:
-    if question["category"] not in REFERENCE_CATEGORIES:
-        return {}
-    first, second = bench.references[question["question_id"]]
-    return {"ref_answer_1": first, "ref_answer_2": second}
-
-
 def _request(bench: Bench, question: dict, answer: dict, turn: int, repeat: int, spec: JudgeSpec) -> JudgmentRequest:
     turns = answer["choices"][0]["turns"]
     texts = messages(bench, question, turns, turn)
@@ -103,6 +56,30 @@ def _request(bench: Bench, question: dict, answer: dict, turn: int, repeat: int,
         question_sha256=text_sha256("\n".join(question["turns"])),
         fingerprint=fingerprint(spec, texts, repeat),
     )
+
+
+def prompt_name(category: str, turn: int) -> str:
+    """Which of the four single-answer judge prompts rates a turn of a category."""
+    name = "single-math-v1" if category in REFERENCE_CATEGORIES else "single-v1"
+    return name if turn == 1 else f"{name}-multi-turn"
+
+
+def messages(bench: Bench, question: dict, turns: list[str], turn: int) -> tuple[dict, ...]:
+    """Fill a judge prompt: the first turn alone, or both turns with the second to be rated."""
+    template = bench.prompts[prompt_name(question["category"], turn)]
+    words = {}
+    if question["category"] in REFERENCE_CATEGORIES:
+        words["ref_answer_1"], words["ref_answer_2"] = bench.references[question["question_id"]]
+    if turn == 1:
+        words.update(question=question["turns"][0], answer=turns[0])
+    else:
+        words.update(question_1=question["turns"][0], answer_1=turns[0])
+        words.update(question_2=question["turns"][1], answer_2=turns[1])
+    try:
+        filled = template["prompt_template"].format(**words)
+    except (KeyError, IndexError, ValueError) as error:
+        raise UserError(f"prompt {template['name']} cannot be filled in ({error})", "judge_prompts.jsonl", FETCH) from None
+    return {"role": "system", "content": template["system_prompt"]}, {"role": "user", "content": filled}
 
 
 def fingerprint(spec: JudgeSpec, texts: tuple[dict, ...], repeat: int) -> str:

@@ -1,16 +1,15 @@
 """Where a judge listens, and with which key: at a given address, or in a server that is started for the time of a run."""
 
+import contextlib
 import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import tenacity
 
 from edge2giant.errors import UserError
@@ -29,9 +28,13 @@ def api_key(service: JudgeService) -> str:
     """
     file, variable = service.key_file, service.key_env
     if file and (path := Path(file).expanduser()).is_file():
-        if key := _first_line(path):
-            return key
-        raise UserError("holds no key on its first line", file, "write the key there")
+        try:
+            key = path.read_text(encoding="utf-8").partition("\n")[0].strip()
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot be read ({type(error).__name__})", path, "repair its permissions") from None
+        if not key:
+            raise UserError("holds no key on its first line", file, "write the key there")
+        return key
     if variable and (key := os.environ.get(variable, "").strip()):
         return key
     if not file and not variable:
@@ -40,46 +43,29 @@ def api_key(service: JudgeService) -> str:
     raise UserError(f"no API key in {' or '.join(places)}", f"judge {service.judge}", "put it there")
 
 
-def _first_line(path: Path) -> str:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot be read ({type(error).__name__})", path, "repair its permissions") from None
-    return lines[0].strip() if lines else ""
-
-
-@contextmanager
+@contextlib.contextmanager
 def address(service: JudgeService, model: str):
     """Yield the judge's base URL; the server that its `serve` command starts ends with the block."""
     if service.base_url != "auto":
         yield service.base_url
         return
     port = _free_port()
-    command = [_filled(part, {"{model}": model, "{port}": str(port), "{python}": sys.executable}) for part in service.serve]
+    command = [
+        part.replace("{model}", model).replace("{port}", str(port)).replace("{python}", sys.executable) for part in service.serve
+    ]
     print(f"judge {service.judge}: starting {command[0]} on port {port}", file=sys.stderr, flush=True)
     try:
         process = subprocess.Popen(
-            command,
-            stdout=2,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
+            command, stdout=2, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_parent
         )
     except OSError as error:
-        hint = "run it in the engine's environment"
-        raise UserError(f"cannot be started ({error.strerror})", command[0], hint) from None
+        raise UserError(f"cannot be started ({error.strerror})", command[0], "run it in the engine's environment") from None
     try:
         url = f"http://127.0.0.1:{port}/v1"
         _await_ready(process, url, service)
         yield url
     finally:
         _end(process)
-
-
-def _filled(text: str, words: dict[str, str]) -> str:
-    for mark, word in words.items():
-        text = text.replace(mark, word)
-    return text
 
 
 def _free_port() -> int:
@@ -96,18 +82,17 @@ def _die_with_parent() -> None:
 
 def _await_ready(process: subprocess.Popen, url: str, service: JudgeService) -> None:
     """Wait until the server lists its models."""
-    # no proxy of the environment stands between this process and its own child
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     @tenacity.retry(
         stop=tenacity.stop_after_delay(service.ready_timeout_s),
         wait=tenacity.wait_fixed(0.2),
-        retry=tenacity.retry_if_exception_type(OSError),
+        retry=tenacity.retry_if_exception_type(httpx2.HTTPError),
     )
     def list_models() -> None:
         if process.poll() is not None:
             raise UserError(f"ended with code {process.returncode} before it was ready", service.serve[0], "see its output")
-        opener.open(f"{url}/models", timeout=5).close()
+        # no proxy of the environment stands between this process and its own child
+        httpx2.get(f"{url}/models", timeout=5, trust_env=False).raise_for_status()
 
     try:
         list_models()
@@ -118,13 +103,8 @@ def _await_ready(process: subprocess.Popen, url: str, service: JudgeService) -> 
 
 def _end(process: subprocess.Popen) -> None:
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, sign)
-        except ProcessLookupError:
-            break
-        try:
             process.wait(STOP_S)
-            break
-        except subprocess.TimeoutExpired:
-            continue
+            return
     process.wait()

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from edge2giant import jsonl
@@ -15,24 +14,21 @@ class SharedLines:
     """Lines of one file, each on disk before `append` returns. Use as a context manager.
 
     Any number of processes may use one file, on one machine or on a shared file system with POSIX locks. A last line
-    that a kill cut short is dropped.
-
-    Parameters
-    ----------
-    path : Path
-        Made if missing.
-    take : callable (row: dict, place: str) -> None
-        Gets every line once, in their order, whoever wrote it. It may raise `UserError`.
-    hint : str
-        What to do about a damaged line.
+    that a kill cut short is dropped. A subclass has `take`, and a `hint` on what to do about a damaged line.
     """
 
-    def __init__(self, path: Path, take: Callable[[dict, str], None], hint: str):
-        self.path, self.take, self.hint = path, take, hint
+    hint: str
+
+    def __init__(self, path: Path):
+        self.path = path
         self._guard = threading.RLock()
         self._read = self._lines = self._depth = 0
 
-    def __enter__(self) -> "SharedLines":
+    def take(self, row: dict, place: str) -> None:
+        """Get every line once, in their order, whoever wrote it; a wrong one is a `UserError`."""
+        raise NotImplementedError
+
+    def __enter__(self):
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = self.path.open("a+b", buffering=0)
@@ -42,7 +38,7 @@ class SharedLines:
             with self.locked():
                 return self
         except BaseException:
-            self.__exit__()
+            self._stream.close()
             raise
 
     def __exit__(self, *_) -> None:
@@ -74,8 +70,14 @@ class SharedLines:
             self._lines += 1
             if line.strip():
                 place = f"{self.path}:{self._lines}"
-                self.take(parse(line, place, self.hint), place)
+                self.take(self._parsed(line, place), place)
         self._read += whole
+
+    def _parsed(self, line: bytes, place: str) -> dict:
+        try:
+            return jsonl.parse(line.decode(), place, None, self.hint)
+        except UnicodeDecodeError as error:
+            raise UserError(f"is not UTF-8 ({error.reason})", place, self.hint) from None
 
     def append(self, row: dict) -> None:
         """Add a line and wait until it is on disk.
@@ -98,11 +100,3 @@ class SharedLines:
                 what = f"cannot be written ({error.strerror})"
                 raise UserError(what, self.path, "free space or repair its permissions") from None
             self._catch_up()
-
-
-def parse(line: bytes, place: str, hint: str) -> dict:
-    """The object of one line."""
-    try:
-        return jsonl.parse(line.decode("utf-8"), place, None, hint)
-    except UnicodeDecodeError as error:
-        raise UserError(f"is not UTF-8 ({error.reason})", place, hint) from None
