@@ -14,7 +14,7 @@ PACKAGE = ROOT / "workflow/edge2giant"
 LAYERS = (
     {"errors"},
     {"records", "jsonl", "provenance", "specs", "models"},
-    {"config", "environments", "failures", "offline", "store", "mt_bench", "pages", "results"},
+    {"config", "environments", "failures", "offline", "store", "mt_bench", "pages", "published", "results"},
     {"quantize", "engine", "evaluate", "judge", "scoring", "stats", "plan", "rerun"},
     {"paper"},
     {"audit", "claims"},

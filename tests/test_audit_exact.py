@@ -158,27 +158,21 @@ def key(name):
     return (name, "x", "value")
 
 
-def test_the_correction_is_the_one_that_resolves_most():
-    a, b, c, d = key("a"), key("b"), key("c"), key("d")
-    one, two = sum_rule("one", (a, b), c), sum_rule("two", (a, a), d)
-    # a should be 2.00: then 2 + 3 = 5 and 2 + 2 = 4
-    book = corrections.Rulebook([one, two], {a: "7.00", b: "3.00", c: "5.00", d: "4.00"})
-    change, alternatives = book.correction(one)
-    assert (change.key, change.after, alternatives) == (a, "2.00", 1)
-    assert len(change.resolves) == 2
+A, B, C, D = (key(name) for name in "abcd")
 
 
-def test_a_change_that_breaks_another_rule_is_none():
-    a, b, c, d = key("a"), key("b"), key("c"), key("d")
-    one, two = sum_rule("one", (a, b), c), sum_rule("two", (c, c), d)
-    # rule one alone could be corrected in a, b or c; c stands in rule two, which holds
-    book = corrections.Rulebook([one, two], {a: "1.00", b: "1.00", c: "4.00", d: "8.00"})
-    assert {change.key for change in book.candidates(one)} == {a, b}
-    assert book.correction(one) == (None, 2)
-
-
-def test_exchanged_digits_are_tried_last():
-    a, c = key("a"), key("c")
-    book = corrections.Rulebook([sum_rule("one", (a,), c)], {a: "4.93", c: "4.39"})
-    found = book.candidates(book.rules[0])
-    assert {change.step for change in found} == {"two digits exchanged"}
+@pytest.mark.parametrize(
+    ("rules", "texts", "changes"),
+    [
+        # a should be 2.00: then 2 + 3 = 5 and 2 + 2 = 4
+        ([((A, B), C), ((A, A), D)], ("7.00", "3.00", "5.00", "4.00"), [(A, "2.00", 2)]),
+        # rule one alone could be corrected in a, b or c; c stands in rule two, which holds
+        ([((A, B), C), ((C, C), D)], ("1.00", "1.00", "4.00", "8.00"), [(A, "3.00", 1), (B, "3.00", 1)]),
+        # one digit corrects nothing, so exchanged digits are tried
+        ([((A,), C)], ("4.93", "0.00", "4.39", "0.00"), [(A, "4.39", 1), (C, "4.93", 1)]),
+    ],
+)
+def test_corrections_resolve_most_rules_and_break_none(rules, texts, changes):
+    made = [sum_rule(str(number), *rule) for number, rule in enumerate(rules)]
+    found = corrections.Rulebook(made, dict(zip((A, B, C, D), texts, strict=True))).corrections(made[0])
+    assert [(change.key, change.after, len(change.resolves)) for change in found] == changes

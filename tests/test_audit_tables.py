@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import shutil
 
+import factories
 import pytest
 from edge2giant import config, specs
 from edge2giant.audit import __main__ as command
@@ -17,8 +18,8 @@ CONFIG = config.ROOT / "config"
 SPEC = audit_spec(config.load())
 
 
-def run(published, checkpoints=(), spec=SPEC):
-    return findings.run(spec, published, list(checkpoints))
+def run(published, cells=()):
+    return findings.run(SPEC, published, cells)
 
 
 def command_line(folder, prefix, spec=SPEC):
@@ -102,19 +103,27 @@ def test_a_corrected_cell_is_no_longer_found(copy):
     assert "average/T1/llama-3.2-3b-it/fp16/w16a16/average" not in found
 
 
+def test_a_number_that_stands_twice_is_refused(copy):
+    lines = (copy / "scores.csv").read_text().splitlines(keepends=True)
+    (copy / "scores.csv").write_text("".join([*lines, lines[-1]]))
+    with pytest.raises(UserError, match=r"T5/.* has average twice"):
+        run(copy)
+
+
+@pytest.mark.parametrize("text", ["table,suite\n1,x\n", None])
+def test_printed_numbers_that_cannot_be_read_are_refused_in_one_line(copy, text):
+    path = copy / "mt_bench.csv"
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(UserError, match=r"mt_bench.csv: cannot be read \(.*\); restore it from the repository"):
+        run(copy)
+
+
 def test_measured_bytes_are_compared(tmp_path):
-    record = '{"model": "llama-3.2-1b-it", "method": "fp8", "bits": "w8a8", "bytes": 2020000000}'
-    path = tmp_path / "checkpoint.json"
-    path.write_text(record)
-    found = by_id(run(CONFIG / "published", [path]))
+    cell = factories.make_cell(
+        model="llama-3.2-1b-it", method="fp8", bits="w8a8", benchmark="gsm8k", checkpoint={"bytes": 2_020_000_000}
+    )
+    found = by_id(run(CONFIG / "published", factories.write_records(tmp_path, [cell])))
     assert found["measured/T1/llama-3.2-1b-it/fp8/w8a8"].recomputed == "2.02"
-
-
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
-    path = tmp_path / "other.json"
-    path.write_text("{}")
-    with pytest.raises(UserError, match="neither a checkpoint nor a cell"):
-        run(CONFIG / "published", [path])
 
 
 def test_the_command_writes_the_same_bytes_twice(tmp_path, capsys):

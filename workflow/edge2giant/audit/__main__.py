@@ -17,18 +17,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     specs.add_arguments(parser)
     parser.add_argument("--published", type=Path, required=True, metavar="DIR", help="config/published")
     parser.add_argument(
-        "--checkpoints",
-        type=Path,
-        nargs="*",
-        default=[],
-        help="checkpoint.json or cell records with measured bytes",
+        "--cells", type=Path, nargs="+", default=[], metavar="FILE", help="cells of a study, for measured storage"
     )
-    parser.add_argument(
-        "--out-prefix",
-        type=Path,
-        required=True,
-        help="such as paper_figures/published/audit: folder and start of the names",
-    )
+    parser.add_argument("--out-prefix", type=Path, required=True, help="such as paper_figures/published/audit")
     return parser.parse_args(argv)
 
 
@@ -37,14 +28,12 @@ def main(argv: list[str] | None = None) -> None:
     options = arguments(argv)
     from edge2giant.audit import findings, report
 
-    audit = findings.run(specs.of_arguments(options, AuditSpec), options.published, options.checkpoints)
+    audit = findings.run(specs.of_arguments(options, AuditSpec), options.published, options.cells)
     paths = report.write(audit, options.out_prefix)
     counts = ", ".join(f"{number} {severity}" for severity, number in audit.counts().items())
-    rules = sum(row["rules"] for row in report.check_rows(audit))
     corrected = sum(bool(finding.correction) for finding in audit.findings)
     changes = f"{len(audit.changes())} changes of one number would correct {corrected}"
-    print(f"{rules} rules checked: {counts}; {changes}")
-    print("\n".join(str(path) for path in paths))
+    print(f"{audit.outcomes.total()} rules checked: {counts}; {changes}", *paths, sep="\n")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ Every rule is a `Constraint`: the printed numbers that it reads and a function t
 the others. `corrections` evaluates the same rules on changed numbers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from edge2giant.audit.exact import EXACT, OFF, ROUNDING, agreement, number, show, unit
+from edge2giant.audit.exact import EXACT, OFF, ROUNDING, agreement, decimals, number, show, unit
 from edge2giant.audit.printed import Key, PrintedRow, baseline
 from edge2giant.audit.question_sets import QuestionSet
 from edge2giant.specs.study import AVERAGE
@@ -16,7 +16,6 @@ from edge2giant.specs.study import AVERAGE
 Texts = Mapping[Key, str]
 
 CATEGORIES_TABLE, TURNS_TABLE = 6, 7
-TURNS = ("turn 1", "turn 2")
 RATING = (Fraction(1), Fraction(10))
 ANSWERS_PER_TURN = 80
 #: Where a category mean can come from, and the steps per point that it then has; the most ordinary first.
@@ -53,7 +52,7 @@ class Constraint:
     keys : tuple of Key
         All numbers that the rule reads, the subject among them.
     check : callable
-        From the texts of all printed numbers to an `RuleOutcome`.
+        From the texts of all printed numbers to a `RuleOutcome`.
     """
 
     kind: str
@@ -77,43 +76,28 @@ def texts_of(rows: list[PrintedRow]) -> dict[Key, str]:
     return texts
 
 
-def _mean(texts: Texts, keys: tuple[Key, ...]) -> tuple[Fraction, Fraction]:
-    """Return the mean of printed numbers and the most by which unprinted digits can shift it."""
-    values = [number(texts[key]) for key in keys]
-    return sum(values) / len(keys), sum(unit(texts[key]) for key in keys) / len(keys)
+def _sum(kind: str, subject: Key, weights: Mapping[Key, Fraction | int], unprinted=Fraction(1, 2), signed=False) -> Constraint:
+    """The subject is the weighted sum of other numbers, each known to `unprinted` steps of its last digit."""
 
-
-def _mean_rule(kind: str, subject: Key, members: tuple[Key, ...], signed: bool = False) -> Constraint:
     def check(texts: Texts) -> RuleOutcome:
-        mean, slack = _mean(texts, members)
-        return RuleOutcome(texts[subject], show(mean, signed=signed), agreement(mean, texts[subject], slack))
+        true = sum(weight * number(texts[key]) for key, weight in weights.items())
+        slack = unprinted * sum(abs(weight) * unit(texts[key]) for key, weight in weights.items())
+        places = max(decimals(texts[key]) for key in weights)
+        return RuleOutcome(texts[subject], show(true, places, signed), agreement(true, texts[subject], slack))
 
-    return Constraint(kind, subject, (*members, subject), check)
-
-
-def average(row: PrintedRow) -> Constraint:
-    """The printed average is the mean of the printed cells of its row."""
-    members = tuple(row.key(column) for column in row.values if column != AVERAGE)
-    return _mean_rule("average", row.key(AVERAGE), members)
+    return Constraint(kind, subject, (*weights, subject), check)
 
 
-def average_delta(row: PrintedRow) -> Constraint:
-    """The printed average difference is the mean of the printed differences of its row (Table 6)."""
-    members = tuple(row.key(column, "delta") for column in row.deltas if column != AVERAGE)
-    return _mean_rule("average", row.key(AVERAGE, "delta"), members, signed=True)
+def mean(kind: str, row: PrintedRow, columns: Iterable[str], what: str = "value") -> Constraint:
+    """The printed average is the mean of the printed numbers (values, or differences) of these columns."""
+    members = [row.key(column, what) for column in columns if column != AVERAGE]
+    weights = dict.fromkeys(members, Fraction(1, len(members)))
+    return _sum(kind, row.key(AVERAGE, what), weights, signed=what == "delta")
 
 
 def difference(row: PrintedRow, base: PrintedRow, column: str) -> Constraint:
     """The printed difference is the value less the FP16 value of the same model and table."""
-    delta, value, reference = row.key(column, "delta"), row.key(column), base.key(column)
-
-    def check(texts: Texts) -> RuleOutcome:
-        true = number(texts[value]) - number(texts[reference])
-        slack = unit(texts[value]) / 2 + unit(texts[reference]) / 2
-        places = max(len(texts[key].partition(".")[2]) for key in (value, reference))
-        return RuleOutcome(texts[delta], show(true, places, signed=True), agreement(true, texts[delta], slack))
-
-    return Constraint("difference", delta, (delta, value, reference), check)
+    return _sum("difference", row.key(column, "delta"), {row.key(column): 1, base.key(column): -1}, signed=True)
 
 
 def on_grid(row: PrintedRow, column: str, candidate: QuestionSet) -> Constraint:
@@ -129,22 +113,11 @@ def on_grid(row: PrintedRow, column: str, candidate: QuestionSet) -> Constraint:
     return Constraint("grid", key, (key,), check)
 
 
-def turns(row: PrintedRow) -> Constraint:
-    """The printed MT-Bench average is the mean of both turns, which have 80 answers each (Table 7)."""
-    return _mean_rule("turns", row.key(AVERAGE), tuple(row.key(turn) for turn in TURNS))
-
-
 def tables_agree(row: PrintedRow, categories: PrintedRow, base: PrintedRow) -> Constraint:
     """Tables 6 and 7 print the same MT-Bench average; Table 6 gives it as FP16 plus a difference."""
-    subject, reference, delta = row.key(AVERAGE), base.key(AVERAGE), categories.key(AVERAGE, "delta")
-    members = (reference,) if categories is base else (reference, delta)
-
-    def check(texts: Texts) -> RuleOutcome:
-        total = sum(number(texts[key]) for key in members)
-        slack = sum(unit(texts[key]) / 2 for key in members) if len(members) > 1 else Fraction(0)
-        return RuleOutcome(texts[subject], show(total), agreement(total, texts[subject], slack))
-
-    return Constraint("tables", subject, (*members, subject), check)
+    if categories is base:
+        return _sum("tables", row.key(AVERAGE), {base.key(AVERAGE): 1}, unprinted=Fraction(0))
+    return _sum("tables", row.key(AVERAGE), {base.key(AVERAGE): 1, categories.key(AVERAGE, "delta"): 1})
 
 
 def ratings(row: PrintedRow, base: PrintedRow, column: str) -> Constraint:
@@ -160,15 +133,10 @@ def ratings(row: PrintedRow, base: PrintedRow, column: str) -> Constraint:
         slack = sum(unit(texts[key]) / 2 for key in members)
         shown = texts[reference] if row is base else f"{texts[reference]} {texts[delta]} = {show(total)}"
         source = rating_source(total, slack)
-        return RuleOutcome(shown, source or "no ratings", _rating_level(source))
+        level = OFF if source is None else EXACT if source == RATING_SOURCES[0][0] else ROUNDING
+        return RuleOutcome(shown, source or "no ratings", level)
 
     return Constraint("ratings", members[-1], members, check)
-
-
-def _rating_level(source: str | None) -> str:
-    if source is None:
-        return OFF
-    return EXACT if source == RATING_SOURCES[0][0] else ROUNDING
 
 
 def rating_source(total: Fraction, slack: Fraction) -> str | None:
@@ -200,27 +168,26 @@ def missing_ratings(first: str, second: str, average_text: str) -> str | None:
 
 
 def score_constraints(rows: list[PrintedRow], accepted: Mapping[str, QuestionSet]) -> list[Constraint]:
-    """Return all rules of Tables 1, 2, 4 and 5; `accepted` holds the question set that fits each column."""
+    """All rules of Tables 1, 2, 4 and 5; `accepted` holds the question set that fits each column."""
     rules = []
     for row in rows:
         base = baseline(rows, row)
-        rules.append(average(row))
+        rules.append(mean("average", row, row.values))
         rules += [difference(row, base, column) for column in row.deltas]
         rules += [on_grid(row, column, accepted[column]) for column in row.values if column in accepted]
     return rules
 
 
 def mt_bench_constraints(rows: list[PrintedRow]) -> list[Constraint]:
-    """Return all rules of Tables 6 and 7."""
+    """All rules of Tables 6 and 7."""
     by_table = {(row.table, row.variant): row for row in rows}
     rules = []
     for row in rows:
         if row.table == TURNS_TABLE:
             categories = by_table[CATEGORIES_TABLE, row.variant]
-            rules += [turns(row), tables_agree(row, categories, baseline(rows, categories))]
+            rules += [mean("turns", row, row.values), tables_agree(row, categories, baseline(rows, categories))]
             continue
         base = baseline(rows, row)
-        columns = [column for column in base.values if column != AVERAGE]
-        rules.append(average(row) if row is base else average_delta(row))
-        rules += [ratings(row, base, column) for column in columns]
+        rules.append(mean("average", row, row.values) if row is base else mean("average", row, row.deltas, "delta"))
+        rules += [ratings(row, base, column) for column in base.values if column != AVERAGE]
     return rules

@@ -38,13 +38,7 @@ class Correction:
 
 
 class Rulebook:
-    """All rules and printed numbers, with the present outcome of each rule.
-
-    Parameters
-    ----------
-    rules : list of Constraint
-    texts : mapping of Key to str
-    """
+    """All rules and printed numbers, with the present outcome of each rule."""
 
     def __init__(self, rules: list[Constraint], texts: Texts):
         self.rules, self.texts = rules, texts
@@ -54,29 +48,22 @@ class Rulebook:
             for key in dict.fromkeys(rule.keys):
                 self.by_key[key].append(rule)
 
-    def candidates(self, rule: Constraint) -> list[Correction]:
-        """Return all one-step changes that resolve `rule` and break no other, those that resolve most first."""
+    def corrections(self, rule: Constraint) -> list[Correction]:
+        """The one-step changes that resolve `rule` and most other rules, and break none: the correction, if there is just one."""
         for steps in STEPS:
             found = [
                 change
                 for key in dict.fromkeys(rule.keys)
                 for step, edits in steps.items()
                 for after in edits(self.texts[key])
-                if (change := self._try(rule, key, self.texts[key], after, step))
+                if (change := self._try(rule, key, after, step))
             ]
             if found:
-                return sorted(found, key=lambda c: (-len(c.resolves), c.key, c.after))
+                most = max(len(change.resolves) for change in found)
+                return sorted((c for c in found if len(c.resolves) == most), key=lambda c: (c.key, c.after))
         return []
 
-    def correction(self, rule: Constraint) -> tuple[Correction | None, int]:
-        """Return the one best change, or None, and how many changes were equally good."""
-        found = self.candidates(rule)
-        if not found:
-            return None, 0
-        winners = [c for c in found if len(c.resolves) == len(found[0].resolves)]
-        return (winners[0] if len(winners) == 1 else None), len(winners)
-
-    def _try(self, rule: Constraint, key: Key, before: str, after: str, step: str) -> Correction | None:
+    def _try(self, rule: Constraint, key: Key, after: str, step: str) -> Correction | None:
         texts = ChainMap({key: after}, self.texts)
         resolved = []
         for other in self.by_key[key]:
@@ -85,4 +72,4 @@ class Rulebook:
                 return None
             if old == OFF and new != OFF:
                 resolved.append(other.name)
-        return Correction(key, before, after, step, tuple(sorted(resolved)))
+        return Correction(key, self.texts[key], after, step, tuple(sorted(resolved)))

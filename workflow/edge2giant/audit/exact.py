@@ -3,18 +3,18 @@
 A printed number is text: ``67.40`` is more precise than ``67.4``. Nothing here passes through binary floating point.
 """
 
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from fractions import Fraction
 
 from edge2giant.errors import UserError
 
 EXACT, TRUNCATED, ROUNDING, OFF = "rounded", "truncated", "rounding of unprinted digits", "off"
-#: From best to worst; corrections must not make any agreement worse.
+#: From best to worst.
 ORDER = (EXACT, TRUNCATED, ROUNDING, OFF)
 
 
 def number(text: str) -> Fraction:
-    """Return the number that ``text`` prints, exactly.
+    """The number that ``text`` prints, exactly.
 
     Raises
     ------
@@ -22,21 +22,18 @@ def number(text: str) -> Fraction:
         If ``text`` is not a finite decimal number.
     """
     try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal("NaN")
-    if not value.is_finite():
-        raise UserError(f"'{text}' is not a printed number", hint="write digits, at most one point and a sign")
-    return Fraction(value)
+        return Fraction(Decimal(text))
+    except (InvalidOperation, ValueError, OverflowError):
+        raise UserError(f"'{text}' is not a printed number", hint="write digits, at most one point and a sign") from None
 
 
 def decimals(text: str) -> int:
-    """Return how many digits stand after the decimal point of ``text``."""
+    """How many digits stand after the decimal point of ``text``."""
     return len(text.partition(".")[2])
 
 
 def unit(text: str) -> Fraction:
-    """Return the value of one step in the last printed digit of ``text``."""
+    """The value of one step in the last printed digit of ``text``."""
     return Fraction(1, 10 ** decimals(text))
 
 
@@ -48,9 +45,8 @@ def prints(value: Fraction, text: str) -> str:
     printed, step = number(text), unit(text)
     if abs(value - printed) <= step / 2:
         return EXACT
-    size, shown = abs(value), abs(printed)
     same_side = printed == 0 or (value > 0) == (printed > 0)
-    return TRUNCATED if same_side and shown <= size < shown + step else OFF
+    return TRUNCATED if same_side and abs(printed) <= abs(value) < abs(printed) + step else OFF
 
 
 def agreement(recomputed: Fraction, text: str, slack: Fraction) -> str:
@@ -73,41 +69,30 @@ def agreement(recomputed: Fraction, text: str, slack: Fraction) -> str:
         if some unprinted digits of the inputs give it, else ``off``.
     """
     direct = prints(recomputed, text)
-    if direct != OFF:
-        return direct
-    return ROUNDING if abs(recomputed - number(text)) <= unit(text) / 2 + slack else OFF
+    within = abs(recomputed - number(text)) <= unit(text) / 2 + slack
+    return ROUNDING if direct == OFF and within else direct
 
 
 def show(value: Fraction, places: int = 2, signed: bool = False) -> str:
-    """Write ``value`` with ``places`` decimals (half up), plus one more digit where it is not exact."""
-    sign = "-" if value < 0 else ("+" if signed and value > 0 else "")
-    exact_here = (value * 10**places).denominator == 1
-    digits = places if exact_here else places + 2
-    scaled = int(abs(value) * 10**digits + Fraction(1, 2))
-    whole, rest = divmod(scaled, 10**digits)
-    return f"{sign}{whole}.{rest:0{digits}d}" if digits else f"{sign}{whole}"
+    """Write ``value`` with ``places`` decimals (half up), with two more where it is not exact."""
+    digits = places if (value * 10**places).denominator == 1 else places + 2
+    shown = (Decimal(value.numerator) / value.denominator).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return f"{shown:+f}" if signed and value else f"{shown:f}"
 
 
 def digit_edits(text: str) -> list[str]:
-    """Return every text that differs from ``text`` in exactly one digit (same length, same sign)."""
-    edits = []
-    for place, old in enumerate(text):
-        if old.isdigit():
-            edits += [text[:place] + new + text[place + 1 :] for new in "0123456789" if new != old]
-    return edits
+    """Every text that differs from ``text`` in exactly one digit."""
+    places = [place for place, old in enumerate(text) if old.isdigit()]
+    return [text[:place] + new + text[place + 1 :] for place in places for new in "0123456789" if new != text[place]]
 
 
 def arrow_edits(text: str) -> list[str]:
-    """Return the text with its sign turned round, for printed differences (an arrow in the paper)."""
+    """The text with its sign turned round, for printed differences (an arrow in the paper)."""
     swap = {"+": "-", "-": "+"}
-    return [swap[text[0]] + text[1:]] if text and text[0] in swap else []
+    return [swap[text[0]] + text[1:]] if text[0] in swap else []
 
 
 def swap_edits(text: str) -> list[str]:
-    """Return every text with two neighbouring, different digits exchanged (``4.93`` for ``4.39``)."""
-    edits = []
-    for place in range(len(text) - 1):
-        pair = text[place : place + 2]
-        if pair.isdigit() and pair[0] != pair[1]:
-            edits.append(text[:place] + pair[::-1] + text[place + 2 :])
-    return edits
+    """Every text with two neighbouring, different digits exchanged (``4.93`` for ``4.39``)."""
+    pairs = [(place, text[place : place + 2]) for place in range(len(text) - 1)]
+    return [text[:n] + pair[::-1] + text[n + 2 :] for n, pair in pairs if pair.isdigit() and pair[0] != pair[1]]

@@ -1,15 +1,17 @@
 """From rules to findings: what is wrong, where, by how much, and which change would correct it."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from edge2giant import published
 from edge2giant.audit import constraints, printed, question_sets, storage
 from edge2giant.audit.corrections import Correction, Rulebook
 from edge2giant.audit.exact import EXACT, OFF, ROUNDING, TRUNCATED, decimals, prints, show
 from edge2giant.audit.question_sets import QuestionSet
 from edge2giant.errors import UserError
+from edge2giant.paper import frames
 from edge2giant.specs.audit import AuditedColumn, AuditSpec
 from edge2giant.specs.study import FP16
 
@@ -100,21 +102,21 @@ def in_words(change: Correction) -> str:
     return f"{place(change.key)}: {change.before} to {change.after} ({change.step})"
 
 
-def run(spec: AuditSpec, published: Path, checkpoints: list[Path]) -> Audit:
+def run(spec: AuditSpec, folder: Path, cells: list[Path]) -> Audit:
     """Audit every printed table.
 
     Parameters
     ----------
     spec : AuditSpec
-    published : Path
+    folder : Path
         `config/published`.
-    checkpoints : list of Path
-        Checkpoint or cell records with measured bytes; may be empty.
+    cells : list of Path
+        Cell records of one study, for the measured bytes of checkpoints; may be empty.
     """
     audit = Audit()
-    scores, mt_bench = printed.read_scores(published), printed.read_mt_bench(published)
+    scores, mt_bench = printed.rows_of(published.scores(folder)), printed.rows_of(published.mt_bench(folder))
     accepted = _columns(audit, scores, spec.columns)
-    _sample_numbers(audit, spec, printed.read_stated_sizes(published), accepted)
+    audit.findings += _sample_numbers(spec, published.stated_questions(folder), accepted)
     for rules, rows in (
         (constraints.score_constraints(scores, accepted), scores),
         (constraints.mt_bench_constraints(mt_bench), mt_bench),
@@ -123,8 +125,10 @@ def run(spec: AuditSpec, published: Path, checkpoints: list[Path]) -> Audit:
         _rules(audit, book)
         _digits(audit, book.texts)
     audit.modes = [_mode(row, accepted) for row in scores]
-    audit.sizes = storage.sizes(scores, spec.models, storage.read_measured(checkpoints))
-    _storage(audit)
+    audit.sizes = storage.sizes(scores, spec.models, frames.read_cells(cells))
+    for size in audit.sizes:
+        audit.outcomes["storage", EXACT if size.nominal in (None, size.printed) else OFF] += 1
+        audit.findings += _storage(size)
     audit.findings.sort(key=lambda finding: (SEVERITIES.index(finding.severity), finding.check, finding.id))
     return audit
 
@@ -140,7 +144,7 @@ def _columns(audit: Audit, rows: list[printed.PrintedRow], columns: tuple[Audite
         if column.untestable:
             audit.untestable[name] = column.untestable
             continue
-        found = [question_sets.weigh(name, question_sets.of_spec(candidate), texts) for candidate in column.sets]
+        found = [question_sets.weigh(name, QuestionSet.of(candidate), texts) for candidate in column.sets]
         audit.evidence += found
         if winner := question_sets.best(found):
             accepted[name] = winner.candidate
@@ -156,41 +160,39 @@ def _why_untestable(found: list[question_sets.Evidence]) -> str:
     return f"{text}. Rejected: {'; '.join(rejected)}" if rejected else text
 
 
-def _sample_numbers(audit: Audit, spec: AuditSpec, stated: Mapping[str, int], accepted: Mapping[str, QuestionSet]) -> None:
+def _sample_numbers(spec: AuditSpec, stated: Mapping[str, int], accepted: Mapping[str, QuestionSet]) -> Iterator[Finding]:
     """Compare the sample numbers that Table 3 states with the fitting set, or else with the public one."""
     for column, number in stated.items():
         fitting = accepted.get(column)
         real = fitting.questions if fitting else spec.questions.get(column, number)
-        if real == number:
-            continue
-        grounds = f"the printed column fits {fitting.label}" if fitting else "size of the public set"
-        where = f"Table 3, {column}, number of test samples"
-        sizes = (str(number), str(real))
-        audit.findings.append(Finding(f"samples/T3/{column}", "samples", where, *sizes, severity=DOUBTFUL, comment=grounds))
+        if real != number:
+            grounds = f"the printed column fits {fitting.label}" if fitting else "size of the public set"
+            where, sizes = f"Table 3, {column}, number of test samples", (str(number), str(real))
+            yield Finding(f"samples/T3/{column}", "samples", where, *sizes, severity=DOUBTFUL, comment=grounds)
 
 
 def _rules(audit: Audit, book: Rulebook) -> None:
     """Turn every rule that does not hold on the printed digits into a finding."""
     for rule in book.rules:
         outcome = book.now[rule.name]
-        audit.outcomes[(rule.kind, outcome.level)] += 1
+        audit.outcomes[rule.kind, outcome.level] += 1
         if outcome.level == OFF:
             audit.findings.append(_broken(book, rule, outcome))
         elif outcome.level == ROUNDING or (outcome.level == TRUNCATED and rule.kind != "grid"):
             comment = outcome.level if rule.kind != "ratings" else "not a multiple of 0.05"
-            where = place(rule.subject)
-            note = (rule.name, rule.kind, where, outcome.printed, outcome.recomputed)
+            note = (rule.name, rule.kind, place(rule.subject), outcome.printed, outcome.recomputed)
             audit.findings.append(Finding(*note, severity=NOTE, comment=comment))
 
 
 def _broken(book: Rulebook, rule: constraints.Constraint, outcome: constraints.RuleOutcome) -> Finding:
-    change, alternatives = book.correction(rule)
+    changes = book.corrections(rule)
+    change = changes[0] if len(changes) == 1 else None
     comments = []
     if change and len(change.resolves) > 1:
         comments.append(f"the same change corrects {len(change.resolves)} findings")
-    if not change and alternatives > 1:
-        some = "; ".join(in_words(found) for found in book.candidates(rule)[:3])
-        comments.append(f"{alternatives} changes would correct it, such as {some}")
+    if len(changes) > 1:
+        some = "; ".join(in_words(found) for found in changes[:3])
+        comments.append(f"{len(changes)} changes would correct it, such as {some}")
     if rule.kind == "turns":
         texts = [book.texts[key] for key in rule.keys]
         comments.append(constraints.missing_ratings(*texts) or "no number of missing ratings explains it")
@@ -201,7 +203,7 @@ def _broken(book: Rulebook, rule: constraints.Constraint, outcome: constraints.R
         outcome.printed,
         outcome.recomputed,
         in_words(change) if change else "",
-        alternatives,
+        len(changes),
         DOUBTFUL if rule.kind in ("grid", "ratings") and not change else ERROR,
         "; ".join(comments),
     )
@@ -209,34 +211,18 @@ def _broken(book: Rulebook, rule: constraints.Constraint, outcome: constraints.R
 
 def _digits(audit: Audit, texts: constraints.Texts) -> None:
     for key, text in texts.items():
-        if decimals(text) != USUAL_DECIMALS:
-            row, column, what = key
-            audit.outcomes[("digits", OFF)] += 1
-            audit.findings.append(
-                Finding(
-                    f"digits/{row}/{column}/{what}",
-                    "digits",
-                    place(key),
-                    text,
-                    f"{USUAL_DECIMALS} decimals",
-                    severity=NOTE,
-                    comment=f"printed with {decimals(text)} decimal",
-                )
-            )
-        else:
-            audit.outcomes[("digits", EXACT)] += 1
+        usual = decimals(text) == USUAL_DECIMALS
+        audit.outcomes["digits", EXACT if usual else OFF] += 1
+        if not usual:
+            note = ("/".join(("digits", *key)), "digits", place(key), text, f"{USUAL_DECIMALS} decimals")
+            audit.findings.append(Finding(*note, severity=NOTE, comment=f"printed with {decimals(text)} decimal"))
 
 
 def _mode(row: printed.PrintedRow, accepted: Mapping[str, QuestionSet]) -> dict:
     """Count how the cells of a row were cut: as only rounding gives, only truncation, or either."""
-    counts = Counter()
-    for column, candidate in accepted.items():
-        if column in row.values:
-            counts[_cut(candidate, row.values[column])] += 1
+    counts = Counter(_cut(found, row.values[column]) for column, found in accepted.items() if column in row.values)
     kinds = ("only rounded", "only truncated", "either", "off grid")
-    variant = row.variant
-    where = {"table": row.table, "model": variant.model, "method": variant.method, "bits": variant.bits}
-    return where | {kind: counts[kind] for kind in kinds}
+    return {"table": row.table} | asdict(row.variant) | {kind: counts[kind] for kind in kinds}
 
 
 def _cut(candidate: QuestionSet, text: str) -> str:
@@ -249,32 +235,15 @@ def _cut(candidate: QuestionSet, text: str) -> str:
     return "either" if show(source, USUAL_DECIMALS + 2)[: len(text)] == text else "only rounded"
 
 
-def _storage(audit: Audit) -> None:
-    for size in audit.sizes:
-        row = size.row
-        bad = size.nominal is not None and size.nominal != size.printed
-        audit.outcomes[("storage", OFF if bad else EXACT)] += 1
-        where = f"Table {row.table}, {row.variant.model}, {row.variant.method} {row.variant.bits}, storage (GB)"
-        if bad:
-            formula = f"nominal parameters x {row.variant.widths[0]} bits / 8"
-            audit.findings.append(
-                Finding(
-                    f"storage/{row.name}",
-                    "storage",
-                    where,
-                    row.storage,
-                    f"{float(size.nominal):g}",
-                    comment=formula,
-                )
-            )
-        if row.variant.method == FP16[0] and storage.off(size.printed, size.parameters):
-            text = "the name understates the parameters; holds for all rows of this model"
-            _size_note(audit, f"parameters/{row.name}", where, size, size.parameters, text)
-        if storage.off(size.printed, size.measured):
-            text = "bytes of the checkpoint that was made, in 10^9"
-            _size_note(audit, f"measured/{row.name}", where, size, size.measured, text)
-
-
-def _size_note(audit: Audit, name: str, where: str, size: storage.PrintedSize, other, comment: str) -> None:
-    note = Finding(name, "storage", where, size.row.storage, show(other), severity=NOTE, comment=comment)
-    audit.findings.append(note)
+def _storage(size: storage.PrintedSize) -> Iterator[Finding]:
+    row, variant = size.row, size.row.variant
+    shown = ("storage", f"Table {row.table}, {variant.model}, {variant.method} {variant.bits}, storage (GB)", row.storage)
+    if size.nominal not in (None, size.printed):
+        formula = f"nominal parameters x {variant.widths[0]} bits / 8"
+        yield Finding(f"storage/{row.name}", *shown, f"{float(size.nominal):g}", comment=formula)
+    if variant.method == FP16[0] and storage.off(size.printed, size.parameters):
+        comment = "the name understates the parameters; holds for all rows of this model"
+        yield Finding(f"parameters/{row.name}", *shown, show(size.parameters), severity=NOTE, comment=comment)
+    if storage.off(size.printed, size.measured):
+        comment = "bytes of the checkpoint that was made, in 10^9"
+        yield Finding(f"measured/{row.name}", *shown, show(size.measured), severity=NOTE, comment=comment)

@@ -15,7 +15,6 @@ import numpy as np
 from scipy.stats import binomtest
 
 from edge2giant.audit.exact import EXACT, OFF, TRUNCATED, number, prints, unit
-from edge2giant.errors import UserError
 from edge2giant.specs.audit import QuestionSetSpec
 
 NO_POWER, WEAK = 0.9, 0.5
@@ -39,6 +38,10 @@ class QuestionSet:
     name: str
     label: str
     parts: tuple[tuple[int, Fraction], ...]
+
+    @classmethod
+    def of(cls, spec: QuestionSetSpec) -> "QuestionSet":
+        return cls(spec.name, spec.label, tuple((questions, Fraction(chance)) for questions, chance in spec.parts))
 
     @property
     def single(self) -> bool:
@@ -92,33 +95,17 @@ class QuestionSet:
             For a mean of many parts the walk stops once the first parts reach nearly every printable value
             in their range (`SATURATED`); then all count as reached.
         """
-        values, scale = np.zeros(1, dtype=np.int64), self._scale
-        rounded = truncated = np.zeros(10001, dtype=bool)
-        width = 0
+        values, scale, width = np.zeros(1, dtype=np.int64), 1, 0  # sums of scores, as whole multiples of 1 / scale
         for n, chance in self.parts:
-            values = np.unique(values[:, None] + self._part_values(n, chance, scale)[None, :])
-            width += int(Fraction(10000, len(self.parts)))
+            scores = {QuestionSet("", "", ((n, chance),)).score(k) / len(self.parts) for k in range(n + 1)}
+            finer = lcm(scale, *(score.denominator for score in scores))
+            steps = np.array(sorted(int(score * finer) for score in scores))
+            values, scale = np.unique((values * (finer // scale))[:, None] + steps), finer
+            width += 10000 // len(self.parts)
             rounded, truncated = self._prints(values, scale)
-            if len(self.parts) > 1 and rounded[width // 4 : 3 * width // 4].mean() >= SATURATED:
+            if not self.single and rounded[width // 4 : 3 * width // 4].mean() >= SATURATED:
                 return np.ones(10001, dtype=bool), np.ones(10001, dtype=bool)
         return rounded, truncated
-
-    @property
-    def _scale(self) -> int:
-        """Common denominator of all part scores (an exact integer lattice)."""
-        count, first = len(self.parts), self.parts[:3]
-        steps = [Fraction(100, n) / (1 - chance) / count for n, chance in first]
-        offsets = [100 * chance / (1 - chance) / count for _, chance in first]
-        return lcm(*(value.denominator for value in steps + offsets))
-
-    def _part_values(self, n: int, chance: Fraction, scale: int):
-        scores = (100 * max(Fraction(k, n) - chance, Fraction(0)) / (1 - chance) for k in range(n + 1))
-        exact = {score / len(self.parts) * scale for score in scores}
-        if any(value.denominator != 1 for value in exact):
-            raise UserError(
-                f"set {self.name} of three or more unequal parts gives too few scores", "config/published/grids.yaml", "remove it"
-            )
-        return np.array(sorted(int(value) for value in exact), dtype=np.int64)
 
     @staticmethod
     def _prints(values, scale: int):
@@ -167,11 +154,6 @@ class Evidence:
         if self.share < FITS:
             return "rejected"
         return "weak support" if self.chance >= WEAK else "fits"
-
-
-def of_spec(spec: QuestionSetSpec) -> QuestionSet:
-    """The question set that a spec describes."""
-    return QuestionSet(spec.name, spec.label, tuple((questions, Fraction(chance)) for questions, chance in spec.parts))
 
 
 def chance_level(candidate: QuestionSet, low: Fraction, high: Fraction) -> float:

@@ -91,8 +91,7 @@ def storage_rows(audit: Audit) -> list[dict]:
     for size in audit.sizes:
         values = (size.printed, size.nominal, size.parameters, size.measured)
         texts = ["" if value is None else f"{float(value):.4g}" for value in values]
-        variant = size.row.variant
-        rows.append(dict(zip(STORAGE_COLUMNS, [variant.model, variant.method, variant.bits, *texts], strict=True)))
+        rows.append(asdict(size.row.variant) | dict(zip(STORAGE_COLUMNS[3:], texts, strict=True)))
     return rows
 
 

@@ -4,12 +4,14 @@ Reads `config/published/*.csv` and cell records; writes nothing.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
-from edge2giant import records
+from edge2giant import published, records
 from edge2giant.errors import UserError
+from edge2giant.published import PrintedNumber
 from edge2giant.specs.study import AVERAGE, MT_BENCH
 from edge2giant.specs.variant import Variant
 
@@ -21,70 +23,30 @@ PUBLISHED = "published"
 NOT_PRINTED = {"printed": None, "printed_delta": None, "table": None}
 
 
-def _read_csv(folder: Path, name: str) -> pd.DataFrame:
-    path = folder / name
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise UserError("is missing", path, "restore the published values from the repository") from None
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read as CSV ({error})", path, "restore it from the repository") from None
-
-
-def _printed(raw: pd.DataFrame) -> pd.DataFrame:
-    """Columns that both published files share: numbers beside their printed digits."""
-    texts = raw[["value", "printed_delta"]].astype(object)
-    texts = texts.where(texts != "", None)
-    return raw.assign(
-        source=PUBLISHED,
-        value=raw["value"].astype(float),
-        printed=texts["value"],
-        printed_delta=texts["printed_delta"],
-        stderr=float("nan"),
-        n=float("nan"),
-        table=raw["table"].astype(int),
-    )
+def _published(numbers: Iterable[PrintedNumber], column: str, columns: list[str]) -> pd.DataFrame:
+    """Numbers beside their printed digits; the paper prints no standard error and no sample size."""
+    numbers = list(numbers)
+    rows = [
+        asdict(one.variant)
+        | {"suite": one.suite, column: one.column, "value_source": "computed" if one.computed else "printed"}
+        | {"value": float(one.value), "storage_gb": float(one.storage_gb), "table": one.table}
+        for one in numbers
+    ]
+    texts = {"printed": [one.value for one in numbers], "printed_delta": [one.delta for one in numbers]}
+    frame = pd.DataFrame(rows).assign(source=PUBLISHED, stderr=float("nan"), n=float("nan"))
+    return frame.assign(**{name: pd.Series(found, dtype=object) for name, found in texts.items()})[columns]
 
 
 def published_scores(folder: Path) -> pd.DataFrame:
     """Every printed score of Tables 1, 2, 4 and 5, averages included, in the printed order.
 
-    Parameters
-    ----------
-    folder : path
-        `config/published`.
-
     Returns
     -------
     DataFrame, shape (700, 13)
         Columns `SCORE_COLUMNS`. `value` is a float in 0..100, `printed` and `printed_delta` keep the digits and signs of the
-        paper, `stderr` and `n` are NaN (the paper prints none), `table` is the number of the printed table.
-
-    Raises
-    ------
-    UserError
-        If the CSV is missing or unreadable.
+        paper, `stderr` and `n` are NaN, `table` is the number of the printed table.
     """
-    raw = _read_csv(folder, "scores.csv")
-    # Only GPTQ needs its toolkit to tell its rows apart.
-    method = raw["method"].where(raw["method"] != "gptq", "gptq-" + raw["toolkit"])
-    bits = "w" + raw["w_bits"] + "a" + raw["a_bits"]
-    storage = raw["storage_gb"].astype(float)
-    return _printed(raw).assign(method=method, bits=bits, storage_gb=storage)[SCORE_COLUMNS]
-
-
-def _mt_bench_variants(scores: pd.DataFrame) -> pd.DataFrame:
-    """Which variant stands behind fp16, gptq and awq of each model in Tables 6 and 7.
-
-    The paper marks AutoGPTQ in Table 7 also for models without an AutoGPTQ row; there the model's only
-    4-bit GPTQ row is taken, as in `config/studies/paper.yaml`.
-    """
-    found = scores.drop_duplicates(VARIANT)[[*VARIANT, "storage_gb"]]
-    found = found[found["bits"].isin(["w16a16", "w4a16"])].copy()
-    found["printed_method"] = found["method"].str.replace(r"^gptq-.*", "gptq", regex=True)
-    found["rank"] = (found["method"] != "gptq-autogptq").astype(int)
-    found = found.sort_values("rank", kind="stable")
-    return found.drop_duplicates(["model", "printed_method"]).drop(columns="rank")
+    return _published(published.scores(folder), "benchmark", SCORE_COLUMNS)
 
 
 def published_mt_bench(folder: Path) -> pd.DataFrame:
@@ -96,18 +58,8 @@ def published_mt_bench(folder: Path) -> pd.DataFrame:
         Columns `MT_BENCH_COLUMNS`. `category` is one of the eight categories, `turn 1`, `turn 2` or `average`; the average stands
         in both tables, so select by `table` (6 or 7) before using it. `value_source` is `computed` where Table 6 prints only the
         difference from FP16.
-
-    Raises
-    ------
-    UserError
-        If a CSV is missing or unreadable.
     """
-    raw = _read_csv(folder, "mt_bench.csv").rename(columns={"method": "printed_method"})
-    raw["order"] = range(len(raw))
-    frame = raw.merge(_mt_bench_variants(published_scores(folder)), on=["model", "printed_method"], how="left")
-    frame = _printed(frame.sort_values("order"))
-    frame["category"] = frame["category_or_turn"].str.replace("_", " ")
-    return frame[MT_BENCH_COLUMNS].reset_index(drop=True)
+    return _published(published.mt_bench(folder), "category", MT_BENCH_COLUMNS)
 
 
 def read_cells(paths: Iterable[str | Path], study: str | None = None) -> list[dict]:

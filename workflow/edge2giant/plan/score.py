@@ -1,9 +1,9 @@
 """Specs and inputs of cells and of the statistics over them."""
 
-import csv
 from functools import cache
 from pathlib import Path
 
+from edge2giant import published
 from edge2giant.config import unknown
 from edge2giant.plan.members import member, variant_of
 from edge2giant.specs.score import LmEvalMetric, PrintedScore, ScoreSpec, StatisticsSpec
@@ -35,7 +35,7 @@ def score_spec(config, study, variant: Variant, name: str) -> ScoreSpec:
         aggregation=benchmark.aggregation,
         normalise=benchmark.normalise,
         clip=config.protocols[study.protocol].clip_normalised_at_zero,
-        printed=printed_scores(config.root / "config/published/scores.csv").get((variant, name)),
+        printed=printed_scores(config.root / "config/published").get((variant, name)),
     )
 
 
@@ -54,12 +54,9 @@ def statistics(plan, wildcards) -> StatisticsSpec:
 
 
 @cache
-def printed_scores(path: Path) -> dict[tuple[Variant, str], PrintedScore]:
+def printed_scores(folder: Path) -> dict[tuple[Variant, str], PrintedScore]:
     """What the paper prints of leaderboard scores, by variant and benchmark."""
     found = {}
-    with path.open(encoding="utf-8", newline="") as stream:
-        for line in csv.DictReader(stream):
-            method = line["method"] + (f"-{line['toolkit']}" if line["method"] == "gptq" else "")
-            variant = Variant(line["model"], method, f"w{line['w_bits']}a{line['a_bits']}")
-            found.setdefault((variant, line["benchmark"]), PrintedScore(line["value"], f"Table {line['table']}"))
+    for one in published.scores(folder):
+        found.setdefault((one.variant, one.column), PrintedScore(one.value, f"Table {one.table}"))
     return found

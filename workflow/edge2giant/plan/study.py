@@ -1,12 +1,11 @@
 """Specs of what is made from a study's cells: tables, figures, comparison, trade-offs, claims, report, exports."""
 
-import csv
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge2giant.errors import UserError
+from edge2giant import published
 from edge2giant.mt_bench import CATEGORIES
 from edge2giant.specs.claims import ClaimSpec, ClaimsSpec, FactSpec, PartSpec, ReadingSpec
 from edge2giant.specs.study import AVERAGE, MT_BENCH, Labels, StudyBenchmark, StudySpec, StudyVariant, SuiteColumns, TableLayout
@@ -171,15 +170,9 @@ class Printed:
 @cache
 def printed(root: Path) -> Printed:
     """Read from the printed scores which table holds which model, and which benchmarks."""
-    path = Path(root) / "config/published/scores.csv"
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            lines = [line for line in csv.DictReader(stream) if line["benchmark"] != AVERAGE]
-            tables = {(line["suite"], line["model"]): int(line["table"]) for line in lines}
-    except (OSError, KeyError, ValueError) as error:
-        raise UserError(f"cannot be read ({error})", path, "restore it from the repository") from None
-    columns = {suite: tuple(dict.fromkeys(line["benchmark"] for line in lines if line["suite"] == suite)) for suite in SUITES}
-    return Printed(tables, columns)
+    numbers = [one for one in published.scores(Path(root) / "config/published") if one.column != AVERAGE]
+    tables = {(one.suite, one.variant.model): one.table for one in numbers}
+    return Printed(tables, {suite: tuple(dict.fromkeys(one.column for one in numbers if one.suite == suite)) for suite in SUITES})
 
 
 def claims_spec(config: "Config") -> ClaimsSpec:
