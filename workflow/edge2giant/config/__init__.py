@@ -1,9 +1,8 @@
 """Typed models of every file in `config/`, and the checks between files. For the workflow environment only."""
 
-from edge2giant.config.checks import check_names
-from edge2giant.config.errors import unknown
-from edge2giant.config.loading import FILES, ROOT, Config, load
-from edge2giant.config.run import RunSettings, check_run
+from edge2giant.config.loading import FILES, Config, check_run, load
+from edge2giant.config.run import RunSettings
 from edge2giant.config.studies import Study, StudyFile
+from edge2giant.errors import unknown
 
-__all__ = ["FILES", "ROOT", "Config", "RunSettings", "Study", "StudyFile", "check_names", "check_run", "load", "unknown"]
+__all__ = ["FILES", "Config", "RunSettings", "Study", "StudyFile", "check_run", "load", "unknown"]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge2giant.config.entry import Commit, ConfigEntry, Count, Natural, Text, listed
+from edge2giant.config.entry import Commit, ConfigEntry, Count, Natural, Text, listed, refusal
 
 Suite = Literal["leaderboard_v1", "leaderboard_v2", "mt_bench"]
 Aggregation = Literal["single", "size_weighted", "mean"]
@@ -43,7 +43,7 @@ class Benchmark(ConfigEntry):
             return self
         for key in ("folder", "tasks", "metrics"):
             if not getattr(self, key):
-                raise ValueError(f"lacks its {key}")
+                raise refusal(f"lacks its {key}")
         return self
 
     @property

@@ -1,10 +1,11 @@
 """config/published/claims.yaml: the paper's findings as data."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field, JsonValue, model_validator
 
-from edge2giant.config.entry import ConfigEntry, Settings, Text, listed
+from edge2giant.config.entry import ConfigEntry, Settings, Text, listed, refusal
 
 
 class Lenient(ConfigEntry):
@@ -27,7 +28,7 @@ class ClaimPart(ConfigEntry):
     @model_validator(mode="after")
     def _lenient_has_its_text(self):
         if (self.lenient is None) != (self.leniently == ""):
-            raise ValueError("`lenient` and `leniently` go together")
+            raise refusal("`lenient` and `leniently` go together")
         return self
 
 
@@ -53,3 +54,22 @@ class Claims(ConfigEntry):
     sets: dict[Text, Annotated[list[JsonValue], Field(min_length=1)]] = Field(description="named lists; @name stands for one")
     facts: dict[Text, Fact] = Field(default={})
     claims: Annotated[dict[Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")], Claim], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _named_lists_are_there(self):
+        for name, claim in self.claims.items():
+            for part in claim.parts:
+                for text in _texts([part.with_, part.lenient.with_ if part.lenient else {}]):
+                    if text.startswith("@") and text[1:] not in self.sets:
+                        known = f"choose one of: {', '.join(sorted(self.sets))}"
+                        raise refusal(f"unknown set '{text[1:]}'", known, ("claims", name))
+        return self
+
+
+def _texts(value: object) -> Iterable[str]:
+    """Every text in nested lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Positive, Text, listed
+from edge2giant.config.entry import ConfigEntry, Count, KnownModel, Name, Natural, Positive, Text, listed, refusal
 
 
 class Submission(ConfigEntry):
@@ -55,9 +55,9 @@ class ResourceOverride(ConfigEntry):
     @model_validator(mode="after")
     def _nodes_and_gpus_are_of_a_partition(self):
         if self.partition is None and (self.gpus is not None or self.nodes is not None):
-            raise ValueError("`gpus` and `nodes` need a `partition`")
+            raise refusal("`gpus` and `nodes` need a `partition`")
         if self.nodes is not None and self.phase not in (None, "evaluate"):
-            raise ValueError("only an evaluation runs on several `nodes`")
+            raise refusal("only an evaluation runs on several `nodes`")
         return self
 
 
@@ -73,7 +73,26 @@ class Cluster(ConfigEntry):
     )
     cpu: Cpu = Field(default=Cpu(), description="where jobs without GPU go")
     overrides: listed(ResourceOverride) = Field(default=(), description="merged key by key; of two that match the later counts")
-    rehearse: dict[Text, Text] = Field(default={}, description="models placed as if they were others, on a stack without GPU")
+    rehearse: dict[KnownModel, KnownModel] = Field(
+        default={}, description="models placed as if they were others, on a stack without GPU"
+    )
+
+    @model_validator(mode="after")
+    def _overrides_ask_for_what_there_is(self):
+        for number, one in enumerate(self.overrides):
+            if one.partition is None:
+                continue
+            place = ("overrides", number)
+            if one.partition not in self.partitions:
+                raise refusal(
+                    f"unknown partition '{one.partition}'", f"choose one of: {', '.join(sorted(self.partitions))}", place
+                )
+            there, nodes, gpus = self.partitions[one.partition], one.nodes or 1, one.gpus or 0
+            if gpus > there.gpus_per_node or nodes > there.nodes:
+                have = f"{there.nodes} nodes of {there.gpus_per_node} GPUs"
+                what = f"asks for {nodes} nodes of {gpus} GPUs, partition {one.partition} has {have}"
+                raise refusal(what, place=place)
+        return self
 
 
 Clusters = Annotated[dict[Name, Cluster], Field(min_length=1, title="config/clusters.yaml: sites, their partitions and GPUs")]

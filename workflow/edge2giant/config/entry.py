@@ -1,9 +1,27 @@
 """What all models of config files share: no unknown keys, no silent conversion of types, nothing changed after loading."""
 
+import difflib
+import re
+from collections.abc import Iterable
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Annotated, get_args, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Strict, WrapValidator, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+    WrapValidator,
+    create_model,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+EXPLAINED = "explained"
 
 
 class ConfigEntry(BaseModel):
@@ -19,6 +37,72 @@ class ConfigEntry(BaseModel):
         hide_input_in_errors=True,
     )
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_explanation(cls, value, validate):
+        try:
+            return validate(value)
+        except ValidationError as error:
+            raise explained(error, {field.alias or name: field.description for name, field in cls.model_fields.items()}) from None
+
+
+def refusal(what: str, hint: str | None = None, place: Iterable[str | int] = ()) -> ValidationError:
+    """The error of a model's validator: what is wrong, what to do about it, and at which place below the model."""
+    said = PydanticCustomError(EXPLAINED, "{what}", {"what": what, "hint": hint})
+    return ValidationError.from_exception_data("config", [InitErrorDetails(type=said, loc=tuple(place), input=None)])
+
+
+def explained(error: ValidationError, described: dict[str, str | None]) -> ValidationError:
+    """The first problem of an entry in the words of YAML; an unknown key first, for a misspelt one is also missing.
+
+    Parameters
+    ----------
+    error : ValidationError
+    described : dict
+        The keys of the entry with their descriptions, which are hints.
+    """
+    first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    kind, place, hint = first["type"], first["loc"], described.get(first["loc"][0]) if first["loc"] else None
+    in_key = place[-1:] == ("[key]",)
+    if in_key:
+        place = place[:-2]
+    if kind == EXPLAINED:
+        return refusal(first["ctx"]["what"], first["ctx"]["hint"], place)
+    if kind == "extra_forbidden":
+        return refusal(f"unknown key '{place[-1]}'", _known(place[-1], described), place[:-1])
+    if kind == "missing":
+        return refusal(f"'{place[-1]}' is missing", hint, place[:-1])
+    if kind == "value_error":
+        return refusal(str(first["ctx"]["error"]), hint, place)
+    return refusal(f"{'the key ' if in_key else ''}{_shown(first['input'])} {_expected(first['msg'])}", hint, place)
+
+
+def _known(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), 1, 0.7)
+    return (f"did you mean '{near[0]}'? " if near else "") + f"known keys: {', '.join(known)}"
+
+
+def _expected(message: str) -> str:
+    """Pydantic's message without its subject, in the words of YAML."""
+    text = re.sub(r"^.*? (should|must) ", r"\1 ", message)
+    for theirs, ours in (
+        (r"be a valid (tuple|list)", "be a list"),
+        (r"be a valid dictionary.*", "be a mapping"),
+        (r"be a valid boolean", "be true or false"),
+        (r"be a valid integer", "be an integer"),
+        (r"be a valid number", "be a number"),
+        (r"be a valid string", "be a text"),
+        (r"match pattern '(.*)'", r"match \1"),
+        (r"have at least 1 (character|item).*", "not be empty"),
+    ):
+        text = re.sub(theirs, ours, text)
+    return text
+
+
+def _shown(value: object) -> str:
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
 
 def _as_written(value, check):
     check(value)
@@ -33,7 +117,6 @@ Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-MethodBits = Annotated[str, Field(pattern=r"^[a-z0-9-]+/w[0-9]+a[0-9]+$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Repo = Annotated[str, Field(pattern=r"^[^/ ]+/[^/ ]+$")]
 Settings = dict[str, JsonValue]
@@ -65,5 +148,41 @@ def distinct(items):
 def _without_repeats(values: tuple) -> tuple:
     for value in values:
         if values.count(value) > 1:
-            raise ValueError(f"'{value}' stands there twice")
+            raise ValueError(f"'{value}' is given twice")
     return values
+
+
+# --- names that another file defines: files are read in the order of `loading.FILES`, with the earlier ones as context -----
+
+
+def name_of(kind: str, file: str):
+    """A name that must be one of those that `file` defines."""
+
+    def check(name: str, info: ValidationInfo) -> str:
+        _refuse_unknown(kind, name, (info.context or {}).get(file))
+        return name
+
+    return Annotated[Text, AfterValidator(check)]
+
+
+def _refuse_unknown(kind: str, name: str, known: Iterable[str] | None) -> None:
+    if known is not None and name not in known:
+        raise refusal(f"unknown {kind} '{name}'", f"choose one of: {', '.join(sorted(known))}")
+
+
+def _check_method_bits(name: str, info: ValidationInfo) -> str:
+    method, bits = name.split("/")
+    if methods := (info.context or {}).get("recipes"):
+        _refuse_unknown("method", method, methods)
+        _refuse_unknown(f"width of {method}", bits, methods[method].bits)
+    return name
+
+
+KnownModel = name_of("model", "models")
+KnownBenchmark = name_of("benchmark", "benchmarks")
+KnownProtocol = name_of("protocol", "protocols")
+KnownStack = name_of("stack", "stacks")
+KnownCalibrationSet = name_of("calibration set", "calibration")
+KnownJudge = name_of("judge", "judges")
+KnownMethod = name_of("method", "recipes")
+KnownMethodBits = Annotated[str, Field(pattern=r"^[a-z0-9-]+/w[0-9]+a[0-9]+$"), AfterValidator(_check_method_bits)]

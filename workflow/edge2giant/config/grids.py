@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, Strict, WithJsonSchema, model_validator
 
-from edge2giant.config.entry import ConfigEntry, Count, Text, listed
+from edge2giant.config.entry import ConfigEntry, Count, KnownBenchmark, Text, listed, refusal
 
 
 def _chance(value: object) -> object:
@@ -41,11 +41,11 @@ class Candidates(ConfigEntry):
     @model_validator(mode="after")
     def _one_of_both(self):
         if (self.sets is None) == (self.none is None):
-            raise ValueError("give either `sets` or `none`")
+            raise refusal("give either `sets` or `none`")
         return self
 
 
 Grids = Annotated[
-    dict[Text, Candidates],
+    dict[KnownBenchmark, Candidates],
     Field(min_length=1, title="config/published/grids.yaml: which values a benchmark's score can take"),
 ]

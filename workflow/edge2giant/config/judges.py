@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, NotNegative, Positive, Settings, Text, listed
+from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, NotNegative, Positive, Settings, Text, listed, refusal
 
 
 class Price(ConfigEntry):
@@ -49,11 +49,11 @@ class Judge(ConfigEntry):
     @model_validator(mode="after")
     def _kind_and_keys_agree(self):
         if (self.kind == "served") != bool(self.serve):
-            raise ValueError("a judge of kind served needs `serve`" if self.kind == "served" else "`serve` needs kind served")
+            raise refusal("a judge of kind served needs `serve`" if self.kind == "served" else "`serve` needs kind served")
         if self.kind == "openai-compatible" and self.base_url == "auto":
-            raise ValueError("a judge of kind openai-compatible needs an http(s) address as its `base_url`")
+            raise refusal("a judge of kind openai-compatible needs an http(s) address as its `base_url`")
         if self.kind == "served" and not re.match(r"auto$|http://(127\.|localhost|\[::1\])", self.base_url):
-            raise ValueError("the `base_url` of a judge of kind served is auto or an address of this machine")
+            raise refusal("the `base_url` of a judge of kind served is auto or an address of this machine")
         return self
 
 

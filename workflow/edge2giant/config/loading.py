@@ -3,24 +3,25 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge2giant import ROOT
 from edge2giant.config import checks, files
 from edge2giant.config.benchmarks import Benchmark, Benchmarks
 from edge2giant.config.calibration import CalibrationFile, CalibrationSet
 from edge2giant.config.claims import Claims
 from edge2giant.config.clusters import Cluster, Clusters
-from edge2giant.config.errors import unknown
 from edge2giant.config.grids import Candidates, Grids
 from edge2giant.config.judges import Judge, Judges
 from edge2giant.config.models import Model, Models
 from edge2giant.config.protocols import Protocol, Protocols
 from edge2giant.config.recipes import Method, Recipes
+from edge2giant.config.run import RunSettings
 from edge2giant.config.stacks import Stack, Stacks
 from edge2giant.config.studies import Study, StudyFile
 from edge2giant.config.workload import Workload
-from edge2giant.errors import UserError
+from edge2giant.errors import unknown
 from edge2giant.specs.variant import Variant
 
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
+RUN = "config/config.yaml"
 FILES = {
     "models": Models,
     "benchmarks": Benchmarks,
@@ -34,7 +35,7 @@ FILES = {
     "published/claims": Claims,
     "published/grids": Grids,
 }
-"""Model of each file of `config/` but studies/*.yaml (`StudyFile`) and config.yaml (`run.RunSettings`)."""
+"""Model of each file of `config/` but studies/*.yaml and config.yaml. A file names only what one before it has."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Config:
     def study(self, name: str) -> Study:
         """Return a study by its name, or raise `UserError` with those there are."""
         if name not in self.studies:
-            raise unknown("study", name, self.studies, "config/config.yaml")
+            raise unknown("study", name, self.studies, RUN)
         return self.studies[name]
 
     def benchmark(self, study: Study, name: str) -> Benchmark:
@@ -84,12 +85,7 @@ class Config:
 
 
 def load(root: str | Path = ROOT) -> Config:
-    """Read and check every file of `config/`.
-
-    Parameters
-    ----------
-    root : path, optional
-        The folder that holds `config/`; the repository by default.
+    """Read and check every file of `config/` below `root`, by default of the repository.
 
     Raises
     ------
@@ -97,36 +93,42 @@ def load(root: str | Path = ROOT) -> Config:
         If a file does not fit its model or names what does not exist.
     """
     root = Path(root)
-    _refuse_repeated_keys(root)
-    found = {}
+    if (root / RUN).is_file():
+        files.read_yaml(root, RUN)  # Snakemake reads it by itself and takes the last of two keys
+    found, toolkits = {}, checks.toolkits()
+    known = {"toolkits": toolkits, "served": [*checks.SERVICES, *toolkits]}
     for name, kind in FILES.items():
-        where = f"config/{name}.yaml"
-        found[name.rsplit("/", 1)[-1]] = files.check(files.read_yaml(root, where), kind, where)
-    studies = {path.stem: read_study(root, path.stem) for path in sorted((root / "config/studies").glob("*.yaml"))}
+        where, key = f"config/{name}.yaml", name.rsplit("/", 1)[-1]
+        found[key] = file = files.check(files.read_yaml(root, where), kind, where, known)
+        known[key] = file.methods if key == "recipes" else file.sets if key == "calibration" else file
     found["calibration"] = found["calibration"].sets
-    config = Config(root=root, studies=studies, **found)
+    names = sorted(path.stem for path in (root / "config/studies").glob("*.yaml"))
+    config = Config(root=root, studies={name: read_study(root, name, names, known) for name in names}, **found)
     checks.check(config)
     return config
 
 
-def read_study(root: Path, name: str) -> Study:
+def read_study(root: Path, name: str, names: list[str], known: dict) -> Study:
     """Read one file of `config/studies/`, over the keys of the study that it extends."""
     where = f"config/studies/{name}.yaml"
     entry = files.read_yaml(root, where)
     if isinstance(entry, dict) and isinstance(base := entry.get("extends"), str):
-        others = [path.stem for path in (root / "config/studies").glob("*.yaml") if path.stem != name]
+        others = [other for other in names if other != name]
         if base not in others:
             raise unknown("study to extend", base, others, where)
         below = f"config/studies/{base}.yaml"
         extended = files.read_yaml(root, below)
-        files.check(extended, StudyFile, below)
+        files.check(extended, StudyFile, below, known)
         entry = extended | entry
-    study = files.check(entry, StudyFile, where)
-    return Study.model_construct(study.model_fields_set | {"name"}, name=name, **dict(study))
+    return Study(name=name, **dict(files.check(entry, StudyFile, where, known)))
 
 
-def _refuse_repeated_keys(root: Path) -> None:
-    """Snakemake reads config.yaml by itself and takes the last of two keys."""
-    name = "config/config.yaml"
-    if (root / name).is_file() and not isinstance(files.read_yaml(root, name), dict):
-        raise UserError("should be a mapping", name, "restore it from git")
+def check_run(merged: dict, config: Config) -> RunSettings:
+    """Check `config/config.yaml` as Snakemake merged it with a profile and `--config`.
+
+    Raises
+    ------
+    UserError
+        If a key or value is not allowed, or the study or cluster does not exist.
+    """
+    return files.check(merged, RunSettings, f"{RUN} or --config", {"studies": config.studies, "clusters": config.clusters})

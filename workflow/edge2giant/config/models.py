@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from edge2giant.config.entry import Commit, ConfigEntry, Name, Positive, Text, entry_of
+from edge2giant.config.entry import Commit, ConfigEntry, Name, Positive, Text, entry_of, refusal
 from edge2giant.models.facts import ModelFacts
 from edge2giant.specs import typed
 
@@ -33,7 +33,7 @@ class Model(ConfigEntry):
     @model_validator(mode="after")
     def _code_was_read(self):
         if self.trust_remote_code and self.revision is None:
-            raise ValueError("trust_remote_code needs a `revision`: the commit whose code was read")
+            raise refusal("trust_remote_code needs a `revision`: the commit whose code was read")
         return self
 
 

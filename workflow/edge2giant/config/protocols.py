@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edge2giant.config.benchmarks import Aggregation, Benchmark, Metrics, Tasks
-from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Text
+from edge2giant.config.entry import ConfigEntry, Count, KnownBenchmark, Name, Natural, Text
 
 
 class Seeds(ConfigEntry):
@@ -54,7 +54,7 @@ class Protocol(ConfigEntry):
     gpqa_order: Literal["stable", "lm-eval"] = Field(
         description="order of GPQA's choices: by the question's id, or lm-eval's own"
     )
-    benchmarks: dict[Text, Override] = Field(description="what differs from config/benchmarks.yaml")
+    benchmarks: dict[KnownBenchmark, Override] = Field(description="what differs from config/benchmarks.yaml")
     mt_bench: MtBench
 
     def needs_bos(self, repo: str) -> bool | None:

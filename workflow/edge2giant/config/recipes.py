@@ -4,7 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge2giant.config.entry import ConfigEntry, Repo, Settings, Text, distinct, listed
+from edge2giant.config.entry import (
+    ConfigEntry,
+    KnownCalibrationSet,
+    KnownModel,
+    Repo,
+    Settings,
+    Text,
+    distinct,
+    listed,
+    name_of,
+    refusal,
+)
 
 Bits = Annotated[str, Field(pattern=r"^w[0-9]+a[0-9]+$")]
 Places = Annotated[dict[Text, Text], Field(min_length=1)]
@@ -13,14 +24,16 @@ Places = Annotated[dict[Text, Text], Field(min_length=1)]
 class RecipeOverride(ConfigEntry):
     """What differs for some models."""
 
-    models: distinct(Text)
+    models: distinct(KnownModel)
     recipe: Settings = Field(default={}, description="laid over the recipe")
-    calibration: Text | None = Field(default=None, description="set of config/calibration.yaml; null: none is read")
+    calibration: KnownCalibrationSet | None = Field(
+        default=None, description="set of config/calibration.yaml; null: none is read"
+    )
 
     @model_validator(mode="after")
     def _changes_something(self):
         if self.model_fields_set == {"models"}:
-            raise ValueError("changes nothing: give `recipe` or `calibration`")
+            raise refusal("changes nothing: give `recipe` or `calibration`")
         return self
 
 
@@ -36,9 +49,9 @@ class Recipe(ConfigEntry):
     """A method at one width."""
 
     recipe: Settings = Field(description="parameters of the toolkit")
-    calibration: Text | None = Field(description="set of config/calibration.yaml; null: none is read")
+    calibration: KnownCalibrationSet | None = Field(description="set of config/calibration.yaml; null: none is read")
     overrides: listed(RecipeOverride, min_length=1) = ()
-    published: Annotated[dict[Text, Published], Field(min_length=1)] = Field(
+    published: Annotated[dict[KnownModel, Published], Field(min_length=1)] = Field(
         default={}, description="checkpoints on the hub by model"
     )
     place: Places = Field(description="where each value stands in the paper")
@@ -49,7 +62,7 @@ class Method(ConfigEntry):
     """A quantization method with its toolkit."""
 
     label: Text = Field(description="as tables print it")
-    toolkit: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] = Field(description="module of quantize/toolkits/")
+    toolkit: name_of("toolkit", "toolkits") = Field(description="module of quantize/toolkits/")
     paper: bool = Field(description="whether the paper has this method")
     bits: Annotated[dict[Bits, Recipe], Field(min_length=1)] = Field(description="widths of the form w4a16")
 

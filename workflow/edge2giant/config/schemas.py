@@ -4,13 +4,13 @@ from pathlib import Path
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from edge2giant import records
+from edge2giant import ROOT, records
 from edge2giant.config import files
 from edge2giant.config.loading import FILES
 from edge2giant.config.run import RunSettings
 from edge2giant.config.studies import StudyFile
 
-FOLDER = Path(__file__).resolve().parent.parent.parent / "schemas"
+FOLDER = ROOT / "workflow/schemas"
 MODELS = {file.rsplit("/", 1)[-1]: (f"config/{file}.yaml", kind) for file, kind in FILES.items()} | {
     "study": ("config/studies/<study>.yaml", StudyFile),
     "config": ("config/config.yaml", RunSettings),

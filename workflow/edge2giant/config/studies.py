@@ -5,12 +5,24 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from edge2giant.config.entry import ConfigEntry, Count, MethodBits, Settings, Text, distinct
+from edge2giant.config.entry import (
+    ConfigEntry,
+    Count,
+    KnownBenchmark,
+    KnownCalibrationSet,
+    KnownJudge,
+    KnownMethodBits,
+    KnownModel,
+    KnownProtocol,
+    KnownStack,
+    Settings,
+    Text,
+    distinct,
+)
 from edge2giant.config.stacks import EngineSettings
 from edge2giant.specs.variant import Cell, Variant
 
-Names = distinct(Text)
-Variants = distinct(MethodBits)
+Variants = distinct(KnownMethodBits)
 
 
 class StudyModel(ConfigEntry):
@@ -33,22 +45,22 @@ class StudyFile(ConfigEntry):
     extends: Text | None = Field(default=None, description="a study whose keys hold wherever this one has none of its own")
     title: Text
     source: Literal["hub", "miniature"] = Field(description="fetched by acquire, or made here")
-    protocol: Text = Field(description="entry of config/protocols.yaml")
-    stack: Text = Field(description="entry of config/stacks.yaml")
-    judge: Text = Field(description="entry of config/judges.yaml")
-    calibration: Text | None = Field(default=None, description="set that replaces every recipe's own")
+    protocol: KnownProtocol = Field(description="entry of config/protocols.yaml")
+    stack: KnownStack = Field(description="entry of config/stacks.yaml")
+    judge: KnownJudge = Field(description="entry of config/judges.yaml")
+    calibration: KnownCalibrationSet | None = Field(default=None, description="set that replaces every recipe's own")
     limit: Count | None = Field(default=None, description="questions of each task; all where it is left out")
-    benchmarks: Names = Field(description="entries of config/benchmarks.yaml")
+    benchmarks: distinct(KnownBenchmark) = Field(description="entries of config/benchmarks.yaml")
     tables: distinct(Literal[1, 2, 4, 5, 6, 7]) = Field(description="numbers of the paper's tables")
-    figure2_models: Names = Field(description="models of Figure 2")
+    figure2_models: distinct(KnownModel) = Field(description="models of Figure 2")
     engine_settings: EngineSettings = Field(default={}, description="over those of the stack")
-    recipe_settings: dict[MethodBits, Settings] = Field(
+    recipe_settings: dict[KnownMethodBits, Settings] = Field(
         default={}, description="toolkit parameters that the study changes, by method/bits"
     )
-    checkpoints: dict[MethodBits, Literal["make", "published"]] = Field(
+    checkpoints: dict[KnownMethodBits, Literal["make", "published"]] = Field(
         default={}, description="method/bits whose checkpoint is made, or taken from the hub"
     )
-    models: Annotated[dict[Text, StudyModel], Field(min_length=1)] = Field(description="models and what is run on each")
+    models: Annotated[dict[KnownModel, StudyModel], Field(min_length=1)] = Field(description="models and what is run on each")
 
 
 class Study(StudyFile):

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from edge2giant.config.entry import ConfigEntry, Count, NotNegative, Positive, Text
+from edge2giant.config.entry import ConfigEntry, Count, KnownBenchmark, KnownMethod, NotNegative, Positive
 
 
 class Tokens(ConfigEntry):
@@ -29,9 +29,9 @@ class Start(ConfigEntry):
 class Workload(ConfigEntry):
     """The whole file."""
 
-    tokens: dict[Text, Tokens] = Field(description="by benchmark")
+    tokens: dict[KnownBenchmark, Tokens] = Field(description="by benchmark")
     shares: Shares
     concurrency: Count = Field(description="sequences that decode together")
     start: Start
-    quantize_seconds_per_billion: dict[Text, NotNegative] = Field(description="by method, for 10^9 parameters")
+    quantize_seconds_per_billion: dict[KnownMethod, NotNegative] = Field(description="by method, for 10^9 parameters")
     link_seconds_per_billion: NotNegative

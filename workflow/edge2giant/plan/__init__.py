@@ -39,10 +39,8 @@ def open_plan(run: dict, main_process: bool = True, root: Path = PACKAGE.parent.
     """
     from edge2giant import config as configuration
 
-    run_settings = configuration.check_run(run)
     config = configuration.load(root)
-    configuration.check_names(config, run_settings)
-    return Plan(config, run_settings, submitted.open_ledger(main_process))
+    return Plan(config, configuration.check_run(run, config), submitted.open_ledger(main_process))
 
 
 class Plan:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from edge2giant.errors import unknown
 from edge2giant.specs.variant import Variant
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ def variant_of(wildcards) -> Variant:
 
 def member(plan: "Plan", wildcards) -> tuple["Study", Variant]:
     """The study and its variant, or a `UserError` with the variants that the study has."""
-    from edge2giant.config import unknown
-
     study, variant = plan.config.study(wildcards.study), variant_of(wildcards)
     if variant not in study.variants:
         raise unknown("variant", variant.path, [one.path for one in study.variants], f"config/studies/{study.name}.yaml")
