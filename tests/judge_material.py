@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 from pathlib import Path
 
@@ -95,6 +96,18 @@ def bench(folder: Path, per_category=10) -> Path:
 
 def answers(path: Path, per_category=10, model="model-a", words="answer") -> Path:
     return lines(path, [answer(q, model, words) for q in questions(per_category)])
+
+
+def judgments(values, judge="test", category=None) -> list[dict]:
+    """Judgments of questions 81, 82, ... with ratings of shape (questions, turns, repeats); NaN is unparsed."""
+    return [
+        {
+            "question_id": 81 + q, "category": category or CATEGORIES[q % 8], "turn": t, "repeat": r, "judge": judge,
+            "rating": None if math.isnan(value) else float(value), "status": "unparsed" if math.isnan(value) else "rated",
+            "question_sha256": "0" * 64, "answer_sha256": f"{q:08x}{t}", "fingerprint": f"{q:08x}{t}{r}",
+        }
+        for q, turns in enumerate(values) for t, repeats in enumerate(turns, 1) for r, value in enumerate(repeats)
+    ]  # fmt: skip
 
 
 def rating(room: Path, *more: str, **changed) -> list[str]:

@@ -9,24 +9,10 @@ import numpy as np
 import pytest
 from edge2giant.judge import __main__ as cli
 from edge2giant.judge import noise
+from judge_material import judgments
 
 CATEGORIES = material.CATEGORIES
 HOW = noise.Bootstrap(resamples=2000)
-
-
-def judgments(values, judge="test"):
-    """Judgments from an array (questions, turns, repeats); NaN is unparsed."""
-    return [
-        {
-            "question_id": 81 + q, "category": CATEGORIES[q % 8], "turn": t + 1, "repeat": r,
-            "rating": None if math.isnan(value) else float(value), "judge": judge,
-            "status": "unparsed" if math.isnan(value) else "rated", "question_sha256": "0" * 64,
-            "answer_sha256": f"{q:08x}{t}", "fingerprint": f"{q:08x}{t}{r}",
-        }
-        for q, turns in enumerate(values)
-        for t, repeats in enumerate(turns)
-        for r, value in enumerate(repeats)
-    ]  # fmt: skip
 
 
 def ratings(rng, questions=80, repeats=1):

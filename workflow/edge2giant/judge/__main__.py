@@ -71,7 +71,10 @@ def inspect(options: argparse.Namespace) -> None:
 def rate(options: argparse.Namespace) -> None:
     """Rate answers; finished judgments stay in the cache where one is missing."""
     spec = specs.of_arguments(options, JudgeSpec)
-    service = read_service(options.service, spec)
+    service = specs.read_service(options.service, JudgeService)
+    if service.judge != spec.judge:
+        what = f"belongs to judge {service.judge}, the spec names {spec.judge}"
+        raise UserError(what, options.service, "run snakemake again: planning writes it")
     if options.dry_run:
         done = set()
         if options.judgment_cache.exists():
@@ -86,25 +89,6 @@ def rate(options: argparse.Namespace) -> None:
             hint = "run the same command again: finished judgments are not requested again"
             raise UserError(outcome.summary(), f"judge {spec.judge}", hint)
         write(options.out, outcome, spec)
-
-
-def read_service(path: str, spec: JudgeSpec) -> JudgeService:
-    """Read the file that says how the spec's judge is reached.
-
-    Raises
-    ------
-    UserError
-        If it cannot be read or belongs to another judge.
-    """
-    hint = "run snakemake again: planning writes it"
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot be read ({error})", path, hint) from None
-    service = specs.typed.build(JudgeService, content, path)
-    if service.judge != spec.judge:
-        raise UserError(f"belongs to judge {service.judge}, the spec names {spec.judge}", path, hint)
-    return service
 
 
 def read_requests(options: argparse.Namespace, spec: JudgeSpec) -> list[JudgmentRequest]:

@@ -39,8 +39,9 @@ class Side:
         self.judgments: dict[tuple[int, int], list[dict]] = {}
         for row in sorted(judgments, key=lambda j: j["repeat"]):
             self.judgments.setdefault((row["question_id"], row["turn"]), []).append(row)
-        mean, _, self.rated = score.mean_and_stderr(rows["rating"], rows["question_id"])
-        self.mean = "none" if mean is None else f"{mean:.2f}"
+        overall = score.mean(rows)
+        self.rated = overall.n
+        self.mean = "none" if overall.value is None else f"{overall.value:.2f}"
         self.missing = len(rows) - self.rated
         self.judge = visible(judgments[0]["judge"])
 

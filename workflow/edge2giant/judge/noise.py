@@ -4,11 +4,10 @@ Every measure is a list of rows (measure, group, statistic, value, low, high, n)
 holds them all. Ratings that are missing are left out pair by pair, never filled in.
 """
 
-import csv
-import io
+import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,6 @@ from scipy import stats
 from edge2giant import jsonl, records
 from edge2giant.errors import UserError
 from edge2giant.judge import material, score
-from edge2giant.mt_bench import CATEGORIES
 
 COLUMNS = ("measure", "group", "statistic", "value", "low", "high", "n")
 # Fewer points give a meaningless correlation.
@@ -42,13 +40,9 @@ class Bootstrap:
         """
         if len(sums) < 2:
             return None, None
-
-        def mean(sums, counts, axis):
-            return np.sum(sums, axis=axis) / np.sum(counts, axis=axis)
-
         found = stats.bootstrap(
             (sums, counts),
-            mean,
+            lambda sums, counts, axis: np.sum(sums, axis=axis) / np.sum(counts, axis=axis),
             n_resamples=self.resamples,
             paired=True,
             vectorized=True,
@@ -61,58 +55,47 @@ class Bootstrap:
 
 
 def row(measure: str, group: str, statistic: str, value, n: int, low=None, high=None) -> dict:
-    """Return one row of the table; a number that is not finite becomes None."""
+    """One row of the table; a number that is not finite becomes None."""
     numbers = [None if v is None or not math.isfinite(v) else float(v) for v in (value, low, high)]
     return dict(zip(COLUMNS, (measure, group, statistic, *numbers, int(n)), strict=True))
 
 
-def groups(rows: pd.DataFrame):
-    """Yield a name and the rows of everything, of each turn and of each category."""
-    yield "all", rows
-    for turn in (1, 2):
-        yield f"turn {turn}", rows[rows["turn"] == turn]
-    present = set(rows["category"])
-    for category in [c for c in CATEGORIES if c in present] + sorted(present - set(CATEGORIES)):
-        yield category, rows[rows["category"] == category]
+def _mean_rows(measure: str, values: pd.DataFrame, column: str, how: Bootstrap) -> list[dict]:
+    """Means of a column, which has no NaN, with intervals: of everything, of each turn and of each category."""
+    groups = [("all", values)]
+    groups += [(f"turn {turn}", values[values["turn"] == turn]) for turn in (1, 2)]
+    groups += [(category, values[values["category"] == category]) for category in score.categories(values)]
+    found = []
+    for name, group in groups:
+        by_question = group.groupby("question_id")[column].agg(["sum", "count"])
+        low, high = how.interval(by_question["sum"].to_numpy(float), by_question["count"].to_numpy(float))
+        found.append(row(measure, name, "mean", group[column].mean(), len(group), low, high))
+        if column == "difference":
+            found.append(row(measure, name, "up", (group[column] > 0).sum(), len(group)))
+            found.append(row(measure, name, "down", (group[column] < 0).sum(), len(group)))
+    return found
 
 
-def _mean_row(measure: str, group: str, values: pd.DataFrame, column: str, how: Bootstrap) -> dict:
-    """Mean of a column with its interval; `values` holds question_id and the column, without NaN."""
-    by_question = values.groupby("question_id")[column].agg(["sum", "count"])
-    low, high = how.interval(by_question["sum"].to_numpy(float), by_question["count"].to_numpy(float))
-    mean = values[column].mean() if len(values) else None
-    return row(measure, group, "mean", mean, len(values), low, high)
+def _rated(judgments: Sequence[dict]) -> pd.DataFrame:
+    return score.ratings(judgments).dropna(subset=["rating"])
 
 
 def score_intervals(judgments: Sequence[dict], how: Bootstrap) -> list[dict]:
-    """Mean ratings with intervals: of all turns, of each turn, of each category."""
-    rated = score.ratings(judgments).dropna(subset=["rating"])
-    return [_mean_row("rating", name, rows, "rating", how) for name, rows in groups(rated)]
+    """Mean ratings with intervals."""
+    return _mean_rows("rating", _rated(judgments), "rating", how)
 
 
 def paired(judgments: Sequence[dict], baseline: Sequence[dict]) -> pd.DataFrame:
-    """Join the ratings of two models turn by turn; turns that either lacks are left out.
-
-    Returns
-    -------
-    DataFrame
-        question_id, category, turn, rating, baseline, difference (rating - baseline).
-    """
+    """Join the ratings of two models turn by turn, with their `difference`; turns that either lacks are left out."""
     keys = ["question_id", "category", "turn"]
-    left = score.ratings(judgments).dropna(subset=["rating"])[[*keys, "rating"]]
-    right = score.ratings(baseline).dropna(subset=["rating"])[[*keys, "rating"]]
-    both = left.merge(right.rename(columns={"rating": "baseline"}), on=keys)
-    return both.assign(difference=both["rating"] - both["baseline"])
+    columns = [*keys, "rating"]
+    both = _rated(judgments)[columns].merge(_rated(baseline)[columns], on=keys, suffixes=("", "_baseline"))
+    return both.assign(difference=both["rating"] - both["rating_baseline"])
 
 
 def paired_differences(judgments: Sequence[dict], baseline: Sequence[dict], how: Bootstrap) -> list[dict]:
-    """Mean difference to a baseline with paired intervals, and how many turns went up, down or stayed."""
-    found = []
-    for name, rows in groups(paired(judgments, baseline)):
-        found.append(_mean_row("difference to baseline", name, rows, "difference", how))
-        for statistic, kept in (("up", rows["difference"] > 0), ("down", rows["difference"] < 0)):
-            found.append(row("difference to baseline", name, statistic, float(kept.sum()), len(rows)))
-    return found
+    """Mean difference to a baseline with paired intervals, and how many turns went up and down."""
+    return _mean_rows("difference to baseline", paired(judgments, baseline), "difference", how)
 
 
 def self_agreement(judgments: Sequence[dict]) -> list[dict]:
@@ -122,29 +105,24 @@ def self_agreement(judgments: Sequence[dict]) -> list[dict]:
     deviation of one rating (pooled within turns), Fleiss' kappa over the turns that all repeats rate, and
     the standard deviation of the mean score between repeats. Empty when there is one repeat.
     """
-    wide = _wide(judgments)
+    frame = pd.DataFrame(list(judgments)).astype({"rating": float})
+    wide = frame.pivot(index=["question_id", "turn"], columns="repeat", values="rating")
     if wide.shape[1] < 2:
         return []
-    pairs = [(wide[a], wide[b]) for i, a in enumerate(wide) for b in list(wide)[i + 1 :]]
-    gaps = pd.concat([(a - b).abs() for a, b in pairs]).dropna()
+    gaps = pd.concat([(wide[a] - wide[b]).abs() for a, b in itertools.combinations(wide, 2)]).dropna()
     counts = wide.count(axis=1)
-    spread = wide[counts > 1].var(axis=1, ddof=1)
-    pooled = math.sqrt(np.average(spread, weights=counts[counts > 1] - 1)) if len(spread) else None
+    several = counts > 1
+    spread = wide[several].var(axis=1, ddof=1)
+    pooled = math.sqrt(np.average(spread, weights=counts[several] - 1)) if several.any() else None
     whole = wide.dropna()
-    between = float(wide.mean().std(ddof=1))
+    name = "self-agreement"
     return [
-        row("self-agreement", "all", "same rating", (gaps == 0).mean() if len(gaps) else None, len(gaps)),
-        row("self-agreement", "all", "mean absolute difference", gaps.mean() if len(gaps) else None, len(gaps)),
-        row("self-agreement", "all", "standard deviation of a rating", pooled, len(spread)),
-        row("self-agreement", "all", "Fleiss kappa", _fleiss(whole), len(whole)),
-        row("self-agreement", "all", "standard deviation of the score", between, wide.shape[1]),
+        row(name, "all", "same rating", (gaps == 0).mean(), len(gaps)),
+        row(name, "all", "mean absolute difference", gaps.mean(), len(gaps)),
+        row(name, "all", "standard deviation of a rating", pooled, len(spread)),
+        row(name, "all", "Fleiss kappa", _fleiss(whole), len(whole)),
+        row(name, "all", "standard deviation of the score", wide.mean().std(ddof=1), wide.shape[1]),
     ]
-
-
-def _wide(judgments: Sequence[dict]) -> pd.DataFrame:
-    score.ratings(judgments)  # refuses mixtures
-    frame = pd.DataFrame(list(judgments)).astype({"rating": float})
-    return frame.pivot(index=["question_id", "turn"], columns="repeat", values="rating")
 
 
 def _fleiss(whole: pd.DataFrame) -> float | None:
@@ -167,30 +145,29 @@ def judge_agreement(judgments: Sequence[dict], other: Sequence[dict]) -> list[di
     UserError
         If the two rated different answers.
     """
-    first, second = score.ratings(judgments), score.ratings(other)
-    joined = first.merge(second, on=["question_id", "turn"], suffixes=("", "_other"))
+    joined = score.ratings(judgments).merge(score.ratings(other), on=["question_id", "turn"], suffixes=("", "_other"))
     if (joined["target_hash"] != joined["target_hash_other"]).any():
         raise UserError("the two judges rated different answers", "noise", "give judgments of one answers file")
     both = joined.dropna(subset=["rating", "rating_other"])
-    a, b = both["rating"].to_numpy(float), both["rating_other"].to_numpy(float)
+    a, b = both["rating"], both["rating_other"]
     name, n = "agreement of judges", len(both)
     return [
-        row(name, "all", "mean difference", (a - b).mean() if n else None, n),
-        row(name, "all", "same rating", (a == b).mean() if n else None, n),
-        row(name, "all", "within one point", (np.abs(a - b) <= 1).mean() if n else None, n),
+        row(name, "all", "mean difference", (a - b).mean(), n),
+        row(name, "all", "same rating", (a == b).mean(), n),
+        row(name, "all", "within one point", ((a - b).abs() <= 1).mean(), n),
         row(name, "all", "Spearman", _correlation(stats.spearmanr, a, b), n),
         row(name, "all", "Kendall tau-b", _correlation(stats.kendalltau, a, b), n),
         row(name, "all", "Cohen kappa, quadratic weights", _weighted_kappa(a, b), n),
     ]
 
 
-def _correlation(function, a: np.ndarray, b: np.ndarray) -> float | None:
+def _correlation(function, a: pd.Series, b: pd.Series) -> float | None:
     if len(a) < LEAST_POINTS or np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
     return float(function(a, b).statistic)
 
 
-def _weighted_kappa(a: np.ndarray, b: np.ndarray) -> float | None:
+def _weighted_kappa(a: pd.Series, b: pd.Series) -> float | None:
     from statsmodels.stats.inter_rater import cohens_kappa, to_table
 
     if len(a) < 2 or (np.ptp(a) == 0 and np.ptp(b) == 0):
@@ -202,7 +179,7 @@ def _weighted_kappa(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 def lengths(answers: dict[int, dict]) -> pd.DataFrame:
-    """Return question_id, turn and words (white-space separated) of each turn of each answer."""
+    """Words (separated by white space) of each turn of each answer: question_id, turn, words."""
     return pd.DataFrame(
         [
             {"question_id": key, "turn": turn, "words": len(text.split())}
@@ -213,20 +190,12 @@ def lengths(answers: dict[int, dict]) -> pd.DataFrame:
 
 
 def length_sensitivity(judgments: Sequence[dict], answers: dict[int, dict], how: Bootstrap) -> list[dict]:
-    """How ratings follow the length of answers.
-
-    Rows: Spearman correlation of rating and words; and the points of rating for each doubling of the length
-    within category and turn (least squares; interval cluster-robust by question).
-    """
-    rated = score.ratings(judgments).dropna(subset=["rating"])
-    rows = rated.merge(lengths(answers), on=["question_id", "turn"])
+    """How ratings follow the length of answers: rank correlation, and points for each doubling within category and turn."""
+    rows = _rated(judgments).merge(lengths(answers), on=["question_id", "turn"])
     rows = rows.assign(doublings=np.log2(rows["words"] + 1.0))
-    name, n = "length", len(rows)
-    rank = _correlation(stats.spearmanr, rows["rating"].to_numpy(), rows["words"].to_numpy(float))
-    slope = _slope("rating ~ doublings + C(category) + C(turn)", rows, how)
     return [
-        row(name, "all", "Spearman of rating and words", rank, n),
-        row(name, "all", "points a doubling, within category and turn", *_in_order(slope, n)),
+        row("length", "all", "Spearman of rating and words", *_rank(rows, "rating")),
+        row("length", "all", "points a doubling, within category and turn", **_slope(rows, "rating", how, "category", "turn")),
     ]
 
 
@@ -239,35 +208,33 @@ def length_of_differences(
 ) -> list[dict]:
     """How the difference to a baseline follows that in length (the paper suspects that brevity gains)."""
     keys = ["question_id", "turn"]
-    rows = paired(judgments, baseline).merge(lengths(answers), on=keys)
-    rows = rows.merge(lengths(baseline_answers), on=keys, suffixes=("", "_baseline"))
+    words = lengths(answers).merge(lengths(baseline_answers), on=keys, suffixes=("", "_baseline"))
+    rows = paired(judgments, baseline).merge(words, on=keys)
     rows = rows.assign(doublings=np.log2((rows["words"] + 1.0) / (rows["words_baseline"] + 1.0)))
-    name, n = "length of difference", len(rows)
-    rank = _correlation(stats.spearmanr, rows["difference"].to_numpy(), rows["doublings"].to_numpy())
-    slope = _slope("difference ~ doublings", rows, how)
+    name = "length of difference"
     return [
-        row(name, "all", "Spearman of differences in rating and length", rank, n),
-        row(name, "all", "points a doubling", *_in_order(slope, n)),
-        row(name, "all", "median ratio of lengths", 2.0 ** rows["doublings"].median() if n else None, n),
+        row(name, "all", "Spearman of differences in rating and length", *_rank(rows, "difference")),
+        row(name, "all", "points a doubling", **_slope(rows, "difference", how)),
+        row(name, "all", "median ratio of lengths", 2.0 ** rows["doublings"].median(), len(rows)),
     ]
 
 
-def _in_order(slope: tuple, n: int) -> tuple:
-    value, low, high = slope
-    return value, n, low, high
+def _rank(rows: pd.DataFrame, outcome: str) -> tuple[float | None, int]:
+    return _correlation(stats.spearmanr, rows[outcome], rows["doublings"]), len(rows)
 
 
-def _slope(formula: str, rows: pd.DataFrame, how: Bootstrap) -> tuple[float | None, float | None, float | None]:
+def _slope(rows: pd.DataFrame, outcome: str, how: Bootstrap, *within: str) -> dict:
+    """Points of `outcome` for each doubling of the length (least squares; interval cluster-robust by question)."""
     import statsmodels.formula.api as smf
 
     questions = rows["question_id"].nunique()
-    outcome = formula.split(" ~ ")[0]
     if questions < LEAST_POINTS or np.ptp(rows["doublings"]) == 0 or np.ptp(rows[outcome]) == 0:
-        return None, None, None
-    groups_ = pd.factorize(rows["question_id"])[0]
-    fit = smf.ols(formula, rows).fit(cov_type="cluster", cov_kwds={"groups": groups_}, use_t=True)
+        return {"value": None, "n": len(rows)}
+    formula = " + ".join([f"{outcome} ~ doublings", *(f"C({name})" for name in within)])
+    clusters = {"groups": pd.factorize(rows["question_id"])[0]}
+    fit = smf.ols(formula, rows).fit(cov_type="cluster", cov_kwds=clusters, use_t=True)
     low, high = fit.conf_int(1.0 - how.confidence).loc["doublings"]
-    return fit.params["doublings"], low, high
+    return {"value": fit.params["doublings"], "n": len(rows), "low": low, "high": high}
 
 
 def measure(
@@ -293,35 +260,13 @@ def measure(
 
 def command(options) -> None:
     """Run `noise` with the options of the command line."""
+    ratings = {name: getattr(options, name) for name in ("judgments", "baseline", "other")}
+    texts = {name: getattr(options, name) for name in ("answers", "baseline_answers")}
+    given = {name: list(jsonl.read(path, "judgment")) for name, path in ratings.items() if path}
+    given |= {name: material.load_answers(path) for name, path in texts.items() if path}
     how = Bootstrap()
-    judgments = _judgments(options.judgments)
-    rows = measure(
-        judgments,
-        how,
-        baseline=_judgments(options.baseline),
-        other=_judgments(options.other),
-        answers=_answers(options.answers),
-        baseline_answers=_answers(options.baseline_answers),
-    )
-    settings = {"resamples": how.resamples, "confidence": how.confidence, "seed": how.seed}
-    summary = {"settings": settings, "missing": score.missing(judgments), "rows": rows}
+    rows = measure(how=how, **given)
+    summary = {"settings": asdict(how), "missing": score.missing(given["judgments"]), "rows": rows}
     records.write_json(options.out_json, summary)
     with records.atomic(options.out_csv) as stream:
-        stream.write(as_csv(rows))
-
-
-def as_csv(rows: Sequence[dict]) -> str:
-    """Return rows as CSV text; None becomes an empty field."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _judgments(path: str | None) -> list[dict] | None:
-    return None if path is None else list(jsonl.read(path, "judgment"))
-
-
-def _answers(path: str | None) -> dict[int, dict] | None:
-    return None if path is None else material.load_answers(path)
+        pd.DataFrame(rows, columns=COLUMNS, dtype=object).to_csv(stream, index=False, lineterminator="\n")

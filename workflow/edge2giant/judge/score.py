@@ -1,6 +1,5 @@
 """Mean ratings with their standard errors, as FastChat shows them: overall, by turn, by category."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,8 +7,7 @@ import pandas as pd
 
 from edge2giant.errors import UserError
 from edge2giant.mt_bench import CATEGORIES
-
-METRIC = "rating"
+from edge2giant.scoring.aggregation import Estimate, spread
 
 
 def ratings(judgments: Sequence[dict]) -> pd.DataFrame:
@@ -23,8 +21,8 @@ def ratings(judgments: Sequence[dict]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        question_id, category, turn, rating (1 to 10; NaN if no repeat holds a rating), repeats (with a
-        rating), missing (repeats without), doc_hash, target_hash, prompt_hash; sorted by question and turn.
+        question_id, category, turn, rating (1 to 10; NaN if no repeat holds a rating), repeats (with a rating),
+        doc_hash, target_hash, prompt_hash; sorted by question and turn.
 
     Raises
     ------
@@ -40,124 +38,64 @@ def ratings(judgments: Sequence[dict]) -> pd.DataFrame:
     rows = frame.groupby(["question_id", "category", "turn"], sort=True).agg(
         rating=("rating", "mean"),
         repeats=("rating", "count"),
-        all=("rating", "size"),
         doc_hash=("question_sha256", "first"),
         target_hash=("answer_sha256", "first"),
         prompt_hash=("fingerprint", "first"),
     )
-    rows["missing"] = rows.pop("all") - rows["repeats"]
     return rows.reset_index()
 
 
-def mean_and_stderr(values: Sequence[float], questions: Sequence[int]) -> tuple[float | None, float | None, int]:
-    """Mean of ratings and its standard error over questions.
+def mean(rows: pd.DataFrame) -> Estimate:
+    """Mean of the ratings of some turns with its standard error over questions; what is missing is left out.
 
-    The two turns of a question are not independent, so the error is the cluster-robust one with the
-    question as the cluster: sqrt(G / (G - 1) * sum_g (sum_i (x_gi - mean))^2) / N, for G questions and N
-    ratings (Miller 2024, "Adding error bars to evals", with the usual small-sample factor).
-
-    Parameters
-    ----------
-    values : sequence of float, shape (N,)
-        Ratings; NaN is left out.
-    questions : sequence of int, shape (N,)
-        Question of each rating.
-
-    Returns
-    -------
-    mean, stderr : float or None
-        None where there are no ratings; stderr None for a single question.
-    n : int
-        Ratings used.
+    As in FastChat, both turns count alike. They are not independent, so the error is the cluster-robust one with the
+    question as the cluster: sqrt(G / (G - 1) * sum_g (sum_i (x_gi - mean))^2) / N, for G questions and N ratings
+    (Miller 2024, "Adding error bars to evals", with the usual small-sample factor).
     """
-    values, questions = np.asarray(values, dtype=float), np.asarray(questions)
-    kept = ~np.isnan(values)
-    values, questions = values[kept], questions[kept]
-    if not values.size:
-        return None, None, 0
-    mean = float(values.mean())
-    _, cluster = np.unique(questions, return_inverse=True)
-    sums = np.bincount(cluster, weights=values - mean)
-    if sums.size < 2:
-        return mean, None, int(values.size)
-    factor = sums.size / (sums.size - 1)
-    return mean, math.sqrt(factor * float(np.square(sums).sum())) / values.size, int(values.size)
+    rated = rows.dropna(subset=["rating"])
+    if rated.empty:
+        return Estimate(None, None, 0)
+    values = rated["rating"].to_numpy()
+    value, (_, question) = float(values.mean()), np.unique(rated["question_id"], return_inverse=True)
+    error = spread(np.bincount(question, weights=values - value))
+    return Estimate(value, None if error is None else error / len(rated), len(rated))
 
 
-def mt_bench_parts(judgments: Sequence[dict], answers: dict[int, dict] | None = None):
-    """Score one model's judgments for its cell.
-
-    As in FastChat, the score is the mean of all ratings of both turns; ratings that are missing are left
-    out of it, and counted by `missing`. With several repeats each turn counts once, with the mean of its
-    repeats.
-
-    Parameters
-    ----------
-    judgments : sequence of dict
-        Rows of judgments.jsonl.
-    answers : dict of int to dict, optional
-        Answers by question, for the `prediction` column.
-
-    Returns
-    -------
-    score : float or None
-        Mean rating, 1 to 10.
-    stderr : float or None
-        Its standard error over questions.
-    n : int
-        Rated turns.
-    parts : list of dict
-        For each category, then "turn 1" and "turn 2": task, metric, raw (mean rating), stderr, chance and
-        normalised (None: ratings have neither), n.
-    samples : DataFrame
-        One row for each turn of each question: task (category), metric ("turn 1" | "turn 2"), doc_id,
-        doc_hash, target_hash, prompt_hash, prediction, correct (None), value (rating, NaN if missing),
-        weight.
-    """
-    rows = ratings(judgments)
-    score, stderr, n = mean_and_stderr(rows["rating"], rows["question_id"])
-    known = [c for c in CATEGORIES if c in set(rows["category"])]
-    names = known + sorted(set(rows["category"]) - set(known))
-    parts = [_part(name, rows[rows["category"] == name]) for name in names]
-    parts += [_part(f"turn {turn}", rows[rows["turn"] == turn]) for turn in (1, 2)]
-    return score, stderr, n, parts, samples(rows, answers)
+def categories(rows: pd.DataFrame) -> list[str]:
+    """The categories of some turns, in FastChat's order."""
+    present = set(rows["category"])
+    return [c for c in CATEGORIES if c in present] + sorted(present - set(CATEGORIES))
 
 
-def _part(task: str, rows: pd.DataFrame) -> dict:
-    mean, stderr, n = mean_and_stderr(rows["rating"], rows["question_id"])
-    return {
-        "task": task,
-        "metric": METRIC,
-        "raw": mean,
-        "stderr": stderr,
-        "chance": None,
-        "normalised": None,
-        "n": n,
-    }
+def parts(rows: pd.DataFrame) -> list[dict]:
+    """The `parts` of a cell: for each category, then each turn. A rating has neither chance level nor normalised value."""
+    groups = [(name, rows[rows["category"] == name]) for name in categories(rows)]
+    groups += [(f"turn {turn}", rows[rows["turn"] == turn]) for turn in (1, 2)]
+    found = []
+    for task, group in groups:
+        one = mean(group)
+        part = {"task": task, "metric": "rating", "raw": one.value, "stderr": one.stderr, "chance": None, "normalised": None}
+        found.append(part | {"n": one.n})
+    return found
 
 
-def samples(rows: pd.DataFrame, answers: dict[int, dict] | None) -> pd.DataFrame:
-    """Return the per-question table of a cell from the rows of `ratings`."""
-    answers = answers or {}
-    predictions = [_prediction(answers, q, t) for q, t in zip(rows["question_id"], rows["turn"], strict=True)]
-    return pd.DataFrame(
+def samples(rows: pd.DataFrame, answers: dict[int, dict]) -> list[dict]:
+    """The per-question table of a cell; `answers` by question give the predictions."""
+    return [
         {
-            "task": rows["category"].astype(str),
-            "metric": [f"turn {turn}" for turn in rows["turn"]],
-            "doc_id": rows["question_id"].astype("int64"),
-            "doc_hash": rows["doc_hash"],
-            "target_hash": rows["doc_hash"],  # a rating has no target but the question; that of another model pairs with it
-            "prompt_hash": rows["prompt_hash"],
-            "prediction": predictions,
-            "correct": pd.array([None] * len(rows), dtype="boolean"),
-            "value": rows["rating"].astype(float),
+            "task": row.category,
+            "metric": f"turn {row.turn}",
+            "doc_id": row.question_id,
+            "doc_hash": row.doc_hash,
+            "target_hash": row.doc_hash,  # a rating has no target but the question; that of another model pairs with it
+            "prompt_hash": row.prompt_hash,
+            "prediction": answers[row.question_id]["choices"][0]["turns"][row.turn - 1] if row.question_id in answers else "",
+            "correct": None,
+            "value": row.rating if row.repeats else None,
             "weight": 1.0,
         }
-    )
-
-
-def _prediction(answers: dict[int, dict], question: int, turn: int) -> str:
-    return answers[question]["choices"][0]["turns"][turn - 1] if question in answers else ""
+        for row in rows.itertuples()
+    ]
 
 
 def missing(judgments: Sequence[dict]) -> dict:

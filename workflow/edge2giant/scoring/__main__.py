@@ -8,7 +8,7 @@ from edge2giant import errors, jsonl, records, specs
 from edge2giant.errors import UserError
 from edge2giant.mt_bench import CATEGORIES
 from edge2giant.scoring import cell, samples
-from edge2giant.scoring.aggregation import Aggregation, Estimate
+from edge2giant.scoring.aggregation import Aggregation
 from edge2giant.specs.score import ScoreSpec
 
 
@@ -49,10 +49,10 @@ def score_judgments(paths: list[Path], answers: Path) -> cell.Score:
         raise UserError("mt_bench needs the judge's ratings", "--judgments", "name the study's judgments/<variant>.jsonl")
     judgments = [judgment for path in paths for judgment in jsonl.read(path, "judgment")]
     by_question = {answer["question_id"]: answer for answer in jsonl.read(answers, "answer")}
-    value, stderr, n, parts, table = ratings.mt_bench_parts(judgments, by_question)
-    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    rows = ratings.ratings(judgments)
     aggregation = Aggregation(macro=False, chances=dict.fromkeys(CATEGORIES, 0.0), scale=1.0)
-    return cell.Score(Estimate(value, stderr, n), parts, rows, aggregation, ratings.warnings(judgments))
+    table = ratings.samples(rows, by_question)
+    return cell.Score(ratings.mean(rows), ratings.parts(rows), table, aggregation, ratings.warnings(judgments))
 
 
 if __name__ == "__main__":

@@ -88,6 +88,21 @@ def read(file: str | Path, sha256: str, kind: type[Spec]) -> Spec:
     return typed.build(kind, json.loads(content), str(file))
 
 
+def read_service(file: str | Path, kind: type[Spec]) -> Spec:
+    """Read `<results>/services/<name>.json`, which says how something is reached and has no digest.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read or is not a valid `kind`.
+    """
+    try:
+        content = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot be read ({error})", file, "run snakemake again: planning writes it") from None
+    return typed.build(kind, content, str(file))
+
+
 def add_arguments(parser) -> None:
     """Add the two options of every job's command line."""
     parser.add_argument("--spec", required=True, type=Path, metavar="FILE", help="results/specs/<digest>.json")

@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def read_source(path: Path | None) -> SourceService:
-    return specs.typed.build(SourceService, records.read_json(path), path) if path else SourceService()
+    return specs.read_service(path, SourceService) if path else SourceService()
 
 
 def fetch(args: argparse.Namespace) -> None:
