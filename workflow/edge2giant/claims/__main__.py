@@ -3,8 +3,6 @@
 Writes ``<out-prefix>.csv``, ``.md`` and ``.html``.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

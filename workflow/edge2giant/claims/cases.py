@@ -1,22 +1,19 @@
 """What predicates return, and the comparisons that they share."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 
 import pandas as pd
 
-from edge2giant.claims.scores import FILTERS, Scores, label
+from edge2giant.claims.scores import FILE, FILTERS, Scores, label
 from edge2giant.errors import UserError
 
-FILE = "config/published/claims.yaml"
 #: Slack of a comparison of binary floats that stand for two-digit decimals.
 EPSILON = 1e-9
 
 
-@dataclass
+@dataclass(frozen=True)
 class Case:
     """One number, or pair of numbers, that a predicate looked at."""
 
@@ -26,30 +23,38 @@ class Case:
     holds: bool | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Result:
     """What a predicate found.
 
-    Attributes
+    Parameters
     ----------
     holds : bool or None
         None: cannot be decided.
     summary : str
-    cases : list of Case
+    cases : sequence of Case
         The numbers that decide it.
-    missing : list of str
+    missing : sequence of str
         What it asked for and did not get.
     """
 
     holds: bool | None
     summary: str
-    cases: list[Case] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
+    cases: Sequence[Case] = ()
+    missing: Sequence[str] = ()
 
     @property
     def counterexamples(self) -> list[Case]:
         """Cases that speak against the statement."""
         return [case for case in self.cases if case.holds is False]
+
+
+class MissingScoresError(Exception):
+    """Scores that a predicate needs all of are missing."""
+
+    def __init__(self, missing: Sequence[str]):
+        self.missing = missing
+        super().__init__(", ".join(missing))
 
 
 def relate(left: float, relation: str, right: float, margin: float = 0.0) -> bool:
@@ -86,10 +91,21 @@ def enough(true: int, total: int, share: str | float) -> bool:
     raise UserError(f"no share '{share}'", FILE, "all, most, some or a number in (0, 1]")
 
 
-def undecided(missing: list[str], cases: Sequence[Case] = ()) -> Result:
+def undecided(missing: Sequence[str], cases: Sequence[Case] = ()) -> Result:
     """The result where scores are missing."""
-    text = f"scores that it asks for and that are missing: {len(missing)}"
-    return Result(None, text, list(cases), missing)
+    return Result(None, f"scores that it asks for and that are missing: {len(missing)}", cases, missing)
+
+
+def judge_cases(cases: list[Case], share: str | float, missing: Sequence[str] = ()) -> Result:
+    """Count cases; undecided if any score is missing. Where some suffice, the others do not count."""
+    if missing:
+        return undecided(missing, cases)
+    true = sum(case.holds for case in cases)
+    summary = f"{true} of {len(cases)} (asked: {share})"
+    holds = enough(true, len(cases), share)
+    if share == "some" and true:
+        cases = [replace(case, holds=case.holds or None) for case in cases]
+    return Result(holds, summary, cases)
 
 
 def missing_in(rows: pd.DataFrame, of: str, where: Mapping) -> list[str]:
@@ -104,19 +120,19 @@ def in_order(where: Mapping) -> dict:
     return {name: where[name] for name in FILTERS if name in where}
 
 
-def one_row(scores: Scores, where: Mapping) -> pd.DataFrame:
-    """Select at most one row."""
-    rows = scores.select(where)
-    if len(rows) > 1:
-        raise UserError(f"{in_order(where)} selects {len(rows)} rows", FILE, "name one row")
+def complete(scores: Scores, *wanted: tuple[Mapping, str], missing: Sequence[str] = ()) -> list[pd.DataFrame]:
+    """The rows of each (selection, quantity); `MissingScoresError` if one has no value, or others are `missing` already."""
+    rows = [scores.select(where) for where, _ in wanted]
+    found = [name for one, (where, of) in zip(rows, wanted, strict=True) for name in missing_in(one, of, where)]
+    if found or missing:
+        raise MissingScoresError([*found, *missing])
     return rows
 
 
-def judge_cases(cases: list[Case], share: str | float, missing: list[str]) -> Result:
-    """Count cases; undecided if any score is missing. Where some suffice, the others do not count."""
-    if missing:
-        return undecided(missing, cases)
-    true = sum(case.holds for case in cases)
-    if share == "some" and true:
-        cases = [Case(case.what, case.value, case.against, case.holds or None) for case in cases]
-    return Result(enough(true, len(cases), share), f"{true} of {len(cases)} (asked: {share})", cases)
+def two_rows(scores: Scores, a: Mapping, b: Mapping, missing: Sequence[str] = ()) -> list:
+    """The row that each of two selections names, as `complete`."""
+    found = complete(scores, (a, "value"), (b, "value"), missing=missing)
+    for where, rows in zip((a, b), found, strict=True):
+        if len(rows) > 1:
+            raise UserError(f"{in_order(where)} selects {len(rows)} rows", FILE, "name one row")
+    return [next(rows.itertuples()) for rows in found]

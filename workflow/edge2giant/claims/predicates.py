@@ -17,25 +17,26 @@ Each takes `Scores` and parameters from ``claims.yaml`` and returns a `Result`. 
 A missing value makes a predicate undecided (``holds`` is None), whatever the other rows say.
 """
 
-from __future__ import annotations
-
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
 from edge2giant.claims.cases import (
     EPSILON,
-    FILE,
     Case,
+    MissingScoresError,
     Result,
     as_printed,
+    complete,
     judge_cases,
     missing_in,
-    one_row,
     relate,
+    two_rows,
     undecided,
-)  # fmt: skip
-from edge2giant.claims.scores import Scores, label
+)
+from edge2giant.claims.scores import FILE, Scores, label
 from edge2giant.errors import UserError
 
 PAPER_ALONE = Result(None, "a statement about the paper's own runs", missing=["only the paper can tell"])
@@ -43,9 +44,17 @@ PREDICATES: dict[str, Callable[..., Result]] = {}
 
 
 def predicate(function: Callable[..., Result]) -> Callable[..., Result]:
-    """Make a function known to ``claims.yaml`` under its name."""
-    PREDICATES[function.__name__] = function
-    return function
+    """Make a function known to ``claims.yaml`` under its name; where scores are missing its result is undecided."""
+
+    @functools.wraps(function)
+    def decided(*arguments, **parameters) -> Result:
+        try:
+            return function(*arguments, **parameters)
+        except MissingScoresError as error:
+            return undecided(error.missing)
+
+    PREDICATES[function.__name__] = decided
+    return decided
 
 
 @predicate
@@ -54,10 +63,7 @@ def difference_is(scores: Scores, a: Mapping, b: Mapping, by: str, within: float
 
     Both scores are first rounded to the digits of the stated number, since the paper subtracts printed ones.
     """
-    left, right = one_row(scores, a), one_row(scores, b)
-    if missing := missing_in(left, "value", a) + missing_in(right, "value", b):
-        return undecided(missing)
-    first, second = next(left.itertuples()), next(right.itertuples())
+    first, second = two_rows(scores, a, b)
     digits, stated = len(by.partition(".")[2]), float(by)
     found = float(as_printed(first.value, digits) - as_printed(second.value, digits))
     slack = 0.5 * 10**-digits if within is None else within
@@ -70,14 +76,9 @@ def difference_is(scores: Scores, a: Mapping, b: Mapping, by: str, within: float
 def each(scores: Scores, select: Mapping, relation: str, than: float, of="value", share="all") -> Result:
     """Each selected number stands in a relation to a constant."""
     rows = scores.select(select)
-    missing = missing_in(rows, of, select)
-    cases = [_against(row, of, relation, than) for row in rows.dropna(subset=[of]).itertuples()]
-    return judge_cases(cases, share, missing)
-
-
-def _against(row, of: str, relation: str, than: float) -> Case:
-    value = getattr(row, of)
-    return Case(label(row), value, than, relate(value, relation, than))
+    values = [(label(row), getattr(row, of)) for row in rows.dropna(subset=[of]).itertuples()]
+    cases = [Case(name, value, than, relate(value, relation, than)) for name, value in values]
+    return judge_cases(cases, share, missing_in(rows, of, select))
 
 
 @predicate
@@ -98,8 +99,11 @@ def pairs(
     `models` gives (left model, right model) pairs to go through, where the models differ. Rows that fit an
     entry of `exceptions` are expected not to hold: for them the opposite is asked.
     """
+    selections = [(left, right)]
+    if models is not None:
+        selections = [({**left, "model": a}, {**right, "model": b}) for a, b in scores.expand(models)]
     cases, missing = [], []
-    for one, other in _model_pairs(scores, left, right, models):
+    for one, other in selections:
         first, second = scores.select(one), scores.select(other)
         missing += missing_in(first, of, one) + missing_in(second, of, other)
         joined = _join(first.dropna(subset=[of]), second.dropna(subset=[of]), matching)
@@ -107,13 +111,6 @@ def pairs(
     if not cases and not missing:
         missing = ["no two rows match"]
     return judge_cases(cases, share, list(dict.fromkeys(missing)))
-
-
-def _model_pairs(scores: Scores, left: Mapping, right: Mapping, models) -> list[tuple[dict, dict]]:
-    if models is None:
-        return [(dict(left), dict(right))]
-    chosen = scores.expand(models)
-    return [({**left, "model": a}, {**right, "model": b}) for a, b in chosen]
 
 
 def _join(first: pd.DataFrame, second: pd.DataFrame, matching: Sequence[str]) -> list[tuple]:
@@ -125,10 +122,10 @@ def _join(first: pd.DataFrame, second: pd.DataFrame, matching: Sequence[str]) ->
 
 def _pair(scores: Scores, a, b, relation: str, of: str, margin: float, exceptions) -> Case:
     first, second = getattr(a, of), getattr(b, of)
-    true = relate(first, relation, second, margin)
     excepted = any(all(getattr(a, c) in scores.expand(v) for c, v in entry.items()) for entry in exceptions)
     note = " (named as exception)" if excepted else ""
-    return Case(f"{label(a)} against {label(b)}{note}", first, second, true != excepted)
+    holds = relate(first, relation, second, margin) != excepted
+    return Case(f"{label(a)} against {label(b)}{note}", first, second, holds)
 
 
 @predicate
@@ -142,17 +139,16 @@ def mean_is(
     margin: float = 0.0,
 ) -> Result:
     """The mean of a selection against a constant (`than`) or against the mean of another (`right`)."""
-    rows = scores.select(select)
-    missing = missing_in(rows, of, select)
-    if right is not None:
-        others = scores.select(right)
-        missing += missing_in(others, of, right)
-        than = others[of].mean()
-    if missing:
-        return undecided(missing)
-    mean = rows[of].mean()
+    selections = [(where, of) for where in (select, right) if where is not None]
+    mean, *other = (rows[of].mean() for rows in complete(scores, *selections))
+    than = other[0] if other else than
     holds = relate(mean, relation, than, margin)
     return Result(holds, f"mean {mean:.2f} against {than:.2f}", [Case(f"mean {of}", mean, than, holds)])
+
+
+def _ranked(rows: pd.DataFrame, by: str, of: str, aggregate: str = "mean", end: str = "lowest") -> pd.Series:
+    """A number for each group, from the lowest (highest)."""
+    return rows.groupby(by, sort=False)[of].agg(aggregate).sort_values(ascending=end == "lowest", kind="stable")
 
 
 @predicate
@@ -171,48 +167,32 @@ def extreme(
     As many groups are taken as there are expected ones. `match`: ``same`` groups, or ``any`` of them among
     these.
     """
-    rows = scores.select(select)
-    if missing := missing_in(rows, of, select):
-        return undecided(missing)
-    groups = rows.groupby(by, sort=False)[of].agg(aggregate).sort_values(ascending=end == "lowest", kind="stable")
+    (rows,) = complete(scores, (select, of))
+    groups = _ranked(rows, by, of, aggregate, end)
     found = list(groups.index[: len(expected)])
-    holds = set(found) == set(expected) if match == "same" else bool(set(found) & set(expected))
-    cases = [Case(f"{name} ({aggregate} {of})", value, None, _fits(name, found, expected)) for name, value in groups.items()]
+    both, either = set(found) & set(expected), {*found, *expected}
+    cases = [
+        Case(f"{name} ({aggregate} {of})", value, None, name in both if name in either else None)
+        for name, value in groups.items()
+    ]
+    holds = both == either if match == "same" else bool(both)
     return Result(holds, f"{end}: {', '.join(found)} (stated {', '.join(expected)})", cases)
 
 
-def _fits(name: str, found: Sequence[str], expected: Sequence[str]) -> bool | None:
-    """A group speaks for the statement if found and expected, against it if only one of both."""
-    if name not in found and name not in expected:
-        return None
-    return name in found and name in expected
-
-
 @predicate
-def winner(
-    scores: Scores,
-    select: Mapping,
-    by: Sequence[str],
-    expected: Mapping,
-    end: str = "lowest",
-    of: str = "value",
-    share: str | float = "all",
-) -> Result:
-    """In each group (`by`) the row with the lowest (highest) number is of the expected kind; a tie counts.
+def winner(scores: Scores, select: Mapping, by: Sequence[str], expected: Mapping, of="value", share="all") -> Result:
+    """In each group (`by`) the row with the lowest number is of the expected kind; a tie counts.
 
     Groups without a row of the expected kind, or with that row alone, have no contest and are left out.
     """
-    rows = scores.select(select)
-    if missing := missing_in(rows, of, select):
-        return undecided(missing)
-    (column, kind), cases = next(iter(expected.items())), []
+    (rows,) = complete(scores, (select, of))
+    ((column, kind),) = expected.items()
+    cases = []
     for name, group in rows.groupby(list(by), sort=False):
-        mine, others = group[group[column] == kind], group[group[column] != kind]
-        if mine.empty or others.empty:
-            continue
-        best, rival = (mine[of].min(), others[of].min()) if end == "lowest" else (mine[of].max(), others[of].max())
-        holds = relate(best, "at_most" if end == "lowest" else "at_least", rival)
-        cases.append(Case(f"{' '.join(name)}: {kind} against the best other", best, rival, holds))
+        best, rival = (group[of][mine].min() for mine in (group[column] == kind, group[column] != kind))
+        if pd.notna(best) and pd.notna(rival):
+            holds = relate(best, "at_most", rival)
+            cases.append(Case(f"{' '.join(name)}: {kind} against the best other", best, rival, holds))
     return judge_cases(cases, share, [] if cases else ["no group has a contest"])
 
 
@@ -225,119 +205,69 @@ def count_in_top(
     top: int,
     expected: Sequence[tuple[str, int]],
     of: str = "delta",
-    within: int = 0,
 ) -> Result:
     """How often each column is among a row's `top` lowest numbers; a tie with the last place counts."""
-    rows = scores.select(select)
-    if missing := missing_in(rows, of, select):
-        return undecided(missing)
+    (rows,) = complete(scores, (select, of))
     places = rows.groupby(list(row))[of].rank(method="min")
-    counts = rows[places <= top].groupby(column).size()
-    cases = [
-        Case(name, int(counts.get(name, 0)), stated, abs(int(counts.get(name, 0)) - stated) <= within)
-        for name, stated in expected
-    ]
+    counts = {name: int(number) for name, number in rows[places <= top].groupby(column).size().items()}
+    cases = [Case(name, counts.get(name, 0), stated, counts.get(name, 0) == stated) for name, stated in expected]
     others = ", ".join(f"{name} {number}" for name, number in counts.items() if name not in dict(expected))
-    result = judge_cases(cases, "all", [])
-    result.summary = "; ".join(f"{c.what} {c.value} (stated {c.against})" for c in cases) + f"; others: {others}"
-    return result
+    shown = "; ".join(f"{case.what} {case.value} (stated {case.against})" for case in cases)
+    return replace(judge_cases(cases, "all"), summary=f"{shown}; others: {others}")
 
 
 @predicate
-def count_groups(
-    scores: Scores,
-    select: Mapping,
-    by: str,
-    relation: str,
-    than: float,
-    expected: int,
-    of: str = "delta",
-    aggregate: str = "mean",
-) -> Result:
-    """In how many groups the mean (or min: all rows, max: any row) stands in a relation to a constant."""
-    rows = scores.select(select)
-    if missing := missing_in(rows, of, select):
-        return undecided(missing)
-    groups = rows.groupby(by, sort=False)[of].agg(aggregate)
-    cases = [Case(f"{name} ({aggregate} {of})", value, than, relate(value, relation, than)) for name, value in groups.items()]
+def count_groups(scores: Scores, select: Mapping, by: str, relation: str, than: float, expected: int, of="delta") -> Result:
+    """In how many groups the mean stands in a relation to a constant."""
+    (rows,) = complete(scores, (select, of))
+    means = rows.groupby(by, sort=False)[of].mean()
+    cases = [Case(f"{name} (mean {of})", value, than, relate(value, relation, than)) for name, value in means.items()]
     true = sum(case.holds for case in cases)
     return Result(true == expected, f"{true} of {len(cases)} (stated {expected})", cases)
 
 
 @predicate
 def gap_exceeds(
-    scores: Scores,
-    a: Mapping,
-    b: Mapping,
-    left: Mapping,
-    right: Mapping,
-    models: Sequence | str,
-    matching=("suite",),
-    share: str | float = "all",
+    scores: Scores, a: Mapping, b: Mapping, left: Mapping, right: Mapping, models: Sequence | str, share="all"
 ) -> Result:
-    """The gap between rows a and b is larger than the gaps of other model pairs (left less right)."""
-    mine = difference_is(scores, a, b, "0.00")
-    others = pairs(scores, left, right, "above", matching=matching, models=models)
-    if missing := [*mine.missing, *others.missing]:
-        return undecided(missing)
-    gap = round(mine.cases[0].value - mine.cases[0].against, 9)
+    """The gap between rows a and b is larger than the gaps of other model pairs (left less right) in the same suite."""
+    others = pairs(scores, left, right, "above", matching=("suite",), models=models)
+    first, second = two_rows(scores, a, b, others.missing)
+    gap = round(first.value - second.value, 9)
     cases = []
     for case in others.cases:
         other = round(case.value - case.against, 9)
-        cases.append(Case(f"{case.what.replace(' against ', ' less ')}", other, gap, relate(gap, "above", other)))
-    result = judge_cases(cases, share, [])
-    result.summary = f"{gap:+.2f} is larger than {result.summary}"
-    return result
+        cases.append(Case(case.what.replace(" against ", " less "), other, gap, relate(gap, "above", other)))
+    result = judge_cases(cases, share)
+    return replace(result, summary=f"{gap:+.2f} is larger than {result.summary}")
 
 
 @predicate
-def overlap(
-    scores: Scores,
-    first: Mapping,
-    second: Mapping,
-    by: str,
-    top: int,
-    at_most: int,
-    of_first: str = "value",
-    of_second: str = "delta",
-) -> Result:
-    """The `top` groups with the lowest mean of one selection and of another share at most so many groups."""
-    one, two = scores.select(first), scores.select(second)
-    if missing := missing_in(one, of_first, first) + missing_in(two, of_second, second):
-        return undecided(missing)
-    low = list(one.groupby(by, sort=False)[of_first].mean().nsmallest(top).index)
-    means = two.groupby(by, sort=False)[of_second].mean().sort_values(kind="stable")
-    worst, both = list(means.index[:top]), set(low) & set(means.index[:top])
-    cases = [
-        Case(
-            f"{name} (mean {of_second})",
-            value,
-            None,
-            False if name in both else True if name in low else None,
-        )
-        for name, value in means.items()
-    ]
+def overlap(scores: Scores, first: Mapping, second: Mapping, by: str, top: int, at_most: int) -> Result:
+    """The `top` groups with the lowest mean value of one selection and the largest mean drop of another share at most so many."""
+    one, two = complete(scores, (first, "value"), (second, "delta"))
+    drops = _ranked(two, by, "delta")
+    low, worst = (list(groups.index[:top]) for groups in (_ranked(one, by, "value"), drops))
+    cases = [Case(f"{name} (mean delta)", drop, None, name not in worst if name in low else None) for name, drop in drops.items()]
+    both = set(low) & set(worst)
     return Result(len(both) <= at_most, f"{', '.join(low)}; largest drops: {', '.join(worst)}", cases)
 
 
 @predicate
 def absent(scores: Scores, select: Mapping) -> Result:
     """The paper has no such scores. Decided on the published numbers alone."""
-    rows = scores.select(select)
     if not scores.printed:
         return PAPER_ALONE
-    cases = [Case(label(row), row.value, None, False) for row in rows.itertuples()]
-    return Result(rows.empty, f"{len(cases)} such scores are printed", cases)
+    cases = [Case(label(row), row.value, None, False) for row in scores.select(select).itertuples()]
+    return Result(not cases, f"{len(cases)} such scores are printed", cases)
 
 
 @predicate
-def settings(scores: Scores, facts: Sequence[str], equals: object, share: str | float = "all") -> Result:
+def settings(scores: Scores, facts: Sequence[str], equals: object) -> Result:
     """Named facts (settings with a source) have the stated value. Decided on the published facts alone."""
     if not scores.printed:
         return PAPER_ALONE
-    unknown = [name for name in facts if name not in scores.facts]
-    if unknown:
+    if unknown := [name for name in facts if name not in scores.facts]:
         raise UserError(f"no fact '{unknown[0]}'", FILE, f"facts are {', '.join(scores.facts)}")
     found = [(name, scores.facts[name]) for name in facts]
-    cases = [Case(f"{name} ({fact.source})", fact.value, equals, fact.value == equals) for name, fact in found]
-    return judge_cases(cases, share, [])
+    return judge_cases([Case(f"{name} ({fact.source})", fact.value, equals, fact.value == equals) for name, fact in found], "all")

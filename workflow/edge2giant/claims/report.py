@@ -1,7 +1,5 @@
 """Write verdicts as CSV, Markdown and one HTML page."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from edge2giant import pages, records
@@ -66,39 +64,37 @@ def against_it(part: PartVerdict) -> list[Case]:
 
 def rows(verdicts: list[ClaimVerdict]) -> list[dict]:
     """One record per part of a claim."""
-    found = []
-    for verdict in verdicts:
-        for place, part in enumerate(verdict.parts, 1):
-            examples = [in_words(case) for case in against_it(part)]
-            missing = part.strict.missing + (part.lenient.missing if part.lenient else [])
-            found.append(
-                {
-                    "id": verdict.id,
-                    "place": verdict.place,
-                    "statement": verdict.statement,
-                    "verdict": verdict.word,
-                    "part": part.says or str(place),
-                    "status": part.status,
-                    "strictly": part.strictly,
-                    "leniently": part.leniently,
-                    "finding": part.strict.summary,
-                    "finding_lenient": part.lenient.summary if part.lenient else "",
-                    "counterexamples": "; ".join(examples),
-                    "missing": "; ".join(dict.fromkeys(missing)),
-                    "note": verdict.note,
-                }
-            )
-    return found
+    return [_row(verdict, place, part) for verdict in verdicts for place, part in enumerate(verdict.parts, 1)]
+
+
+def _row(verdict: ClaimVerdict, place: int, part: PartVerdict) -> dict:
+    claim, says, lenient = verdict.spec, part.spec, part.lenient
+    missing = [*part.strict.missing, *(lenient.missing if lenient else ())]
+    return {
+        "id": claim.id,
+        "place": claim.place,
+        "statement": claim.statement,
+        "verdict": verdict.word,
+        "part": says.says or str(place),
+        "status": part.status,
+        "strictly": says.strict.says,
+        "leniently": says.lenient.says if says.lenient else "",
+        "finding": part.strict.summary,
+        "finding_lenient": lenient.summary if lenient else "",
+        "counterexamples": "; ".join(in_words(case) for case in against_it(part)),
+        "missing": "; ".join(dict.fromkeys(missing)),
+        "note": claim.note,
+    }
 
 
 def _overview(verdicts: list[ClaimVerdict]) -> pages.Section:
-    lines = [[v.word, v.id, v.place, v.statement, _reasons(v)] for v in verdicts]
+    lines = [[v.word, v.spec.id, v.spec.place, v.spec.statement, _reasons(v)] for v in verdicts]
     marks = [MARKS[verdict.word] for verdict in verdicts]
     return pages.Section("All claims", "", ["Verdict", "Claim", "Place", "Statement", "Because"], lines, marks)
 
 
 def _reasons(verdict: ClaimVerdict) -> str:
-    return " | ".join(f"{part.says}: {_finding(part)}" if part.says else _finding(part) for part in verdict.parts)
+    return " | ".join(f"{part.spec.says}: {_finding(part)}" if part.spec.says else _finding(part) for part in verdict.parts)
 
 
 def _finding(part: PartVerdict) -> str:
@@ -108,22 +104,23 @@ def _finding(part: PartVerdict) -> str:
 
 
 def _detail(verdict: ClaimVerdict) -> pages.Section:
-    lines, marks, text = [], [], [f"{verdict.statement} ({verdict.place})."]
+    claim, lines, marks = verdict.spec, [], []
+    text = [f"{claim.statement} ({claim.place})."]
     for part in verdict.parts:
-        lenient = f" Leniently: {part.leniently}." if part.leniently else ""
-        name = f"{part.says}: " if part.says else ""
-        status = f"{name}{STATUS[part.status]}"
-        text.append(f"{status[0].upper()}{status[1:]}. Strictly: {part.strictly}.{lenient}")
+        says, strict, other = part.spec.says, part.spec.strict, part.spec.lenient
+        lenient = f" Leniently: {other.says}." if other else ""
+        status = f"{says}: {STATUS[part.status]}" if says else STATUS[part.status]
+        text.append(f"{status[0].upper()}{status[1:]}. Strictly: {strict.says}.{lenient}")
         for case in part.strict.cases:
             word = {True: "for", False: "against", None: ""}[case.holds]
-            lines.append([word, part.says, case.what, number(case.value), number(case.against)])
+            lines.append([word, says, case.what, number(case.value), number(case.against)])
             marks.append({True: "good", False: "bad", None: ""}[case.holds])
         for missing in dict.fromkeys(part.strict.missing):
-            lines.append(["missing", part.says, missing, "", ""])
+            lines.append(["missing", says, missing, "", ""])
             marks.append("soft")
-    text += [verdict.note] if verdict.note else []
+    text += [claim.note] if claim.note else []
     columns = ["Speaks", "Part", "What", "Number", "Against"]
-    return pages.Section(f"{verdict.id}: {verdict.word}", " ".join(text), columns, lines, marks, folded=True)
+    return pages.Section(f"{claim.id}: {verdict.word}", " ".join(text), columns, lines, marks, folded=True)
 
 
 def html(verdicts: list[ClaimVerdict], source: str) -> str:
@@ -139,13 +136,13 @@ def markdown(verdicts: list[ClaimVerdict], source: str) -> str:
     lines = [f"# The paper's claims on {source} numbers", "", f"{len(verdicts)} claims: {total}.", ""]
     lines += ["| id | verdict | statement | because |", "| --- | --- | --- | --- |"]
     for verdict in verdicts:
-        cells = (verdict.id, verdict.word, verdict.statement, _reasons(verdict).replace(" | ", "<br>"))
+        cells = (verdict.spec.id, verdict.word, verdict.spec.statement, _reasons(verdict).replace(" | ", "<br>"))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     lines += ["", "## Counterexamples", ""]
     for verdict in verdicts:
         examples = [case for part in verdict.parts for case in against_it(part)]
         if examples and verdict.word != OPEN:
-            lines.append(f"- **{verdict.id}**: " + "; ".join(in_words(case) for case in examples[:SHOWN]))
+            lines.append(f"- **{verdict.spec.id}**: " + "; ".join(in_words(case) for case in examples[:SHOWN]))
             lines[-1] += f"; and {len(examples) - SHOWN} more" if len(examples) > SHOWN else ""
     return "\n".join(lines) + "\n"
 

@@ -5,8 +5,6 @@ row that the source lacks stays in the selection with a missing value, so that a
 is not quietly decided on three.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from edge2giant.paper import frames
 from edge2giant.specs.claims import FactSpec
 from edge2giant.specs.study import AVERAGE, FP16, MT_BENCH
 
+FILE = "config/published/claims.yaml"
 KEYS = ["suite", "benchmark", "model", "method", "bits"]
 FILTERS = [*KEYS, "family", "w_bits"]
 QUANTITIES = ("value", "delta", "size_of_delta", "recovery")
@@ -106,7 +105,7 @@ class Scores:
         for item in values:
             if isinstance(item, str) and item.startswith("@"):
                 if item[1:] not in self.sets:
-                    raise UserError(f"no set '{item[1:]}'", "config/published/claims.yaml", f"sets are {', '.join(self.sets)}")
+                    raise UserError(f"no set '{item[1:]}'", FILE, f"sets are {', '.join(self.sets)}")
                 found += self.sets[item[1:]]
             else:
                 found.append(item)
@@ -117,7 +116,7 @@ class Scores:
         rows = self.table
         for column, value in where.items():
             if column not in FILTERS:
-                raise UserError(f"no column '{column}'", "config/published/claims.yaml", f"columns are {', '.join(FILTERS)}")
+                raise UserError(f"no column '{column}'", FILE, f"columns are {', '.join(FILTERS)}")
             rows = rows[rows[column].isin(self.expand(value))]
         return rows
 
