@@ -24,6 +24,8 @@ from edge2giant.plan import acquire as acquiring
 from edge2giant.plan import evaluate, quantize
 from edge2giant.plan.score import score_spec
 from edge2giant.plan.study import study_spec
+from edge2giant.records.cell import Manifest
+from edge2giant.records.lock import Lock
 from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec
 from edge2giant.specs.variant import Variant
 from factories import make_cell
@@ -81,7 +83,7 @@ class Room:
             self.write("store/models/tiny/config.json", "{}"),
         ]
         lock = self.path / "store/models/tiny.lock.json"
-        records.write_json(lock, store.make_lock(lock.parent, files, ["org/tiny"], "hub", COMMIT), "lock")
+        records.write_json(lock, store.make_lock(lock.parent, files, ["org/tiny"], "hub", COMMIT), Lock)
         return lock
 
     def cell(self, **changes) -> Path:
@@ -641,8 +643,8 @@ def _(room):
 @case(
     "store",
     "a lock of another form",
-    "tiny.lock.json: does not fit schema lock",
-    "'files' is a required property",
+    "tiny.lock.json: is not a valid Lock: top level",
+    "'files' is missing",
 )
 def _(room):
     return [
@@ -833,7 +835,7 @@ def _(room):
     return evaluating(room)
 
 
-@case("evaluation", "a damaged checkpoint record", "checkpoint.json: does not fit schema checkpoint")
+@case("evaluation", "a damaged checkpoint record", "checkpoint.json: is not a valid CheckpointRecord")
 def _(room):
     room.write("checkpoint/checkpoint.json", "{}")
     return evaluating(room)
@@ -863,7 +865,7 @@ def a_manifest(room: Room) -> None:
     records.write_json(
         room.path / "manifest.json",
         {"schema": 1, "study": "smoke", "model": "tiny-0.4m", "method": "fp16", "bits": "w16a16", "batch": "leaderboard_v1",
-         "checkpoint": summary, "entries": {"arc_challenge": "f" * 64}}, "manifest",
+         "checkpoint": summary, "entries": {"arc_challenge": "f" * 64}}, Manifest,
     )  # fmt: skip
 
 
@@ -919,12 +921,12 @@ def _(room):
     return rendering(room, path)
 
 
-@case("evaluation", "a cell with a score above 100", "cell.json", "score: 1000.0 is greater than the maximum of 100")
+@case("evaluation", "a cell with a score above 100", "cell.json", "score: 1000.0 is more than 100")
 def _(room):
     return rendering(room, room.cell(score=1000.0))
 
 
-@case("evaluation", "a cell without its provenance", "cell.json", "'provenance' is a required property")
+@case("evaluation", "a cell without its provenance", "cell.json", "'provenance' is missing")
 def _(room):
     record = make_cell()
     del record["provenance"]

@@ -8,6 +8,7 @@ import sys
 import pytest
 from acquire_cli import KEPT, MODEL, TOKEN, WEIGHTS, command, fetching, hub_of_a_test, piece, refused
 from edge2giant import records, store
+from edge2giant.records.lock import Lock
 from edge2giant.store import __main__ as cli
 from edge2giant.store import hub, retries, selection
 from hub_server import Fault
@@ -190,11 +191,11 @@ def test_the_committed_lock_is_written_once_and_kept_to(server, tmp_path):
     repo = server.add("model", "org/tiny", MODEL)
     first, pin = repo.main, tmp_path / "lock/models/tiny.lock.json"
     cli.main(command("model", "org/tiny", tmp_path, "--pins", tmp_path / "lock"))
-    assert records.read_json(pin, "lock")["revision"] == first
+    assert records.read_json(pin, Lock)["revision"] == first
     repo.push(MODEL | {"config.json": b'{"model_type": "moved"}'})
     cli.main(command("model", "org/tiny", tmp_path, "--pins", tmp_path / "lock"))
     assert (tmp_path / "models/tiny/config.json").read_bytes() == MODEL["config.json"], "the branch moved, the lock holds"
-    assert records.read_json(pin, "lock")["revision"] == first
+    assert records.read_json(pin, Lock)["revision"] == first
 
 
 def test_a_locked_commit_that_the_hub_dropped_is_named(server, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from acquire_cli import MODEL, WEIGHTS, command, fetching, hub_of_a_test, piece, refused
 from edge2giant import records, store
+from edge2giant.records.lock import Lock
 from edge2giant.store import __main__ as cli
 from edge2giant.store import mt_bench, punkt, retries, selection, texts
 from hub_server import Fault
@@ -53,7 +54,7 @@ def test_a_mirror_gives_what_the_hub_gives(server, mirror, tmp_path):
     server.add("model", "org/tiny", MODEL)
     cli.main(command("model", "org/tiny", tmp_path / "a"))
     cli.main(command("model", "org/tiny", tmp_path / "b", mirror=mirror))
-    a, b = (records.read_json(tmp_path / side / "models/tiny.lock.json", "lock") for side in "ab")
+    a, b = (records.read_json(tmp_path / side / "models/tiny.lock.json", Lock) for side in "ab")
     assert a["files"] == b["files"]
     assert (b["source"] == "mirror" and b["revision"] == records.digest(b["files"] | {})) or len(b["revision"]) == 64
 
@@ -63,7 +64,7 @@ def test_a_committed_lock_lends_a_mirror_its_commit(server, mirror, tmp_path):
     pin = tmp_path / "lock"
     cli.main(command("model", "org/tiny", tmp_path / "a", "--pins", pin))
     cli.main(command("model", "org/tiny", tmp_path / "b", "--pins", pin, mirror=mirror))
-    assert records.read_json(tmp_path / "b/models/tiny.lock.json", "lock")["revision"] == commit
+    assert records.read_json(tmp_path / "b/models/tiny.lock.json", Lock)["revision"] == commit
     (mirror / "org/tiny/config.json").write_text("{}")
     assert "config.json differs" in refused(command("model", "org/tiny", tmp_path / "c", "--pins", pin, mirror=mirror))
 

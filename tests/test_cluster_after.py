@@ -10,9 +10,10 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from edge2giant import config, failures, records
+from edge2giant import config, failures, records, typed
 from edge2giant.cluster import cost, forecast, owner, partial, reasons, resume, sweep
 from edge2giant.errors import UserError
+from edge2giant.records.failure import Failure
 from edge2giant.specs.variant import Variant
 from factories import make_cell
 
@@ -230,7 +231,7 @@ def test_the_newest_word_counts(tmp_path):
     write_log(logs / "slurm/rule_evaluate" / name / "7.log", "error: *** JOB 7 CANCELLED AT now DUE TO TIME LIMIT ***", now + 60)
     found = reasons.failure(results, logs, TRIED)
     assert (found["phase"], found["reason"]) == ("evaluate", "time limit reached")
-    assert records.problem(found, "failure") is None
+    assert typed.problem(Failure, found) is None
 
 
 def test_step_without_a_record_is_found_by_its_log(tmp_path):

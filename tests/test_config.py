@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import sys
 
+import jsonschema
 import pytest
 import yaml
-from edge2giant import config, records
+from edge2giant import config
 from edge2giant.config import checks, files, schemas
 from edge2giant.errors import UserError
 from edge2giant.specs.variant import Variant
@@ -116,7 +117,7 @@ def config_files() -> list[str]:
 def test_an_editor_finds_the_schema_that_a_file_fits(file):
     first, text = (ROOT / file).read_text(encoding="utf-8").split("\n", 1)
     schema = (ROOT / file).parent / first.removeprefix("# yaml-language-server: $schema=")
-    assert records.problem(yaml.safe_load(text), schema.resolve().name.removesuffix(".schema.json")) is None
+    jsonschema.validate(yaml.safe_load(text), json.loads(schema.read_text(encoding="utf-8")))
 
 
 def test_numbers_keep_the_form_that_they_have_in_the_file(loaded):

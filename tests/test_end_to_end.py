@@ -13,6 +13,9 @@ import miniature_scores
 import pyarrow.parquet
 import pytest
 from edge2giant import records
+from edge2giant.records.cell import CellRecord
+from edge2giant.records.checkpoint import CheckpointRecord
+from edge2giant.records.failure import Failure
 from shared import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -49,7 +52,7 @@ def succeeded(done: subprocess.CompletedProcess) -> str:
 
 def cells(root: Path, study: str) -> dict[str, dict]:
     folder = root / f"results/{study}/cells"
-    return {p.relative_to(folder).as_posix(): records.read_json(p, "cell") for p in sorted(folder.rglob("*.json"))}
+    return {p.relative_to(folder).as_posix(): records.read_json(p, CellRecord) for p in sorted(folder.rglob("*.json"))}
 
 
 def results(found: dict[str, dict]) -> dict[str, tuple]:
@@ -105,7 +108,7 @@ def test_a_second_run_has_nothing_to_do(smoke):
 def test_a_quantized_checkpoint_is_smaller_and_validated(smoke):
     checkpoints = smoke / "results/checkpoints"
     (made,), (fp16,) = (list(checkpoints.glob(f"{row}/*/checkpoint.json")) for row in (ROW, "tiny-0.4m/fp16/w16a16"))
-    record = records.read_json(made, "checkpoint")
+    record = records.read_json(made, CheckpointRecord)
     assert record["size"]["weights_bytes"] < records.read_json(fp16)["size"]["weights_bytes"]
     assert record["validation"]["checks"]
     assert all(check["passed"] for check in record["validation"]["checks"])
@@ -207,7 +210,7 @@ def test_checkpoints_that_are_not_kept_leave_their_records_and_come_back(smoke, 
     assert "Removing temporary output" in release("all")
     assert not weights()
     assert {path.suffix for path in (clone / f"results/checkpoints/{ROW}").iterdir()} == {".json", ".md"}
-    record = records.read_json(next((clone / f"results/checkpoints/{ROW}").glob("*.json")), "checkpoint")
+    record = records.read_json(next((clone / f"results/checkpoints/{ROW}").glob("*.json")), CheckpointRecord)
     assert {cell["checkpoint"]["digest"] for name, cell in cells(clone, "smoke").items() if ROW in name} == {record["digest"]}
     assert (results(cells(clone, "smoke")), engine_starts(clone)) == (before, starts)
     assert {path: path.stat().st_size for path in store} == store  # 16-bit rows are links into the store
@@ -229,7 +232,7 @@ def test_checkpoints_that_are_not_kept_leave_their_records_and_come_back(smoke, 
     succeeded(run(clone, cell, *settings))
     assert quantizations(clone) == made + 1
     assert not weights()
-    assert records.read_json(clone / cell, "cell")["checkpoint"]["digest"] == record["digest"]
+    assert records.read_json(clone / cell, CellRecord)["checkpoint"]["digest"] == record["digest"]
 
 
 def test_a_row_whose_recipe_fails_is_shown_with_its_reason(smoke, tmp_path):
@@ -245,7 +248,7 @@ def test_a_row_whose_recipe_fails_is_shown_with_its_reason(smoke, tmp_path):
     done = smoke_run(clone, f"results/smoke/cells/{ROW}/arc_challenge.json")
     assert done.returncode != 0
     (record,) = (clone / "results/failures/checkpoints").glob(f"*/{ROW}/quantize.json")
-    reason = records.read_json(record, "failure")["reason"]
+    reason = records.read_json(record, Failure)["reason"]
     assert "do not split into groups of 96" in reason
     succeeded(smoke_run(clone, "partial"))
     table = (clone / "paper_figures/smoke/partial/table1.md").read_text()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import rehearsal
 from edge2giant import records
+from edge2giant.records.cell import CellRecord
 from rehearsal import ROOT, wait_for
 
 pytestmark = [
@@ -74,7 +75,7 @@ class Clone:
     def cells(self):
         found = {}
         for path in (self.folder / "results/smoke/cells").glob("**/*.json"):
-            record = records.read_json(path, "cell")
+            record = records.read_json(path, CellRecord)
             found[path.relative_to(self.folder / "results/smoke/cells").as_posix()] = record["score"], record["samples"]["sha256"]
         return found
 

@@ -14,6 +14,8 @@ import judge_material as material
 import pytest
 from edge2giant import errors, jsonl, records, specs
 from edge2giant.judge import __main__ as cli
+from edge2giant.records.failure import Failure
+from edge2giant.records.mt_bench import Judgment
 from fault_server import FAULTS, request_key, serving
 
 WORKFLOW = Path(__file__).resolve().parent.parent / "workflow"
@@ -43,7 +45,7 @@ def rate(room, server, *more, **entry):
 
 
 def judgments(room):
-    return list(jsonl.read(room / "judgments.jsonl", "judgment"))
+    return list(jsonl.read(room / "judgments.jsonl", Judgment))
 
 
 def true_rating(server, row):
@@ -395,7 +397,7 @@ def test_a_failure_leaves_its_reason_until_the_ratings_are_finished(small):
     record = small / "failures/smoke/tiny-0.4m/fp16/w16a16/judge.json"
     with serving(lambda key, attempt, nth: "401") as server:
         assert rate(small, server) == 2
-    assert "check key, model and address" in records.read_json(record, "failure")["reason"]
+    assert "check key, model and address" in records.read_json(record, Failure)["reason"]
     with serving() as server:
         assert rate(small, server) == 0
     assert not record.exists()

@@ -19,6 +19,7 @@ from edge2giant.judge.endpoint import retry_after
 from edge2giant.judge.material import load_answers, load_bench
 from edge2giant.judge.requests import requests_of
 from edge2giant.mt_bench import CATEGORIES
+from edge2giant.records.mt_bench import Judgment
 from edge2giant.scoring.aggregation import Estimate
 from edge2giant.scoring.samples import SCHEMA
 from hypothesis import given
@@ -131,10 +132,10 @@ def test_the_rule_judge_is_served_for_the_time_of_a_run(tmp_path, monkeypatch, c
     port = capfd.readouterr().err.split("http://127.0.0.1:")[1].split("/")[0]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(port)))
-    first = list(jsonl.read(tmp_path / "judgments.jsonl", "judgment"))
+    first = list(jsonl.read(tmp_path / "judgments.jsonl", Judgment))
     assert len(first) == 32 and {row["judge"] for row in first} == {"miniature"}
     assert rate(tmp_path, "--judgment-cache", str(tmp_path / "again"), **material.RULE_JUDGE) == 0
-    again = list(jsonl.read(tmp_path / "judgments.jsonl", "judgment"))
+    again = list(jsonl.read(tmp_path / "judgments.jsonl", Judgment))
     assert [row["judgment"] for row in first] == [row["judgment"] for row in again]
 
 

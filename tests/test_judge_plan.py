@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from edge2giant import config, plan, specs
+from edge2giant import config, plan, specs, typed
 from edge2giant.errors import UserError
 from edge2giant.plan import judge as judging
 from edge2giant.specs.judge import JudgeService
@@ -26,7 +26,7 @@ def planned(tmp_path):
         assert old in shipped
         file.write_text(shipped.replace(old, new, 1))
         one = plan.Plan(config.load(tmp_path), SimpleNamespace(results=str(tmp_path / "results")))
-        service = specs.typed.build(JudgeService, json.loads(Path(judging.service(one, JOB)).read_text()), "service")
+        service = typed.build(JudgeService, json.loads(Path(judging.service(one, JOB)).read_text()), "service")
         return specs.digest(judging.spec(one, JOB)), service
 
     return build

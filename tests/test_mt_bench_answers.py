@@ -11,6 +11,7 @@ from edge2giant import jsonl
 from edge2giant.errors import UserError
 from edge2giant.evaluate import mt_bench
 from edge2giant.mt_bench import read_questions
+from edge2giant.records.mt_bench import Answer
 from edge2giant.specs.evaluate import GenerationSpec
 from shared import shared
 
@@ -154,13 +155,13 @@ def test_a_model_without_a_template_is_refused_with_a_hint():
 def test_the_answer_file_has_fastchats_format(tmp_path):
     path = tmp_path / "answers.jsonl"
     answers = mt_bench.generate_answers(Recorder(), QUESTIONS, "m", FASTCHAT)
-    jsonl.write(path, answers, "answer")
+    jsonl.write(path, answers, Answer)
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     assert [row["question_id"] for row in rows] == [81, 111, 141]
     for row in rows:
         assert {"question_id", "answer_id", "model_id", "choices", "tstamp"} <= set(row)
         assert row["choices"][0]["index"] == 0 and len(row["choices"][0]["turns"]) == 2
-    assert list(jsonl.read(path, "answer")) == rows
+    assert list(jsonl.read(path, Answer)) == rows
 
 
 def test_questions_that_are_wrong_are_named_with_their_line(tmp_path):

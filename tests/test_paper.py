@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 pd = pytest.importorskip("pandas", reason="needs the workflow environment")
 pytest.importorskip("matplotlib", reason="needs the workflow environment")
 
-from edge2giant import config, records  # noqa: E402
+from edge2giant import config, typed  # noqa: E402
 from edge2giant.errors import UserError  # noqa: E402
 from edge2giant.mt_bench import CATEGORIES  # noqa: E402
 from edge2giant.paper import frames, numerals, render, tables  # noqa: E402
 from edge2giant.paper.values import Table  # noqa: E402
 from edge2giant.plan.study import study_spec  # noqa: E402
+from edge2giant.records.cell import CellRecord  # noqa: E402
+from edge2giant.records.failure import Failure  # noqa: E402
 from edge2giant.specs.study import Labels  # noqa: E402
 from shared import ROOT  # noqa: E402
 from study_specs import PUBLISHED, arguments_of, spec_of, spec_with  # noqa: E402
@@ -57,8 +59,8 @@ def regenerated(cells, number=1, failures=(), rows=MINIATURE, **changes) -> Tabl
 
 def test_factories_make_valid_records():
     cells = factories.study_cells(MINIATURE)
-    assert [records.problem(cell, "cell") for cell in cells] == [None] * 39
-    assert records.problem(factories.make_failure(), "failure") is None
+    assert [typed.problem(CellRecord, cell) for cell in cells] == [None] * 39
+    assert typed.problem(Failure, factories.make_failure()) is None
 
 
 def test_published_frames_hold_every_printed_row():
@@ -388,7 +390,7 @@ def test_command_writes_all_formats(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "cannot be read as JSON"), ('{"schema": 1}', "does not fit schema cell")],
+    [("{", "cannot be read as JSON"), ('{"schema": 1}', "is not a valid CellRecord")],
 )
 def test_a_bad_cell_is_one_line(tmp_path, text, message):
     bad = tmp_path / "bad.json"

@@ -3,8 +3,11 @@
 import json
 
 import pytest
-from edge2giant import records
+from edge2giant import records, typed
 from edge2giant.errors import UserError, one_line, run
+from edge2giant.records.cell import CellRecord
+from edge2giant.records.failure import Failure
+from factories import make_cell
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,14 +23,48 @@ JSON = st.recursive(
 
 
 def test_a_record_reads_back_as_written(tmp_path):
-    records.write_json(tmp_path / "deep/f.json", FAILURE, "failure")
-    assert records.read_json(tmp_path / "deep/f.json", "failure") == FAILURE
+    records.write_json(tmp_path / "deep/f.json", FAILURE, Failure)
+    assert records.read_json(tmp_path / "deep/f.json", Failure) == FAILURE
 
 
 def test_a_record_that_does_not_fit_is_not_written(tmp_path):
-    with pytest.raises(UserError, match=r"not written.*failure: top level.*reason"):
-        records.write_json(tmp_path / "f.json", {k: v for k, v in FAILURE.items() if k != "reason"}, "failure")
+    with pytest.raises(UserError, match=r"not written: no valid Failure: top level.*reason"):
+        records.write_json(tmp_path / "f.json", {k: v for k, v in FAILURE.items() if k != "reason"}, Failure)
     assert list(tmp_path.iterdir()) == []
+
+
+NOT_CELLS = [
+    ({"score": 100.5}, "score: 100.5 is more than 100"),
+    ({"score": float("nan")}, "score: nan is not a number that JSON allows"),
+    ({"n": 0}, "n: 0 is less than 1"),
+    ({"n": True}, "n: True is not of type int"),
+    ({"unit": "points"}, "unit: 'points' is not one of 'percent', 'rating'"),
+    ({"parts": []}, "parts: is empty"),
+    ({"schema": 2}, "schema: 2 is not one of 1"),
+    ({"schema": True}, "schema: True is not one of 1"),
+    ({"warnings": [""]}, "warnings[0]: is empty"),
+    ({"samples": {"sha256": "x" * 64}}, "samples.sha256: 'xxx"),
+    ({"engine": {"settings": {"a": [float("inf")]}}}, "engine.settings.a[0]: inf is not a number"),
+    ({"checkpoint": {"nominal_bytes": 0}}, "checkpoint.nominal_bytes: 0 is less than 1"),
+    ({"provenance": {"installer": "pip"}}, "provenance.installer: 'pip' is not one of"),
+    ({"extra": 1}, "top level: unknown key 'extra'"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), NOT_CELLS, ids=[said for _, said in NOT_CELLS])
+def test_what_is_wrong_in_a_cell_is_named_with_its_place(tmp_path, change, said):
+    with pytest.raises(UserError) as caught:
+        records.write_json(tmp_path / "cell.json", make_cell(**change), CellRecord)
+    assert f"not written: no valid CellRecord: {said}" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_records_made_before_a_key_was_kept_are_read_and_keep_their_form():
+    old = make_cell()
+    del old["provenance"]["installer"]
+    record = typed.build(CellRecord, old, "cell.json")
+    assert record.provenance.installer is None
+    assert typed.as_json(record) == old
 
 
 def test_a_failed_write_leaves_the_older_record(tmp_path):
@@ -44,7 +81,7 @@ def test_a_corrupt_record_is_one_line_with_file_and_hint(tmp_path, content):
     path = tmp_path / "cell.json"
     path.write_text(content)
     with pytest.raises(UserError) as caught:
-        records.read_json(path, "failure")
+        records.read_json(path, Failure)
     assert str(path) in str(caught.value)
     assert "delete it and run the same command again" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 import json
 
+import jsonschema
 import pytest
 import yaml
 from edge2giant import records
@@ -11,6 +12,7 @@ from edge2giant.report.exports import every_eval_ever
 from factories import make_cell, write_records
 from huggingface_hub.repocard_data import model_index_to_eval_results
 from rocrate.rocrate import ROCrate
+from shared import ROOT
 from study_specs import options_of, spec_of
 
 
@@ -53,10 +55,12 @@ def test_made_up_questions_do_not_pass_for_the_real_ones(tmp_path):
 
 
 def test_every_eval_ever_records_fit_the_schema(real):
+    schema = records.read_json(ROOT / "tests/data/every_eval_ever.schema.json")
     paths = sorted((real / "every_eval_ever").rglob("*.json"))
     assert len(paths) == 2
     for path in paths:
-        record = records.read_json(path, "every_eval_ever")
+        record = records.read_json(path)
+        jsonschema.validate(record, schema)
         assert float(record["retrieved_timestamp"]) == 1767225610.0
     by_method = {r["model_info"]["additional_details"]["method"]: r for r in map(records.read_json, paths)}
     results = {r["evaluation_name"]: r for r in by_method["fp16"]["evaluation_results"]}

@@ -6,6 +6,7 @@ import pytest
 from edge2giant import config, records
 from edge2giant.plan import quantize
 from edge2giant.quantize import preflight, toolkits
+from edge2giant.records.checkpoint import CheckpointRecord
 from edge2giant.specs.variant import Variant
 from test_end_to_end import cells, make_clone, run, succeeded
 
@@ -53,7 +54,7 @@ def test_all_checkpoints_are_valid_and_scored(tmp_path_factory, name):
     clone = make_clone(tmp_path_factory.mktemp(name) / "edge2giant")
     succeeded(run(clone, "all", "--config", f"study={name}", "batch=checkpoint"))
     study = CONFIG.study(name)
-    made = [records.read_json(path, "checkpoint") for path in (clone / "results/checkpoints").rglob("checkpoint.json")]
+    made = [records.read_json(path, CheckpointRecord) for path in (clone / "results/checkpoints").rglob("checkpoint.json")]
     assert {Variant(**one["variant"]) for one in made} == set(study.variants)
     assert all(check["passed"] for one in made for check in one["validation"]["checks"])
     assert len(cells(clone, name)) == len(study.cells)

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 from typing import Literal
 
 import pytest
-from edge2giant import specs
+from edge2giant import specs, typed
 from edge2giant.errors import UserError
-from edge2giant.specs import typed
 from edge2giant.specs.variant import Cell, Variant, widths
 from hypothesis import given
 from hypothesis import strategies as st

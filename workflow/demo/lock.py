@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge2giant import records, store
+from edge2giant.records.lock import Lock
 
 SOURCE = "made by workflow/demo"
 
@@ -16,7 +17,7 @@ def write_lock(path: Path, identifiers: list[str], files: Iterable[Path]) -> Non
     File names are relative to the lock's folder.
     """
     lock = store.make_lock(path.parent, list(files), identifiers, SOURCE)
-    records.write_json(path, lock, "lock")
+    records.write_json(path, lock, Lock)
 
 
 def write_text(path: Path, content: str) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edge2giant import provenance, records
 from edge2giant.errors import UserError
+from edge2giant.records.failure import Failure
 from edge2giant.specs.variant import Variant
 
 
@@ -41,6 +42,6 @@ def recorded(folder: str | Path, study: str, variant: Variant, phase: str) -> It
             "time": provenance.now(),
         }
         with contextlib.suppress(UserError):
-            records.write_json(target, record, "failure")
+            records.write_json(target, record, Failure)
         raise
     target.unlink(missing_ok=True)

@@ -4,19 +4,19 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from edge2giant import records
+from edge2giant import records, typed
 from edge2giant.errors import UserError
 
 
-def read(path: str | Path, schema: str | None = None, hint: str = "delete it and make it again") -> Iterator[dict]:
+def read(path: str | Path, kind: type | None = None, hint: str = "delete it and make it again") -> Iterator[dict]:
     """Yield the rows of a JSONL file; blank lines are skipped.
 
     Parameters
     ----------
     path : str or Path
         The file, UTF-8.
-    schema : str, optional
-        Schema that each row must fit (`workflow/schemas/<schema>.schema.json`).
+    kind : dataclass, optional
+        What each row must be.
     hint : str
         What a user can do about a bad file; part of the error.
 
@@ -35,10 +35,10 @@ def read(path: str | Path, schema: str | None = None, hint: str = "delete it and
     # not splitlines(): model output may hold U+2028 and its like inside a JSON string
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield parse(line, f"{path}:{number}", schema, hint)
+            yield parse(line, f"{path}:{number}", kind, hint)
 
 
-def parse(line: str, place: str, schema: str | None = None, hint: str | None = None) -> dict:
+def parse(line: str, place: str, kind: type | None = None, hint: str | None = None) -> dict:
     """Return the object of one line; a `UserError` names the place."""
     try:
         row = json.loads(line)
@@ -49,8 +49,8 @@ def parse(line: str, place: str, schema: str | None = None, hint: str | None = N
         raise UserError(f"is not JSON ({error})", place, hint) from None
     if not isinstance(row, dict):
         raise UserError("is not a JSON object", place, hint)
-    if schema and (wrong := records.problem(row, schema)):
-        raise UserError(f"does not fit schema {schema}: {wrong}", place, hint)
+    if kind:
+        typed.build(kind, row, place, hint)
     return row
 
 
@@ -59,11 +59,11 @@ def line(row: dict) -> str:
     return json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write(path: str | Path, rows: Iterable[dict], schema: str | None = None) -> None:
-    """Write rows atomically; a row that does not fit its schema stops all of them with a `UserError`."""
+def write(path: str | Path, rows: Iterable[dict], kind: type | None = None) -> None:
+    """Write rows atomically; a row that is no valid `kind` stops all of them with a `UserError`."""
     rows = list(rows)
     for number, row in enumerate(rows, 1):
-        if schema and (wrong := records.problem(row, schema)):
-            raise UserError(f"is not written: row {number} does not fit schema {schema}: {wrong}", path)
+        if kind and (wrong := typed.problem(kind, row)):
+            raise UserError(f"is not written: row {number} is {wrong}", path)
     with records.atomic(path) as stream:
         stream.writelines(map(line, rows))

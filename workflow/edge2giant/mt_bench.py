@@ -4,6 +4,7 @@ from pathlib import Path
 
 from edge2giant import jsonl
 from edge2giant.errors import UserError
+from edge2giant.records.mt_bench import Question
 
 CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities")
 # Categories whose judge prompt holds a reference answer (FastChat 0.2.36, llm_judge/common.py).
@@ -27,7 +28,7 @@ def read_questions(path: str | Path) -> list[dict]:
     UserError
         If the file is missing or empty, or a question lacks its id, its category or its two turns.
     """
-    questions = list(jsonl.read(path, "question", FETCH))
+    questions = list(jsonl.read(path, Question, FETCH))
     if not questions:
         raise UserError("holds no question", path, FETCH)
     return questions

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from edge2giant import config as configuration
 from edge2giant import environments, errors, provenance, records, store
+from edge2giant.records.cell import CellRecord
+from edge2giant.records.lock import Lock
 
 
 def script(record: dict, path: str) -> list[str]:
@@ -70,7 +72,7 @@ def differences(record: dict, config: configuration.Config) -> list[str]:
     environment = config.root / "envs" / f"{config.environment(study.stack, 'evaluate')}.yaml"
     found += environment_differences(made["packages"], environment)
     lock = config.root / store.lock_of_benchmark(f"results/store/{study.source}", cell["benchmark"])
-    if lock.exists() and (revision := records.read_json(lock, "lock")["revision"]) not in made["datasets"].values():
+    if lock.exists() and (revision := records.read_json(lock, Lock)["revision"]) not in made["datasets"].values():
         found.append(f"the data in the store are at {revision[:16]}")
     return found
 
@@ -96,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> None:
     args = parser().parse_args(arguments)
-    record = records.read_json(args.cell, "cell")
+    record = records.read_json(args.cell, CellRecord)
     config = configuration.load()
     cell = record["cell"]
     path = f"results/{cell['study']}/cells/{cell['model']}/{cell['method']}/{cell['bits']}/{cell['benchmark']}.json"

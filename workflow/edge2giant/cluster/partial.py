@@ -11,6 +11,7 @@ from edge2giant.paper import figure2, frames, tables
 from edge2giant.paper.render import write
 from edge2giant.plan import quantize
 from edge2giant.plan.study import study_spec
+from edge2giant.records.failure import Failure
 from edge2giant.specs.study import StudySpec
 from edge2giant.specs.variant import Cell
 
@@ -48,14 +49,14 @@ def write_failures(config: "Config", study: "Study", results: Path, logs: Path, 
         digest = quantize.checkpoint_spec(config, study, variant).folder
         if record := reasons.failure(results, logs, reasons.Tried(study.name, variant, digest)):
             path = out / "failures" / variant.path / "failure.json"
-            records.write_json(path, record, "failure")
+            records.write_json(path, record, Failure)
             written.append(path)
     return written
 
 
 def _draw(spec: StudySpec, cells: list[Path], failures: list[Path], published: Path, out: Path) -> None:
     read = frames.read_cells(cells, spec.study)
-    why = tables.failure_reasons(records.read_json(path, "failure") for path in failures)
+    why = tables.failure_reasons(records.read_json(path, Failure) for path in failures)
     for number in (1, 2):
         write(tables.regenerated(spec, number, read, published, why), out / f"table{number}")
     if any(path.stem == "mt_bench" for path in cells):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge2giant import errors, failures, records
 from edge2giant.errors import UserError
+from edge2giant.records.failure import Failure
 from edge2giant.specs.variant import Variant
 
 PHASES = ("quantize", "evaluate", "judge", "cells")
@@ -85,7 +86,7 @@ def recorded(folder: Path, tried: Tried) -> list[dict]:
     for of in (tried.study, failures.of_checkpoint(tried.digest)):
         for path in (folder / of / tried.variant.path).glob("*.json"):
             try:
-                found.append((path.stat().st_mtime, records.read_json(path, "failure") | {"study": tried.study}))
+                found.append((path.stat().st_mtime, records.read_json(path, Failure) | {"study": tried.study}))
             except UserError:
                 continue  # a record cut short by a full disk says nothing that the log does not
     return [record for _, record in sorted(found, key=lambda each: each[0])]

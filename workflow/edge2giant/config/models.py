@@ -6,7 +6,6 @@ from pydantic import AfterValidator, Field, model_validator
 
 from edge2giant.config.entry import Commit, ConfigEntry, Name, Positive, Text, entry_of, refusal
 from edge2giant.models.facts import ModelFacts
-from edge2giant.specs import typed
 
 
 def _facts(entry: ConfigEntry) -> ModelFacts:

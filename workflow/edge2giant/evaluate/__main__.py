@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edge2giant import errors, failures, records, specs
 from edge2giant.errors import UserError
+from edge2giant.records.cell import Manifest
 from edge2giant.specs.evaluate import EvaluateSpec
 
 
@@ -52,12 +53,12 @@ def evaluate(args: argparse.Namespace) -> None:
         batch.offline_environment(store, args.cache.resolve())
         cache = AnswerCache(args.answer_cache.resolve())
         job = batch.Batch(spec, args.checkpoint.resolve(), store, cache, args.parallel, args.planned)
-        records.write_json(args.out, batch.run(job), "manifest")
+        records.write_json(args.out, batch.run(job), Manifest)
 
 
 def copy_answers(args: argparse.Namespace) -> None:
     """Copy answers in FastChat's format, so that its tools read them."""
-    manifest = records.read_json(args.manifest, "manifest")
+    manifest = records.read_json(args.manifest, Manifest)
     if "mt_bench" not in manifest["entries"]:
         raise UserError("holds no mt_bench", args.manifest, "name the manifest of a batch with MT-Bench")
     answers = args.answer_cache / manifest["entries"]["mt_bench"] / "answers.jsonl"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge2giant import records
 from edge2giant.errors import UserError
+from edge2giant.records.cell import CacheEntry
 
 
 class AnswerCache:
@@ -37,7 +38,7 @@ class AnswerCache:
         if not (folder / "entry.json").exists():
             return None
         with contextlib.suppress(UserError, OSError):
-            entry = records.read_json(folder / "entry.json", "entry")
+            entry = records.read_json(folder / "entry.json", CacheEntry)
             if all(records.file_sha256(folder / name) == sha256 for name, sha256 in entry["files"].items()):
                 return entry
         return None
@@ -80,7 +81,7 @@ class AnswerCache:
         try:
             entry = write(partial)
             entry["files"] = {p.name: records.file_sha256(p) for p in sorted(partial.iterdir())}
-            records.write_json(partial / "entry.json", entry, "entry")
+            records.write_json(partial / "entry.json", entry, CacheEntry)
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             if error.errno is None:  # not from the disk: libraries derive errors of the network and of data sets from OSError

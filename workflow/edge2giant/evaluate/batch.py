@@ -12,6 +12,7 @@ from edge2giant import engine, offline, provenance, records, store
 from edge2giant.engine import settings
 from edge2giant.errors import UserError
 from edge2giant.evaluate.answer_cache import AnswerCache
+from edge2giant.records.checkpoint import CheckpointRecord
 from edge2giant.specs.evaluate import BenchmarkSpec, EvaluateSpec
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def run(batch: Batch) -> dict:
         If the checkpoint or a data set is missing or damaged, or another process evaluates the same.
     """
     spec = batch.spec
-    checkpoint = records.read_json(batch.checkpoint / "checkpoint.json", "checkpoint")
+    checkpoint = records.read_json(batch.checkpoint / "checkpoint.json", CheckpointRecord)
     identities = {one.name: identity(batch, one, checkpoint) for one in spec.benchmarks}
     fingerprints = {name: records.digest(record) for name, record in identities.items()}
     with batch.answer_cache.locked(fingerprints.values()):

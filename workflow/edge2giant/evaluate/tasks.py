@@ -16,6 +16,8 @@ from lm_eval.utils import handle_non_serializable
 from edge2giant import jsonl, records, store
 from edge2giant.evaluate import early, gpqa, mt_bench
 from edge2giant.mt_bench import read_questions
+from edge2giant.records.lock import Lock
+from edge2giant.records.mt_bench import Answer
 from edge2giant.specs.evaluate import BenchmarkSpec, GenerationSpec, TasksSpec
 from edge2giant.specs.variant import Variant
 
@@ -63,7 +65,7 @@ def answer(lm, variant: Variant, benchmark: BenchmarkSpec, store_root: Path, fol
 def _answer_mt_bench(lm, variant: Variant, generation: GenerationSpec, store_root: Path, folder: Path) -> dict:
     questions = read_questions(store_root / "mt_bench/question.jsonl")
     answers = mt_bench.generate_answers(lm, questions, variant.path.replace("/", "--"), generation)
-    jsonl.write(folder / "answers.jsonl", answers, "answer")
+    jsonl.write(folder / "answers.jsonl", answers, Answer)
     return {
         "task_versions": {"mt_bench": mt_bench.RESULT_VERSION},
         "task_hashes": {},
@@ -86,7 +88,7 @@ def load_tasks(tasks: TasksSpec) -> list:
 def _answer_tasks(lm, benchmark: BenchmarkSpec, store_root: Path, folder: Path) -> dict:
     tasks = benchmark.tasks
     # A cache that an earlier revision of a data set filled would serve its old rows, so each revision has its own.
-    lock = records.read_json(store.lock_of_benchmark(store_root, benchmark.name), "lock")
+    lock = records.read_json(store.lock_of_benchmark(store_root, benchmark.name), Lock)
     datasets.config.HF_DATASETS_CACHE = Path(os.environ["HF_DATASETS_CACHE"]) / lock["revision"][:16]
     with working_directory(store_root / "datasets"):
         results = lm_eval.simple_evaluate(

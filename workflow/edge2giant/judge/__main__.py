@@ -15,6 +15,7 @@ from edge2giant.judge.judgment_cache import JudgmentCache
 from edge2giant.judge.rate import Judging, Outcome
 from edge2giant.judge.requests import JudgmentRequest, requests_of
 from edge2giant.judge.service import address, api_key
+from edge2giant.records.mt_bench import Judgment
 from edge2giant.specs.judge import JudgeService, JudgeSpec
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -133,7 +134,7 @@ def _gentle_stop():
 def write(path: str, outcome: Outcome, spec: JudgeSpec) -> None:
     """Write the judgments in the order of questions, turns and repeats."""
     rows = sorted(outcome.judgments + outcome.failed, key=lambda r: (r["question_id"], r["turn"], r["repeat"]))
-    jsonl.write(path, rows, "judgment")
+    jsonl.write(path, rows, Judgment)
     unparsed = sum(row["status"] == "unparsed" for row in rows)
     counts = f"{len(rows)} judgments written, {unparsed} without a rating, {len(outcome.failed)} failed"
     print(f"judge {spec.judge}: {counts}", file=sys.stderr)

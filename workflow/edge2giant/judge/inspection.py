@@ -14,6 +14,7 @@ from edge2giant.errors import UserError
 from edge2giant.judge import material, score
 from edge2giant.judge.material import two_turns
 from edge2giant.judge.requests import text_sha256
+from edge2giant.records.mt_bench import Judgment
 
 PAGE = Path(__file__).with_name("page")
 # C0 controls but tab and newline, DEL and C1, marks that reorder text or hide in it, halves of surrogate
@@ -161,7 +162,7 @@ def command(options) -> None:
         given = material.load_answers(answers)
         if not given:
             raise UserError("holds no answer", answers, "generate the answers first")
-        rows = list(jsonl.read(judgments, "judgment"))
+        rows = list(jsonl.read(judgments, Judgment))
         _check_judgments(given, rows, judgments)
         sides.append(Side(given, rows))
     with records.atomic(options.out) as stream:

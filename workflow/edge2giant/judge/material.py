@@ -6,6 +6,7 @@ from pathlib import Path
 from edge2giant import jsonl, mt_bench
 from edge2giant.errors import UserError
 from edge2giant.mt_bench import FETCH, REFERENCE_CATEGORIES
+from edge2giant.records.mt_bench import Answer
 
 PROMPTS = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
 
@@ -30,7 +31,7 @@ def load_bench(folder: str | Path) -> Bench:
     folder = Path(folder)
     questions = {q["question_id"]: q for q in mt_bench.read_questions(folder / "question.jsonl")}
     path = folder / "reference_answer.jsonl"
-    references = {row["question_id"]: two_turns(row, path) for row in jsonl.read(path, "answer", FETCH)}
+    references = {row["question_id"]: two_turns(row, path) for row in jsonl.read(path, Answer, FETCH)}
     bench = Bench(questions, references, _prompts(folder / "judge_prompts.jsonl"))
     for key, question in questions.items():
         if question["category"] in REFERENCE_CATEGORIES and key not in bench.references:
@@ -56,7 +57,7 @@ def load_answers(path: str | Path) -> dict[int, dict]:
     UserError
         If the file is missing or wrong, or an answer lacks one of its two turns.
     """
-    answers = {row["question_id"]: row for row in jsonl.read(path, "answer")}
+    answers = {row["question_id"]: row for row in jsonl.read(path, Answer)}
     for row in answers.values():
         two_turns(row, path)
     return answers

@@ -16,6 +16,7 @@ from scipy import stats
 from edge2giant import jsonl, records
 from edge2giant.errors import UserError
 from edge2giant.judge import material, score
+from edge2giant.records.mt_bench import Judgment
 
 COLUMNS = ("measure", "group", "statistic", "value", "low", "high", "n")
 # Fewer points give a meaningless correlation.
@@ -262,7 +263,7 @@ def command(options) -> None:
     """Run `noise` with the options of the command line."""
     ratings = {name: getattr(options, name) for name in ("judgments", "baseline", "other")}
     texts = {name: getattr(options, name) for name in ("answers", "baseline_answers")}
-    given = {name: list(jsonl.read(path, "judgment")) for name, path in ratings.items() if path}
+    given = {name: list(jsonl.read(path, Judgment)) for name, path in ratings.items() if path}
     given |= {name: material.load_answers(path) for name, path in texts.items() if path}
     how = Bootstrap()
     rows = measure(how=how, **given)

@@ -78,7 +78,7 @@ def read_cells(paths: Iterable[str | Path], study: str | None = None) -> list[di
     """
     cells, seen = [], {}
     for path in paths:
-        cell = records.read_json(path, "cell")
+        cell = records.read_json(path, CellRecord)
         identity = cell["cell"]
         study = study or identity["study"]
         if identity["study"] != study:

@@ -14,6 +14,7 @@ from edge2giant import records, specs
 from edge2giant.errors import UserError
 from edge2giant.quantize import card, compat, environment, faults, sizes, toolkits
 from edge2giant.quantize.tensors import Tensors
+from edge2giant.records.checkpoint import CheckpointRecord
 from edge2giant.specs.quantize import QuantizeSpec
 
 DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model")
@@ -82,7 +83,7 @@ def run(spec: QuantizeSpec, folders: Folders, lock: dict | None = None) -> dict:
         record["seconds"] = watch.seconds
         record["memory"] = environment.peak_memory()
         (made / "README.md").write_text(card.text(record), encoding="utf-8")
-        records.write_json(made / "checkpoint.json", record, "checkpoint")
+        records.write_json(made / "checkpoint.json", record, CheckpointRecord)
     return record
 
 
@@ -286,7 +287,7 @@ def verify(checkpoint_dir: Path) -> dict:
     UserError
         If a file is missing or was changed.
     """
-    record = records.read_json(checkpoint_dir / "checkpoint.json", "checkpoint")
+    record = records.read_json(checkpoint_dir / "checkpoint.json", CheckpointRecord)
     found = checksums(checkpoint_dir)
     for name, entry in record["files"].items():
         if found.get(name) != entry:

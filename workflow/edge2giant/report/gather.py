@@ -10,6 +10,7 @@ from edge2giant import records
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
 from edge2giant.paper.tables import ALL, failure_reasons
+from edge2giant.records.failure import Failure
 from edge2giant.specs.study import FP16, Labels, StudySpec, StudyVariant
 from edge2giant.specs.variant import Variant
 
@@ -221,7 +222,7 @@ def read(
         found,
         paths,
         _variants(spec, found),
-        [records.read_json(path, "failure") for path in files(failures)],
+        [records.read_json(path, Failure) for path in files(failures)],
         _analyses(analyses, printed),
         [text for text in (note, MADE_UP if spec.source != "hub" else "") if text],
     )

@@ -7,6 +7,8 @@ from pathlib import Path
 from edge2giant import errors, jsonl, records, specs
 from edge2giant.errors import UserError
 from edge2giant.mt_bench import CATEGORIES
+from edge2giant.records.cell import CacheEntry, CellRecord, Manifest
+from edge2giant.records.mt_bench import Answer, Judgment
 from edge2giant.scoring import cell, samples
 from edge2giant.scoring.aggregation import Aggregation
 from edge2giant.specs.score import ScoreSpec
@@ -26,19 +28,19 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     args = parser().parse_args()
     spec = specs.of_arguments(args, ScoreSpec)
-    manifest = records.read_json(args.manifest, "manifest")
+    manifest = records.read_json(args.manifest, Manifest)
     if spec.benchmark not in manifest["entries"]:
         raise UserError(f"does not list {spec.benchmark}", args.manifest, f"delete {args.manifest} and run again")
     folder = args.answer_cache / manifest["entries"][spec.benchmark]
     if not (folder / "entry.json").exists():
         raise UserError("is gone from the answer cache", folder, f"delete {args.manifest} and run the same command again")
-    entry = records.read_json(folder / "entry.json", "entry")
+    entry = records.read_json(folder / "entry.json", CacheEntry)
     if spec.suite == "mt_bench":
         score = score_judgments(args.judgments, folder / "answers.jsonl")
     else:
         score = cell.score_tasks(folder, spec)
     samples.write(args.samples, score.rows)
-    records.write_json(args.out, cell.assemble(spec, manifest, entry, score, args.samples), "cell")
+    records.write_json(args.out, cell.assemble(spec, manifest, entry, score, args.samples), CellRecord)
 
 
 def score_judgments(paths: list[Path], answers: Path) -> cell.Score:
@@ -47,8 +49,8 @@ def score_judgments(paths: list[Path], answers: Path) -> cell.Score:
 
     if not paths:
         raise UserError("mt_bench needs the judge's ratings", "--judgments", "name the study's judgments/<variant>.jsonl")
-    judgments = [judgment for path in paths for judgment in jsonl.read(path, "judgment")]
-    by_question = {answer["question_id"]: answer for answer in jsonl.read(answers, "answer")}
+    judgments = [judgment for path in paths for judgment in jsonl.read(path, Judgment)]
+    by_question = {answer["question_id"]: answer for answer in jsonl.read(answers, Answer)}
     rows = ratings.ratings(judgments)
     aggregation = Aggregation(macro=False, chances=dict.fromkeys(CATEGORIES, 0.0), scale=1.0)
     table = ratings.samples(rows, by_question)

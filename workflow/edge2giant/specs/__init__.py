@@ -11,9 +11,8 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from edge2giant import records
+from edge2giant import records, typed
 from edge2giant.errors import UserError
-from edge2giant.specs import typed
 
 Spec = TypeVar("Spec")
 

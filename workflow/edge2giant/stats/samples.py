@@ -9,6 +9,7 @@ import pandas as pd
 
 from edge2giant import records
 from edge2giant.errors import UserError
+from edge2giant.records.cell import CellRecord
 
 KEY = ["task", "metric", "doc_id"]
 HASHES = {"doc_hash": "document", "target_hash": "target"}
@@ -68,7 +69,7 @@ class Evaluation:
 
 def read(path: Path) -> Evaluation:
     """Read a cell record."""
-    return Evaluation(records.read_json(path, "cell"), path)
+    return Evaluation(records.read_json(path, CellRecord), path)
 
 
 def join(a: Evaluation, b: Evaluation) -> pd.DataFrame:

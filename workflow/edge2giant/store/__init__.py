@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from edge2giant import records
 from edge2giant.errors import UserError
+from edge2giant.records.lock import Lock
 
 
 def make_lock(
@@ -46,7 +47,7 @@ def check(lock_path: str | Path, root: str | Path, hashes: bool = False) -> dict
     UserError
         Naming the first file that is missing or differs.
     """
-    lock = records.read_json(lock_path, "lock")
+    lock = records.read_json(lock_path, Lock)
     hint = f"delete {lock_path} and run the same command again to fetch it anew"
     for name, expected in lock["files"].items():
         path = Path(root) / plain_name(name, lock_path)
@@ -88,7 +89,7 @@ def compare(pin_path: str | Path, lock: dict) -> None:
     UserError
         If the files are not those that were locked.
     """
-    pin = records.read_json(pin_path, "lock")
+    pin = records.read_json(pin_path, Lock)
     if lines := differences(pin, lock):
         hint = f"fetch again; if the change is wanted, delete {pin_path} and commit the new one"
         raise UserError(f"is not what {pin_path} locks: {', '.join(lines)}", pin["id"][0], hint)

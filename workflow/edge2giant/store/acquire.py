@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edge2giant import records, store
 from edge2giant.errors import UserError
+from edge2giant.records.lock import Lock
 from edge2giant.specs.acquire import FetchSpec
 from edge2giant.store import mt_bench, punkt, selection, texts
 
@@ -53,15 +54,15 @@ def acquire(piece: FetchSpec, source, folder: Path, pins: Path | None = None) ->
     place(made, into)
     if made != partial:
         shutil.rmtree(partial)
-    records.write_json(folder / piece.lock, lock, "lock")
+    records.write_json(folder / piece.lock, lock, Lock)
     if pins and not (pins / piece.lock).exists():
-        records.write_json(pins / piece.lock, lock, "lock")
+        records.write_json(pins / piece.lock, lock, Lock)
     return lock
 
 
 def committed(piece: FetchSpec, pins: Path | None) -> dict | None:
     """The committed lock of a piece, if there is one."""
-    return records.read_json(pins / piece.lock, "lock") if pins and (pins / piece.lock).exists() else None
+    return records.read_json(pins / piece.lock, Lock) if pins and (pins / piece.lock).exists() else None
 
 
 def agreed_revision(piece: FetchSpec, pins: Path | None) -> str | None:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from edge2giant import jsonl, records
 from edge2giant.errors import UserError
+from edge2giant.records.lock import Lock
 from edge2giant.store import texts
 
 LEAST, RUN = 8, 13
@@ -105,7 +106,7 @@ def read(lock: Path) -> list[Document]:
     UserError
         If its files hold none.
     """
-    files = [lock.parent / name for name in records.read_json(lock, "lock")["files"]]
+    files = [lock.parent / name for name in records.read_json(lock, Lock)["files"]]
     found = [Document(row) for path in evaluated(files) for row in texts.rows(path)]
     if not found:
         raise UserError("holds no document to compare", lock, "acquire the data set again")

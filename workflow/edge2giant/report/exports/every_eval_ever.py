@@ -14,7 +14,6 @@ from edge2giant.report.exports import hugging_face
 from edge2giant.specs.study import FP16, StudySpec
 
 VERSION = "0.2.1"
-SCHEMA = "every_eval_ever"
 SPACE = uuid.UUID("8b1c3f52-5a0e-5d0f-9d57-2409110550a1")
 LIBRARY = "lm_eval"
 
@@ -140,17 +139,11 @@ def record_of(spec: StudySpec, made: list[dict]) -> dict:
 
 
 def write(spec: StudySpec, made: list[dict], out: Path) -> Path:
-    """Write the record of one model as one variant where the collection would keep it; return the path.
-
-    Raises
-    ------
-    UserError
-        If the record does not fit the schema.
-    """
+    """Write the record of one model as one variant where the collection would keep it; return the path."""
     record = record_of(spec, made)
     name = uuid.uuid5(SPACE, record["dedupe_identity"]["run_fingerprint"])
     cell = made[0]["cell"]
     folder = out / "data" / f"edge2giant_{cell['study']}" / record["model_info"]["developer"] / record["model_info"]["name"]
     path = folder / f"{name}.json"
-    records.write_json(path, record, SCHEMA)
+    records.write_json(path, record)
     return path

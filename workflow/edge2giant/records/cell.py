@@ -1,0 +1,187 @@
+"""Records of an evaluation: the answer cache's entry, the manifest of a batch, and the cell that is scored from them."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from edge2giant.specs.variant import Variant
+from edge2giant.typed import OMITTED, Natural, NotEmpty, Positive, Range, Sha256, Text
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a benchmark took on a loaded checkpoint. `load_seconds` is the start of the engine, which its batch shares.
+
+    `tokens_in` counts the tokens of prompts, `tokens_cached` those of them that were not computed again.
+    """
+
+    seconds: float
+    gpu_count: Natural
+    gpu_name: Text | None
+    gpu_seconds: float
+    requests: Natural
+    tokens_in: Natural
+    tokens_out: Natural
+    tokens_cached: Natural
+    load_seconds: float
+    peak_gpu_bytes: Natural | None
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What answered: as `engine.describe` says."""
+
+    name: Text
+    version: Text
+    dtype: Text
+    tensor_parallel_size: Positive
+    pipeline_parallel_size: Positive
+    max_model_len: Positive
+    kernel: Text
+    settings: dict
+    self_check: dict | None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result was made and with what. Records made before the installer was kept have none."""
+
+    git_commit: Text | None
+    git_dirty: bool | None
+    environment_sha256: Sha256
+    packages: dict[str, Text]
+    task_versions: dict
+    task_hashes: dict
+    datasets: dict
+    chat_template_sha256: Text | None
+    seeds: dict
+    host: Text
+    started: Text
+    finished: Text
+    fingerprint: Sha256
+    installer: Literal["conda", "venv", "system"] | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """`results/answer_cache/<fingerprint>/entry.json`: one finished benchmark of one checkpoint.
+
+    `identity` is all that the answers depend on; the fingerprint is its digest. `files` maps names to SHA-256.
+    """
+
+    schema: Literal[1]
+    benchmark: Text
+    fingerprint: Sha256
+    identity: dict
+    files: Annotated[dict[str, Sha256], NotEmpty()]
+    cost: Cost
+    engine: EngineFacts
+    provenance: Provenance
+    warnings: tuple[Text, ...]
+
+
+@dataclass(frozen=True)
+class CheckpointSummary:
+    """What manifests and cells say of the checkpoint: see `CheckpointRecord`."""
+
+    digest: Sha256
+    bytes: Positive
+    nominal_bytes: Positive | None
+    recipe: dict
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`results/<study>/evaluations/<model>/<method>/<bits>/<batch>.json`: a batch's benchmarks, by fingerprint of their entry."""
+
+    schema: Literal[1]
+    study: Text
+    model: Text
+    method: Text
+    bits: Text
+    batch: Text
+    checkpoint: CheckpointSummary
+    entries: Annotated[dict[str, Sha256], NotEmpty()]
+
+
+@dataclass(frozen=True)
+class CellIdentity:
+    """Which cell, and under which protocol and stack it was made."""
+
+    study: Text
+    model: Text
+    method: Text
+    toolkit: Text
+    bits: Text
+    benchmark: Text
+    suite: Text
+    protocol: Text
+    stack: Text
+
+    @property
+    def variant(self) -> Variant:
+        return Variant(self.model, self.method, self.bits)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One metric of one subtask (of MT-Bench: one category or turn).
+
+    `raw` and `stderr` are on the metric's own scale, `normalised` on that of the score, `chance` is the level of guessing.
+    """
+
+    task: Text
+    metric: Text
+    raw: float | None
+    stderr: float | None
+    chance: float | None
+    normalised: float | None
+    n: Natural
+
+
+@dataclass(frozen=True)
+class PaperValue:
+    """What the paper prints for a cell, and the score less that."""
+
+    value: Text
+    difference: float
+    place: Text
+
+
+@dataclass(frozen=True)
+class SampleTable:
+    """The per-sample table beside a cell."""
+
+    path: Text
+    sha256: Sha256
+    rows: Positive
+
+
+@dataclass(frozen=True)
+class AggregationRecord:
+    """How the parts became the score: see `scoring.aggregation.Aggregation`."""
+
+    macro: bool
+    chances: dict[str, float]
+    scale: float
+    clip: bool
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """`results/<study>/cells/<model>/<method>/<bits>/<benchmark>.json`: the score of one cell."""
+
+    schema: Literal[1]
+    cell: CellIdentity
+    score: Annotated[float, Range(-100, 100)]
+    stderr: float | None
+    n: Positive
+    unit: Literal["percent", "rating"]
+    parts: Annotated[tuple[Part, ...], NotEmpty()]
+    aggregation: AggregationRecord
+    published: PaperValue | None
+    samples: SampleTable
+    checkpoint: CheckpointSummary
+    cost: Cost
+    engine: EngineFacts
+    provenance: Provenance
+    warnings: tuple[Text, ...]
