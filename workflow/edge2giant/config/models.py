@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from edge2giant import typed
 from edge2giant.config.entry import Commit, ConfigEntry, Name, Positive, Text, entry_of, refusal
 from edge2giant.models.facts import ModelFacts
 

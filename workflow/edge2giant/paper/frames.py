@@ -12,6 +12,7 @@ import pandas as pd
 from edge2giant import published, records
 from edge2giant.errors import UserError
 from edge2giant.published import PrintedNumber
+from edge2giant.records.cell import CellRecord
 from edge2giant.specs.study import AVERAGE, MT_BENCH
 from edge2giant.specs.variant import Variant
 
