@@ -11,8 +11,9 @@ from edge2giant.audit import __main__ as command
 from edge2giant.audit import findings
 from edge2giant.errors import UserError
 from edge2giant.plan.audit import audit_spec
+from shared import ROOT
 
-CONFIG = config.ROOT / "config"
+CONFIG = ROOT / "config"
 
 
 SPEC = audit_spec(config.load())

@@ -16,6 +16,7 @@ from edge2giant.errors import UserError
 from edge2giant.records.failure import Failure
 from edge2giant.specs.variant import Variant
 from factories import make_cell
+from shared import ROOT
 
 ROW = Variant("tiny-0.4m", "gptq-llmcompressor", "w4a16")
 TRIED = reasons.Tried("smoke", ROW, "0123456789ab")
@@ -103,7 +104,7 @@ def test_local_orphan_is_adopted_or_cancelled(tmp_path, without_slurm):
 
 
 def _environment():
-    return os.environ | {"PYTHONPATH": str(config.ROOT / "workflow"), "PATH": "/nowhere"}
+    return os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "PATH": "/nowhere"}
 
 
 def test_slurm_that_does_not_answer_stops_the_resume(tmp_path, monkeypatch):
@@ -267,7 +268,7 @@ def write_cells(loaded, study, results, but=()):
 
 
 def test_partial_shows_a_failed_row_with_its_reason(loaded, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(config.ROOT / "workflow"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "workflow"))
     results, study = tmp_path / "results", loaded.study("smoke")
     write_cells(loaded, "smoke", results, but=[ROW])
     with pytest.raises(UserError), failures.recorded(results / "failures", "smoke", ROW, "evaluate"):

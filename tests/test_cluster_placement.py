@@ -12,10 +12,11 @@ from edge2giant.config.clusters import Cluster, Cpu, ResourceOverride
 from edge2giant.engine import plan
 from edge2giant.errors import UserError
 from edge2giant.plan import open_plan, placement, quantize, resources
-from edge2giant.plan.resources import Job
+from edge2giant.plan.resources import Job, Requests
 from edge2giant.specs.variant import Variant
 from hypothesis import given
 from hypothesis import strategies as st
+from shared import ROOT
 
 CONFIG = {"study": "paper", "batch": "suite", "results": "results", "figures": "paper_figures"}
 
@@ -63,54 +64,58 @@ def with_overrides(cluster, *overrides):
     ],
 )
 def test_evaluation_goes_to_the_smallest_gpus_that_run_it_natively(loaded, paper, model, pair, partition, nodes, gpus):
-    placed = resources.place(loaded, paper, job("evaluate", model, pair))
+    placed = Requests(loaded, paper).place(job("evaluate", model, pair))
     assert (placed.partition, placed.nodes, placed.gpus_per_node) == (partition, nodes, gpus)
 
 
 def test_every_variant_of_the_paper_fits(loaded, paper):
     for variant in loaded.study("paper").variants:
         for asked in jobs(loaded, variant):
-            placed = resources.place(loaded, paper, asked)
+            placed = Requests(loaded, paper).place(asked)
             assert asked.links == (variant.method == "fp16" and asked.phase == "quantize") == (placed is None)
             if placed is None:
                 continue
             partition = paper.partitions[placed.partition]
             assert placed.gpus_per_node <= partition.gpus_per_node and placed.nodes <= partition.nodes
-            assert resources.memory_mb(loaded, paper, asked, 3) <= partition.host_memory_gib * 1024
-            assert resources.minutes(loaded, paper, asked, 3) <= partition.max_hours * 60
+            assert Requests(loaded, paper).memory_mb(asked, 3) <= partition.host_memory_gib * 1024
+            assert Requests(loaded, paper).minutes(asked, 3) <= partition.max_hours * 60
 
 
 def test_fp8_never_runs_where_it_is_emulated(loaded, paper):
     variants = [one for one in loaded.study("paper").variants if one.method == "fp8"]
-    kinds = {kind.name: kind.compute_capability for kind in plan.gpus_of(resources.partitions_of(paper))}
-    capabilities = {kinds[resources.place(loaded, paper, jobs(loaded, one)[1]).partition] for one in variants}
+    kinds = {kind.name: kind.compute_capability for kind in plan.gpus_of(Requests(loaded, paper).partitions)}
+    capabilities = {kinds[Requests(loaded, paper).place(jobs(loaded, one)[1]).partition] for one in variants}
     assert variants and min(capabilities) >= (8, 9)
 
 
 def test_two_nodes_ask_by_gres_for_each_node(loaded, paper):
-    asked = resources.site(loaded, paper, job("evaluate", "llama-3.1-405b-it", "fp16/w16a16"))
+    asked = Requests(loaded, paper).asked(job("evaluate", "llama-3.1-405b-it", "fp16/w16a16"))
     assert asked["gres"] == "gpu:h100:8" and asked["nodes"] == asked["tasks"] == 2 and asked["mpi"] == "srun"
     assert asked["parallel"] == "8x2" and asked["cpus_per_task"] == 48
     assert "gpu_model" not in asked, "sbatch refuses typed and untyped requests together"
-    assert resources.gpus(loaded, paper, job("evaluate", "llama-3.1-405b-it", "fp16/w16a16")) == 0
+    assert Requests(loaded, paper).asked(job("evaluate", "llama-3.1-405b-it", "fp16/w16a16"))["gpu"] == 0
 
 
 def test_cpu_stack_asks_for_no_gpu(loaded, paper):
     asked = job("evaluate", "llama-3.1-8b-it", "fp16/w16a16", device="cpu")
-    assert resources.gpus(loaded, paper, asked) == 0
-    assert set(resources.site(loaded, paper, asked).values()) == {None, "1x1", "-"}
+    got = Requests(loaded, paper).asked(asked)
+    assert {name: value for name, value in got.items() if value not in (None, "1x1", "-")} == {
+        "gpu": 0,
+        "mem_mb": 4000,
+        "runtime": 60,
+    }
 
 
 def test_checkpoint_that_is_linked_asks_for_no_gpu_and_for_the_memory_of_its_validation(loaded, paper):
     making, _ = jobs(loaded, Variant("llama-3.1-8b-it", "fp16", "w16a16"))
     ordered = with_overrides(paper.model_copy(update={"cpu": Cpu(partition="cpu")}), {"variants": "*", "partition": "a100"})
-    asked = resources.site(loaded, ordered, making)
-    assert resources.gpus(loaded, ordered, making) == 0 and asked["slurm_partition"] == "cpu" and "gpu_model" not in asked
+    asked = Requests(loaded, ordered).asked(making)
+    assert Requests(loaded, ordered).asked(making)["gpu"] == 0 and asked["slurm_partition"] == "cpu" and "gpu_model" not in asked
     weights = 2 * loaded.models["llama-3.1-8b-it"].facts.parameters / 2**20
-    assert resources.memory_mb(loaded, ordered, making) > 4 * weights, "two models in float32"
+    assert Requests(loaded, ordered).memory_mb(making) > 4 * weights, "two models in float32"
     large, _ = jobs(loaded, Variant("llama-3.1-405b-it", "fp16", "w16a16"))
-    assert resources.memory_mb(loaded, ordered, large) < 100_000, "of a large model the first layers are validated"
-    assert resources.minutes(loaded, ordered, large) > 60, "its files are read all the same"
+    assert Requests(loaded, ordered).memory_mb(large) < 100_000, "of a large model the first layers are validated"
+    assert Requests(loaded, ordered).minutes(large) > 60, "its files are read all the same"
 
 
 def test_published_checkpoint_is_linked_too(loaded):
@@ -122,20 +127,20 @@ def test_published_checkpoint_is_linked_too(loaded):
 def test_the_engine_is_told_the_memory_that_the_plan_counted(loaded, paper):
     variant = Variant("llama-3.1-70b-it", "fp8", "w8a8")
     making, asked = jobs(loaded, variant)
-    told = resources.site(loaded, paper, asked)["engine"]
+    told = Requests(loaded, paper).asked(asked)["engine"]
     placed = plan.place(
         loaded.models[variant.model].facts,
         variant.method,
         variant.bits,
-        plan.gpus_of(resources.partitions_of(paper)),
+        plan.gpus_of(Requests(loaded, paper).partitions),
         asked.serving,
     )
     assert told == ",".join(f"{name}={value}" for name, value in placed.settings.items())
-    assert resources.site(loaded, paper, making)["engine"] == "-"
+    assert Requests(loaded, paper).asked(making)["engine"] == "-"
     forced = with_overrides(paper, {"variants": variant.path, "partition": "h100", "gpus": 4})
-    assert "gpu_memory_utilization=" in resources.site(loaded, forced, asked)["engine"]
+    assert "gpu_memory_utilization=" in Requests(loaded, forced).asked(asked)["engine"]
     tight = with_overrides(paper, {"variants": variant.path, "partition": "rtx6000", "gpus": 1})
-    assert resources.site(loaded, tight, asked)["engine"] == "-", "an override is kept where the plan finds no room, too"
+    assert Requests(loaded, tight).asked(asked)["engine"] == "-", "an override is kept where the plan finds no room, too"
 
 
 def test_what_a_study_asks_of_the_engine_reaches_the_plan(loaded):
@@ -150,13 +155,14 @@ def test_what_a_study_asks_of_the_engine_reaches_the_plan(loaded):
 def test_everything_that_is_asked_reaches_the_rules(loaded, paper):
     for variant in loaded.study("paper").variants:
         for asked in jobs(loaded, variant):
-            assert set(resources.site(loaded, paper, asked)) <= set(resources.SITE)
+            assert set(Requests(loaded, paper).asked(asked)) <= set(resources.ASKED)
 
 
 def test_attempts_double_memory_and_time(loaded, paper):
     asked = job("evaluate", "llama-3.1-8b-it", "fp16/w16a16")
-    for grows in (resources.memory_mb, resources.minutes):
-        assert all(2 * a == b for a, b in pairwise(grows(loaded, paper, asked, attempt) for attempt in (1, 2, 3)))
+    requests = Requests(loaded, paper)
+    for grows in (requests.memory_mb, requests.minutes):
+        assert all(2 * a == b for a, b in pairwise(grows(asked, attempt) for attempt in (1, 2, 3)))
 
 
 def test_override_wins_and_the_last_match_counts(loaded, paper):
@@ -165,16 +171,16 @@ def test_override_wins_and_the_last_match_counts(loaded, paper):
         {"variants": "llama-3.1-8b-it/*", "partition": "a100", "gpus": 2},
         {"variants": "llama-3.1-8b-it/fp8/w8a8", "partition": "h100", "gpus": 1, "phase": "evaluate"},
     )
-    placed = resources.place(loaded, cluster, job("evaluate", "llama-3.1-8b-it", "awq/w4a16"))
+    placed = Requests(loaded, cluster).place(job("evaluate", "llama-3.1-8b-it", "awq/w4a16"))
     assert (placed.partition, placed.gpu, placed.nodes, placed.gpus_per_node) == ("a100", "a100", 1, 2)
-    assert resources.place(loaded, cluster, job("evaluate", "llama-3.1-8b-it", "fp8/w8a8")).partition == "h100"
-    assert resources.place(loaded, cluster, job("quantize", "llama-3.1-8b-it", "fp8/w8a8")).partition == "a100"
+    assert Requests(loaded, cluster).place(job("evaluate", "llama-3.1-8b-it", "fp8/w8a8")).partition == "h100"
+    assert Requests(loaded, cluster).place(job("quantize", "llama-3.1-8b-it", "fp8/w8a8")).partition == "a100"
 
 
 def test_an_override_that_asks_for_too_much_is_named(loaded, paper):
     cluster = with_overrides(paper, {"variants": "*", "partition": "a100", "gpus": 8})
     with pytest.raises(UserError, match="want 1 nodes of 8 GPUs, partition a100 has 1 nodes of 4 GPUs"):
-        resources.place(loaded, cluster, job("evaluate", "llama-3.1-8b-it", "fp8/w8a8"))
+        Requests(loaded, cluster).place(job("evaluate", "llama-3.1-8b-it", "fp8/w8a8"))
 
 
 def test_overrides_are_merged_key_by_key(loaded, paper):
@@ -185,24 +191,24 @@ def test_overrides_are_merged_key_by_key(loaded, paper):
         {"variants": "llama-3.1-8b-it/*", "phase": "evaluate", "runtime": 30},
     )
     evaluation, making = (job(phase, "llama-3.1-8b-it", "fp8/w8a8") for phase in ("evaluate", "quantize"))
-    assert resources.place(loaded, cluster, evaluation).gpus_per_node == 2
-    assert [resources.minutes(loaded, cluster, evaluation, attempt) for attempt in (1, 2)] == [30, 60]
-    assert resources.minutes(loaded, cluster, making) == 100
-    assert [resources.memory_mb(loaded, cluster, one, 2) for one in (evaluation, making)] == [10_000, 10_000]
+    assert Requests(loaded, cluster).place(evaluation).gpus_per_node == 2
+    assert [Requests(loaded, cluster).minutes(evaluation, attempt) for attempt in (1, 2)] == [30, 60]
+    assert Requests(loaded, cluster).minutes(making) == 100
+    assert [Requests(loaded, cluster).memory_mb(one, 2) for one in (evaluation, making)] == [10_000, 10_000]
     on_cpu = job("evaluate", "tiny-2m", "fp16/w16a16", device="cpu")
-    assert resources.memory_mb(loaded, cluster, on_cpu) == 5000
+    assert Requests(loaded, cluster).memory_mb(on_cpu) == 5000
 
 
 def test_a_served_judge_is_placed_and_can_be_set(loaded, paper):
     judge = Job("judge", Variant("llama-3.1-8b-it", "fp16", "w16a16"), "cuda", judge_gpus=4)
-    placed = resources.place(loaded, paper, judge)
-    assert (placed.partition, placed.gpus, resources.minutes(loaded, paper, judge)) == ("a6000", 4, 240)
-    assert resources.gpus(loaded, paper, judge) == 4
+    placed = Requests(loaded, paper).place(judge)
+    assert (placed.partition, placed.gpus, Requests(loaded, paper).minutes(judge)) == ("a6000", 4, 240)
+    assert Requests(loaded, paper).asked(judge)["gpu"] == 4
     cluster = with_overrides(paper, {"variants": "*", "phase": "judge", "partition": "h100", "gpus": 2, "runtime": 60})
-    assert (resources.place(loaded, cluster, judge).partition, resources.gpus(loaded, cluster, judge)) == ("h100", 2)
-    assert resources.minutes(loaded, cluster, judge, 2) == 120
+    assert (Requests(loaded, cluster).place(judge).partition, Requests(loaded, cluster).asked(judge)["gpu"]) == ("h100", 2)
+    assert Requests(loaded, cluster).minutes(judge, 2) == 120
     with pytest.raises(UserError, match="a judge on 16 GPUs of one node"):
-        resources.place(loaded, paper, dataclasses.replace(judge, judge_gpus=16))
+        Requests(loaded, paper).place(dataclasses.replace(judge, judge_gpus=16))
 
 
 def test_a_job_without_gpu_goes_where_an_override_sends_it(loaded, paper):
@@ -210,17 +216,17 @@ def test_a_job_without_gpu_goes_where_an_override_sends_it(loaded, paper):
     judge = Job("judge", evaluation.variant, "cuda", judge_gpus=4)
     cluster = with_overrides(paper, {"variants": "*", "partition": "h100", "gpus": 0, "runtime": 20, "mem_mb": 700})
     for one in (linked, evaluation, judge):
-        got = resources.site(loaded, cluster, one)
-        assert got["slurm_partition"] == "h100" and "gpu_model" not in got and resources.gpus(loaded, cluster, one) == 0
-        assert (resources.minutes(loaded, cluster, one), resources.memory_mb(loaded, cluster, one)) == (20, 700)
+        got = Requests(loaded, cluster).asked(one)
+        assert got["slurm_partition"] == "h100" and "gpu_model" not in got and Requests(loaded, cluster).asked(one)["gpu"] == 0
+        assert (Requests(loaded, cluster).minutes(one), Requests(loaded, cluster).memory_mb(one)) == (20, 700)
 
 
 def test_scratch_of_a_partition_goes_before_that_of_the_cluster(loaded, paper):
     asked = job("evaluate", "llama-3.1-8b-it", "awq/w4a16")
     cluster = paper.model_copy(update={"scratch": "/scratch"})
-    assert resources.site(loaded, cluster, asked)["scratch"] == "/scratch"
+    assert Requests(loaded, cluster).asked(asked)["scratch"] == "/scratch"
     own = {**paper.partitions, "a6000": paper.partitions["a6000"].model_copy(update={"scratch": "/local"})}
-    assert resources.site(loaded, cluster.model_copy(update={"partitions": own}), asked)["scratch"] == "/local"
+    assert Requests(loaded, cluster.model_copy(update={"partitions": own})).asked(asked)["scratch"] == "/local"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +241,7 @@ def test_scratch_of_a_partition_goes_before_that_of_the_cluster(loaded, paper):
     ],
 )
 def test_a_wrong_override_is_one_line(tmp_path, override, message):
-    shutil.copytree(config.ROOT / "config", tmp_path / "config", ignore=shutil.ignore_patterns("lock"))
+    shutil.copytree(ROOT / "config", tmp_path / "config", ignore=shutil.ignore_patterns("lock"))
     node = {"gpu": "a", "gpus_per_node": 4, "nodes": 1, "gpu_memory_gib": 48, "compute_capability": "8.6"}
     node |= {"host_memory_gib": 250, "cpus": 48, "max_hours": 72}
     wrong = {"mine": {"title": "mine", "partitions": {"a": node}, "overrides": [{"variants": "*"} | override]}}
@@ -251,7 +257,7 @@ def test_variant_that_fits_nowhere_is_named(loaded, paper):
         UserError,
         match=r"llama-3.1-8b-it/fp8/w8a8: no partition can hold evaluating fp8/w8a8.*compute capability 8.9",
     ):
-        resources.place(loaded, small, job("evaluate", "llama-3.1-8b-it", "fp8/w8a8"))
+        Requests(loaded, small).place(job("evaluate", "llama-3.1-8b-it", "fp8/w8a8"))
 
 
 @given(
@@ -286,7 +292,7 @@ def test_estimates_match_the_published_sizes(loaded):
 
 
 def test_cluster_is_chosen_by_the_config(loaded):
-    assert resources.cluster_of(loaded, "rehearsal").rehearse
+    assert loaded.cluster("rehearsal").rehearse
     with pytest.raises(UserError, match="unknown cluster 'nowhere'"):
         open_plan(CONFIG | {"cluster": "nowhere"})
 
@@ -295,7 +301,7 @@ def test_rehearsal_asks_as_the_paper_does(loaded, paper):
     rehearsal = loaded.clusters["rehearsal"]
     for stand_in, model in rehearsal.rehearse.items():
         asked = job("evaluate", stand_in, "fp16/w16a16", device="cpu")
-        assert resources.place(loaded, rehearsal, asked) == resources.place(loaded, paper, job("evaluate", model, "fp16/w16a16"))
+        assert Requests(loaded, rehearsal).place(asked) == Requests(loaded, paper).place(job("evaluate", model, "fp16/w16a16"))
 
 
 def test_rules_get_callables_for_what_slurm_reads(tmp_path, monkeypatch):
@@ -304,7 +310,7 @@ def test_rules_get_callables_for_what_slurm_reads(tmp_path, monkeypatch):
     wildcards = SimpleNamespace(study="paper", model="llama-3.1-8b-it", method="fp8", bits="w8a8", batch="leaderboard_v1")
     got = resources.of(opened, resources.evaluate)
     names = ("slurm_partition", "gpu_model", "nodes", "gres", "gpu")
-    assert tuple(got[name](wildcards) for name in names) == ("rtx6000", "rtx6000", 1, None, 1)
+    assert tuple(got[name](wildcards, attempt=1) for name in names) == ("rtx6000", "rtx6000", 1, None, 1)
     assert got["mem_mb"](wildcards, attempt=2) == 2 * got["mem_mb"](wildcards, attempt=1)
     assert resources.threads(opened, resources.evaluate)(wildcards) == 8
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from edge2giant import config, environments
 from edge2giant.errors import UserError
-from edge2giant.plan import overview, quantize, resources
+from edge2giant.plan import overview, quantize
 from edge2giant.quantize import preflight, toolkits
 from shared import ROOT
 
@@ -24,7 +24,7 @@ def loaded() -> config.Config:
 @pytest.fixture(scope="module")
 def plans(loaded) -> dict[str, list[dict]]:
     """The plan of the paper's grid by stack."""
-    cluster = resources.cluster_of(loaded, None)
+    cluster = loaded.cluster(None)
     return {stack: overview.lines_of(loaded, loaded.study(name), cluster) for stack, name in OF_STACK.items()}
 
 
@@ -71,7 +71,7 @@ def test_a_cpu_blocks_variants_each_with_its_reason_and_hint(plans):
 
 def test_the_plan_of_a_blocked_study_fails_after_showing_every_reason(loaded, tmp_path, capsys):
     with pytest.raises(UserError, match="20 variants cannot run on stack cpu"):
-        overview.show(loaded, loaded.study("paper-cpu"), resources.cluster_of(loaded, None), tmp_path / "plan.csv")
+        overview.show(loaded, loaded.study("paper-cpu"), loaded.cluster(None), tmp_path / "plan.csv")
     shown = capsys.readouterr().out
     assert shown.count("without CUDA") == 8
     assert "50 variants: 30 ok, 0 fallback, 0 degraded, 20 refused" in shown

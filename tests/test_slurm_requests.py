@@ -40,7 +40,7 @@ def requests():
         wildcards = SimpleNamespace(**names, batch="leaderboard_v1", digest=spec.folder)
         for phase, job_of in (("evaluate", resources.evaluate), ("quantize", resources.quantize)):
             named = resources.of(plan, job_of)
-            asked = {n: value(wildcards, 1) if n in ("mem_mb", "runtime") else value(wildcards) for n, value in named.items()}
+            asked = {name: value(wildcards, 1) for name, value in named.items()}
             job = SimpleNamespace(resources=Asked({k: v for k, v in asked.items() if v is not None}), threads=4)
             common = {"run_uuid": "x", "slurm_logfile": "/dev/null", "comment_str": "x", "account": "", "workdir": ""}
             partition = f"-p {asked['slurm_partition']}" if asked["slurm_partition"] else ""

@@ -11,7 +11,6 @@ from edge2giant import records
 from edge2giant.cluster import forecast
 from edge2giant.cluster.forecast import Line
 from edge2giant.errors import UserError
-from edge2giant.plan import resources
 from edge2giant.specs.variant import Variant
 
 if TYPE_CHECKING:
@@ -201,7 +200,7 @@ def report(config: "Config", study: "Study", cluster_name: str | None, batch: st
     """
     if not study.variants:
         raise UserError("has no variants", f"study {study.name}")
-    cluster = resources.cluster_of(config, cluster_name)
+    cluster = config.cluster(cluster_name)
     cells = {variant: _cells(study, variant, results) for variant in study.variants}
     lines = forecast.lines(config, study, cluster, config.workload, batch, counted(cells))
     measure(lines, config, results, cells)

@@ -118,7 +118,7 @@ def _line(
 
 def _placed(config: "Config", cluster: "Cluster", job: resources.Job) -> placement.Placement | None:
     """GPUs that a job computes on: none on a stack without GPU, also where it rehearses for those that have some."""
-    return resources.place(config, cluster, job) if job.device == "cuda" else None
+    return resources.Requests(config, cluster).place(job) if job.device == "cuda" else None
 
 
 def _quantize(config: "Config", cluster: "Cluster", job: resources.Job, workload: "Workload") -> Line:

@@ -66,6 +66,12 @@ class Config:
             raise unknown("study", name, self.studies, RUN)
         return self.studies[name]
 
+    def cluster(self, name: str | None) -> Cluster:
+        """Return a cluster by its name, without one the first; or raise `UserError` with those there are."""
+        if name is not None and name not in self.clusters:
+            raise unknown("cluster", name, self.clusters, RUN)
+        return self.clusters[name or next(iter(self.clusters))]
+
     def benchmark(self, study: Study, name: str) -> Benchmark:
         """The entry of benchmarks.yaml as the study's protocol changes it."""
         override = self.protocols[study.protocol].benchmarks.get(name)

@@ -50,7 +50,8 @@ def line_of(config: "Config", study: "Study", variant: Variant, cluster: "Cluste
     """The plan of one variant."""
     spec = quantize.checkpoint_spec(config, study, variant)
     jobs = (resources.quantize_job(config, spec), resources.evaluate_job(config, study, variant))
-    places = {job.phase: resources.place(config, cluster, job) for job in jobs}
+    requests = resources.Requests(config, cluster)
+    places = {job.phase: requests.place(job) for job in jobs}
     return {
         "model": variant.model,
         "variant": variant.method_bits,
@@ -190,7 +191,7 @@ def main() -> None:
     top.add_argument("--out", required=True, type=Path, help="CSV to write")
     options = top.parse_args()
     config = configuration.load()
-    show(config, config.study(options.study), resources.cluster_of(config, options.cluster), options.out)
+    show(config, config.study(options.study), config.cluster(options.cluster), options.out)
 
 
 if __name__ == "__main__":
