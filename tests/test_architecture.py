@@ -13,7 +13,7 @@ from shared import ROOT
 PACKAGE = ROOT / "workflow/edge2giant"
 LAYERS = (
     {"errors", "ROOT"},
-    {"records", "jsonl", "provenance", "specs", "typed", "models"},
+    {"records", "jsonl", "provenance", "specs", "typed", "models", "schemes"},
     {"config", "environments", "failures", "offline", "store", "mt_bench", "pages", "published", "results"},
     {"quantize", "engine", "evaluate", "judge", "scoring", "stats", "plan", "rerun"},
     {"paper"},

@@ -313,8 +313,8 @@ def test_forecast_follows_its_formula():
     workload = SimpleNamespace(shares=SimpleNamespace(prefill=0.5, bandwidth=0.5), concurrency=10)
     partition = SimpleNamespace(tflops=100, bandwidth_gb_s=1000)
     # 2 x 1e9 x 1e6 operations at 2 x 50 Tflop/s, and 100 steps of 1 GB at 2 x 500 GB/s
-    assert forecast.cell_seconds(10**9, 10**9, "w16a16", (1e6, 1e3), partition, 2, workload) == pytest.approx(20 + 0.1)
-    assert forecast.cell_seconds(10**9, 10**9, "w8a8", (1e6, 0), partition, 2, workload) == pytest.approx(10)
+    assert forecast.cell_seconds(10**9, 10**9, 1, (1e6, 1e3), partition, 2, workload) == pytest.approx(20 + 0.1)
+    assert forecast.cell_seconds(10**9, 10**9, 2, (1e6, 0), partition, 2, workload) == pytest.approx(10)
 
 
 def test_what_cells_have_counted_goes_before_the_estimate(loaded):

@@ -197,7 +197,7 @@ def test_numbers_keep_the_form_that_they_have_in_the_file(loaded):
             "rehearsal.rehearse.tiny-0.4m: unknown model",
         ),
         ("workload.yaml", "  gpqa:", "  gqpa:", "config/workload.yaml, tokens: unknown benchmark 'gqpa'"),
-        ("workload.yaml", "{fp8: 8,", "{fp9: 8,", "quantize_seconds_per_billion: unknown method 'fp9'"),
+        ("workload.yaml", "{fp8: 8,", "{fp9: 8,", "method_seconds_per_billion: unknown method 'fp9'"),
         ("published/grids.yaml", "gpqa:", "gqpa:", "config/published/grids.yaml: unknown benchmark 'gqpa'"),
         (
             "published/grids.yaml",

@@ -8,7 +8,10 @@ import yaml
 from edge2giant import config
 from edge2giant.engine import plan
 from edge2giant.errors import UserError
-from edge2giant.specs.variant import widths
+from edge2giant.schemes.fp8 import FP8
+from edge2giant.schemes.int8_activations import Int8Activations
+from edge2giant.schemes.integers import Integers
+from edge2giant.schemes.unquantized import SixteenBits
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,79 +19,83 @@ CONFIG = Path(__file__).parent.parent / "config"
 FACTS = {name: model.facts for name, model in config.load().models.items()}
 H100 = plan.Gpus("h100", 80, 8, 2, (9, 0))
 A6000 = plan.Gpus("a6000", 48, 4, 1, (8, 6))
-SERVING = plan.Serving(max_model_len=16_384)
+CT = "compressed-tensors"
+SIXTEEN, INT4, INT8 = SixteenBits(), Integers(CT, 4, 128), Int8Activations(CT, 8, -1)
+STATIC_FP8, DYNAMIC_FP8 = FP8(CT, 8, 0, activation_bits=8, static_activations=True), FP8(CT, 8, -1, activation_bits=8)
+LONGEST = 16_384
 
 
 @pytest.mark.parametrize("name", sorted(FACTS))
 def test_weights_in_16_bits_are_the_models_parameters(name):
-    assert plan.weight_bytes(FACTS[name], "w16a16") == pytest.approx(2 * FACTS[name].parameters, rel=0.002)
+    assert plan.weight_bytes(FACTS[name], SIXTEEN) == pytest.approx(2 * FACTS[name].parameters, rel=0.002)
 
 
-def place(name, bits, gpus, method="fp16", serving=SERVING):
-    return plan.place(FACTS[name], method, bits, gpus, serving)
+def place(name, scheme, gpus, max_model_len=LONGEST, **settings):
+    return plan.place(FACTS[name], plan.Serving(scheme, max_model_len, **settings), gpus)
 
 
 def test_405b_in_16_bits_needs_two_nodes_of_eight_80_gb():
-    placed = place("llama-3.1-405b-it", "w16a16", [H100])
+    placed = place("llama-3.1-405b-it", SIXTEEN, [H100])
     assert (placed.nodes, placed.tensor_parallel_size) == (2, 8)
     one_node = plan.Gpus("h100", 80, 8, 1, (9, 0))
     with pytest.raises(UserError, match="do not fit"):
-        place("llama-3.1-405b-it", "w16a16", [one_node])
+        place("llama-3.1-405b-it", SIXTEEN, [one_node])
 
 
 def test_405b_in_4_bits_fits_one_node():
-    placed = place("llama-3.1-405b-it", "w4a16", [H100])
+    placed = place("llama-3.1-405b-it", INT4, [H100])
     assert placed.nodes == 1
 
 
 def test_small_models_take_one_small_gpu():
-    placed = place("llama-3.1-8b-it", "w16a16", [H100, A6000])
+    placed = place("llama-3.1-8b-it", SIXTEEN, [H100, A6000])
     assert (placed.gpu, placed.tensor_parallel_size) == ("a6000", 1)
-    assert placed.max_model_len == SERVING.max_model_len
+    assert placed.max_model_len == LONGEST
 
 
-def test_fp8_goes_where_it_is_native_and_nowhere_else():
-    assert place("llama-3.1-8b-it", "w8a8", [H100, A6000], "fp8").gpu == "h100"
+@pytest.mark.parametrize("scheme", [STATIC_FP8, DYNAMIC_FP8], ids=lambda scheme: scheme.label)
+def test_fp8_goes_where_it_is_native_and_nowhere_else(scheme):
+    assert place("llama-3.1-8b-it", scheme, [H100, A6000]).gpu == "h100"
+    assert place("llama-3.1-8b-it", INT8, [H100, A6000]).gpu == "a6000"
     with pytest.raises(UserError, match="do not fit"):
-        place("llama-3.1-8b-it", "w8a8", [A6000], "fp8")
+        place("llama-3.1-8b-it", scheme, [A6000])
 
 
 def test_the_least_capable_of_equals_is_taken():
     better = plan.Gpus("b", 48, 4, 1, (9, 0))
-    assert place("llama-3.1-8b-it", "w16a16", [better, A6000]).gpu == "a6000"
+    assert place("llama-3.1-8b-it", SIXTEEN, [better, A6000]).gpu == "a6000"
 
 
 def test_a_model_is_never_asked_for_more_than_it_was_trained_on():
-    assert place("llama-2-7b-chat", "w16a16", [H100]).max_model_len == 4096
+    assert place("llama-2-7b-chat", SIXTEEN, [H100]).max_model_len == 4096
 
 
 def test_settings_are_the_engines():
     from edge2giant.engine.settings import VLLM
 
-    placed = place("llama-3.1-70b-it", "w16a16", [H100])
+    placed = place("llama-3.1-70b-it", SIXTEEN, [H100])
     assert set(placed.settings) <= set(VLLM)
     assert 0.5 < placed.settings["gpu_memory_utilization"] <= 0.9
 
 
 def test_what_the_config_fixes_is_not_chosen():
-    fixed = plan.Serving(16_384, max_num_batched_tokens=1024, gpu_memory_utilization=0.8)
-    placed = place("llama-3.1-70b-it", "w4a16", [H100], serving=fixed)
-    assert placed.settings == {"max_num_batched_tokens": 1024, "gpu_memory_utilization": 0.8}
-    assert place("llama-3.1-8b-it", "w16a16", [H100], serving=plan.Serving(131_072)).memory.kv_tokens >= 131_072
+    fixed = {"max_num_batched_tokens": 1024, "gpu_memory_utilization": 0.8}
+    assert place("llama-3.1-70b-it", INT4, [H100], **fixed).settings == fixed
+    assert place("llama-3.1-8b-it", SIXTEEN, [H100], 131_072).memory.kv_tokens >= 131_072
 
 
 def test_an_engine_that_does_not_cut_prompts_computes_the_longest_in_one_step():
-    placed = place("llama-3.1-8b-it", "w16a16", [H100], serving=plan.Serving(16_384, whole_prompts=True))
+    placed = place("llama-3.1-8b-it", SIXTEEN, [H100], whole_prompts=True)
     assert placed.max_num_batched_tokens == placed.max_model_len == 16_384
     assert placed.memory.logprobs == plan.logprob_bytes(FACTS["llama-3.1-8b-it"], 16_384)
 
 
 @pytest.mark.parametrize("name", sorted(FACTS))
-@pytest.mark.parametrize("bits", ["w16a16", "w4a16"])
-def test_bytes_on_a_gpu_are_those_on_disk(name, bits):
+@pytest.mark.parametrize("scheme", [SIXTEEN, INT4, INT8, STATIC_FP8], ids=lambda scheme: scheme.label)
+def test_bytes_on_a_gpu_are_those_on_disk(name, scheme):
     from edge2giant.quantize.sizes import planned_bytes
 
-    assert plan.weight_bytes(FACTS[name], bits) == pytest.approx(planned_bytes(FACTS[name], widths(bits)[0])["total"], rel=0.01)
+    assert plan.weight_bytes(FACTS[name], scheme) == pytest.approx(planned_bytes(FACTS[name], scheme)["total"], rel=0.01)
 
 
 def test_clusters_of_the_repository_can_be_read():
@@ -97,9 +104,9 @@ def test_clusters_of_the_repository_can_be_read():
 
 
 @pytest.mark.parametrize("name", sorted(FACTS))
-@pytest.mark.parametrize("bits", ["w16a16", "w8a8", "w4a16"])
-def test_what_is_placed_fits(name, bits):
-    placed = place(name, bits, [H100, A6000])
+@pytest.mark.parametrize("scheme", [SIXTEEN, INT8, INT4], ids=lambda scheme: scheme.label)
+def test_what_is_placed_fits(name, scheme):
+    placed = place(name, scheme, [H100, A6000])
     total = {"h100": 80, "a6000": 48}[placed.gpu] * plan.GIB
     held = placed.memory
     assert held.needed + held.kv_cache <= total
@@ -109,10 +116,10 @@ def test_what_is_placed_fits(name, bits):
 @given(st.sampled_from(sorted(FACTS)), st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2, 4]))
 def test_more_gpus_or_fewer_bits_never_hold_more(name, tp, pp):
     facts = FACTS[name]
-    held = plan.weight_bytes(facts, "w16a16", tp, pp)
-    assert plan.weight_bytes(facts, "w16a16", 2 * tp, pp) <= held
-    assert plan.weight_bytes(facts, "w16a16", tp, 2 * pp) <= held
-    assert plan.weight_bytes(facts, "w4a16", tp, pp) < plan.weight_bytes(facts, "w8a8", tp, pp)
+    held = plan.weight_bytes(facts, SIXTEEN, tp, pp)
+    assert plan.weight_bytes(facts, SIXTEEN, 2 * tp, pp) <= held
+    assert plan.weight_bytes(facts, SIXTEEN, tp, 2 * pp) <= held
+    assert plan.weight_bytes(facts, INT4, tp, pp) < plan.weight_bytes(facts, INT8, tp, pp)
     assert plan.kv_bytes(facts, 100, tp, pp, "fp8") * 2 == plan.kv_bytes(facts, 100, tp, pp)
 
 
@@ -125,7 +132,7 @@ H200_BYTES = 150_754_820_096  # 143,771 MiB
 def test_measured_loads_are_within_a_tenth(file):
     """Bytes of weights and of key-value cache that vLLM held on one H200."""
     record = json.loads(file.read_text())
-    planned = plan.memory(FACTS[record["architecture"]], "w16a16", H200_BYTES)
+    planned = plan.memory(FACTS[record["architecture"]], SIXTEEN, H200_BYTES)
     (held,) = record["memory"][:1]
     assert planned.weights == pytest.approx(held["weights"], rel=0.1)
     assert planned.kv_cache == pytest.approx(held["kv_cache"], rel=0.1)

@@ -11,6 +11,7 @@ from edge2giant import config, environments
 from edge2giant.errors import UserError
 from edge2giant.plan import overview, quantize
 from edge2giant.quantize import preflight, toolkits
+from edge2giant.schemes.integers import Integers
 from shared import ROOT
 
 OF_STACK = {"current": "paper", "paper2024": "paper2024", "cpu": "paper-cpu"}
@@ -93,8 +94,7 @@ def test_disk_counts_links_once_and_says_what_false_saves(loaded, plans):
 
 
 def test_a_needed_package_is_looked_for_in_the_environments_pins():
-    needs = preflight.check(toolkits.module("autoawq").traits({"w_bit": 4, "q_group_size": 128, "zero_point": True}, "w4a16"),
-                            "hf", "5.17", "cpu")  # fmt: skip
+    needs = preflight.check(Integers("awq", 4, 128, symmetric=False), "hf", "5.17", "cpu")
     assert [verdict.level for verdict in needs] == ["needs"]
     assert preflight.without_met_needs(needs, "cpu/gptqmodel", set(environments.distributions("cpu/gptqmodel"))) == []
     refused = preflight.without_met_needs(needs, "cpu/main", set(environments.distributions("cpu/main")))

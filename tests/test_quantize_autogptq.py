@@ -5,8 +5,8 @@ that the toolkit module's calls, its file names and its reading of the recipe ar
 """
 
 import pytest
+from edge2giant import schemes
 from edge2giant.errors import UserError
-from edge2giant.quantize import preflight
 from quantize_model import calibration_set, run, spec, write_model, write_text, write_tokenizer
 
 pytestmark = pytest.mark.toolkit("autogptq")
@@ -56,8 +56,8 @@ def test_a_checkpoint_is_made_and_validated(place, tmp_path, cuda_on_paper, chan
     record = made(place, tmp_path / "out", RECIPE | change)
     assert record["validation"]["engine"]["name"] == "toolkit"
     assert record["validation"]["tensors"]["layers"] == 14
-    traits = preflight.read_traits(tmp_path / "out")
-    assert (traits["form"], traits["desc_act"]) == ("gptq", change.get("desc_act", True))
+    scheme = schemes.of_checkpoint(tmp_path / "out")
+    assert (scheme.format, scheme.desc_act) == ("gptq", change.get("desc_act", True))
 
 
 def test_without_the_patch_it_says_what_it_needs(place, tmp_path):

@@ -6,12 +6,13 @@ import sys
 
 import numpy as np
 import pytest
+from edge2giant import schemes
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
-from edge2giant.quantize import preflight, sizes, tensors, toolkits
+from edge2giant.quantize import sizes, tensors, toolkits
 from edge2giant.quantize.validation import checks as validation
-from edge2giant.quantize.validation import dequantize
 from edge2giant.quantize.validation import weights as validated
+from edge2giant.schemes.integers import Integers
 from quantize_model import weights, write_model
 from shared import ROOT
 
@@ -41,12 +42,12 @@ def drawn(bits: int, seed: int):
     return codes, scale, zero, expected
 
 
-def read_back(tmp_path, stored, **arguments):
+def read_back(tmp_path, scheme, stored):
     import torch
 
     given = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in stored.items()}
     tensors.write(tmp_path / "model.safetensors", given)
-    return dequantize.read(tensors.Tensors(tmp_path), "layer", **arguments)
+    return scheme.read(tensors.Tensors(tmp_path), "layer")
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -55,6 +56,7 @@ def test_pack_quantized_reads_back(tmp_path, bits, seed):
     codes, scale, zero, expected = drawn(bits, seed)
     layer = read_back(
         tmp_path,
+        Integers("compressed-tensors", bits, GROUP, symmetric=False),
         {
             "layer.weight_packed": words(codes, bits),
             "layer.weight_scale": scale,
@@ -76,15 +78,15 @@ def test_gptq_reads_back_in_both_versions_and_any_order(tmp_path, bits, seed, ve
     stored_zero = zero - 1 if version == 1 else zero
     layer = read_back(
         tmp_path,
+        Integers("gptq", bits, GROUP, desc_act=True, zero_offset=2 - version),
         {
             "layer.qweight": words(codes, bits).T,
             "layer.qzeros": words(stored_zero.T, bits),
             "layer.scales": scale.T,
             "layer.g_idx": order,
         },
-        zero_offset=2 - version,
     )
-    assert (layer.form, layer.bits) == ("gptq", bits)
+    assert layer.bits == bits
     np.testing.assert_allclose(layer.weight, expected, rtol=1e-6)
 
 
@@ -97,25 +99,24 @@ def test_awq_reads_back(tmp_path):
 
     layer = read_back(
         tmp_path,
+        Integers("awq", 4, GROUP, symmetric=False),
         {
             "layer.qweight": interleave(codes.T),
             "layer.qzeros": interleave(zero.T),
             "layer.scales": scale.T,
         },
     )
-    assert layer.form == "awq"
     np.testing.assert_allclose(layer.weight, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("bits", "group"), [(4, 128), (4, 64), (8, -1)])
-def test_rtn_is_valid_and_its_traits_are_read_back(tmp_path, bits, group):
-    model, out, executed, traits = rtn(tmp_path, bits, group)
-    checks, summary = validated.validate_tensors(model, out, traits, executed)
+def test_rtn_is_valid_and_its_scheme_is_read_back(tmp_path, bits, group):
+    model, out, executed, scheme = rtn(tmp_path, bits, group)
+    checks, summary = validated.validate_tensors(model, out, scheme, executed)
     validation.require(checks, "test")
     assert summary["layers"] == 14
     assert summary["weight_error_mean"] == pytest.approx({4: 0.11, 8: 0.008}[bits], rel=0.35)
-    read = preflight.read_traits(out)
-    assert {key: read[key] for key in traits} == traits
+    assert schemes.of_checkpoint(out) == scheme
 
 
 def rtn(tmp_path, bits=4, group=128):
@@ -123,7 +124,7 @@ def rtn(tmp_path, bits=4, group=128):
     out.mkdir()
     recipe = {"bits": bits, "group_size": group, "ignore": ["lm_head"]}
     toolkit = toolkits.module("rtn")
-    return model, out, toolkit.quantize(model, recipe, None, out), toolkit.traits(recipe, f"w{bits}a16")
+    return model, out, toolkit.quantize(model, recipe, None, out), toolkit.scheme(recipe)
 
 
 def damaged(out, change):
@@ -175,16 +176,16 @@ def unquantized(stored):
     "change", [zero_scale, nan_scale, swapped, no_codes, lost_norm, other_head, unquantized], ids=lambda f: f.__name__
 )
 def test_a_damaged_checkpoint_is_refused(tmp_path, change):
-    model, out, executed, traits = rtn(tmp_path)
+    model, out, executed, scheme = rtn(tmp_path)
     damaged(out, change)
-    checks, _ = validated.validate_tensors(model, out, traits, executed)
+    checks, _ = validated.validate_tensors(model, out, scheme, executed)
     with pytest.raises(UserError, match="failed its validation"):
         validation.require(checks, "test")
 
 
 def test_moved_scales_are_taken_back(tmp_path):
     """Weights whose scales were moved between layers, as SmoothQuant and AWQ do, compare equal to the source."""
-    model, _, executed, traits = rtn(tmp_path)
+    model, _, executed, scheme = rtn(tmp_path)
     generator = np.random.default_rng(1)
     moved = {name: values.astype(np.float32) for name, values in weights().items()}
     for layer in ("model.layers.0", "model.layers.1"):
@@ -204,17 +205,17 @@ def test_moved_scales_are_taken_back(tmp_path):
     again = tmp_path / "again"
     again.mkdir()
     toolkits.module("rtn").quantize(smoothed, {"bits": 8, "group_size": -1, "ignore": ["lm_head"]}, None, again)
-    traits = traits | {"weight_bits": 8, "group_size": -1}
-    checks, summary = validated.validate_tensors(model, again, traits, executed | {"transform": "smoothing"})
+    scheme = Integers("compressed-tensors", 8, schemes.scheme.BY_CHANNEL)
+    checks, summary = validated.validate_tensors(model, again, scheme, executed | {"transform": "smoothing"})
     validation.require(checks, "test")
     assert summary["weight_error_largest"] < 0.03
-    checks, _ = validated.validate_tensors(model, again, traits, executed)
+    checks, _ = validated.validate_tensors(model, again, scheme, executed)
     assert not all(check["passed"] for check in checks)
 
 
 def moved_to(tmp_path, spread, spoil=None):
     """A 4-bit checkpoint whose `up_proj` gave its output channels' scales, exp(spread * normal), to `down_proj`."""
-    model, _, executed, traits = rtn(tmp_path)
+    model, _, executed, scheme = rtn(tmp_path)
     moved = {name: values.astype(np.float32) for name, values in weights().items()}
     for layer in ("model.layers.0", "model.layers.1"):
         factor = np.exp(np.random.default_rng(1).standard_normal(256) * spread).astype(np.float32)
@@ -225,7 +226,7 @@ def moved_to(tmp_path, spread, spoil=None):
     source = write_model(tmp_path / "moved", {name: values.astype(np.float16) for name, values in moved.items()})
     (tmp_path / "again").mkdir()
     toolkits.module("rtn").quantize(source, {"bits": 4, "group_size": 128, "ignore": ["lm_head"]}, None, tmp_path / "again")
-    return validated.validate_tensors(model, tmp_path / "again", traits, executed | {"transform": "smoothing"})
+    return validated.validate_tensors(model, tmp_path / "again", scheme, executed | {"transform": "smoothing"})
 
 
 def test_error_is_measured_where_the_rounding_was(tmp_path):
@@ -260,7 +261,8 @@ def test_sizes_agree_with_what_is_written(tmp_path):
     assert sizes.nominal_bytes(source, 4) < sizes.weight_bytes(out) < 1.2 * sizes.nominal_bytes(source, 4)
     config = json.loads((model / "config.json").read_text())
     known = {key: value for key, value in config.items() if key in ModelFacts.__dataclass_fields__}
-    planned = sizes.planned_bytes(ModelFacts(parameters=linear + rest // 2, **known), 4)
+    scheme = Integers("compressed-tensors", 4, 128, symmetric=False)
+    planned = sizes.planned_bytes(ModelFacts(parameters=linear + rest // 2, **known), scheme)
     assert planned["rest"] == rest and planned["weights"] == linear // 2 + linear // 128 * 20 // 8
 
 

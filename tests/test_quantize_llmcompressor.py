@@ -6,9 +6,10 @@ import json
 import numpy as np
 import pytest
 import yaml
+from edge2giant import schemes
 from edge2giant.errors import UserError
-from edge2giant.quantize import core, preflight, toolkits
-from edge2giant.quantize.validation import dequantize
+from edge2giant.quantize import core, toolkits
+from edge2giant.schemes import integers
 from edge2giant.specs.quantize import PublishedSpec
 from edge2giant.specs.variant import Variant
 from quantize_model import calibration_set, run, spec, weights, write_model, write_text, write_tokenizer
@@ -56,9 +57,8 @@ def test_a_checkpoint_is_made_and_validated(place, tmp_path, row):
     assert record["validation"]["engine"]["logprob_difference_mean"] < 1e-4
     assert record["validation"]["divergence"]["logprob_difference_mean"] > 1e-3
     assert record["size"]["nominal_bytes"] < record["size"]["weights_bytes"] < 1.2 * record["size"]["nominal_bytes"]
-    traits, given = preflight.read_traits(out), of_config(*row)
-    promised = toolkits.module(given.toolkit).traits(given.recipe, row[1])
-    assert {key: traits[key] for key in promised} == promised
+    given = of_config(*row)
+    assert schemes.of_checkpoint(out) == toolkits.module(given.toolkit).scheme(given.recipe)
 
 
 def gptq(dampening, **extra):
@@ -106,8 +106,8 @@ def test_lack_of_memory_says_what_to_give(place, tmp_path, monkeypatch):
 
 def test_a_wrong_reader_would_be_found(place, tmp_path, monkeypatch):
     """The comparison of log-probabilities fails when the independent weights are off by one code."""
-    honest = dequantize.unpack
-    monkeypatch.setattr(dequantize, "unpack", lambda words, bits, count: honest(words, bits, count) ^ 1)
+    honest = integers.unpack
+    monkeypatch.setattr(integers, "unpack", lambda words, bits, count: honest(words, bits, count) ^ 1)
     with pytest.raises(UserError, match="difference of log-probability"):
         run(place, tmp_path / "out", of_config("rtn", "w8a16"))
 

@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from edge2giant import schemes
 from edge2giant.errors import UserError
-from edge2giant.quantize import preflight, toolkits
+from edge2giant.quantize import toolkits
 from quantize_model import calibration_set, run, spec, write_model, write_text, write_tokenizer
 from shared import ROOT
 
@@ -20,8 +21,7 @@ def place(tmp_path_factory):
 
 def made(place, out, toolkit, recipe, bits="w4a16", **calibration):
     record = run(place, out, spec(toolkit, recipe, bits, calibration_set(**calibration)))
-    traits, promised = preflight.read_traits(out), toolkits.module(toolkit).traits(recipe, bits)
-    assert {key: traits[key] for key in traits if key in promised} == {key: promised[key] for key in traits if key in promised}
+    assert schemes.of_checkpoint(out) == toolkits.module(toolkit).scheme(recipe)
     assert record["validation"]["divergence"]["logprob_difference_largest"] > 0.01
     assert record["recipe"]["executed"]["parameters"]["calibrated_in"] in ("float32", "float16", "bfloat16")
     return record["validation"]["engine"]

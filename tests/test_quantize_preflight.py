@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from edge2giant import config
+from edge2giant import config, schemes
 from edge2giant.errors import UserError
 from edge2giant.plan import quantize
 from edge2giant.quantize import preflight, toolkits
+from edge2giant.schemes import limits
 from edge2giant.specs.variant import Variant
 from shared import ROOT
 
@@ -15,8 +16,8 @@ CONFIG = config.load(ROOT)
 
 def verdicts(method, bits, engine, version, device, settings=None):
     spec = quantize.made_spec(CONFIG, CONFIG.study("schemes"), Variant("llama-3.1-8b-it", method, bits), settings)
-    traits = toolkits.module(spec.toolkit).traits(spec.recipe, bits)
-    return [(v.level, v.rule) for v in preflight.check(traits, engine, version, device)]
+    scheme = toolkits.module(spec.toolkit).scheme(spec.recipe)
+    return [(v.level, v.name) for v in preflight.check(scheme, engine, version, device)]
 
 
 CASES = [
@@ -52,21 +53,22 @@ def test_what_a_study_changes_counts():
 
 
 def test_every_verdict_has_reason_and_hint():
-    for rule in preflight.RULES:
-        assert bool(rule.packages) == (rule.level == preflight.NEEDS)
-        assert rule.reason and rule.hint and rule.learnt in ("run", "source") and preflight.release_of(rule.since)
-    assert len({rule.name for rule in preflight.RULES}) == len(preflight.RULES)
+    known = {limit for kind in schemes.kinds() for limit in kind.limits}
+    for limit in known:
+        assert bool(limit.packages) == (limit.level == limits.NEEDS)
+        assert limit.reason and limit.hint and limit.learnt in ("run", "source") and preflight.release_of(limit.since)
+    assert len({limit.name for limit in known}) == len(known)
 
 
 def test_autogptq_cannot_be_made_on_a_cpu():
-    assert [v.level for v in preflight.check_making("autogptq", "llama-2-7b-chat", "cpu")] == ["refused"]
-    assert preflight.check_making("autogptq", "llama-2-7b-chat", "cuda:9.0") == []
+    assert [v.level for v in toolkits.check_making("autogptq", "llama-2-7b-chat", "cpu")] == ["refused"]
+    assert toolkits.check_making("autogptq", "llama-2-7b-chat", "cuda:9.0") == []
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda", "cuda:9", "cuda:x.y"])
 def test_a_device_is_spelt_out(device):
     with pytest.raises(UserError, match="unknown device"):
-        preflight.Device.parse(device)
+        limits.Device.parse(device)
 
 
 @pytest.mark.parametrize(
@@ -82,11 +84,11 @@ def test_a_device_is_spelt_out(device):
 def test_a_checkpoint_is_read_by_its_config(tmp_path, config, expected):
     content = {"quantization_config": config} if config else {}
     (tmp_path / "config.json").write_text(json.dumps(content))
-    traits = preflight.read_traits(tmp_path)
-    assert (traits["form"], traits["weight_bits"], traits["group_size"]) == expected
+    scheme = schemes.of_checkpoint(tmp_path)
+    assert (scheme.format, scheme.bits, scheme.group_size) == expected
 
 
 def test_an_unknown_method_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "magic"}}')
-    with pytest.raises(UserError, match="'magic' is unknown here; known: compressed-tensors"):
-        preflight.read_traits(tmp_path)
+    with pytest.raises(UserError, match="'magic' that no scheme describes; known: FP8"):
+        schemes.of_checkpoint(tmp_path)

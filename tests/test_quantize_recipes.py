@@ -43,10 +43,8 @@ def modifier(spec: QuantizeSpec, name: str) -> dict:
 def test_every_printed_row_has_a_recipe_that_its_toolkit_takes(row):
     spec = made(*row)
     toolkits.check(spec.toolkit, spec.recipe)
-    traits = toolkits.module(spec.toolkit).traits(spec.recipe, row[2])
-    weights, activations = spec.variant.widths
-    assert traits["weight_bits"] == weights
-    assert (traits["activations"] or {"bits": 16})["bits"] == activations
+    scheme = toolkits.module(spec.toolkit).scheme(spec.recipe)
+    assert (scheme.bits, scheme.activation_bits) == spec.variant.widths
 
 
 def test_all_recipes_fit_their_toolkits():
@@ -162,5 +160,5 @@ def test_a_toolkit_refuses_a_recipe_that_is_not_its_own(recipe_given, message):
 def test_every_toolkit_module_is_complete():
     for name in toolkits.names():
         toolkit = toolkits.module(name)
-        assert callable(toolkit.traits) and callable(toolkit.quantize) and isinstance(toolkit.PACKAGES, tuple)
+        assert callable(toolkit.scheme) and callable(toolkit.quantize) and isinstance(toolkit.PACKAGES, tuple)
         assert isinstance(toolkit.CITATION, str) and toolkits.schema(name)["additionalProperties"] is False

@@ -3,8 +3,11 @@
 import json
 
 import pytest
-from edge2giant.quantize import preflight, tensors
+from edge2giant import schemes
+from edge2giant.quantize import tensors
 from edge2giant.quantize.validation import agreement, likelihood, rounding
+from edge2giant.schemes.fp8 import FP8
+from edge2giant.schemes.int8_activations import Int8Activations
 from quantize_model import run, write_text
 from shared import ROOT
 from test_quantize_llmcompressor import of_config
@@ -35,16 +38,15 @@ def made(tmp_path_factory):
 def engine(folder, reference, change=None, keep_scales=False, half=False, seed=1000):
     """Log-probabilities as an engine in float16 gives them that rounds as vLLM does; `change` spoils its weights."""
     model, layers = likelihood.reference(MODEL, folder)
-    stored = tensors.Tensors(folder)
+    stored, scheme = tensors.Tensors(folder), schemes.of_checkpoint(folder)
     if not keep_scales:
-        rounding.fuse(model, stored, layers)
+        rounding.fuse(model, stored, layers, scheme)
     if change:
         change(dict(model.named_modules()))
     noise = 0.0 if half else rounding.PRECISION["float16"]
     if half:
         model.half()
-    activations = preflight.read_traits(folder)["activations"]
-    with rounding.RoundedInputs(model, stored, layers, activations, "vllm", noise, seed):
+    with rounding.RoundedInputs(model, stored, layers, scheme, "vllm", noise, seed):
         return likelihood.log_probabilities(model, reference["token_ids"])
 
 
@@ -138,18 +140,10 @@ def test_an_engine_that_rounds_no_inputs_is_held_to_the_weights(made):
 def test_rounding_is_that_of_the_engines():
     import torch
 
-    def rounded(values, kind, manner="vllm"):
-        line = torch.nn.Linear(4, 4, bias=False)
-        model = torch.nn.ModuleDict({"line": line})
-        line.weight.data = torch.eye(4)
+    def rounded(scheme, values, manner="vllm"):
+        return scheme.round_inputs(torch.tensor([values]), None, manner).tolist()[0]
 
-        class Nothing:
-            def __contains__(self, name):
-                return False
-
-        with rounding.RoundedInputs(model, Nothing(), ["line"], {"bits": 8, "type": kind, "dynamic": True}, manner):
-            return line(torch.tensor([values])).tolist()[0]
-
-    assert rounded([127.0, 2.5, 3.5, -127.0], "int") == [127, 2, 4, -127], "ties go to even, the largest to 127"
-    assert rounded([127.5, 1.4, 0.0, -127.5], "int", "transformers") == [127, 1, 0, -128]
-    assert rounded([448.0, 17.0, 1.1, 0.0], "float") == [448, 16, 1.125, 0]
+    int8, fp8 = Int8Activations("compressed-tensors", 8, -1), FP8("compressed-tensors", 8, -1, activation_bits=8)
+    assert rounded(int8, [127.0, 2.5, 3.5, -127.0]) == [127, 2, 4, -127], "ties go to even, the largest to 127"
+    assert rounded(int8, [127.5, 1.4, 0.0, -127.5], "transformers") == [127, 1, 0, -128]
+    assert rounded(fp8, [448.0, 17.0, 1.1, 0.0]) == [448, 16, 1.125, 0]

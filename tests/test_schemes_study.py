@@ -7,6 +7,7 @@ from edge2giant import config, records
 from edge2giant.plan import quantize
 from edge2giant.quantize import preflight, toolkits
 from edge2giant.records.checkpoint import CheckpointRecord
+from edge2giant.schemes import limits
 from edge2giant.specs.variant import Variant
 from test_end_to_end import cells, make_clone, run, succeeded
 
@@ -23,9 +24,9 @@ def known_against(name, variant):
     study = CONFIG.study(name)
     stack = CONFIG.stacks[study.stack]
     spec = quantize.made_spec(CONFIG, study, variant, None)
-    traits = toolkits.module(spec.toolkit).traits(spec.recipe, variant.bits)
-    loading = preflight.check(traits, stack.engine, stack.engine_version, "cpu")
-    return loading + preflight.check_making(spec.toolkit, variant.model, "cpu")
+    scheme = toolkits.module(spec.toolkit).scheme(spec.recipe)
+    loading = preflight.check(scheme, stack.engine, stack.engine_version, "cpu")
+    return loading + toolkits.check_making(spec.toolkit, variant.model, "cpu")
 
 
 def test_every_recipe_that_a_cpu_can_make_is_in_one_of_them():
@@ -38,7 +39,7 @@ def test_every_recipe_that_a_cpu_can_make_is_in_one_of_them():
 def test_nothing_is_known_against_a_variant(name):
     for variant in CONFIG.study(name).variants:
         found = known_against(name, variant)
-        assert not [verdict for verdict in found if verdict.level != preflight.NEEDS], variant.path
+        assert not [verdict for verdict in found if verdict.level != limits.NEEDS], variant.path
 
 
 def test_the_variants_that_each_leaves_out_are_refused_by_its_engine():

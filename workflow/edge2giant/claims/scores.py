@@ -14,6 +14,7 @@ from edge2giant.errors import UserError
 from edge2giant.paper import frames
 from edge2giant.specs.claims import FactSpec
 from edge2giant.specs.study import AVERAGE, FP16, MT_BENCH
+from edge2giant.specs.variant import widths
 
 FILE = "config/published/claims.yaml"
 KEYS = ["suite", "benchmark", "model", "method", "bits"]
@@ -34,7 +35,7 @@ def _complete(frame: pd.DataFrame) -> pd.DataFrame:
     if double := frame[frame.duplicated(KEYS)].values.tolist():
         raise UserError(f"{' '.join(map(str, double[0][:-1]))} occurs twice", hint="give one source's scores")
     frame["family"] = frame["method"].str.partition("-")[0]
-    frame["w_bits"] = frame["bits"].str.extract(r"w(\d+)a")[0].astype(int)
+    frame["w_bits"] = [widths(bits)[0] for bits in frame["bits"]]
     fp16 = frame[frame["method"] == FP16[0]].set_index(["suite", "benchmark", "model"])["value"]
     base = pd.Series(fp16.reindex(pd.MultiIndex.from_frame(frame[["suite", "benchmark", "model"]])).to_numpy())
     # Printed digits are decimal: without rounding 61.13 - 47.81 is not 13.32.

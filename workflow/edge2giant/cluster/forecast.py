@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from edge2giant.plan import placement, quantize, resources
+from edge2giant.quantize.sizes import planned_bytes
+from edge2giant.schemes.limits import Device
 from edge2giant.specs.variant import Variant
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 STATED = ("tflops", "bandwidth_gb_s")
 # Where a suite's numbers are printed.
 PLACES = {"leaderboard_v1": "Table 1", "leaderboard_v2": "Table 2", "mt_bench": "Figure 2"}
-EIGHT_BIT_SPEED = 2
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Line:
 
 
 def cell_seconds(
-    parameters: int, weights: int, bits: str, tokens: tuple[float, float], partition, gpus: int, workload: "Workload"
+    parameters: int, weights: int, speed: int, tokens: tuple[float, float], partition, gpus: int, workload: "Workload"
 ) -> float:
     """Wall time of a cell: prefill at a share of the GPUs' peak, then decoding at a share of their bandwidth.
 
@@ -63,10 +64,11 @@ def cell_seconds(
     ----------
     parameters, weights : int
         Of the checkpoint; bytes.
+    speed : int
+        How many times their arithmetic of 16 bits the GPUs have for its scheme.
     tokens : (float, float)
         Computed and generated tokens of the whole benchmark.
     """
-    speed = EIGHT_BIT_SPEED if bits == "w8a8" else 1
     prefill = 2 * parameters * tokens[0] / (partition.tflops * 1e12 * speed * gpus * workload.shares.prefill)
     step = weights / (partition.bandwidth_gb_s * 1e9 * gpus * workload.shares.bandwidth)
     return prefill + tokens[1] / workload.concurrency * step
@@ -124,7 +126,9 @@ def _placed(config: "Config", cluster: "Cluster", job: resources.Job) -> placeme
 def _quantize(config: "Config", cluster: "Cluster", job: resources.Job, workload: "Workload") -> Line:
     """A checkpoint that is linked takes time and no GPU."""
     placed = _placed(config, cluster, job)
-    rate = workload.link_seconds_per_billion if job.links else workload.quantize_seconds_per_billion.get(job.variant.method)
+    rate = workload.link_seconds_per_billion
+    if not job.links:
+        rate = workload.quantize_rate(job.variant.method, config.toolkit(job.variant))
     known = rate is not None and (placed or (job.links and job.device == "cuda"))
     seconds = rate * config.models[job.variant.model].facts.parameters / 1e9 if known else None
     return _line("quantize", job.variant, placed, seconds)
@@ -137,7 +141,9 @@ def _evaluate(
     placed = _placed(config, cluster, job)
     partition = cluster.partitions[placed.partition] if placed else cluster.cpu
     stated = all(getattr(partition, key) for key in STATED)
-    weights = placement.checkpoint_bytes(model.facts, variant.bits)
+    scheme = job.serving.scheme
+    speed = scheme.speed(Device.parse(f"cuda:{partition.compute_capability}")) if placed else 1
+    weights = planned_bytes(model.facts, scheme)["total"]
     start = workload.start.seconds + weights / (workload.start.read_gb_s * 1e9) if placed else None
     found, loaded = [], set()
     for name in study.benchmarks_of(variant):
@@ -149,6 +155,6 @@ def _evaluate(
         seconds = None
         if stated and tokens[name]:
             width = placed.gpus if placed else 1
-            seconds = cell_seconds(model.facts.parameters, weights, variant.bits, tokens[name], partition, width, workload)
+            seconds = cell_seconds(model.facts.parameters, weights, speed, tokens[name], partition, width, workload)
         found.append(_line("cell", variant, placed, seconds, name, PLACES[suite]))
     return found

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from edge2giant.config.entry import ConfigEntry, Count, KnownBenchmark, KnownMethod, NotNegative, Positive
+from edge2giant.config.entry import ConfigEntry, Count, KnownBenchmark, KnownMethod, NotNegative, Positive, name_of
 
 
 class Tokens(ConfigEntry):
@@ -33,5 +33,14 @@ class Workload(ConfigEntry):
     shares: Shares
     concurrency: Count = Field(description="sequences that decode together")
     start: Start
-    quantize_seconds_per_billion: dict[KnownMethod, NotNegative] = Field(description="by method, for 10^9 parameters")
+    quantize_seconds_per_billion: dict[name_of("toolkit", "toolkits"), NotNegative] = Field(
+        description="by toolkit, for 10^9 parameters"
+    )
+    method_seconds_per_billion: dict[KnownMethod, NotNegative] = Field(
+        default={}, description="the same of methods that take another time than most of their toolkit"
+    )
     link_seconds_per_billion: NotNegative
+
+    def quantize_rate(self, method: str, toolkit: str) -> float | None:
+        """Seconds to make a checkpoint, for 10^9 parameters; None where nothing is known."""
+        return self.method_seconds_per_billion.get(method, self.quantize_seconds_per_billion.get(toolkit))

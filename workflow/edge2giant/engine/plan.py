@@ -2,7 +2,7 @@
 
 Sizes are in bytes unless a name says otherwise. They are those of the fullest GPU:
 
-- weights: linear layers at their bits with scales, embeddings and output layer in 16 bits, shared as tensor
+- weights: linear layers as their scheme stores them, embeddings and output layer in 16 bits, shared as tensor
   parallelism shares them (key-value heads are repeated when there are fewer than GPUs);
 - activations of one prefill step of ``max_num_batched_tokens``;
 - log-probabilities: a row of the vocabulary in 16 and twice in 32 bits for every token of a step whose
@@ -10,9 +10,6 @@ Sizes are in bytes unless a name says otherwise. They are those of the fullest G
 - key-value cache: what is left of the share of the GPU that the engine may take.
 
 The engine gets the settings that are assumed here: `EnginePlacement.settings` goes to it by the evaluation's command line.
-
-Compute capabilities: CUDA C++ programming guide and vLLM's table of supported hardware. FP8 tensor cores exist from 8.9 on, BF16
-and the Marlin kernels for 4-bit and 8-bit weights from 8.0.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +18,7 @@ from typing import Any
 
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
-from edge2giant.specs.variant import widths
+from edge2giant.schemes.scheme import Scheme
 
 GIB = 2**30
 # CUDA context, NCCL buffers and what torch does not give back, on each GPU.
@@ -33,10 +30,6 @@ LEAST_CACHE_TOKENS = 32_768
 SHARE_OF_GPU = 0.9
 # Prompt tokens of one step, best first.
 STEPS = (8192, 4096, 2048, 1024)
-NATIVE_CAPABILITY = {"fp8": (8, 9)}
-LEAST_CAPABILITY = (8, 0)
-# Scale, in 16 bits, for each group of 128 weights; zero points at the weights' own bits.
-GROUP = 128
 
 
 @dataclass(frozen=True)
@@ -65,7 +58,7 @@ class Gpus:
     memory_gib: float
     per_node: int
     nodes: int = 1
-    compute_capability: tuple[int, int] = LEAST_CAPABILITY
+    compute_capability: tuple[int, int] = Scheme.native
 
     @property
     def bytes(self) -> int:
@@ -79,6 +72,8 @@ class Serving:
 
     Parameters
     ----------
+    scheme : Scheme
+        Of the checkpoint.
     max_model_len : int
         Longest prompt plus answer of the protocol, in tokens.
     kv_cache_dtype : str
@@ -88,6 +83,7 @@ class Serving:
         The engine computes a prompt in one step however long it is, as vLLM did before it cut them into chunks.
     """
 
+    scheme: Scheme
     max_model_len: int
     kv_cache_dtype: str = "auto"
     max_num_batched_tokens: int | None = None
@@ -133,11 +129,6 @@ def gpus_of(partitions: Mapping[str, Mapping[str, Any]]) -> list[Gpus]:
     ]
 
 
-def least_capability(method: str) -> tuple[int, int]:
-    """Compute capability from which a method's kernels run as they should: FP8 in FP8, not in 16 bits."""
-    return NATIVE_CAPABILITY.get(method, LEAST_CAPABILITY)
-
-
 def layer_parameters(facts: ModelFacts, tp: int = 1) -> int:
     """Count the weights of a decoder layer's matrices on one of ``tp`` GPUs, on average over the layers."""
     head = 2 * facts.hidden_size * facts.head_dim
@@ -146,15 +137,13 @@ def layer_parameters(facts: ModelFacts, tp: int = 1) -> int:
     return (layer - keys_and_values) // tp + head * max(1, facts.num_key_value_heads // tp)
 
 
-def weight_bytes(facts: ModelFacts, bits: str, tp: int = 1, pp: int = 1) -> int:
+def weight_bytes(facts: ModelFacts, scheme: Scheme, tp: int = 1, pp: int = 1) -> int:
     """Bytes of weights on the GPU that holds most."""
-    wide = widths(bits)[0]
     layers = -(-facts.num_hidden_layers // pp)
-    matrices = layers * layer_parameters(facts, tp)
-    quantized = matrices * wide // 8 + (matrices // GROUP * 2 if wide < 16 else 0)
+    matrices = scheme.bytes(layers * layer_parameters(facts, tp) // facts.hidden_size, facts.hidden_size)
     tables = 2 * (facts.vocab_size * facts.hidden_size if pp > 1 else facts.table_weights) // tp
     rest = facts.parameters - facts.linear_weights - facts.table_weights
-    return quantized + tables + 2 * layers * (rest // facts.num_hidden_layers)
+    return matrices + tables + 2 * layers * (rest // facts.num_hidden_layers)
 
 
 def kv_bytes(facts: ModelFacts, length: int, tp: int = 1, pp: int = 1, kv_cache_dtype: str = "auto") -> int:
@@ -180,7 +169,7 @@ def logprob_bytes(facts: ModelFacts, rows: int) -> int:
 
 def memory(
     facts: ModelFacts,
-    bits: str,
+    scheme: Scheme,
     gpu_bytes: int,
     tp: int = 1,
     pp: int = 1,
@@ -193,14 +182,12 @@ def memory(
 
     Parameters
     ----------
-    bits : str
-        Such as ``w4a16``.
     gpu_bytes : int
         Memory of a GPU.
     length : int, optional
         Tokens of the sequences in the cache; as many as the model takes if left out.
     """
-    weights = weight_bytes(facts, bits, tp, pp)
+    weights = weight_bytes(facts, scheme, tp, pp)
     activations = activation_bytes(facts, max_num_batched_tokens, tp)
     logprobs = logprob_bytes(facts, max_num_batched_tokens)
     length = length or facts.max_position_embeddings
@@ -210,58 +197,58 @@ def memory(
     return Memory(weights, activations, logprobs, RUNTIME_BYTES + GRAPH_BYTES, per_token, cache, cache // per_token)
 
 
-def place(facts: ModelFacts, method: str, bits: str, gpus: Iterable[Gpus], serving: Serving) -> EnginePlacement:
+def place(facts: ModelFacts, serving: Serving, gpus: Iterable[Gpus]) -> EnginePlacement:
     """Choose the fewest nodes, then the least GPU memory in all, on which a checkpoint can be scored natively.
 
-    Of equals the least capable, which spares the best GPUs for those in need.
+    Of equals the least capable, which spares the best GPUs for those in need. A scheme that falls back goes to other GPUs where
+    the site has none that compute it natively.
 
     Parameters
     ----------
-    method, bits : str
-        Such as ``awq`` and ``w4a16``.
     gpus : iterable of Gpus
         What the site has; see `gpus_of`.
-    serving : Serving
 
     Raises
     ------
     UserError
         No GPUs of the site that have the kernels hold it, over all their nodes.
     """
-    native = [kind for kind in gpus if kind.compute_capability >= least_capability(method)]
-    found = [(kind, placed) for kind in native for placed in _on(kind, facts, bits, serving)]
-    if not found:
-        least = weight_bytes(facts, bits) / GIB
-        raise UserError(f"{least:.0f} GiB of weights ({bits}) do not fit any GPUs of this site")
+    scheme = serving.scheme
+    found = [(kind, placed) for kind in gpus for placed in _on(kind, facts, serving)]
+    native = [one for one in found if one[0].compute_capability >= scheme.native]
+    able = [one for one in found if one[0].compute_capability >= Scheme.native] if scheme.falls_back else []
+    if not (native or able):
+        least = weight_bytes(facts, scheme) / GIB
+        raise UserError(f"{least:.0f} GiB of weights ({scheme.label}) do not fit any GPUs of this site")
 
     def cost(one: tuple[Gpus, EnginePlacement]) -> tuple:
         kind, placed = one
         count = placed.tensor_parallel_size * placed.nodes
         return placed.nodes, count * kind.memory_gib, count, kind.compute_capability, kind.name
 
-    return min(found, key=cost)[1]
+    return min(native or able, key=cost)[1]
 
 
-def fit(kind: Gpus, facts: ModelFacts, bits: str, nodes: int, tp: int, serving: Serving) -> EnginePlacement | None:
+def fit(kind: Gpus, facts: ModelFacts, serving: Serving, nodes: int, tp: int) -> EnginePlacement | None:
     """The placement on ``nodes`` nodes with ``tp`` GPUs each, or None if the checkpoint and its cache do not fit there."""
     longest = min(facts.max_position_embeddings, serving.max_model_len)
     for step in serving.steps(longest):
-        held = memory(facts, bits, kind.bytes, tp, nodes, step, serving.kv_cache_dtype, length=longest)
+        held = memory(facts, serving.scheme, kind.bytes, tp, nodes, step, serving.kv_cache_dtype, length=longest)
         # the engine does not reserve memory for log-probabilities: its share of the GPU leaves room for them
         share = serving.gpu_memory_utilization or min(SHARE_OF_GPU, 1.0 - (held.logprobs + RUNTIME_BYTES) / kind.bytes)
         if share <= 0.5:
             continue
         share = int(share * 100) / 100
-        held = memory(facts, bits, kind.bytes, tp, nodes, step, serving.kv_cache_dtype, share, longest)
+        held = memory(facts, serving.scheme, kind.bytes, tp, nodes, step, serving.kv_cache_dtype, share, longest)
         if held.kv_tokens >= max(LEAST_CACHE_TOKENS, longest):
             return EnginePlacement(kind.name, nodes, tp, longest, step, share, held)
     return None
 
 
-def _on(kind: Gpus, facts: ModelFacts, bits: str, serving: Serving) -> Iterator[EnginePlacement]:
+def _on(kind: Gpus, facts: ModelFacts, serving: Serving) -> Iterator[EnginePlacement]:
     """Placements on the numbers of these GPUs that hold the checkpoint, fewest first."""
     for nodes, tp in _shapes(kind, facts.num_attention_heads):
-        if placed := fit(kind, facts, bits, nodes, tp, serving):
+        if placed := fit(kind, facts, serving, nodes, tp):
             yield placed
 
 

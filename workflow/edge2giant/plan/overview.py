@@ -16,6 +16,9 @@ from edge2giant.errors import UserError
 from edge2giant.plan import quantize, resources
 from edge2giant.plan.placement import Placement
 from edge2giant.quantize import preflight, sizes, toolkits
+from edge2giant.schemes.limits import DEGRADED, REFUSED
+from edge2giant.schemes.scheme import Scheme
+from edge2giant.schemes.unquantized import SixteenBits
 from edge2giant.specs.variant import Variant
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from edge2giant.config.clusters import Cluster
 
 FALLBACK = "fallback"
-LEVELS = (FALLBACK, preflight.DEGRADED, preflight.REFUSED)
+LEVELS = (FALLBACK, DEGRADED, REFUSED)
 
 
 def counts(study: "Study") -> list[dict]:
@@ -57,7 +60,7 @@ def line_of(config: "Config", study: "Study", variant: Variant, cluster: "Cluste
         "variant": variant.method_bits,
         "environment": spec.environment,
         "checkpoint": spec.folder,
-        "gigabytes": round(planned_gb(config, variant.model, variant.widths[0]), 3),
+        "gigabytes": round(planned_gb(config, variant.model, quantize.scheme(config, study, variant)), 3),
         "quantize on": in_words(places["quantize"]),
         "evaluate on": in_words(places["evaluate"]),
         "cells": len(study.benchmarks_of(variant)),
@@ -102,22 +105,22 @@ def known_against(
     """
     stack, environment = config.stacks[study.stack], config.environment(study.stack, "evaluate")
     spec = quantize.made_spec(config, study, variant, settings)
-    traits = toolkits.module(spec.toolkit).traits(spec.recipe, variant.bits)
+    scheme = toolkits.module(spec.toolkit).scheme(spec.recipe)
 
     def device(phase: str) -> str:
         place = places[phase]
         return f"cuda:{cluster.partitions[place.partition].compute_capability}" if place else "cpu"
 
     published = study.checkpoints.get(variant.method_bits) == "published"
-    making = [] if published else preflight.check_making(spec.toolkit, variant.model, device("quantize"))
-    loading = preflight.check(traits, stack.engine, stack.engine_version, device("evaluate"))
+    making = [] if published else toolkits.check_making(spec.toolkit, variant.model, device("quantize"))
+    loading = preflight.check(scheme, stack.engine, stack.engine_version, device("evaluate"))
     present = set(environments.distributions(environment, config.root))
     return making + preflight.without_met_needs(loading, environment, present)
 
 
 def disk(config: "Config", study: "Study", lines: list[dict]) -> list[str]:
     """What the study takes of a disk, in words. Checkpoints that only link to the store take nothing of their own."""
-    models = sum(planned_gb(config, model, 16) for model in study.models)
+    models = sum(planned_gb(config, model, SixteenBits()) for model in study.models)
     made, linked = {}, {}
     for variant, line in zip(study.variants, lines, strict=True):
         if study.checkpoints.get(variant.method_bits) == "published":
@@ -139,9 +142,9 @@ def gb(gigabytes: float) -> str:
     return f"{gigabytes:,.1f} GB" if gigabytes >= 1 else f"{gigabytes:.3f} GB"
 
 
-def planned_gb(config: "Config", model: str, bits: int) -> float:
+def planned_gb(config: "Config", model: str, scheme: Scheme) -> float:
     """Estimated size of a model's weights, in 10^9 bytes."""
-    return sizes.planned_bytes(config.models[model].facts, bits)["total"] / 1e9
+    return sizes.planned_bytes(config.models[model].facts, scheme)["total"] / 1e9
 
 
 def table(lines: list[dict], total: bool = False) -> str:

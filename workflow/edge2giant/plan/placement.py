@@ -11,7 +11,8 @@ from edge2giant.engine.plan import GIB
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
 from edge2giant.quantize.sizes import planned_bytes, validated_bytes
-from edge2giant.specs.variant import widths
+from edge2giant.schemes.scheme import Scheme
+from edge2giant.schemes.unquantized import SixteenBits
 
 # Of a GPU's memory a quantizer takes this share; the rest is the driver's and what fragments.
 USABLE_SHARE = 0.9
@@ -48,18 +49,13 @@ class Placement:
         return self.nodes * self.gpus_per_node
 
 
-def checkpoint_bytes(facts: ModelFacts, bits: str) -> int:
-    """Bytes of the weights of a checkpoint, estimated from the model's facts."""
-    return planned_bytes(facts, widths(bits)[0])["total"]
-
-
 def quantization_bytes(facts: ModelFacts) -> int:
     """Bytes on the one GPU that a layer-by-layer quantizer needs: a decoder layer in 16 bits and the widest Hessian's copies."""
-    layer = planned_bytes(facts, 16)["weights"] // facts.num_hidden_layers
+    layer = planned_bytes(facts, SixteenBits())["weights"] // facts.num_hidden_layers
     return 2 * layer + HESSIAN_COPIES * 4 * facts.widest_input**2
 
 
-def place_evaluation(facts: ModelFacts, method: str, bits: str, serving: plan.Serving, partitions: dict[str, dict]) -> Placement:
+def place_evaluation(facts: ModelFacts, serving: plan.Serving, partitions: dict[str, dict]) -> Placement:
     """GPUs on which a checkpoint is evaluated natively: the engine's own plan.
 
     Raises
@@ -68,9 +64,9 @@ def place_evaluation(facts: ModelFacts, method: str, bits: str, serving: plan.Se
         If no partition of the cluster can hold it.
     """
     try:
-        placed = plan.place(facts, method, bits, plan.gpus_of(partitions), serving)
+        placed = plan.place(facts, serving, plan.gpus_of(partitions))
     except UserError as error:
-        raise _nowhere(f"evaluating {method}/{bits}: {error.what}", plan.least_capability(method)) from None
+        raise _nowhere(f"serve it: {error.what}", serving.scheme.native) from None
     return _served(placed, partitions)
 
 
@@ -79,7 +75,7 @@ def _served(placed: plan.EnginePlacement, partitions: dict[str, dict]) -> Placem
     return Placement(placed.gpu, gpu, placed.nodes, placed.tensor_parallel_size, tuple(placed.settings.items()))
 
 
-def place_quantization(facts: ModelFacts, method: str, bits: str, partitions: dict[str, dict]) -> Placement:
+def place_quantization(facts: ModelFacts, partitions: dict[str, dict]) -> Placement:
     """The one GPU on which a checkpoint is made, the smallest on a node whose memory holds the unquantized model.
 
     Raises
@@ -91,13 +87,13 @@ def place_quantization(facts: ModelFacts, method: str, bits: str, partitions: di
     found = [
         (kind.memory_gib, kind.compute_capability, kind.name)
         for kind in plan.gpus_of(partitions)
-        if kind.compute_capability >= plan.LEAST_CAPABILITY
+        if kind.compute_capability >= Scheme.native
         and kind.bytes * USABLE_SHARE >= need
         and partitions[kind.name]["host_memory_gib"] * GIB >= host
     ]
     if not found:
-        what = f"making {method}/{bits}: {need / GIB:.0f} GiB on one GPU and {host / GIB:.0f} GiB on its host"
-        raise _nowhere(what, plan.LEAST_CAPABILITY)
+        what = f"make it: {need / GIB:.0f} GiB on one GPU and {host / GIB:.0f} GiB on its host"
+        raise _nowhere(what, Scheme.native)
     name = min(found)[2]
     return Placement(name, partitions[name]["gpu"], 1, 1)
 
@@ -112,25 +108,25 @@ def place_judge(gpus: int, partitions: dict[str, dict]) -> Placement:
     """
     found = [(p["gpu_memory_gib"], p["compute_capability"], name) for name, p in partitions.items() if p["gpus_per_node"] >= gpus]
     if not found:
-        raise _nowhere(f"a judge on {gpus} GPUs of one node", plan.LEAST_CAPABILITY)
+        raise _nowhere(f"hold a judge on {gpus} GPUs of one node", Scheme.native)
     name = min(found)[2]
     return Placement(name, partitions[name]["gpu"], 1, gpus)
 
 
 def as_set(
-    facts: ModelFacts, bits: str, serving: plan.Serving | None, partitions: dict[str, dict], name: str, nodes: int, gpus: int
+    facts: ModelFacts, serving: plan.Serving | None, partitions: dict[str, dict], name: str, nodes: int, gpus: int
 ) -> Placement:
     """The placement that an override sets; the engine gets its memory where it fits, else it decides by itself."""
     if serving:
         kind = next(kind for kind in plan.gpus_of(partitions) if kind.name == name)
-        if placed := plan.fit(kind, facts, bits, nodes, gpus, serving):
+        if placed := plan.fit(kind, facts, serving, nodes, gpus):
             return _served(placed, partitions)
     return Placement(name, partitions[name]["gpu"], nodes, gpus)
 
 
 def _nowhere(what: str, least: tuple[int, int]) -> UserError:
     return UserError(
-        f"no partition can hold {what}, on compute capability {least[0]}.{least[1]}",
+        f"no partition can {what}, on compute capability {least[0]}.{least[1]}",
         "config/clusters.yaml",
         "add a partition or nodes, or override the placement there",
     )
@@ -143,9 +139,9 @@ def validation_host_bytes(facts: ModelFacts) -> int:
 
 def quantization_host_bytes(facts: ModelFacts) -> int:
     """Host memory of a quantizer: the unquantized model, a tenth on top for what is being written, and its calibration."""
-    return max(int(1.1 * checkpoint_bytes(facts, "w16a16")) + 12 * GIB, validation_host_bytes(facts))
+    return max(int(1.1 * planned_bytes(facts, SixteenBits())["total"]) + 12 * GIB, validation_host_bytes(facts))
 
 
-def evaluation_host_bytes(facts: ModelFacts, bits: str, gpus: int) -> int:
+def evaluation_host_bytes(facts: ModelFacts, scheme: Scheme, gpus: int) -> int:
     """Host memory of an engine: a worker's libraries for each GPU and buffers that grow with the checkpoint."""
-    return 16 * GIB + 6 * GIB * gpus + checkpoint_bytes(facts, bits) // 8
+    return 16 * GIB + 6 * GIB * gpus + planned_bytes(facts, scheme)["total"] // 8

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from edge2giant.errors import UserError
 from edge2giant.plan import paths
-from edge2giant.quantize import RESULT_VERSION
+from edge2giant.quantize import RESULT_VERSION, toolkits
 from edge2giant.specs.quantize import CalibrationSpec, HeldoutSpec, PublishedSpec, QuantizeSpec
 from edge2giant.specs.variant import Variant
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edge2giant.config.recipes import Recipe
     from edge2giant.config.studies import Study
     from edge2giant.plan import Plan
+    from edge2giant.schemes.scheme import Scheme
 
 HELDOUT = "heldout"
 RECIPES = "config/recipes.yaml"
@@ -133,6 +134,12 @@ def made_spec(config: "Config", study: "Study", variant: Variant, settings: dict
         calibration=calibration_spec(config, name),
         **_common(config, study, variant, toolkit),
     )
+
+
+def scheme(config: "Config", study: "Study", variant: Variant) -> "Scheme":
+    """The scheme of a variant's checkpoint, by its recipe also where it is published: its config.json is not fetched yet."""
+    spec = made_spec(config, study, variant, study.recipe_settings.get(variant.method_bits))
+    return toolkits.module(spec.toolkit).scheme(spec.recipe)
 
 
 def published_spec(config: "Config", study: "Study", variant: Variant) -> QuantizeSpec:

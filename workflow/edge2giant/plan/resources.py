@@ -110,7 +110,8 @@ def evaluate_job(config: Config, study: Study, variant: Variant) -> Job:
     settings = {"max_model_len": protocol.max_model_len, **stack.engine_settings, **study.engine_settings}
     version = tuple(map(int, re.findall(r"\d+", stack.engine_version)))
     whole = stack.engine == "vllm-stock" and version < CHUNKS_SINCE
-    serving = Serving(**{name: settings[name] for name in names if name in settings}, whole_prompts=whole)
+    chosen = {name: settings[name] for name in names if name in settings}
+    serving = Serving(checkpoints.scheme(config, study, variant), **chosen, whole_prompts=whole)
     return Job("evaluate", variant, stack.device, serving=serving)
 
 
@@ -206,11 +207,11 @@ class Requests:
             return placement.place_judge(job.judge_gpus, self.partitions) if job.device == "cuda" and job.judge_gpus else None
         if job.device == "cpu" and job.variant.model not in self.cluster.rehearse:
             return None
-        facts, (method, bits) = self.facts(job.variant.model), (job.variant.method, job.variant.bits)
+        facts = self.facts(job.variant.model)
         try:
             if job.serving is None:
-                return placement.place_quantization(facts, method, bits, self.partitions)
-            return placement.place_evaluation(facts, method, bits, job.serving, self.partitions)
+                return placement.place_quantization(facts, self.partitions)
+            return placement.place_evaluation(facts, job.serving, self.partitions)
         except UserError as error:
             raise UserError(error.what, f"{error.where}, {job.variant.path}", error.hint) from None
 
@@ -226,7 +227,7 @@ class Requests:
         if not per_node:
             return None
         facts = self.facts(job.variant.model)
-        return placement.as_set(facts, job.variant.bits, job.serving, self.partitions, name, nodes, per_node)
+        return placement.as_set(facts, job.serving, self.partitions, name, nodes, per_node)
 
     def memory_mb(self, job: Job, attempt: int = 1) -> int:
         """Host memory in MB, doubled with each attempt up to what a node of the partition (without one, any node) has."""
@@ -246,7 +247,7 @@ class Requests:
             return JUDGE_MEMORY_MB
         if job.phase == "quantize":
             return placement.quantization_host_bytes(facts) // MIB
-        return placement.evaluation_host_bytes(facts, job.variant.bits, placed.gpus_per_node if placed else 0) // MIB
+        return placement.evaluation_host_bytes(facts, job.serving.scheme, placed.gpus_per_node if placed else 0) // MIB
 
     def minutes(self, job: Job, attempt: int = 1) -> int:
         """Wall-clock limit in minutes, doubled with each attempt up to what the partition allows."""

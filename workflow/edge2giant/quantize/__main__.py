@@ -75,10 +75,11 @@ def make(arguments: argparse.Namespace, spec: QuantizeSpec) -> None:
 
 
 def do_preflight(arguments: argparse.Namespace) -> int:
+    from edge2giant import schemes
     from edge2giant.quantize import preflight
 
-    traits = preflight.read_traits(arguments.checkpoint)
-    verdicts = preflight.check(traits, arguments.engine, arguments.engine_version, arguments.device)
+    scheme = schemes.of_checkpoint(arguments.checkpoint)
+    verdicts = preflight.check(scheme, arguments.engine, arguments.engine_version, arguments.device)
     for verdict in verdicts:
         print(f"{verdict.level}: {verdict.reason}")
     if not verdicts:

@@ -15,6 +15,7 @@ from edge2giant.errors import UserError
 from edge2giant.quantize import card, compat, environment, faults, sizes, toolkits
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.records.checkpoint import CheckpointRecord
+from edge2giant.schemes.scheme import Scheme
 from edge2giant.specs.quantize import QuantizeSpec
 
 DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model")
@@ -68,8 +69,8 @@ def run(spec: QuantizeSpec, folders: Folders, lock: dict | None = None) -> dict:
     watch = environment.Watch()
     toolkit, recipe = toolkits.module(spec.toolkit), recipe_of(spec, folders)
     toolkits.check(spec.toolkit, recipe, f"recipe of {spec.variant.method_bits}")
-    traits = toolkit.traits(recipe, spec.variant.bits)
-    check_group_size(Tensors(folders.model), traits["group_size"], spec.variant.model)
+    scheme = toolkit.scheme(recipe)
+    check_group_size(Tensors(folders.model), scheme.group_size, spec.variant.model)
     with staged(folders.out) as made, compat.readable(folders.model) as readable:
         with watch("calibration"):
             calibration = calibrate(spec, folders, readable)
@@ -77,7 +78,7 @@ def run(spec: QuantizeSpec, folders: Folders, lock: dict | None = None) -> dict:
             executed = quantize(spec.toolkit, recipe, folders.model, readable, calibration, made)
         bring_tokenizer(folders.model, made)
         with watch("validation"), memory_explained(folders.model):
-            validation = validate(spec, recipe, traits, executed, folders, readable, made)
+            validation = validate(spec, recipe, scheme, executed, folders, readable, made)
         with watch("digest"):
             record = describe(spec, folders.model, lock or {}, executed, calibration, validation, made)
         record["seconds"] = watch.seconds
@@ -215,7 +216,7 @@ def bring_tokenizer(model_dir: Path, folder: Path) -> None:
 
 
 def validate(
-    spec: QuantizeSpec, recipe: dict, traits: dict, executed: dict, folders: Folders, readable: Path, made: Path
+    spec: QuantizeSpec, recipe: dict, scheme: Scheme, executed: dict, folders: Folders, readable: Path, made: Path
 ) -> dict:
     """Run all checks; write `validation.json`, with which a serving engine can be compared.
 
@@ -229,7 +230,7 @@ def validate(
     samples = likelihood.heldout_tokens(folders.heldout, readable, spec.heldout)
     engine = toolkits.validation_engine(spec.toolkit, recipe)
     toolkit = toolkits.module(spec.toolkit)
-    return checkpoint.validate(readable, made, samples, traits, executed, engine, toolkit, folders.out)
+    return checkpoint.validate(readable, made, samples, scheme, executed, engine, toolkit, folders.out)
 
 
 def describe(spec: QuantizeSpec, model: Path, lock: dict, executed: dict, calibration, validation: dict, made: Path) -> dict:

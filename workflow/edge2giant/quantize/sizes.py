@@ -4,6 +4,8 @@ from pathlib import Path
 
 from edge2giant.models.facts import ModelFacts
 from edge2giant.quantize.tensors import Tensors
+from edge2giant.schemes.scheme import Scheme
+from edge2giant.schemes.unquantized import SixteenBits
 
 UNQUANTIZED = ("embed_tokens", "lm_head", "norm")
 UNQUANTIZED_BITS = 16
@@ -42,33 +44,22 @@ def nominal_bytes(tensors: Tensors, bits: int) -> int:
     return total // 8
 
 
-def planned_bytes(facts: ModelFacts, bits: int, group_size: int = 128) -> dict[str, int]:
+def planned_bytes(facts: ModelFacts, scheme: Scheme) -> dict[str, int]:
     """Estimate a checkpoint's bytes from the model's facts alone, for planning.
-
-    Parameters
-    ----------
-    facts : ModelFacts
-    bits : int
-        Weight bits of the linear layers.
-    group_size : int
-        Input channels per 16-bit scale and `bits`-wide zero point; 0 or less for one per output channel.
 
     Returns
     -------
     dict
         'weights': linear layers with their scales, 'rest': all other weights in 16 bits, 'total'.
     """
-    scales = 0
-    if bits < UNQUANTIZED_BITS:
-        scales = sum(one.count * one.outputs * (one.inputs // group_size if group_size > 0 else 1) for one in facts.linear_layers)
-    weights = (facts.linear_weights * bits + scales * (16 + bits)) // 8
+    weights = sum(one.count * scheme.bytes(one.outputs, one.inputs) for one in facts.linear_layers)
     rest = 2 * (facts.parameters - facts.linear_weights)
     return {"weights": weights, "rest": rest, "total": weights + rest}
 
 
 def validated_bytes(facts: ModelFacts) -> int:
     """Estimate the bytes, in 16 bits, of what validation of a checkpoint loads: the model, or the first layers of a large one."""
-    planned = planned_bytes(facts, UNQUANTIZED_BITS)
+    planned = planned_bytes(facts, SixteenBits())
     if planned["total"] <= WHOLE_MODEL_BYTES:
         return planned["total"]
     return planned["rest"] + planned["weights"] * DEPTH_OF_LARGE_MODELS // facts.num_hidden_layers

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from edge2giant.errors import UserError
 
+EIGHT_BITS = ("I8", "F8_E4M3")
+
 
 class Tensors:
     """The tensors of a checkpoint folder.
@@ -55,6 +57,13 @@ class Tensors:
     @property
     def names(self) -> list[str]:
         return sorted(self.entries)
+
+    @property
+    def quantized_layers(self) -> list[str]:
+        """Names of the layers that are stored quantized, whatever the format."""
+        small = (".weight_packed", ".qweight")
+        held = (one for one in self.names if one.endswith(small) or (one.endswith(".weight") and self.dtype(one) in EIGHT_BITS))
+        return sorted({one.rpartition(".")[0] for one in held})
 
     def names_in(self, path: Path) -> list[str]:
         """Names of the tensors of one file."""

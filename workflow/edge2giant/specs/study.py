@@ -6,7 +6,7 @@ Mappings are for look-up alone: a spec is stored with sorted keys, so whatever h
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from edge2giant.specs.variant import BITS, Variant
+from edge2giant.specs.variant import Variant, widths
 
 FP16 = ("fp16", "w16a16")
 AVERAGE = "average"
@@ -44,8 +44,8 @@ class Labels:
 
     def bits(self, name: str) -> str:
         """Width of weights and activations as the paper prints it (`4/16`)."""
-        match = BITS.fullmatch(name)
-        return f"{match[1]}/{match[2]}" if match else name
+        weights, activations = widths(name)
+        return f"{weights}/{activations}"
 
     def method_bits(self, method: str, bits: str) -> str:
         """Method and width in one short text (`GPTQ** 4/16`); `FP16` alone for the unquantized model."""

@@ -4,10 +4,10 @@ A toolkit module imports its packages only inside functions and offers
 
 - `PACKAGES`: the distributions whose versions decide the weights, the toolkit's own first;
 - `CITATION`: what to cite for it;
-- `traits(recipe, bits) -> dict`: what an engine must be able to load (form, weight_bits, weight_type, group_size,
-  symmetric, desc_act, activations); pure. group_size is -1 per channel, 0 per tensor;
+- `scheme(recipe) -> Scheme`: what the numbers of its checkpoint will be (package `schemes`); pure;
 - `quantize(model_dir, recipe, calibration, out_dir) -> dict`: write the checkpoint's weights and config to `out_dir` and
   return the recipe as executed. `calibration` is a `calibration.Calibration`, or None for a recipe without one;
+- `check_making(model, device) -> list of Verdict` (optional): what is known against making a model's checkpoint on a device;
 - `LINKS = True` (optional): nothing is made, the checkpoint links to files that exist;
 - `validation_engine(recipe)` (optional, else 'hf'): who loads the checkpoint when it is validated;
 - `load(checkpoint_dir)` (optional): the model as the toolkit's own loader runs it, for toolkits that transformers cannot
@@ -45,6 +45,12 @@ def module(name: str) -> ModuleType:
 def links(name: str) -> bool:
     """Whether a toolkit makes nothing: its checkpoint is links to files that exist."""
     return getattr(module(name), "LINKS", False)
+
+
+def check_making(name: str, model: str, device: str) -> list:
+    """Verdicts (`quantize.preflight`) on making a model's checkpoint with a toolkit on a device."""
+    known = getattr(module(name), "check_making", None)
+    return known(model, device) if known else []
 
 
 def validation_engine(name: str, recipe: dict) -> str:

@@ -8,23 +8,15 @@ import contextlib
 from pathlib import Path
 
 from edge2giant.quantize import compat
+from edge2giant.schemes.integers import Integers
 
 PACKAGES = ("autoawq", "transformers", "torch")
 CITATION = "J. Lin et al., AWQ, MLSys 2024, arXiv 2306.00978; AutoAWQ, https://github.com/casper-hansen/AutoAWQ"
 FORMAT = ("w_bit", "q_group_size", "zero_point", "version")
 
 
-def traits(recipe: dict, bits: str) -> dict:
-    """Describe the checkpoint: AWQ format."""
-    return {
-        "form": "awq",
-        "weight_bits": recipe["w_bit"],
-        "weight_type": "int",
-        "group_size": recipe["q_group_size"],
-        "symmetric": not recipe["zero_point"],
-        "desc_act": False,
-        "activations": None,
-    }
+def scheme(recipe: dict) -> Integers:
+    return Integers("awq", recipe["w_bit"], recipe["q_group_size"], symmetric=not recipe["zero_point"])
 
 
 def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:

@@ -12,23 +12,29 @@ from pathlib import Path
 
 from edge2giant.errors import UserError
 from edge2giant.quantize import faults
+from edge2giant.quantize.preflight import Verdict
+from edge2giant.schemes.integers import Integers
+from edge2giant.schemes.limits import DEGRADED, REFUSED
 
 PACKAGES = ("auto-gptq", "transformers", "torch")
 CITATION = "AutoGPTQ, https://github.com/AutoGPTQ/AutoGPTQ"
+NEEDS_CUDA, ON_GPU = "AutoGPTQ 0.7.1 refuses to quantize without CUDA", "use a GPU, or method gptq-gptqmodel"
 NOT_DEFINITE = ("not positive-definite", "not positive definite", "linalg.cholesky")
 
 
-def traits(recipe: dict, bits: str) -> dict:
-    """Describe the checkpoint: GPTQ format."""
-    return {
-        "form": "gptq",
-        "weight_bits": recipe["bits"],
-        "weight_type": "int",
-        "group_size": recipe["group_size"],
-        "symmetric": recipe["sym"],
-        "desc_act": recipe["desc_act"],
-        "activations": None,
-    }
+def scheme(recipe: dict) -> Integers:
+    return Integers("gptq", recipe["bits"], recipe["group_size"], recipe["sym"], desc_act=recipe["desc_act"])
+
+
+def check_making(model: str, device: str) -> list[Verdict]:
+    """List what is known against making a model's checkpoint on a device."""
+    if device == "cpu":
+        return [Verdict(REFUSED, "autogptq-cuda", NEEDS_CUDA, ON_GPU)]
+    if model.startswith(("llama-3.1", "llama-3.2", "llama-3.3")):
+        reason = "AutoGPTQ 0.7.1 leaves rotary tensors of Llama 3 on another device (issue 729)"
+        hint = "the toolkit module moves them; or take the published checkpoint, or method gptq-gptqmodel"
+        return [Verdict(DEGRADED, "autogptq-rotary", reason, hint)]
+    return []
 
 
 def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
@@ -53,11 +59,7 @@ def compress(model_dir: Path, recipe: dict, calibration):
     except OSError as error:
         if "CUDA" not in str(error):
             raise
-        raise UserError(
-            "AutoGPTQ 0.7.1 refuses to quantize without CUDA",
-            "toolkit autogptq",
-            "use a GPU, or method gptq-gptqmodel",
-        ) from error
+        raise UserError(NEEDS_CUDA, "toolkit autogptq", ON_GPU) from error
     rotary_on(model.model, "cuda:0" if torch.cuda.is_available() else "cpu")
     examples = [{"input_ids": torch.tensor([row]), "attention_mask": torch.ones(1, len(row))} for row in calibration.token_ids]
     progress = Progress()

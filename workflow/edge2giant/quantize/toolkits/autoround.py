@@ -10,24 +10,15 @@ from pathlib import Path
 
 from edge2giant.errors import UserError
 from edge2giant.quantize import compat
+from edge2giant.schemes.integers import Integers
 
 PACKAGES = ("auto-round", "transformers", "torch")
 CITATION = "W. Cheng et al., arXiv 2309.05516"
 FORMS = {"auto_gptq": "gptq", "auto_awq": "awq", "auto_round": "auto-round"}
 
 
-def traits(recipe: dict, bits: str) -> dict:
-    """Describe the checkpoint by its export format; a symmetric group's scale is negative where its largest weight is."""
-    return {
-        "form": FORMS[recipe["export"]],
-        "weight_bits": recipe["bits"],
-        "weight_type": "int",
-        "group_size": recipe["group_size"],
-        "symmetric": recipe["sym"],
-        "desc_act": False,
-        "activations": None,
-        "signed_scales": True,
-    }
+def scheme(recipe: dict) -> Integers:
+    return Integers(FORMS[recipe["export"]], recipe["bits"], recipe["group_size"], recipe["sym"], signed_scales=True)
 
 
 def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:

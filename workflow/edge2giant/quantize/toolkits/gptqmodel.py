@@ -8,22 +8,15 @@ import json
 import os
 from pathlib import Path
 
+from edge2giant.schemes.integers import Integers
+
 PACKAGES = ("gptqmodel", "transformers", "torch")
 CITATION = "ModelCloud, GPTQModel, https://github.com/ModelCloud/GPTQModel"
 LEAST_WORKERS = 2
 
 
-def traits(recipe: dict, bits: str) -> dict:
-    """Describe the checkpoint: GPTQ format."""
-    return {
-        "form": "gptq",
-        "weight_bits": recipe["bits"],
-        "weight_type": "int",
-        "group_size": recipe["group_size"],
-        "symmetric": recipe["sym"],
-        "desc_act": recipe["desc_act"],
-        "activations": None,
-    }
+def scheme(recipe: dict) -> Integers:
+    return Integers("gptq", recipe["bits"], recipe["group_size"], recipe["sym"], desc_act=recipe["desc_act"])
 
 
 def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:

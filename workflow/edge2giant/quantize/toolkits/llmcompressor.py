@@ -19,9 +19,11 @@ import copy
 from importlib import metadata
 from pathlib import Path
 
+from edge2giant import schemes
 from edge2giant.errors import UserError
 from edge2giant.quantize import faults
 from edge2giant.quantize.toolkits import _llmcompressor03 as early
+from edge2giant.schemes.scheme import COMPRESSED, Scheme
 
 PACKAGES = ("llmcompressor", "compressed-tensors", "transformers", "torch")
 CITATION = "Red Hat AI and vLLM Project, LLM Compressor, https://github.com/vllm-project/llm-compressor"
@@ -29,20 +31,11 @@ LEAST_RELEASE, EARLY_RELEASE = (0, 14), (0, 3)
 SMOOTHING = ("SmoothQuantModifier", "AWQModifier")
 
 
-def traits(recipe: dict, bits: str) -> dict:
-    """Describe the checkpoint by its quantizing modifier."""
-    group = quantizing(recipe)["config_groups"]["group_0"]
-    weights, activations = group["weights"], group.get("input_activations")
-    return {
-        "form": "compressed-tensors",
-        "weight_bits": weights["num_bits"],
-        "weight_type": weights["type"],
-        "group_size": weights.get("group_size", -1 if weights["strategy"] == "channel" else 0),
-        "symmetric": weights["symmetric"],
-        "desc_act": quantizing(recipe).get("actorder") == "group",
-        "activations": activations
-        and {"bits": activations["num_bits"], "type": activations["type"], "dynamic": activations["dynamic"]},
-    }
+def scheme(recipe: dict) -> Scheme:
+    modifier = quantizing(recipe)
+    group = modifier["config_groups"]["group_0"]
+    weights = group["weights"] | {"actorder": modifier.get("actorder")}
+    return schemes.of_config({"quant_method": COMPRESSED, "config_groups": {"group_0": group | {"weights": weights}}}, "recipe")
 
 
 def quantizing(recipe: dict) -> dict:
@@ -79,8 +72,8 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
 
 def validation_engine(recipe: dict) -> str:
     """transformers; nobody here where the early release meets dynamic scales of activations (see `_llmcompressor03`)."""
-    activations = traits(recipe, "")["activations"]
-    return "none" if release() == EARLY_RELEASE and activations and activations["dynamic"] else "hf"
+    made = scheme(recipe)
+    return "none" if release() == EARLY_RELEASE and made.rounds_activations and not made.static_activations else "hf"
 
 
 def with_dampening(recipe: dict, dampening: float | None) -> dict:

@@ -6,23 +6,16 @@ Reads and writes nothing but the links, so a 16-bit baseline costs no disk and i
 import os
 from pathlib import Path
 
+from edge2giant.schemes.unquantized import SixteenBits
+
 PACKAGES = ()
 CITATION = ""
 LINKS = True
 LEFT_OUT = ("README.md", "checkpoint.json", "validation.json")
 
 
-def traits(recipe: dict, bits: str) -> dict:
-    """Describe an unquantized model."""
-    return {
-        "form": "none",
-        "weight_bits": 16,
-        "weight_type": "float",
-        "group_size": 0,
-        "symmetric": True,
-        "desc_act": False,
-        "activations": None,
-    }
+def scheme(recipe: dict) -> SixteenBits:
+    return SixteenBits()
 
 
 def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:

@@ -6,32 +6,33 @@ the store already (acquire fetches them as a model). Its own config decides what
 
 from pathlib import Path
 
-from edge2giant.quantize import preflight
+from edge2giant import schemes
 from edge2giant.quantize.toolkits import none
+from edge2giant.schemes.int8_activations import Int8Activations
+from edge2giant.schemes.scheme import COMPRESSED, Scheme
 
 PACKAGES = ()
 CITATION = "the card of the published checkpoint"
 LINKS = True
-SMOOTHED = ("awq",)
 
 
-def traits(recipe: dict, bits: str) -> dict:
-    """Describe the checkpoint by its own config.json, which `folder` of the recipe holds."""
-    return preflight.read_traits(Path(recipe["folder"]))
+def scheme(recipe: dict) -> Scheme:
+    """That of its own config.json, in the folder of the recipe."""
+    return schemes.of_checkpoint(recipe["folder"])
 
 
 def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     """Link every file of the published checkpoint."""
     folder = Path(recipe["folder"])
     none.quantize(folder, {}, None, out_dir)
-    form = preflight.read_traits(folder)
-    moved = form["form"] in SMOOTHED or bool(form["activations"] and form["weight_type"] == "int")
+    made = scheme(recipe)
+    moved = made.format == "awq" or isinstance(made, Int8Activations)
     return {"transform": "smoothing" if moved else "none", "ignore": ["lm_head"], "parameters": {}, "fallbacks": []}
 
 
 def validation_engine(recipe: dict) -> str:
     """transformers or AutoRound's layers (see `load`); the format of AWQ is left to the serving engine."""
-    return "none" if traits(recipe, "")["form"] == "awq" else "toolkit"
+    return "none" if scheme(recipe).format == "awq" else "toolkit"
 
 
 def load(checkpoint_dir: Path):
@@ -39,6 +40,6 @@ def load(checkpoint_dir: Path):
     from edge2giant.quantize.toolkits import autoround
     from edge2giant.quantize.validation import likelihood
 
-    if preflight.read_traits(checkpoint_dir)["form"] == "compressed-tensors":
+    if schemes.of_checkpoint(checkpoint_dir).format == COMPRESSED:
         return likelihood.served(checkpoint_dir, "float32")
     return autoround.load(checkpoint_dir)

@@ -1,30 +1,22 @@
 """Round to nearest: the baseline that every method must beat. Written here with torch, stored as compressed-tensors.
 
-It reads no calibration text. For every group of input channels the scale is (largest magnitude) / (2^(bits-1) - 1/2), so that the
-grid of 2^bits integers reaches both signs of it, and codes are the nearest integers. Reads a model folder, writes a
-pack-quantized checkpoint. Scales and all other tensors keep the model's own 16-bit type.
+It reads no calibration text; `schemes.integers` says how it rounds. Reads a model folder, writes a pack-quantized checkpoint.
+Scales and all other tensors keep the model's own 16-bit type.
 """
 
 import json
 from pathlib import Path
 
 from edge2giant.quantize import compat
+from edge2giant.schemes.integers import Integers
+from edge2giant.schemes.scheme import COMPRESSED
 
 PACKAGES = ("torch",)
 CITATION = "round to nearest, the baseline of E. Frantar et al., GPTQ, ICLR 2023, arXiv 2210.17323"
 
 
-def traits(recipe: dict, bits: str) -> dict:
-    """Describe the checkpoint: symmetric integer weights in groups."""
-    return {
-        "form": "compressed-tensors",
-        "weight_bits": recipe["bits"],
-        "weight_type": "int",
-        "group_size": recipe["group_size"],
-        "symmetric": True,
-        "desc_act": False,
-        "activations": None,
-    }
+def scheme(recipe: dict) -> Integers:
+    return Integers(COMPRESSED, recipe["bits"], recipe["group_size"])
 
 
 def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
@@ -40,7 +32,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
         for name in source.names_in(path):
             layer = name.removesuffix(".weight")
             if layer in layers:
-                stored |= round_layer(layer, source.read(name), recipe["bits"], recipe["group_size"])
+                stored |= round_layer(layer, source.read(name), scheme(recipe))
             else:
                 stored[name] = source.read(name)
         write(out_dir / path.name, stored)
@@ -53,27 +45,17 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     return {"transform": "none", "ignore": recipe["ignore"], "parameters": recipe, "fallbacks": []}
 
 
-def round_layer(layer: str, weight, bits: int, group_size: int) -> dict:
-    """Return the stored tensors of one layer; scales have the type of the weight.
-
-    Parameters
-    ----------
-    weight : torch.Tensor (out, in)
-    group_size : int
-        Input channels per scale; -1 for one scale per output channel.
-    """
+def round_layer(layer: str, weight, made: Integers) -> dict:
+    """Return the stored tensors of one layer; scales have the type of the weight (torch, out x in)."""
     import torch
 
     rows, columns = weight.shape
-    groups = 1 if group_size < 0 else columns // group_size
-    grouped = weight.float().reshape(rows, groups, -1)
-    scale = grouped.abs().amax(2) / (2 ** (bits - 1) - 0.5)
-    scale = scale.clamp_min(torch.finfo(torch.float16).tiny).to(weight.dtype)
-    limit = 2 ** (bits - 1)
-    codes = (grouped / scale.float()[:, :, None]).round().clamp(-limit, limit - 1)
+    groups = 1 if made.group_size < 0 else columns // made.group_size
+    codes, scale = made.symmetric_codes(weight.float().reshape(rows, groups, -1), weight.dtype)
+    unsigned = codes.reshape(rows, columns).long() + 2 ** (made.bits - 1)
     return {
-        f"{layer}.weight_packed": pack(codes.reshape(rows, columns).long() + limit, bits),
-        f"{layer}.weight_scale": scale,
+        f"{layer}.weight_packed": pack(unsigned, made.bits),
+        f"{layer}.weight_scale": scale[:, :, 0],
         f"{layer}.weight_shape": torch.tensor([rows, columns]),
     }
 

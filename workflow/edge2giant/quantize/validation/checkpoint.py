@@ -8,15 +8,14 @@ from edge2giant.quantize import compat, sizes
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.quantize.validation import agreement, likelihood, rounding, weights
 from edge2giant.quantize.validation.checks import Checks, require, rounded
-
-DTYPE = "float32"
+from edge2giant.schemes.scheme import Scheme
 
 
 def validate(
     model_dir: Path,
     folder: Path,
     samples: list[list[int]],
-    traits: dict,
+    scheme: Scheme,
     executed: dict,
     engine: str,
     toolkit,
@@ -30,8 +29,10 @@ def validate(
         Source model, checkpoint.
     samples : list of list of int
         Token ids of the held-out text.
-    traits, executed : dict
-        What the recipe promises and what the toolkit did.
+    scheme : Scheme
+        That the recipe promises.
+    executed : dict
+        What the toolkit did.
     engine : {'hf', 'toolkit', 'none'}
     toolkit : module
         The toolkit module; its `load` is used for `engine='toolkit'`.
@@ -48,21 +49,23 @@ def validate(
     UserError
         If a check fails.
     """
-    quantized = traits["form"] != "none"
-    checks, summary = weights.validate_tensors(model_dir, folder, traits, executed) if quantized else (Checks(), None)
+    quantized = scheme.bits < 16
+    checks, summary = weights.validate_tensors(model_dir, folder, scheme, executed) if quantized else (Checks(), None)
     require(checks, where)
     depth = sizes.DEPTH_OF_LARGE_MODELS if sizes.weight_bytes(model_dir) > sizes.WHOLE_MODEL_BYTES else None
     model, layers = likelihood.reference(model_dir, folder, depth)
     own = likelihood.log_probabilities(model, samples)
     exact, drawn = {rounding.WEIGHTS: own}, None
-    if traits["activations"]:
-        exact, drawn = rounding.study(model, Tensors(folder), layers, traits["activations"], samples, own)
+    if scheme.rounds_activations:
+        exact, drawn = rounding.study(model, Tensors(folder), layers, scheme, samples, own)
     del model
     result = {"tensors": summary, "heldout": heldout(samples, depth)}
     result["divergence"] = divergence(model_dir, samples, own, depth) if quantized else None
     result["rounding"] = drawn and tidy(agreement.summary(drawn))
     reference = {"exact": exact, "rounding": drawn}
-    result["engine"] = compare(folder, samples, reference, depth, engine, toolkit, checks) if quantized else None
+    result["engine"] = (
+        compare(folder, samples, reference, depth, engine, toolkit, scheme.loads_in or "float32", checks) if quantized else None
+    )
     require(checks, where)
     write_reference(folder, samples, reference, depth)
     return result | {"checks": list(checks)}
@@ -89,13 +92,13 @@ def divergence(model_dir: Path, samples: list[list[int]], own: list[list[float]]
     }
 
 
-def compare(folder, samples, reference, depth, engine, toolkit, checks) -> dict | None:
+def compare(folder, samples, reference, depth, engine, toolkit, dtype, checks) -> dict | None:
     """Let an engine load the checkpoint and compare its log-probabilities with the reference."""
     if engine == "none":
         return None
     if engine == "toolkit" and not hasattr(toolkit, "load"):
         raise UserError("this toolkit has no loader of its own", "--validation-engine", "use hf or none")
-    model = opened(folder, engine, toolkit, depth)
+    model = opened(folder, engine, toolkit, dtype, depth)
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
     found = agreement.judge(likelihood.log_probabilities(model, samples), reference, dtype)
     name = f"mean difference of log-probability, {engine} engine in {dtype} against independent weights"
@@ -116,10 +119,10 @@ def tidy(value):
     return rounded(value) if isinstance(value, float) else value
 
 
-def opened(folder: Path, engine: str, toolkit, depth: int | None):
+def opened(folder: Path, engine: str, toolkit, dtype: str, depth: int | None):
     """Load the checkpoint with its engine."""
     with compat.readable(folder) as view:
-        return toolkit.load(view) if engine == "toolkit" else likelihood.served(view, DTYPE, depth)
+        return toolkit.load(view) if engine == "toolkit" else likelihood.served(view, dtype, depth)
 
 
 def write_reference(folder: Path, samples: list[list[int]], reference: dict, depth: int | None) -> None:

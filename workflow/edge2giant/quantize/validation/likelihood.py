@@ -1,17 +1,17 @@
 """Log-probabilities of held-out text: by independently dequantized weights, and by an engine that loads the checkpoint itself.
 
-The reference is the plain Hugging Face architecture in float32 whose weights are those that `dequantize` reads. For recipes that
-quantize activations as well, `rounding` adds what an engine gives that rounds them (vLLM does, transformers does not).
+The reference is the plain Hugging Face architecture in float32 whose weights are those that the scheme reads. For schemes that
+round activations as well, `rounding` adds what an engine gives that does so.
 
 A model too large for this machine is compared on its first decoder layers (`depth`): both sides run the same truncated model.
 """
 
 from pathlib import Path
 
+from edge2giant import schemes
 from edge2giant.errors import UserError
 from edge2giant.quantize import calibration, compat
 from edge2giant.quantize.tensors import Tensors
-from edge2giant.quantize.validation import dequantize
 from edge2giant.specs.quantize import HeldoutSpec
 
 
@@ -42,7 +42,7 @@ def reference(model_dir: Path, checkpoint_dir: Path, depth: int | None = None):
         config.num_hidden_layers = depth
     kind = AutoModelForCausalLM._model_mapping[type(config)]
     stored = Tensors(checkpoint_dir)
-    quantized = [name for name in dequantize.quantized_layers(stored) if within(name, depth)]
+    quantized = [name for name in stored.quantized_layers if within(name, depth)]
     state = state_dict(stored, quantized, depth, checkpoint_dir)
     if config.tie_word_embeddings:
         state.pop("lm_head.weight", None)
@@ -55,11 +55,9 @@ def state_dict(stored: Tensors, quantized: list[str], depth: int | None, checkpo
     import numpy as np
     import torch
 
-    config = compat.read_config(checkpoint_dir)
-    offset = dequantize.zero_offset(config.get("quantization_config", {}))
-    state = {}
+    scheme, state = schemes.of_checkpoint(checkpoint_dir), {}
     for name in quantized:
-        state[f"{name}.weight"] = torch.from_numpy(dequantize.read(stored, name, offset).weight)
+        state[f"{name}.weight"] = torch.from_numpy(scheme.read(stored, name).weight)
     for name in stored.names:
         layer, _, last = name.rpartition(".")
         if within(name, depth) and (layer not in quantized or last == "bias"):

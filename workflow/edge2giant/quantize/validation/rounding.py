@@ -10,13 +10,11 @@ What is kept of them (`agreement` compares an engine with it):
 - the values with the inputs left alone;
 - for each *misreading* the move of the values that it causes where nothing is rounded, so that noise does not hide it.
 
-Engines round in two manners:
+Engines round in two manners, which the scheme knows (`Scheme.round_inputs`, `Scheme.fused`):
 
-- *transformers* (by compressed-tensors): int8 inputs with scale (largest) / 127.5, each layer by itself. Its arithmetic is
-  that of the reference, so here one run in float32 is exact;
-- *vllm* (csrc/quantization/w8a8, `process_fp8_weight_tensor_strategy`): int8 inputs by token with scale (largest) / 127, ties to
-  even; FP8 by token with scale (largest) / 448, at least 1 / (448 * 512), or by the stored scale; layers that it fuses share the
-  largest of their input scales, and of their weight scales where those are per tensor, the codes being rounded anew to it. The
+- *transformers* (by compressed-tensors): each layer by itself. Its arithmetic is that of the reference, so here one run in
+  float32 is exact;
+- *vllm*: layers that it fuses share the largest of their input scales, and in some schemes their weights are rounded anew. The
   draws are of this manner.
 """
 
@@ -24,12 +22,12 @@ import contextlib
 
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.quantize.validation import agreement, likelihood
+from edge2giant.schemes.scheme import Scheme
 
 DRAWS = 8
 PRECISION = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 OTHER_DRAWS = {"float32": 1, "bfloat16": 2}
 FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
-LARGEST_FLOAT8, LEAST_FLOAT8_SCALE = 448.0, 1 / (448.0 * 512)
 WRONG_SCALE = 1.1
 UNFUSED = "fused layers keep their own weight scales"
 WEIGHTS = "weights"
@@ -39,7 +37,7 @@ ANEW = "weights of fused layers rounded anew"
 Rows = list[list[float]]
 
 
-def study(model, stored: Tensors, layers: list[str], activations: dict, samples: list[list[int]], own: Rows) -> tuple[dict, dict]:
+def study(model, stored: Tensors, layers: list[str], scheme: Scheme, samples: list[list[int]], own: Rows) -> tuple[dict, dict]:
     """Draw the reference of a recipe that rounds activations. It runs the model some 20 times over the samples.
 
     Parameters
@@ -50,8 +48,7 @@ def study(model, stored: Tensors, layers: list[str], activations: dict, samples:
         The checkpoint.
     layers : list of str
         Its quantized layers.
-    activations : dict
-        bits, dynamic, type ('int' or 'float').
+    scheme : Scheme
     samples : list of list of int
     own : list of list of float
         Log-probabilities by the stored weights, nothing rounded.
@@ -64,9 +61,9 @@ def study(model, stored: Tensors, layers: list[str], activations: dict, samples:
         draws, means (two), spread by type, unrounded, moves by misreading.
     """
     exact = {WEIGHTS: own}
-    with RoundedInputs(model, stored, layers, activations, "transformers"):
+    with RoundedInputs(model, stored, layers, scheme, "transformers"):
         exact[AS_TRANSFORMERS] = likelihood.log_probabilities(model, samples)
-    changed = fuse(model, stored, layers)
+    changed = fuse(model, stored, layers, scheme)
     unrounded = likelihood.log_probabilities(model, samples)
     moves = {name: minus(values, unrounded) for name, values in misread(model, layers, samples)}
     if changed:
@@ -74,7 +71,7 @@ def study(model, stored: Tensors, layers: list[str], activations: dict, samples:
         moves[UNFUSED] = minus(own, unrounded)
 
     def drawn(dtype: str, seed: int) -> Rows:
-        with RoundedInputs(model, stored, layers, activations, "vllm", PRECISION[dtype], seed):
+        with RoundedInputs(model, stored, layers, scheme, "vllm", PRECISION[dtype], seed):
             return likelihood.log_probabilities(model, samples)
 
     draws = [drawn("float16", seed) for seed in range(DRAWS)]
@@ -100,20 +97,13 @@ def apart(a: Rows, b: Rows) -> float:
     return agreement.difference(agreement.flat(a), agreement.flat(b))[0]
 
 
-def fuse(model, stored: Tensors, layers: list[str]) -> bool:
-    """Round FP8 weights with one scale a tensor anew to the largest scale of the layers that engines fuse; say if any changed."""
+def fuse(model, stored: Tensors, layers: list[str], scheme: Scheme) -> bool:
+    """Give layers that vLLM fuses the weights that they have there; say if any changed."""
     import torch
 
     modules, changed = dict(model.named_modules()), False
     for names in groups(layers):
-        scales = [stored.float32(f"{name}.weight_scale") for name in names]
-        if any(stored.dtype(f"{name}.weight") != "F8_E4M3" for name in names) or any(scale.size > 1 for scale in scales):
-            continue
-        largest = max(float(scale.reshape(-1)[0]) for scale in scales)
-        for name, scale in zip(names, scales, strict=True):
-            codes = torch.from_numpy(stored.float32(f"{name}.weight")).half()
-            wide = (codes * torch.tensor(float(scale.reshape(-1)[0]))).float() * (1 / largest)
-            weight = float8(wide) * largest
+        for name, weight in (scheme.fused(stored, names) or {}).items():
             changed |= not torch.equal(weight, modules[name].weight.data)
             modules[name].weight.data = weight
     return changed
@@ -152,13 +142,6 @@ def scaled(modules: list, factor: float):
             module.weight.data = weight
 
 
-def float8(values):
-    """Round to the numbers of FP8 E4M3, values beyond its range to its ends."""
-    import torch
-
-    return values.clamp(-LARGEST_FLOAT8, LARGEST_FLOAT8).to(torch.float8_e4m3fn).to(values.dtype)
-
-
 class RoundedInputs:
     """Round the inputs of quantized layers while the block runs.
 
@@ -166,23 +149,22 @@ class RoundedInputs:
     ----------
     model : torch.nn.Module
     stored : Tensors
-        Holds `input_scale` where inputs have fixed scales.
+        Holds the scales of inputs where they are fixed.
     layers : list of str
-    activations : dict
-        bits, dynamic, type ('int' or 'float').
+    scheme : Scheme
     manner : {'transformers', 'vllm'}
     noise : float
         Size, relative to each value, of the normal noise added before rounding.
     seed : int
     """
 
-    def __init__(self, model, stored: Tensors, layers, activations: dict, manner: str, noise: float = 0.0, seed: int = 0):
+    def __init__(self, model, stored: Tensors, layers, scheme: Scheme, manner: str, noise: float = 0.0, seed: int = 0):
         import torch
 
-        self.model, self.layers, self.activations, self.manner, self.noise = model, layers, activations, manner, noise
-        self.scales = {name: float(stored.float32(f"{name}.input_scale").max()) for name in layers if static(stored, name)}
+        self.model, self.layers, self.scheme, self.manner, self.noise = model, layers, scheme, manner, noise
+        self.scales = {name: scheme.input_scale(stored, name) for name in layers}
         for names in groups(layers):
-            if manner == "vllm" and set(names) <= set(self.scales):
+            if manner == "vllm" and self.scales[names[0]] is not None:
                 self.scales |= dict.fromkeys(names, max(self.scales[name] for name in names))
         self.generator = torch.Generator().manual_seed(seed)
         self.hooks: list = []
@@ -190,18 +172,16 @@ class RoundedInputs:
     def __enter__(self):
         modules = dict(self.model.named_modules())
         for name in self.layers:
-            self.hooks.append(modules[name].register_forward_pre_hook(self.rounder(self.scales.get(name))))
+            self.hooks.append(modules[name].register_forward_pre_hook(self.rounder(self.scales[name])))
         return self
 
     def __exit__(self, *error):
         for hook in self.hooks:
             hook.remove()
 
-    def rounder(self, fixed: float | None):
+    def rounder(self, stored: float | None):
         def hook(module, inputs):
-            values = self.moved(inputs[0])
-            rounded = self.float8(values, fixed) if self.activations["type"] == "float" else self.integer(values, fixed)
-            return (rounded, *inputs[1:])
+            return (self.scheme.round_inputs(self.moved(inputs[0]), stored, self.manner), *inputs[1:])
 
         return hook
 
@@ -212,17 +192,3 @@ class RoundedInputs:
             return values
         noise = torch.randn(values.shape, generator=self.generator).to(values)
         return values * (1 + self.noise * noise)
-
-    def float8(self, values, fixed: float | None):
-        scale = fixed or (values.abs().amax(-1, keepdim=True) / LARGEST_FLOAT8).clamp_min(LEAST_FLOAT8_SCALE)
-        return float8(values / scale) * scale
-
-    def integer(self, values, fixed: float | None):
-        top = 2 ** (self.activations["bits"] - 1) - 1
-        steps = top if self.manner == "vllm" else top + 0.5
-        scale = fixed or (values.abs().amax(-1, keepdim=True) / steps).clamp_min(1e-30)
-        return (values / scale).round().clamp(-top - 1, top) * scale
-
-
-def static(stored: Tensors, name: str) -> bool:
-    return f"{name}.input_scale" in stored

@@ -4,8 +4,8 @@ Every check has a value and a limit and is recorded in `checkpoint.json`; a chec
 
 - every linear layer of the source is stored quantized, with the recipe's bits and group size, and nothing else is;
 - codes within their grid and using it, scales finite and positive, weights finite, zero points in range;
-- relative weight error of every layer by the independent reader of `dequantize`, above zero and below `WEIGHT_ERROR` (where a
-  method moves scales between layers: against the source with the same scales moved);
+- relative weight error of every layer as its scheme reads it, above zero and below the scheme's limit (where a method moves
+  scales between layers: against the source with the same scales moved);
 - all other tensors are present and equal to the source.
 """
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from edge2giant import schemes
 from edge2giant.quantize import compat, sizes
 from edge2giant.quantize.tensors import Tensors
-from edge2giant.quantize.validation import dequantize
 from edge2giant.quantize.validation.checks import Checks, rounded
+from edge2giant.schemes.scheme import Layer, Scheme
 
-WEIGHT_ERROR = {("int", 4): 0.3, ("int", 8): 0.05, ("float", 8): 0.1}
 LEAST_WEIGHT_ERROR = 1e-4
 COPY_ERROR = {"same": 0.0, "F16": 1e-3, "BF16": 8e-3, "F32": 1e-6}
 SMOOTHED = (
@@ -28,13 +28,13 @@ SMOOTHED = (
 PAIRED = (("mlp.up_proj", "mlp.down_proj"), ("self_attn.v_proj", "self_attn.o_proj"))
 
 
-def validate_tensors(model_dir: Path, checkpoint_dir: Path, traits: dict, executed: dict) -> tuple[Checks, dict]:
+def validate_tensors(model_dir: Path, checkpoint_dir: Path, scheme: Scheme, executed: dict) -> tuple[Checks, dict]:
     """Compare a quantized checkpoint's tensors with the source model's.
 
     Parameters
     ----------
-    traits : dict
-        What the recipe promises (`toolkits.<toolkit>.traits`).
+    scheme : Scheme
+        That the recipe promises; the checkpoint is read as its own config says.
     executed : dict
         What the toolkit did: `ignore` and `transform`.
 
@@ -46,13 +46,12 @@ def validate_tensors(model_dir: Path, checkpoint_dir: Path, traits: dict, execut
     """
     source, stored, checks = Tensors(model_dir), Tensors(checkpoint_dir), Checks()
     config = compat.read_config(checkpoint_dir)
-    offset = dequantize.zero_offset(config.get("quantization_config", {}))
     wanted = set(sizes.linear_layers(source, tuple(executed["ignore"])))
-    found = set(dequantize.quantized_layers(stored))
+    found = set(stored.quantized_layers)
     checks.add("linear layers not quantized", len(wanted - found), 0, not wanted - found)
     checks.add("layers quantized although the recipe leaves them out", len(found - wanted), 0, not found - wanted)
     scales = Scales(source, stored, executed["transform"] == "smoothing", config.get("model_type", ""))
-    summary = check_layers(source, stored, sorted(wanted & found), traits, offset, scales, checks)
+    summary = check_layers(source, stored, sorted(wanted & found), scheme, scales, checks)
     check_unquantized(source, stored, wanted, scales, config, checks)
     return checks, summary
 
@@ -110,13 +109,13 @@ def order(layer: str) -> tuple:
     return (not layer.endswith(tuple(first for first, _ in PAIRED)), layer)
 
 
-def check_layers(source, stored, layers, traits, offset, scales, checks) -> dict:
+def check_layers(source, stored, layers, scheme, scales, checks) -> dict:
     """Check every quantized layer; the worst value of each kind becomes one check."""
-    kind = (traits.get("weight_type", "int"), traits["weight_bits"])
+    made = schemes.of_checkpoint(stored.folder)
     errors, levels, wrong = {}, [], []
     for name in sorted(layers, key=order):
-        layer = dequantize.read(stored, name, offset)
-        fault = flaw(layer, source.shape(f"{name}.weight"), traits)
+        layer = made.read(stored, name)
+        fault = scheme.flaw(layer, source.shape(f"{name}.weight"))
         if fault:
             wrong.append(f"{name}: {fault}")
             continue
@@ -128,12 +127,13 @@ def check_layers(source, stored, layers, traits, offset, scales, checks) -> dict
     checks.add("layers with wrong codes, scales or shapes", wrong[:3] or 0, 0, not wrong)
     worst = max(errors, key=errors.get, default="")
     largest = errors.get(worst, float("nan"))
-    checks.below("largest relative weight error", largest, WEIGHT_ERROR[kind])
+    checks.below("largest relative weight error", largest, scheme.max_weight_error)
     mean = float(np.mean(list(errors.values()))) if errors else float("nan")
     checks.add("mean relative weight error, at least", rounded(mean), LEAST_WEIGHT_ERROR, mean >= LEAST_WEIGHT_ERROR)
     used = float(np.mean([mean_levels for _, mean_levels in levels])) if levels else 0.0
-    floor = min(2 ** (kind[1] - 2), 8) if kind[0] == "int" else 8
-    checks.add("mean number of distinct levels in a group, at least", rounded(used), floor, used >= floor)
+    checks.add(
+        "mean number of distinct levels in a group, at least", rounded(used), scheme.least_levels, used >= scheme.least_levels
+    )
     return {
         "layers": len(layers),
         "levels_mean": rounded(used),
@@ -149,30 +149,7 @@ def relative(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.linalg.norm(found - wanted) / max(np.linalg.norm(wanted), 1e-30))
 
 
-def flaw(layer: dequantize.Layer, shape: tuple[int, ...], traits: dict) -> str | None:
-    """Say what is wrong with a stored layer, or None."""
-    size = traits["group_size"]
-    columns = shape[1]
-    expected = size if size > 0 else columns
-    if layer.codes.shape != tuple(shape):
-        return f"shape {layer.codes.shape}, source {tuple(shape)}"
-    if layer.bits != traits["weight_bits"]:
-        return f"{layer.bits} bits, recipe {traits['weight_bits']}"
-    if layer.group_size != expected:
-        return f"group size {layer.group_size}, recipe {expected}"
-    scale = np.abs(layer.scale) if traits.get("signed_scales") else layer.scale
-    if not np.isfinite(scale).all() or (scale <= 0).any():
-        return "a scale is not finite and positive"
-    if traits["symmetric"] and layer.form in ("gptq", "awq") and (layer.zero != 2 ** (layer.bits - 1)).any():
-        return "a symmetric recipe with zero points off the middle"
-    if layer.form == "float-quantized":
-        return None if np.isfinite(layer.codes).all() else "a code is NaN"
-    low = -(2 ** (layer.bits - 1)) if layer.form in ("pack-quantized", "int-quantized") else 0
-    inside = (layer.zero >= low) & (layer.zero <= low + 2**layer.bits)
-    return None if inside.all() else "a zero point lies outside the grid"
-
-
-def distinct_levels(layer: dequantize.Layer, rows: int = 64) -> tuple[int, float]:
+def distinct_levels(layer: Layer, rows: int = 64) -> tuple[int, float]:
     """Distinct codes in the groups of up to `rows` output channels: (fewest, mean)."""
     step = max(1, layer.codes.shape[0] // rows)
     codes = layer.codes[::step][:, np.argsort(layer.group, kind="stable")]
