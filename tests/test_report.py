@@ -9,8 +9,9 @@ from html.parser import HTMLParser
 import pytest
 from edge2giant import pages
 from edge2giant.errors import UserError
+from edge2giant.pages import grids
 from edge2giant.report import __main__ as cli
-from edge2giant.report import gather, grids, overview, site
+from edge2giant.report import gather, overview, site
 from factories import make_cell, make_failure, write_records
 from report_material import HOSTILE, answer, hostile_study, listing, paper_grid, statistics, with_samples
 from shared import ROOT

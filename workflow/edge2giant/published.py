@@ -1,10 +1,10 @@
 """The numbers that the paper prints, with their digits: `config/published/*.csv`."""
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge2giant import records
 from edge2giant.errors import UserError
 from edge2giant.specs.study import FP16, MT_BENCH
 from edge2giant.specs.variant import Variant
@@ -40,11 +40,11 @@ class PrintedNumber:
 
 
 def _read(path: Path, make: Callable[[dict[str, str]], object]) -> list:
+    hint = "restore it from the repository"
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            return [make(line) for line in csv.DictReader(stream)]
-    except (OSError, KeyError, ValueError, csv.Error) as error:
-        raise UserError(f"cannot be read ({error})", path, "restore it from the repository") from None
+        return [make(line) for line in records.read_csv(path, hint)]
+    except (KeyError, ValueError) as error:
+        raise UserError(f"cannot be read ({error})", path, hint) from None
 
 
 def scores(folder: Path) -> list[PrintedNumber]:

@@ -3,9 +3,11 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from edge2giant import pages
+from edge2giant import pages, records
 from edge2giant.audit.exact import EXACT, OFF, ROUNDING, TRUNCATED
-from edge2giant.audit.findings import DOUBTFUL, ERROR, NOTE, SEVERITIES, Audit, Finding
+from edge2giant.audit.findings import DOUBTFUL, ERROR, NOTE, SEVERITIES, Audit
+from edge2giant.pages import grids
+from edge2giant.pages.grids import Column, Section
 
 LEAD = (
     "Every printed number of the paper's Tables 1, 2, 4, 5, 6 and 7, compared with the other printed "
@@ -13,53 +15,51 @@ LEAD = (
     "read from a text copy of the paper, so a finding may be a misprint of the paper or of that copy;"
     " nothing is corrected."
 )
-CLASSES = {ERROR: "bad", DOUBTFUL: "fair", NOTE: "soft"}
+TITLES = {ERROR: "Errors", DOUBTFUL: "Doubtful", NOTE: "Notes"}
 TEXTS = {
     ERROR: "No rounding or truncation of the printed digits explains these.",
     DOUBTFUL: "These rest on an assumption about the question set or the tool.",
     NOTE: "Explained by rounding, or a matter of form.",
 }
-FINDING_COLUMNS = ["severity", "check", "where", "printed", "recomputed", "correction", "comment"]
-HEADINGS = ["Check", "Where", "Printed", "Recomputed", "The one change that corrects it", "Comment"]
+FINDING = {
+    "severity": Column("Severity", "choice"),
+    "check": Column("Check", "choice"),
+    "where": Column("Where", "long"),
+    "printed": Column("Printed"),
+    "recomputed": Column("Recomputed"),
+    "correction": Column("The one change that corrects it", "long"),
+    "comment": Column("Comment", "long"),
+}
+QUESTION_SETS = (
+    "A score over n questions is k/n. 'Chance' is the share of all printable values in the column's "
+    "range that lie on the grid; near 1 the test has no power. The p-value is that of an exact "
+    "binomial test of the share on the grid against chance."
+)
+STORAGE = (
+    "In 10^9 bytes: as printed; nominal size in the name x bits / 8; parameters x bits / 8; measured,"
+    " where a checkpoint was given."
+)
+CUTS = "How the cells with a known grid were cut to two decimals: as only rounding gives, only truncation, or either."
+PAGE = 100
 
 
 def write(audit: Audit, prefix: Path) -> list[Path]:
-    """Write ``<prefix>.html``, ``.csv`` and ``_grids``, ``_storage``, ``_rounding``, ``_checks`` CSVs.
-
-    Returns
-    -------
-    list of Path
-        What was written.
-    """
+    """Write ``<prefix>.csv``, ``_grids``, ``_storage``, ``_rounding``, ``_checks`` CSVs and ``.html``; return their paths."""
     tables = {
-        "": (["id", *FINDING_COLUMNS, "alternatives"], [asdict(finding) for finding in audit.findings]),
-        "_grids": (GRID_COLUMNS, grid_rows(audit)),
-        "_storage": (STORAGE_COLUMNS, storage_rows(audit)),
-        "_rounding": (list(audit.modes[0]), audit.modes),
-        "_checks": (CHECK_COLUMNS, check_rows(audit)),
+        "": [asdict(finding) for finding in audit.findings],
+        "_grids": grid_rows(audit),
+        "_storage": storage_rows(audit),
+        "_rounding": audit.modes,
+        "_checks": check_rows(audit),
     }
+    columns = {"": ["id", *FINDING, "alternatives"]}
     paths = []
-    for suffix, (columns, rows) in tables.items():
+    for suffix, rows in tables.items():
         paths.append(prefix.with_name(f"{prefix.name}{suffix}.csv"))
-        pages.write_csv(paths[-1], columns, rows)
+        records.write_csv(paths[-1], rows, columns.get(suffix))
     paths.append(prefix.with_name(f"{prefix.name}.html"))
-    pages.write(paths[-1], html(audit))
+    records.write_text(paths[-1], html(audit))
     return paths
-
-
-GRID_COLUMNS = [
-    "benchmark",
-    "set",
-    "questions",
-    "spacing",
-    "cells",
-    "on_grid_rounded",
-    "on_grid_only_truncated",
-    "share",
-    "chance",
-    "p_value",
-    "verdict",
-]
 
 
 def grid_rows(audit: Audit) -> list[dict]:
@@ -82,68 +82,57 @@ def grid_rows(audit: Audit) -> list[dict]:
     ]
 
 
-STORAGE_COLUMNS = ["model", "method", "bits", "printed_gb", "nominal_gb", "parameters_gb", "measured_gb"]
-
-
 def storage_rows(audit: Audit) -> list[dict]:
     """One record per variant with its printed, nominal, exact and measured size."""
     rows = []
     for size in audit.sizes:
-        values = (size.printed, size.nominal, size.parameters, size.measured)
-        texts = ["" if value is None else f"{float(value):.4g}" for value in values]
-        rows.append(asdict(size.row.variant) | dict(zip(STORAGE_COLUMNS[3:], texts, strict=True)))
+        known = {"printed": size.printed, "nominal": size.nominal, "parameters": size.parameters, "measured": size.measured}
+        texts = {f"{name}_gb": "" if value is None else f"{float(value):.4g}" for name, value in known.items()}
+        rows.append(asdict(size.row.variant) | texts)
     return rows
-
-
-CHECK_COLUMNS = ["check", "rules", "hold", "hold_truncated", "hold_within_rounding", "broken"]
 
 
 def check_rows(audit: Audit) -> list[dict]:
     """One record per kind of rule: how many there are and how they come out."""
+    levels = {"hold": EXACT, "hold_truncated": TRUNCATED, "hold_within_rounding": ROUNDING, "broken": OFF}
     rows = []
     for kind in sorted({kind for kind, _ in audit.outcomes}):
-        levels = [audit.outcomes[(kind, level)] for level in (EXACT, TRUNCATED, ROUNDING, OFF)]
-        rows.append(dict(zip(CHECK_COLUMNS, [kind, sum(levels), *levels], strict=True)))
+        found = {name: audit.outcomes[(kind, level)] for name, level in levels.items()}
+        rows.append({"check": kind, "rules": sum(found.values()), **found})
     return rows
 
 
-def _row(finding: Finding) -> list[str]:
-    return [getattr(finding, column) for column in FINDING_COLUMNS[1:]]
+def _findings(audit: Audit, severity: str) -> Section:
+    columns = {name: column for name, column in FINDING.items() if name != "severity"}
+    found = [asdict(finding) for finding in audit.findings if finding.severity == severity]
+    grid = grids.of_records(severity, TITLES[severity], found, columns, page=PAGE, folded=severity == NOTE or None)
+    return Section(severity, TITLES[severity], TEXTS[severity], [grid], nav=TITLES[severity])
 
 
-def _table(title: str, text: str, columns: list[str], rows: list[dict], folded: bool = False) -> pages.Section:
-    headings = [column.replace("_", " ") for column in columns]
-    return pages.Section(title, text, headings, [[row[c] for c in columns] for row in rows], [], folded)
+def _evidence(name: str, title: str, text: str, rows: list[dict], folded: bool | None = None) -> Section:
+    keys = list(rows[0]) if rows else []
+    columns = {key: Column(key.replace("_", " "), _kind([row[key] for row in rows]), digits=None) for key in keys}
+    return Section(name, title, text, [grids.of_records(name, title, rows, columns, page=PAGE, folded=folded)], nav=title)
+
+
+def _kind(values: list) -> str:
+    return "number" if all(value == "" or grids.number(value).order != "" for value in values) else "choice"
 
 
 def html(audit: Audit) -> str:
     """Return the page of an audit."""
     checks = check_rows(audit)
-    tiles = [(label, audit.counts()[label], CLASSES[label]) for label in SEVERITIES]
-    tiles.append(("changes would correct them", len(audit.changes()), "good"))
-    tiles.append(("rules checked", sum(row["rules"] for row in checks), ""))
-    sections = []
-    for severity in SEVERITIES:
-        rows = [finding for finding in audit.findings if finding.severity == severity]
-        marks = [CLASSES[severity]] * len(rows)
-        title = {ERROR: "Errors", DOUBTFUL: "Doubtful", NOTE: "Notes"}[severity]
-        sections.append(pages.Section(title, TEXTS[severity], HEADINGS, [_row(f) for f in rows], marks, severity == NOTE))
-    sections.append(_table("Rules", "How many rules there are, and how they come out.", CHECK_COLUMNS, checks))
-    sections.append(_table("Which question set fits", GRID_TEXT, GRID_COLUMNS, grid_rows(audit)))
-    open_columns = [{"benchmark": column, "why": why} for column, why in audit.untestable.items()]
-    sections.append(_table("Columns that cannot be tested", "", ["benchmark", "why"], open_columns))
-    sections.append(_table("Storage", STORAGE_TEXT, STORAGE_COLUMNS, storage_rows(audit), folded=True))
-    sections.append(_table("Rounding by row", ROUNDING_TEXT, list(audit.modes[0]), audit.modes, folded=True))
-    return pages.render("Audit of the printed tables", LEAD, tiles, sections)
-
-
-GRID_TEXT = (
-    "A score over n questions is k/n. 'Chance' is the share of all printable values in the column's "
-    "range that lie on the grid; near 1 the test has no power. The p-value is that of an exact "
-    "binomial test of the share on the grid against chance."
-)
-STORAGE_TEXT = (
-    "In 10^9 bytes: as printed; nominal size in the name x bits / 8; parameters x bits / 8; measured,"
-    " where a checkpoint was given."
-)
-ROUNDING_TEXT = "How the cells with a known grid were cut to two decimals: as only rounding gives, only truncation, or either."
+    tiles = [(TITLES[severity].lower(), grids.count(number, severity)) for severity, number in audit.counts().items()]
+    tiles.append(("changes would correct them", grids.count(len(audit.changes()), "holds")))
+    tiles.append(("rules checked", grids.count(sum(row["rules"] for row in checks), "")))
+    untestable = [{"benchmark": column, "why": why} for column, why in audit.untestable.items()]
+    sections = [
+        *(_findings(audit, severity) for severity in SEVERITIES),
+        _evidence("rules", "Rules", "How many rules there are, and how they come out.", checks),
+        _evidence("question-sets", "Which question set fits", QUESTION_SETS, grid_rows(audit)),
+        _evidence("untestable", "Columns that cannot be tested", "", untestable),
+        _evidence("storage", "Storage", STORAGE, storage_rows(audit), folded=True),
+        _evidence("rounding", "Rounding by row", CUTS, audit.modes, folded=True),
+    ]
+    shown = {"title": "Audit of the printed tables", "lead": LEAD, "tiles": tiles, "sections": sections}
+    return pages.render("page.html.j2", source="the printed numbers in config/published", **shown)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from edge2giant import pages, records
 from edge2giant.claims.cases import Case
-from edge2giant.claims.verdict import FAILS, HOLDS, IN_PART, OPEN, VERDICTS, ClaimVerdict, PartVerdict
+from edge2giant.claims.verdict import OPEN, VERDICTS, ClaimVerdict, PartVerdict
+from edge2giant.pages import grids
+from edge2giant.pages.grids import Column, Grid, Section
 
-MARKS = {HOLDS: "good", IN_PART: "fair", FAILS: "bad", OPEN: "soft"}
 STATUS = {
     "strict": "true as stated",
     "lenient": "true only read leniently",
@@ -18,22 +19,26 @@ LEAD = (
     "word is read twice: strictly and leniently. Holds: every part is true read strictly. Fails: no "
     "part is true in any reading. One missing score leaves a claim undecided."
 )
-COLUMNS = [
-    "id",
-    "place",
-    "statement",
-    "verdict",
-    "part",
-    "status",
-    "strictly",
-    "leniently",
-    "finding",
-    "finding_lenient",
-    "counterexamples",
-    "missing",
-    "note",
+PART = {
+    "verdict": Column("Verdict", "choice"),
+    "id": Column("Claim"),
+    "statement": Column("Statement", "long"),
+    "status": Column("Reading", "choice"),
+    "finding": Column("Finding", "long"),
+    "counterexamples": Column("Counterexamples", "long"),
+    "missing": Column("Missing", "long"),
+    "note": Column("Note", "long"),
+    "place": Column("Section"),
+}
+NUMBERS = [
+    Column("Speaks", "choice"),
+    Column("Part", "choice"),
+    Column("What", "long"),
+    Column("Number", "number", digits=None),
+    Column("Against", "number", digits=None),
 ]
 SHOWN = 12
+PAGE = 100
 
 
 def counts(verdicts: list[ClaimVerdict]) -> dict[str, int]:
@@ -87,14 +92,12 @@ def _row(verdict: ClaimVerdict, place: int, part: PartVerdict) -> dict:
     }
 
 
-def _overview(verdicts: list[ClaimVerdict]) -> pages.Section:
-    lines = [[v.word, v.spec.id, v.spec.place, v.spec.statement, _reasons(v)] for v in verdicts]
-    marks = [MARKS[verdict.word] for verdict in verdicts]
-    return pages.Section("All claims", "", ["Verdict", "Claim", "Place", "Statement", "Because"], lines, marks)
+def _reasons(verdict: ClaimVerdict, separator: str) -> str:
+    return separator.join(_prefixed(part, _finding(part)) for part in verdict.parts)
 
 
-def _reasons(verdict: ClaimVerdict) -> str:
-    return " | ".join(f"{part.spec.says}: {_finding(part)}" if part.spec.says else _finding(part) for part in verdict.parts)
+def _prefixed(part: PartVerdict, text: str) -> str:
+    return f"{part.spec.says}: {text}" if part.spec.says else text
 
 
 def _finding(part: PartVerdict) -> str:
@@ -103,31 +106,38 @@ def _finding(part: PartVerdict) -> str:
     return f"{part.strict.summary}; leniently {part.lenient.summary}"
 
 
-def _detail(verdict: ClaimVerdict) -> pages.Section:
-    claim, lines, marks = verdict.spec, [], []
-    text = [f"{claim.statement} ({claim.place})."]
+def _overview(verdicts: list[ClaimVerdict]) -> Section:
+    columns = [PART["verdict"], PART["id"], PART["statement"], Column("Because", "long"), PART["place"]]
+    grid = Grid("all", "All claims", columns, page=PAGE)
+    for verdict in verdicts:
+        claim = verdict.spec
+        link = grids.Value(claim.id, href=f"#{claim.id}")
+        grid.rows.append([verdict.word, link, claim.statement, _reasons(verdict, "\n"), claim.place])
+    return Section("all", "All claims", "A claim leads to the numbers that decide it.", grids=[grid])
+
+
+def _detail(verdict: ClaimVerdict) -> Section:
+    claim = verdict.spec
+    section = Section(claim.id, f"{claim.id}: {verdict.word}", f"{claim.statement} ({claim.place}). {claim.note}")
+    grid = Grid(claim.id, "Numbers", NUMBERS, page=PAGE, folded=True)
     for part in verdict.parts:
-        says, strict, other = part.spec.says, part.spec.strict, part.spec.lenient
-        lenient = f" Leniently: {other.says}." if other else ""
-        status = f"{says}: {STATUS[part.status]}" if says else STATUS[part.status]
-        text.append(f"{status[0].upper()}{status[1:]}. Strictly: {strict.says}.{lenient}")
+        says, strict, lenient = part.spec.says, part.spec.strict.says, part.spec.lenient
+        status = _prefixed(part, f"{STATUS[part.status]}. Strictly: {strict}.")
+        section.points.append(status[0].upper() + status[1:] + (f" Leniently: {lenient.says}." if lenient else ""))
         for case in part.strict.cases:
             word = {True: "for", False: "against", None: ""}[case.holds]
-            lines.append([word, says, case.what, number(case.value), number(case.against)])
-            marks.append({True: "good", False: "bad", None: ""}[case.holds])
-        for missing in dict.fromkeys(part.strict.missing):
-            lines.append(["missing", says, missing, "", ""])
-            marks.append("soft")
-    text += [claim.note] if claim.note else []
-    columns = ["Speaks", "Part", "What", "Number", "Against"]
-    return pages.Section(f"{claim.id}: {verdict.word}", " ".join(text), columns, lines, marks, folded=True)
+            grid.rows.append([word, says, case.what, number(case.value), number(case.against)])
+        grid.rows += [["missing", says, missing, "", ""] for missing in dict.fromkeys(part.strict.missing)]
+    section.grids = [grid]
+    return section
 
 
 def html(verdicts: list[ClaimVerdict], source: str) -> str:
     """Return the page of all verdicts."""
-    tiles = [(word, number_of, MARKS[word]) for word, number_of in counts(verdicts).items()]
-    sections = [_overview(verdicts), *(_detail(verdict) for verdict in verdicts)]
-    return pages.render(f"The paper's claims on {source} numbers", LEAD, tiles, sections)
+    shown = {"title": f"The paper's claims on {source} numbers", "lead": LEAD}
+    shown["tiles"] = [(word, grids.count(number_of, word)) for word, number_of in counts(verdicts).items()]
+    shown["sections"] = [_overview(verdicts), *(_detail(verdict) for verdict in verdicts)]
+    return pages.render("page.html.j2", source=f"the {source} numbers and config/published/claims.yaml", **shown)
 
 
 def markdown(verdicts: list[ClaimVerdict], source: str) -> str:
@@ -136,7 +146,7 @@ def markdown(verdicts: list[ClaimVerdict], source: str) -> str:
     lines = [f"# The paper's claims on {source} numbers", "", f"{len(verdicts)} claims: {total}.", ""]
     lines += ["| id | verdict | statement | because |", "| --- | --- | --- | --- |"]
     for verdict in verdicts:
-        cells = (verdict.spec.id, verdict.word, verdict.spec.statement, _reasons(verdict).replace(" | ", "<br>"))
+        cells = (verdict.spec.id, verdict.word, verdict.spec.statement, _reasons(verdict, "<br>"))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     lines += ["", "## Counterexamples", ""]
     for verdict in verdicts:
@@ -150,8 +160,7 @@ def markdown(verdicts: list[ClaimVerdict], source: str) -> str:
 def write(verdicts: list[ClaimVerdict], source: str, prefix: Path) -> list[Path]:
     """Write ``<prefix>.csv``, ``.md`` and ``.html``; return their paths."""
     paths = [prefix.with_name(f"{prefix.name}.{ending}") for ending in ("csv", "md", "html")]
-    pages.write_csv(paths[0], COLUMNS, rows(verdicts))
-    for path, text in zip(paths[1:], (markdown(verdicts, source), html(verdicts, source)), strict=True):
-        with records.atomic(path) as stream:
-            stream.write(text)
+    records.write_csv(paths[0], rows(verdicts))
+    records.write_text(paths[1], markdown(verdicts, source))
+    records.write_text(paths[2], html(verdicts, source))
     return paths

@@ -1,6 +1,5 @@
 """What a study cost, beside what it was forecast to cost: a CSV line for each step, sums for tables and phases, and a figure."""
 
-import csv
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -134,12 +133,8 @@ def _hours(seconds: float | None) -> str:
 
 def write_csv(lines: list[Line], path: Path) -> None:
     """One line for each step, and one for each sum (step `sum`)."""
-    with records.atomic(path) as stream:
-        table = csv.DictWriter(stream, fieldnames=list(lines[0].record()), lineterminator="\n")
-        table.writeheader()
-        table.writerows(line.record() for line in lines)
-        for place, sums in totals(lines).items():
-            table.writerow({"step": "sum", "place": LABELS.get(place, place)} | sums)
+    sums = [{"step": "sum", "place": LABELS.get(place, place)} | found for place, found in totals(lines).items()]
+    records.write_csv(path, [*(line.record() for line in lines), *sums])
 
 
 def draw(lines: list[Line], title: str, prefix: Path) -> None:

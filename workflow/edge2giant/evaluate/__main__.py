@@ -64,8 +64,7 @@ def copy_answers(args: argparse.Namespace) -> None:
     answers = args.answer_cache / manifest["entries"]["mt_bench"] / "answers.jsonl"
     if not answers.is_file():
         raise UserError("is gone from the answer cache", answers, f"delete {args.manifest} and run the same command again")
-    with records.atomic(args.out) as stream:
-        stream.write(answers.read_text(encoding="utf-8"))
+    records.write_text(args.out, answers.read_text(encoding="utf-8"))
 
 
 def main() -> None:

@@ -1,22 +1,21 @@
 """One offline page that shows two models' answers and judgments side by side.
 
-Text of models may be hostile: it is put into the page as escaped text only, control and
-bidirectional characters are made visible, and the page's policy lets nothing run or load but its own two
-pieces, by their hashes.
+Text of models may be hostile: it is put into the page as escaped text only, and control and bidirectional characters are made
+visible.
 """
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge2giant import jsonl, records
+from edge2giant import jsonl, pages, records
 from edge2giant.errors import UserError
 from edge2giant.judge import material, score
 from edge2giant.judge.material import two_turns
 from edge2giant.judge.requests import text_sha256
 from edge2giant.records.mt_bench import Judgment
 
-PAGE = Path(__file__).with_name("page")
+SPECIAL = Path(__file__).with_name("page") / "inspect.css"
 # C0 controls but tab and newline, DEL and C1, marks that reorder text or hide in it, halves of surrogate
 # pairs, non-characters.
 UNSEEN = re.compile(
@@ -120,29 +119,20 @@ def _own_reference(question: dict, turn: int) -> str | None:
 
 def render(bench: material.Bench, a: Side, b: Side) -> str:
     """Return the page's HTML; questions that either model has not answered are left out."""
-    import jinja2
-    import markupsafe
-
-    from edge2giant import pages
-
-    style, script = _piece("inspect.css"), _piece("inspect.js")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string((PAGE / "inspect.html.j2").read_text(encoding="utf-8"))
     keys = sorted(set(bench.questions) & set(a.answers) & set(b.answers))
     questions = [question_view(bench, key, a, b) for key in keys]
-    return template.render(
+    return pages.render(
+        "judge/page/inspect.html.j2",
+        tables=False,
+        special=SPECIAL,
+        title=f"MT-Bench: {a.title} and {b.title}",
+        lead="Answers of two models side by side, with the ratings and judgments that they got.",
+        source="answers and judgments of both models",
         a=a,
         b=b,
         questions=questions,
         categories=list(dict.fromkeys(q["category"] for q in questions)),
-        policy=pages.policy(pages.fingerprint(style), pages.fingerprint(script)),
-        style=markupsafe.Markup(style),
-        script=markupsafe.Markup(script),
     )
-
-
-def _piece(name: str) -> str:
-    return (PAGE / name).read_text(encoding="utf-8")
 
 
 def _check_judgments(answers: dict[int, dict], judgments: Sequence[dict], place: object) -> None:
@@ -165,5 +155,4 @@ def command(options) -> None:
         rows = list(jsonl.read(judgments, Judgment))
         _check_judgments(given, rows, judgments)
         sides.append(Side(given, rows))
-    with records.atomic(options.out) as stream:
-        stream.write(render(bench, *sides))
+    records.write_text(options.out, render(bench, *sides))

@@ -269,5 +269,4 @@ def command(options) -> None:
     rows = measure(how=how, **given)
     summary = {"settings": asdict(how), "missing": score.missing(given["judgments"]), "rows": rows}
     records.write_json(options.out_json, summary)
-    with records.atomic(options.out_csv) as stream:
-        pd.DataFrame(rows, columns=COLUMNS, dtype=object).to_csv(stream, index=False, lineterminator="\n")
+    records.write_csv(options.out_csv, rows, COLUMNS)

@@ -1,61 +1,43 @@
-"""What all pages share: templates, policy, and a plain page of tables for the audit and the claims."""
+"""One kit for every HTML page: a base template, components, a style sheet, and tables that sort and filter.
+
+A page extends `page.html.j2` and gets the components as `show`. It needs no network, and its policy lets nothing run or load but
+its own style and script.
+"""
 
 import base64
-import csv
 import hashlib
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import jinja2
 
 from edge2giant import records
+from edge2giant.pages import datatables
 
 HERE = Path(__file__).parent
 
 
-@dataclass
-class Section:
-    """A heading, some text and a table.
-
-    Parameters
-    ----------
-    title, text : str
-    columns : list of str
-    rows : list of list
-        Cells as text; escaped when the page is written.
-    marks : list of str
-        Class of each row's first cell (`bad`, `fair`, `soft`, `good`), or nothing.
-    folded : bool
-        Whether the table starts folded.
-    """
-
-    title: str
-    text: str = ""
-    columns: list[str] = field(default_factory=list)
-    rows: list[list] = field(default_factory=list)
-    marks: list[str] = field(default_factory=list)
-    folded: bool = False
-
-
 @cache
-def environment(*folders: Path) -> jinja2.Environment:
-    """Templates of some folders and of this one, with every value escaped."""
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader([*folders, HERE]),
+def _environment() -> jinja2.Environment:
+    """Templates of the kit by their names, those of other packages by their paths below `edge2giant`; every value is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([HERE, HERE.parent]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.globals["show"] = environment.get_template("components.html.j2").module
+    return environment
 
 
 @cache
-def style() -> str:
-    """The pages' own style sheet."""
-    return (HERE / "style.css").read_text(encoding="utf-8")
+def style(tables: bool) -> str:
+    """The style sheet of all pages, after that of the table library where a page uses it."""
+    return (datatables.style() if tables else "") + (HERE / "style.css").read_text(encoding="utf-8")
 
 
+@cache
 def fingerprint(text: str) -> str:
     """Source expression of an inline script or style sheet for a content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
@@ -66,29 +48,35 @@ def policy(styles: str, scripts: str = "'none'") -> str:
     return f"default-src 'none'; script-src {scripts}; style-src {styles}; img-src data:; base-uri 'none'; form-action 'none'"
 
 
-def render(title: str, lead: str, tiles: list[tuple[str, object, str]], sections: list[Section]) -> str:
-    """Return a self-contained page without scripts.
+def render(template: str, *, tables: bool = True, assets: str = "", special: Path | None = None, **shown: object) -> str:
+    """Return a page as text.
 
     Parameters
     ----------
-    title, lead : str
-    tiles : list of (label, number, class)
-        The few numbers on top.
-    sections : list of Section
+    template : str
+        Path below `edge2giant`, or `page.html.j2`.
+    tables : bool
+        Whether it has tables that sort and filter.
+    assets : str
+        Folder, seen from the page, where `write_assets` wrote style and script; the page holds them itself otherwise.
+    special : Path, optional
+        A `.css` file with a `.js` file beside it that this page alone needs.
+    **shown
+        What the template shows; `page.html.j2` lists what has a default.
     """
-    shown = {"title": title, "lead": lead, "tiles": tiles, "sections": sections}
-    return environment().get_template("page.html.j2").render(style=style(), policy=policy(fingerprint(style())), **shown)
+    look, script = style(tables), datatables.script() if tables else ""
+    if special:
+        look += special.read_text(encoding="utf-8")
+        script += special.with_suffix(".js").read_text(encoding="utf-8")
+    allowed = ["'self'", "'self'"] if assets else [fingerprint(look), fingerprint(script) if script else "'none'"]
+    if tables:
+        allowed[1] += " blob:"  # holds the library that the page's own script put there
+    library = datatables.name() if tables else ""
+    kit = {"policy": policy(*allowed), "assets": assets, "style": look, "script": script, "library": library}
+    return _environment().get_template(template).render(kit | shown)
 
 
-def write(path: Path, text: str) -> None:
-    """Write a page, whole or not at all."""
-    with records.atomic(path) as stream:
-        stream.write(text)
-
-
-def write_csv(path: Path, columns: list[str], rows: list[dict]) -> None:
-    """Write records as CSV, whole or not at all."""
-    with records.atomic(path) as stream:
-        writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def write_assets(folder: Path) -> None:
+    """Write style and script of tables for pages that share them."""
+    records.write_text(folder / "style.css", style(tables=True))
+    records.write_text(folder / "tables.js", datatables.script())

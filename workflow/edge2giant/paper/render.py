@@ -7,7 +7,8 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from edge2giant import records
+from edge2giant import pages, records
+from edge2giant.pages.grids import Value
 from edge2giant.paper import numerals, tables
 from edge2giant.paper.values import ScoreText, Table, TableEntry
 
@@ -47,16 +48,13 @@ def markdown_text(value: object) -> str:
 
 @cache
 def _environment(kind: str) -> jinja2.Environment:
-    loader = jinja2.FileSystemLoader(TEMPLATES)
     common = {
-        "loader": loader,
+        "loader": jinja2.FileSystemLoader(TEMPLATES),
         "trim_blocks": True,
         "lstrip_blocks": True,
         "keep_trailing_newline": True,
         "undefined": jinja2.StrictUndefined,
     }
-    if kind == "html":
-        return jinja2.Environment(autoescape=True, **common)
     if kind == "md":
         return jinja2.Environment(finalize=markdown_text, **common)
     delimiters = {"block_start_string": "<%", "block_end_string": "%>", "variable_start_string": "<<"}
@@ -76,7 +74,25 @@ def text(table: Table, kind: str) -> str:
     """
     if kind == "csv":
         return tidy(table).to_csv(index=False, lineterminator="\n")
+    if kind == "html":
+        return pages.render("paper/templates/table.html.j2", tables=False, **_page(table))
     return _environment(kind).get_template(f"table.{kind}.j2").render(table=table)
+
+
+def _page(table: Table) -> dict[str, object]:
+    source = "cell records, with the numbers that the paper prints" if table.beside else "the printed numbers in config/published"
+    return {"title": table.caption, "sections": [], "source": source, "table": table, "value": value}
+
+
+def value(entry: TableEntry, table: str) -> Value:
+    """An entry as a page shows it; `table` is where its notes stand."""
+    published = entry.published
+    beside = {"sub": published.text, "subdelta": published.arrow, "hidden": "printed: "} if published else {}
+    if entry.score is None:
+        href = f"#{table}-note-{entry.note}" if entry.note else ""
+        return Value(entry.text, "", "bad" if entry.state == "failed" else "soft", href, **beside)
+    score = entry.score
+    return Value(score.text + entry.marks, float(score.text), score.direction, delta=score.arrow, **beside)
 
 
 def write(table: Table, prefix: str | Path) -> list[Path]:
@@ -84,8 +100,7 @@ def write(table: Table, prefix: str | Path) -> list[Path]:
     paths = []
     for kind in ("csv", "tex", "html", "md"):
         path = Path(f"{prefix}.{kind}")
-        with records.atomic(path) as stream:
-            stream.write(text(table, kind))
+        records.write_text(path, text(table, kind))
         paths.append(path)
     return paths
 

@@ -4,7 +4,6 @@ Reads the configuration as it is now: no weights, no network, no results.
 """
 
 import argparse
-import csv
 import json
 import sys
 from collections import Counter
@@ -166,10 +165,7 @@ def show(config: "Config", study: "Study", cluster: "Cluster", out: Path) -> Non
         If a variant cannot run as the study asks for it.
     """
     lines = lines_of(config, study, cluster)
-    with records.atomic(out) as stream:
-        writer = csv.DictWriter(stream, lines[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
+    records.write_csv(out, lines)
     print(f"study {study.name}: {study.title} (protocol {study.protocol}, stack {study.stack})\n")
     print(table(counts(study), total=True), table(lines), sep="\n\n")
     print(f"\n{len(study.cells)} cells of {len(lines)} checkpoints; as CSV: {out}", *disk(config, study, lines), sep="\n")

@@ -5,10 +5,12 @@ environments read and write records too.
 """
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge2giant import typed
@@ -57,6 +59,37 @@ def atomic(path: str | Path):
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text atomically."""
+    with atomic(path) as stream:
+        stream.write(text)
+
+
+def write_csv(path: str | Path, rows: Sequence[dict], columns: Sequence[str] | None = None) -> None:
+    """Write rows as CSV atomically; the columns are those of the first row where none are given."""
+    with atomic(path) as stream:
+        writer = csv.DictWriter(stream, columns or list(rows[0]), extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_csv(path: str | Path, hint: str) -> list[dict[str, str]]:
+    """Rows of a CSV file.
+
+    Raises
+    ------
+    UserError
+        If it is missing or is not a CSV file of UTF-8 text; with the hint.
+    """
+    try:
+        with Path(path).open(encoding="utf-8", newline="") as stream:
+            return [{key or "": value or "" for key, value in row.items()} for row in csv.DictReader(stream, strict=True)]
+    except FileNotFoundError:
+        raise UserError("is missing", path, hint) from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"cannot be read as CSV ({error})", path, hint) from None
 
 
 def write_json(path: str | Path, content: object, kind: type | None = None) -> None:

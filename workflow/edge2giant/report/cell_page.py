@@ -1,94 +1,95 @@
 """What the page of one cell shows: scores, parts, answers beside those of FP16, settings, versions, and how to make it again."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from edge2giant import rerun
 from edge2giant.errors import UserError
-from edge2giant.report import grids
+from edge2giant.pages import grids
+from edge2giant.pages.grids import Column, Grid, Section, Value
 from edge2giant.report.gather import Key, ReportMaterial, base_of, page_of
-from edge2giant.report.grids import Column, Grid, Value
+from edge2giant.report.sections import size
 from edge2giant.stats import samples
 
-LONGEST = 600
 PARTS = [
     Column("Task"),
     Column("Metric"),
-    Column("raw", "number", "share of right answers, or mean rating"),
-    Column("± error", "number"),
-    Column("chance", "number", "level that is subtracted where the benchmark is normalised"),
+    Column("raw", "number", "share of right answers, or mean rating", digits=4),
+    Column("± error", "number", digits=4),
+    Column("chance", "number", "level that is subtracted where the benchmark is normalised", digits=3),
     Column("Score", "number"),
-    Column("n", "count"),
+    Column("n", "number", digits=0),
     Column("FP16", "number"),
-    Column("against FP16", "number"),
+    Column("against FP16", "signed"),
 ]
+ANSWERS = {
+    "task": Column("Task", "choice"),
+    "doc_id": Column("Question", "number", digits=0),
+    "metric": Column("Metric", "choice"),
+    "change": Column("Change", "choice"),
+    "value_fp16": Column("FP16", "number"),
+    "value": Column("Value", "number"),
+    "prediction_fp16": Column("Answer of FP16", "long"),
+    "prediction": Column("Answer", "long"),
+}
 CONFIDENTIAL = (
     "The authors of this benchmark ask not to publish its questions and answers. This page therefore shows neither, nor the"
     " choices of the model: only which questions turned right or wrong."
 )
 
 
-@dataclass(frozen=True)
-class Answers:
-    """Samples of a cell.
-
-    Parameters
-    ----------
-    grid : Grid or None
-        One line for each question and metric that is shown.
-    total, changed : int
-        Questions in the table, and those whose outcome differs from FP16.
-    lost, gained : int
-        Right under FP16 and wrong here, and the other way round.
-    missing : str
-        Why there are none, or why those of FP16 are not beside them.
-    """
-
-    grid: Grid | None
-    total: int = 0
-    changed: int = 0
-    lost: int = 0
-    gained: int = 0
-    missing: str = ""
+def title(material: ReportMaterial, key: Key) -> str:
+    """Heading of the page."""
+    names = material.names
+    return f"{names.model(key[0])} · {names.method_bits(*key[1:3])} · {names.benchmark(key[3])}"
 
 
-def facts(material: ReportMaterial, key: Key) -> list[tuple[str, Value]]:
+def tiles(material: ReportMaterial, key: Key) -> list[tuple[str, Value]]:
     """The few numbers on top of the page."""
     cell = material.cells[key]
-    unit = "rating, 1 to 10" if cell["unit"] == "rating" else "0 to 100"
-    printed = cell["published"]
-    found = [("Score", grids.number(cell["score"], sub=unit)), ("Standard error", grids.number(cell["stderr"]))]
-    found.append(("Questions" if unit != "rating, 1 to 10" else "Ratings", grids.number(cell["n"], 0)))
+    rating = cell["unit"] == "rating"
+    printed, weights = cell["published"], cell["checkpoint"]
+    found = [("Score", grids.number(cell["score"], sub="rating, 1 to 10" if rating else "0 to 100"))]
+    found += [
+        ("Standard error", grids.number(cell["stderr"])),
+        ("Ratings" if rating else "Questions", grids.number(cell["n"], 0)),
+    ]
     if key != base_of(key):
         base = material.fp16(key)
         href = "" if base is None else "../../../../" + page_of(base_of(key))
         sub = "FP16 not made" if base is None else f"FP16: {grids.number(base['score']).text}"
         found.append(("Against FP16", grids.number(material.against_fp16(key), signed=True, sub=sub, href=href)))
     sub = f"{printed['place']}: {printed['value']}" if printed else "not in the paper"
-    found.append(("Against the paper", grids.number((printed or {}).get("difference"), signed=True, sub=sub)))
-    found.append(
-        ("Checkpoint", Value(f"{grids.size(cell['checkpoint']['bytes']).text} GB", sub=cell["checkpoint"]["digest"][:12]))
-    )
-    return found
+    against = grids.number((printed or {}).get("difference"), signed=True)
+    found.append(("Against the paper", replace(against, sub=sub)))
+    stored = f"{size(weights['bytes']).text} GB" if weights["bytes"] >= 1e8 else f"{weights['bytes'] / 1e6:.1f} MB"
+    return [*found, ("Checkpoint", Value(stored, sub=weights["digest"][:12]))]
 
 
-def parts(material: ReportMaterial, key: Key) -> Grid:
+def sections(material: ReportMaterial, key: Key, limit: int) -> list[Section]:
+    """What stands below: warnings, how to make the cell again, its parts, its answers, and its settings."""
+    warnings = material.cells[key]["warnings"]
+    found = [Section("warnings", "Warnings", points=warnings)] if warnings else []
+    found += [Section("again", "Make this cell again"), Section("parts", "Parts", grids=[_parts(material, key)])]
+    found += [_answers(material, key, limit)] if limit else []
+    return [*found, Section("settings", "Settings and versions")]
+
+
+def _parts(material: ReportMaterial, key: Key) -> Grid:
     """Subtasks, or categories and turns, beside those of FP16."""
-    base = material.fp16(key) or {"parts": []}
-    other = {(part["task"], part["metric"]): part for part in base["parts"]}
+    base = None if key == base_of(key) else material.fp16(key)
+    other = {(part["task"], part["metric"]): _shown(part) for part in (base or {"parts": []})["parts"]}
     grid = Grid("parts", "Parts", PARTS)
     for part in material.cells[key]["parts"]:
-        match = other.get((part["task"], part["metric"]))
-        mine, theirs = _shown(part), None if match is None or key == base_of(key) else _shown(match)
+        mine, theirs = _shown(part), other.get((part["task"], part["metric"]))
         difference = None if mine is None or theirs is None else mine - theirs
-        raw = [grids.number(part["raw"], 4), grids.number(part["stderr"], 4), grids.number(part["chance"], 3)]
         heat = grids.heat(difference, 10 if part["normalised"] is None else 1)
         against = grids.number(difference, signed=True, mark=heat)
-        names = [Value(part["task"]), Value(part["metric"])]
-        grid.rows.append([*names, *raw, grids.number(mine), grids.number(part["n"], 0), grids.number(theirs), against])
+        raw = [part[name] for name in ("task", "metric", "raw", "stderr", "chance")]
+        grid.rows.append([*raw, mine, part["n"], theirs, against])
     return grid
 
 
@@ -96,31 +97,30 @@ def _shown(part: dict) -> float | None:
     return part["raw"] if part["normalised"] is None else part["normalised"]
 
 
-def answers(material: ReportMaterial, key: Key, limit: int) -> Answers:
-    """Samples of a cell: changed ones first, then by size of the change, up to a limit.
-
-    Parameters
-    ----------
-    material : ReportMaterial
-    key : tuple
-    limit : int
-        Lines to show at most.
-    """
-    one = samples.Evaluation(material.cells[key], material.paths[key])
+def _answers(material: ReportMaterial, key: Key, limit: int) -> Section:
+    """Samples of a cell: changed ones first, then by size of the change, up to a limit."""
+    section = Section("answers", "Answers")
     try:
-        table, missing = _joined(material, key, one)
+        table, section.notice = _joined(material, key, samples.Evaluation(material.cells[key], material.paths[key]))
     except UserError as error:
-        return Answers(None, missing=_plain(error))
+        section.notice = _plain(error)
+        return section
     table = _of_parts(table, material.cells[key])
     lost = (table["was"] == True) & (table["correct"] == False)  # noqa: E712  (nullable: None is neither)
     gained = (table["was"] == False) & (table["correct"] == True)  # noqa: E712
-    table["change"] = (table["value"] - table["value_fp16"]).fillna(0.0)
-    moved = lost | gained | (table["change"] != 0)
-    table["flip"] = [_flip(*flags) for flags in zip(lost, gained, table["change"], strict=True)]
-    table["rank"] = [(2 if one or two else 0) + abs(by) for one, two, by in zip(lost, gained, table["change"], strict=True)]
+    by = (table["value"] - table["value_fp16"]).fillna(0.0)
+    table["change"] = [_change(*flags) for flags in zip(lost, gained, by, strict=True)]
+    table["rank"] = 2 * (lost | gained) + by.abs()
     chosen = table.sort_values("rank", ascending=False, kind="stable").head(limit)
-    grid = _answer_grid(chosen, key == base_of(key) or bool(missing), material.confidential(key[3]))
-    return Answers(grid, len(table), int(moved.sum()), int(lost.sum()), int(gained.sum()), missing)
+    alone = key == base_of(key) or bool(section.notice)
+    section.grids = [_answer_grid(chosen, alone, material.confidential(key[3]))]
+    changed, flipped = int((table["change"] != "same").sum()), int((lost | gained).sum())
+    if changed:
+        section.text = f"{changed} of {len(table)} outcomes differ from FP16: {lost.sum()} lost, {gained.sum()} gained,"
+        section.text += f" {changed - flipped} with another value. "
+    all_of_them = f"Shown are {len(chosen)} of {len(table)}, the changed ones first; the samples file has all of them."
+    section.text += all_of_them if len(chosen) < len(table) else f"All {len(table)} are shown."
+    return section
 
 
 def _plain(error: UserError) -> str:
@@ -153,41 +153,18 @@ def _of_parts(table: pd.DataFrame, cell: dict) -> pd.DataFrame:
     return (chosen if len(chosen) else table).reset_index(drop=True).copy()
 
 
-def _flip(lost: bool, gained: bool, change: float) -> str:
+def _change(lost: bool, gained: bool, by: float) -> str:
     if lost or gained:
         return "lost" if lost else "gained"
-    return "" if not change else "higher" if change > 0 else "lower"
+    return "same" if not by else "higher" if by > 0 else "lower"
 
 
 def _answer_grid(table: pd.DataFrame, alone: bool, confidential: bool) -> Grid:
-    heads = [Column("Task", "choice"), Column("Question", "count"), Column("Metric", "choice")]
-    heads += (
-        [Column("Value", "number")]
-        if alone
-        else [Column("Change", "choice"), Column("FP16", "number"), Column("Value", "number")]
-    )
-    with_texts = not confidential and table["prediction"].astype(bool).any()
-    if with_texts:
-        heads += [Column("Answer", "long")] if alone else [Column("Answer of FP16", "long"), Column("Answer", "long")]
-    grid = Grid("answers", "Answers", heads)
-    for row in table.itertuples():
-        line = [Value(row.task), grids.number(row.doc_id, 0), Value(row.metric)]
-        line += (
-            [] if alone else [grids.marked(row.flip) if row.flip else Value("same", mark="soft"), grids.number(row.value_fp16)]
-        )
-        line.append(grids.number(row.value))
-        if with_texts:
-            line += [_answer(row.prediction)] if alone else [_answer(row.prediction_fp16), _answer(row.prediction)]
-        grid.rows.append(line)
-    return grid
-
-
-def _answer(text: str | None) -> Value:
-    if not text:
-        return grids.text(None)
-    return Value(
-        text if len(text) <= LONGEST else f"{text[:LONGEST]} \N{HORIZONTAL ELLIPSIS} ({len(text) - LONGEST} more characters)"
-    )
+    left_out = {"change", "value_fp16", "prediction_fp16"} if alone else set()
+    if confidential or not table["prediction"].astype(bool).any():
+        left_out |= {"prediction", "prediction_fp16"}
+    columns = {name: column for name, column in ANSWERS.items() if name not in left_out}
+    return grids.of_records("answers", "Answers", table.to_dict("records"), columns)
 
 
 def settings(material: ReportMaterial, key: Key) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -229,11 +206,5 @@ def recipe(material: ReportMaterial, key: Key) -> str:
 
 def commands(material: ReportMaterial, key: Key) -> str:
     """Shell commands that make this cell alone again."""
-    path = f"results/{material.study}/cells/{'/'.join(key)}.json"
+    path = f"results/{material.spec.study}/cells/{'/'.join(key)}.json"
     return "\n".join(rerun.script(material.cells[key], path))
-
-
-def title(material: ReportMaterial, key: Key) -> tuple[str, str]:
-    """Heading and the line under it."""
-    names = material.names
-    return f"{names.model(key[0])} · {names.method_bits(*key[1:3])} · {names.benchmark(key[3])}", "/".join(key)

@@ -1,6 +1,5 @@
 """Everything that a report reads, read once and checked."""
 
-import csv
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field
 from functools import cached_property
@@ -52,14 +51,6 @@ class ReportMaterial:
     failures: list[dict] = field(default_factory=list)
     analyses: dict[str, list[dict]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def study(self) -> str:
-        return self.spec.study
-
-    @property
-    def title(self) -> str:
-        return self.spec.title
 
     @property
     def names(self) -> Labels:
@@ -132,26 +123,7 @@ def page_of(key: Key) -> str:
     return "cells/" + "/".join(key) + ".html"
 
 
-def read_csv(path: str | Path) -> list[dict]:
-    """Records of a CSV file.
-
-    Raises
-    ------
-    UserError
-        If it is missing or is not a CSV file of UTF-8 text.
-    """
-    try:
-        with Path(path).open(encoding="utf-8", newline="") as stream:
-            return [
-                {key or "": value or "" for key, value in record.items() if key} for record in csv.DictReader(stream, strict=True)
-            ]
-    except FileNotFoundError:
-        raise UserError("is missing", path, "make it first, or leave the option out") from None
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read as CSV ({error})", path, "make it anew") from None
-
-
-def files(paths: Iterable[str | Path]) -> list[str]:
+def files(paths: Iterable[str | Path]) -> list[Path]:
     """Records as named; a folder stands for every JSON file in it.
 
     Raises
@@ -163,7 +135,7 @@ def files(paths: Iterable[str | Path]) -> list[str]:
     for path in map(Path, paths):
         if not path.exists():
             raise UserError("is missing", path, "give records, or a folder of records")
-        found += [str(path)] if path.is_file() else sorted(str(one) for one in path.rglob("*.json"))
+        found += [path] if path.is_file() else sorted(path.rglob("*.json"))
     return found
 
 
@@ -178,8 +150,9 @@ def _variants(spec: StudySpec, cells: Iterable[Key]) -> tuple[StudyVariant, ...]
 
 def _analyses(options: dict[str, str | None], printed: str | None) -> dict[str, list[dict]]:
     beside = {"audit": Path(printed) / "audit.csv", "printed claims": Path(printed) / "claims.csv"} if printed else {}
-    given = {name: path for name, path in options.items() if path}
-    return {name: read_csv(path) for name, path in (beside | given).items()}
+    given = {name: Path(path) for name, path in options.items() if path}
+    hint = "make it first, or leave the option out"
+    return {name: records.read_csv(path, hint) for name, path in (beside | given).items()}
 
 
 def read(
@@ -196,7 +169,7 @@ def read(
     Parameters
     ----------
     spec : StudySpec
-    published : path
+    published : Path
         Folder of the printed values.
     cells, failures : iterable of path
         Records, or folders of records.
@@ -206,21 +179,14 @@ def read(
         What a reader must know before all else.
     **analyses
         CSV files: comparison, statistics, claims, audit.
-
-    Raises
-    ------
-    UserError
-        If anything cannot be read, or a cell is of another study.
     """
     named = files(cells)
-    read = frames.read_cells(named, spec.study)
-    found = {cell_key(record): record for record in read}
-    paths = dict(zip(found, map(Path, named), strict=True))
+    found = {cell_key(record): record for record in frames.read_cells(named, spec.study)}
     return ReportMaterial(
         spec,
-        Path(published),
+        published,
         found,
-        paths,
+        dict(zip(found, named, strict=True)),
         _variants(spec, found),
         [records.read_json(path, Failure) for path in files(failures)],
         _analyses(analyses, printed),

@@ -1,138 +1,156 @@
-"""The sections of a report as grids: scores, the paper's tables, analyses, cost, provenance and failures."""
+"""The sections of a report: scores, the paper's tables, analyses, cost, provenance and failures."""
 
+import base64
+import io
 from collections import Counter, defaultdict
+from dataclasses import replace
 
+from edge2giant.audit.report import FINDING
+from edge2giant.claims.report import PART
 from edge2giant.mt_bench import CATEGORIES
-from edge2giant.paper import frames, tables
-from edge2giant.paper.values import Table, TableEntry
-from edge2giant.report import grids
+from edge2giant.pages import grids
+from edge2giant.pages.grids import Column, Grid, Section, Value
+from edge2giant.paper import figure2, frames, numerals, render, tables
+from edge2giant.paper.values import Table
 from edge2giant.report.gather import Key, ReportMaterial, page_of
-from edge2giant.report.grids import Column, Grid, Value
 from edge2giant.specs.study import FP16, TableLayout
 
 VARIANT = [Column("Model", "choice"), Column("Method", "choice")]
+BENCHMARK = Column("Benchmark", "choice")
+PAGE = Column("Page", "link")
 COMPARISON = {
     "verdict": Column("Verdict", "choice"),
-    "model": Column("Model", "choice"),
-    "method": Column("Method", "choice"),
+    "model": VARIANT[0],
+    "method": VARIANT[1],
     "bits": Column("Bits", "choice"),
-    "benchmark": Column("Benchmark", "choice"),
+    "benchmark": BENCHMARK,
     "regenerated": Column("regenerated", "number"),
     "published": Column("printed", "number"),
-    "difference": Column("difference", "number"),
+    "difference": Column("difference", "signed"),
     "difference_stderr": Column("± error", "number", "standard error of the difference"),
     "z": Column("z", "number"),
-    "p_holm": Column("p (Holm)", "number"),
+    "p_holm": Column("p (Holm)", "p"),
     "reason": Column("Why not compared", "long"),
     "remarks": Column("Remarks", "long"),
 }
 STATISTICS = {
-    "model": Column("Model", "choice"),
-    "method_b": Column("Method", "choice"),
+    "model": VARIANT[0],
+    "method_b": VARIANT[1],
     "bits_b": Column("Bits", "choice"),
-    "benchmark": Column("Benchmark", "choice"),
+    "benchmark": BENCHMARK,
     "score_a": Column("FP16", "number"),
     "score_b": Column("quantized", "number"),
-    "difference": Column("difference", "number"),
-    "low": Column("low", "number", "lower end of the 95% interval of the difference"),
-    "high": Column("high", "number", "upper end of the 95% interval of the difference"),
-    "p_value": Column("p", "number"),
-    "p_holm": Column("p (Holm)", "number"),
-    "p_bh": Column("p (B-H)", "number", "Benjamini-Hochberg"),
-    "a_right_b_wrong": Column("lost", "count", "right under FP16, wrong here"),
-    "a_wrong_b_right": Column("gained", "count", "wrong under FP16, right here"),
+    "difference": Column("difference", "signed"),
+    "low": Column("low", "signed", "lower end of the 95% interval of the difference"),
+    "high": Column("high", "signed", "upper end of the 95% interval of the difference"),
+    "p_value": Column("p", "p"),
+    "p_holm": Column("p (Holm)", "p"),
+    "p_bh": Column("p (B-H)", "p", "Benjamini-Hochberg"),
+    "a_right_b_wrong": Column("lost", "number", "right under FP16, wrong here", digits=0),
+    "a_wrong_b_right": Column("gained", "number", "wrong under FP16, right here", digits=0),
     "agreement": Column("agreement", "number", "share of equal answers"),
     "recovery": Column("recovery %", "number", "score in percent of the FP16 score"),
-    "questions": Column("questions", "count"),
+    "questions": Column("questions", "number", digits=0),
     "test": Column("Test", "choice"),
     "warnings": Column("Warnings", "long"),
 }
-AUDIT = {
-    "severity": Column("Severity", "choice"),
-    "check": Column("Check", "choice"),
-    "where": Column("Where", "long"),
-    "printed": Column("Printed"),
-    "recomputed": Column("Recomputed"),
-    "correction": Column("Correction", "long"),
-    "comment": Column("Comment", "long"),
-}
-CLAIMS = {
-    "verdict": Column("Verdict", "choice"),
-    "id": Column("Claim"),
-    "place": Column("Section"),
-    "statement": Column("Statement", "long"),
-    "status": Column("Reading", "choice"),
-    "finding": Column("Finding", "long"),
-    "counterexamples": Column("Counterexamples", "long"),
-    "missing": Column("Missing", "long"),
-    "note": Column("Note", "long"),
-}
 SCORES = [
     *VARIANT,
-    Column("Benchmark", "choice"),
+    BENCHMARK,
     Column("Score", "number"),
     Column("± error", "number", "standard error"),
-    Column("against FP16", "number"),
-    Column("printed", "number"),
-    Column("against printed", "number"),
-    Column("Questions", "count"),
-    Column("Seconds", "number"),
-    Column("Warnings", "count"),
-    Column("Page", "link"),
+    Column("against FP16", "signed"),
+    Column("printed", "number", digits=None),
+    Column("against printed", "signed"),
+    Column("Questions", "number", digits=0),
+    Column("Seconds", "number", digits=1),
+    Column("Warnings", "number", digits=0),
+    PAGE,
 ]
 COST = [
     *VARIANT,
-    Column("Cells", "count"),
-    Column("Seconds", "number"),
-    Column("GPU seconds", "number"),
+    Column("Cells", "number", digits=0),
+    Column("Seconds", "number", digits=0),
+    Column("GPU seconds", "number", digits=0),
     Column("GPUs", "choice"),
-    Column("Engine start (s)", "number", "counted once for cells that share a start"),
-    Column("Requests", "count"),
-    Column("Tokens in", "count"),
-    Column("from cache", "number", "tokens in that the prefix cache served"),
-    Column("Tokens out", "count"),
+    Column("Engine start (s)", "number", "counted once for cells that share a start", digits=0),
+    Column("Requests", "number", digits=0),
+    Column("Tokens in", "number", digits=0),
+    Column("from cache", "number", "tokens in that the prefix cache served", digits=0),
+    Column("Tokens out", "number", digits=0),
     Column("Peak GPU (GB)", "number"),
     Column("Checkpoint (GB)", "number"),
 ]
+FAILURES = [*VARIANT, BENCHMARK, Column("Phase", "choice"), Column("Reason", "long"), Column("Log"), Column("Time")]
+SETUP = ["Engine", "Version", "Kernel", "dtype", "GPUs", "Stack", "Protocol", "Commit", "Environment", "Host"]
+NO_CELL = "No cell is made."
+COMPARED = "Regenerated less printed, cell by cell; verdicts by Holm over a table."
+PAIRED = "Every quantized variant against FP16 on the same questions."
+AUDITED = "The printed numbers against each other; no run is needed for this."
+JUDGED = "The findings of the paper, judged by the regenerated numbers."
+JUDGED_AS_PRINTED = "The same findings, judged by the numbers that the paper prints."
+ANALYSES = {
+    "comparison": (COMPARISON, Section("comparison", "Against the paper", COMPARED, nav="Against the paper")),
+    "statistics": (STATISTICS, Section("statistics", "Paired statistics", PAIRED, nav="Statistics")),
+    "audit": (FINDING, Section("audit", "Audit of the printed tables", AUDITED, nav="Audit")),
+    "claims": (PART, Section("claims", "Claims on these cells", JUDGED, nav="Claims")),
+    "printed claims": (
+        PART,
+        Section("printed-claims", "Claims on the printed numbers", JUDGED_AS_PRINTED, nav="Claims as printed"),
+    ),
+}
 
 
-def _variant(material: ReportMaterial, key: Key) -> list[Value]:
-    names = material.names
-    return [Value(names.model(key[0])), Value(names.method_bits(key[1], key[2]))]
+def size(value: float | None) -> Value:
+    """Bytes in 10^9, to four significant digits."""
+    known = grids.number(None if value is None else value / 1e9)
+    return known if known.order == "" else Value(numerals.gigabytes(value / 1e9), known.order)
 
 
-def scores(material: ReportMaterial) -> Grid:
-    """Every cell that was made, with a link to its page."""
+def _variant(material: ReportMaterial, key: Key) -> list[str]:
+    return [material.names.model(key[0]), material.names.method_bits(*key[1:3])]
+
+
+def _page(key: Key) -> Value:
+    return Value("open", href=page_of(key), hidden="/".join(key))
+
+
+def of_study(material: ReportMaterial) -> list[Section]:
+    """All sections below the map, in their order."""
+    return [
+        _tables(material),
+        Section("figure2", "Figure 2: MT-Bench by category", nav="Figure 2"),
+        _scores(material),
+        *(_analysis(material, name) for name in ANALYSES),
+        _cost(material),
+        _provenance(material),
+        _failures(material),
+    ]
+
+
+def _scores(material: ReportMaterial) -> Section:
     grid = Grid("scores", "Every cell", SCORES)
     for key, cell in material.cells.items():
         printed = cell["published"] or {}
         name = material.names.benchmark(key[3]) + (" (confidential)" if material.confidential(key[3]) else "")
-        grid.rows.append(
-            [
-                *_variant(material, key),
-                Value(name),
-                grids.number(cell["score"]),
-                grids.number(cell["stderr"]),
-                grids.number(material.against_fp16(key), signed=True),
-                Value(str(printed["value"]), float(printed["value"])) if printed else grids.number(None),
-                grids.number(printed.get("difference"), signed=True),
-                grids.number(cell["n"], 0),
-                grids.number(cell["cost"]["seconds"], 1),
-                grids.number(len(cell["warnings"]), 0),
-                Value("open", href=page_of(key), hidden="/".join(key)),
-            ]
-        )
-    return grid
+        scores = [cell["score"], cell["stderr"], material.against_fp16(key), printed.get("value"), printed.get("difference")]
+        took = [cell["n"], cell["cost"]["seconds"], len(cell["warnings"])]
+        grid.rows.append([*_variant(material, key), name, *scores, *took, _page(key)])
+    printed = sum(cell["published"] is not None for cell in material.cells.values())
+    text = f"The paper prints a value for {printed} of these {len(material.cells)} cells."
+    return Section("scores", "Every cell", text, [grid], nav="Every cell", empty=NO_CELL)
 
 
-def paper_tables(material: ReportMaterial) -> list[tuple[Table, Grid]]:
+def _tables(material: ReportMaterial) -> Section:
     """Tables 1, 2 and 4 to 7, those that show any variant of the study, by the code that makes the paper's files."""
-    cells, published, made = list(material.cells.values()), material.published, []
+    cells, made = list(material.cells.values()), []
     for layout in material.spec.tables:
         if _planned(layout, material):
-            table = tables.regenerated(material.spec, layout.number, cells, published, material.reasons)
-            made.append((table, _table_grid(table)))
-    return made
+            table = tables.regenerated(material.spec, layout.number, cells, material.published, material.reasons)
+            made.append(_table_grid(table, folded=len(made) > 1))
+    text = "A cell shows the regenerated score with its difference from FP16. The small line below is what the paper prints."
+    empty = "No table of the paper has a variant of this study."
+    return Section("tables", "The paper's tables", text, made, nav="Tables", empty=empty)
 
 
 def _planned(layout: TableLayout, material: ReportMaterial) -> bool:
@@ -142,162 +160,118 @@ def _planned(layout: TableLayout, material: ReportMaterial) -> bool:
     return any(suites[name] == layout.suite for entry in entries for name in entry.benchmarks)
 
 
-def _table_grid(table: Table) -> Grid:
-    heads = [*VARIANT, Column("GB", "number", "nominal storage"), *(Column(heading, "score") for _, heading in table.columns)]
-    grid = Grid(f"table{table.number}", table.caption, heads, notes=table.notes, page=50)
+def _table_grid(table: Table, folded: bool) -> Grid:
+    storage = Column("GB", "number", "nominal storage", digits=None)
+    columns = [*VARIANT, storage, *(Column(heading, "score") for _, heading in table.columns)]
+    grid = Grid(f"table{table.number}", table.caption, columns, notes=table.notes, page=50, folded=folded)
     for row in table.rows:
         method = row.method_label if row.variant.method == FP16[0] else f"{row.method_label} {row.bits_label}"
-        size = grids.number(row.storage)
-        lead = [Value(row.model_label), Value(method + row.mark), Value(row.storage, size.order)]
-        grid.rows.append([*lead, *(_entry(entry) for entry in row.entries)])
+        entries = (render.value(entry, grid.name) for entry in row.entries)
+        grid.rows.append([row.model_label, method + row.mark, row.storage, *entries])
     return grid
 
 
-def _entry(entry: TableEntry) -> Value:
-    printed = {"sub": f"printed {entry.published.text}", "subdelta": entry.published.arrow} if entry.published else {}
-    if entry.score is None:
-        note = f" [{entry.note}]" if entry.note else ""
-        return Value(entry.text + note, "", "bad" if entry.state == "failed" else "soft", **printed)
-    order = grids.number(entry.score.text).order
-    return Value(entry.score.text + entry.marks, order, entry.score.direction, delta=entry.score.arrow, **printed)
-
-
-def analysis(material: ReportMaterial, name: str, caption: str, columns: dict[str, Column]) -> Grid | None:
-    """Grid of one CSV, or None when it was not given."""
+def _analysis(material: ReportMaterial, name: str) -> Section:
+    """A section of one CSV; without the CSV it says so, and nothing leads to it."""
+    columns, section = ANALYSES[name]
     records = material.analyses.get(name)
     if records is None:
-        return None
-    names = material.names
-    shown = [
-        record
-        | {key: names.model(record[key]) for key in ("model",) if record.get(key)}
-        | {key: names.method(record[key]) for key in ("method", "method_b") if record.get(key)}
-        | {key: names.benchmark(record[key]) for key in ("benchmark",) if record.get(key)}
-        for record in records
-    ]
-    return grids.of_records(grids.slug(name), caption, shown, columns)
+        return Section(section.name, section.title, empty="This report was made without this analysis.")
+    labels = material.names
+    label = {"model": labels.model, "method": labels.method, "method_b": labels.method, "benchmark": labels.benchmark}
+    shown = [{key: label.get(key, str)(value) for key, value in record.items()} for record in records]
+    counts = grids.counts(record[next(iter(columns))] for record in shown) if name != "statistics" else []
+    return replace(section, grids=[grids.of_records(section.name, section.title, shown, columns)], counts=counts)
 
 
-def counts(grid: Grid) -> list[tuple[str, int]]:
-    """How often each value of a grid's first column occurs."""
-    return Counter(row[0].text for row in grid.rows).most_common()
-
-
-def cost(material: ReportMaterial) -> Grid:
+def _cost(material: ReportMaterial) -> Section:
     """What each variant took, from its cells."""
     groups: dict[tuple, list[dict]] = defaultdict(list)
     for key, cell in material.cells.items():
         groups[key[:3]].append(cell)
-    grid = Grid("cost", "Cost of evaluation by variant", COST)
-    for key, cells in groups.items():
-        grid.rows.append([*_variant(material, (*key, "")), *_cost(cells)])
-    return grid
+    rows = [[*_variant(material, (*key, "")), *_spent(cells)] for key, cells in groups.items()]
+    return Section("cost", "Cost", grids=[Grid("cost", "Cost of evaluation by variant", COST, rows)], nav="Cost", empty=NO_CELL)
 
 
-def _cost(cells: list[dict]) -> list[Value]:
+def _spent(cells: list[dict]) -> list[object]:
     costs = [cell["cost"] for cell in cells]
     total = {name: sum(cost[name] or 0 for cost in costs) for name in costs[0] if name not in ("gpu_name", "gpu_count")}
-    gpus = sorted({f"{cost['gpu_count']} x {cost['gpu_name']}" if cost["gpu_name"] else "CPU" for cost in costs})
     starts = {cost["load_seconds"] for cost in costs}
-    peak = max(cost["peak_gpu_bytes"] or 0 for cost in costs)
     return [
-        grids.number(len(cells), 0),
-        grids.number(total["seconds"], 0),
-        grids.number(total["gpu_seconds"], 0),
-        Value(", ".join(gpus)),
-        grids.number(sum(start or 0 for start in starts), 0),
-        *(grids.number(total[name], 0) for name in ("requests", "tokens_in", "tokens_cached", "tokens_out")),
-        grids.size(peak or None),
-        grids.size(cells[0]["checkpoint"]["bytes"]),
+        len(cells),
+        total["seconds"],
+        total["gpu_seconds"],
+        ", ".join(sorted({_gpus(cost, "CPU") for cost in costs})),
+        sum(start or 0 for start in starts),
+        *(total[name] for name in ("requests", "tokens_in", "tokens_cached", "tokens_out")),
+        size(max(cost["peak_gpu_bytes"] or 0 for cost in costs) or None),
+        size(cells[0]["checkpoint"]["bytes"]),
     ]
 
 
-def provenance(material: ReportMaterial) -> list[Grid]:
+def _gpus(cost: dict, without: str) -> str:
+    return f"{cost['gpu_count']} x {cost['gpu_name']}" if cost["gpu_name"] else without
+
+
+def _provenance(material: ReportMaterial) -> Section:
     """What the cells were made with: one line for each distinct set-up, package version, data set revision and warning."""
     cells = list(material.cells.values())
-    return [grid for grid in (_setups(cells), _packages(cells), _data(cells), _warnings(material)) if grid.rows]
-
-
-def _setups(cells: list[dict]) -> Grid:
-    heads = ["Engine", "Version", "Kernel", "dtype", "GPUs", "Stack", "Protocol", "Commit", "Environment", "Host"]
-    grid = Grid("setups", "Set-ups", [*(Column(head, "choice") for head in heads), Column("Cells", "count")])
-    found: Counter = Counter()
-    for cell in cells:
-        engine, made, spent = cell["engine"], cell["provenance"], cell["cost"]
-        commit = (made["git_commit"] or "unknown")[:12] + (" + changes" if made["git_dirty"] else "")
-        gpus = f"{spent['gpu_count']} x {spent['gpu_name']}" if spent["gpu_name"] else "none"
-        known = (engine["name"], engine["version"], engine["kernel"], engine["dtype"], gpus)
-        run = (
-            cell["cell"]["stack"],
-            cell["cell"]["protocol"],
-            commit,
-            (made["environment_sha256"] or "unknown")[:12],
-            made["host"],
-        )
-        found[(*known, *run)] += 1
-    grid.rows = [[*(grids.text(part) for part in parts), grids.number(count, 0)] for parts, count in found.most_common()]
-    return grid
-
-
-def _packages(cells: list[dict]) -> Grid:
-    found = Counter(pair for cell in cells for pair in cell["provenance"]["packages"].items())
-    heads = [Column("Package"), Column("Version"), Column("Cells", "count")]
-    rows = [
-        [Value(name), grids.text(version), grids.number(count, 0)] for (name, version), count in sorted(found.items(), key=str)
-    ]
-    return Grid("packages", "Packages", heads, rows)
-
-
-def _data(cells: list[dict]) -> Grid:
-    found = Counter(pair for cell in cells for pair in cell["provenance"]["datasets"].items())
-    heads = [Column("Data set"), Column("Revision"), Column("Cells", "count")]
-    rows = [
-        [Value(name), grids.text(revision), grids.number(count, 0)] for (name, revision), count in sorted(found.items(), key=str)
-    ]
-    return Grid("datasets", "Data sets", heads, rows)
-
-
-def _warnings(material: ReportMaterial) -> Grid:
-    heads = [*VARIANT, Column("Benchmark", "choice"), Column("Warning", "long"), Column("Page", "link")]
-    rows = [
-        [
-            *_variant(material, key),
-            Value(material.names.benchmark(key[3])),
-            Value(warning),
-            Value("open", href=page_of(key), hidden="/".join(key)),
-        ]
+    warnings = [
+        [*_variant(material, key), material.names.benchmark(key[3]), warning, _page(key)]
         for key, cell in material.cells.items()
         for warning in cell["warnings"]
     ]
-    return Grid("warnings", "Warnings of the cells", heads, rows)
-
-
-def failures(material: ReportMaterial) -> Grid:
-    """Every failure record with its reason."""
-    heads = [
-        *VARIANT,
-        Column("Benchmark", "choice"),
-        Column("Phase", "choice"),
-        Column("Reason", "long"),
-        Column("Log"),
-        Column("Time"),
+    setups = Counter(map(_setup, cells)).most_common()
+    made = [
+        _counted("setups", "Set-ups", [Column(head, "choice") for head in SETUP], setups),
+        _counted("packages", "Packages", [Column("Package"), Column("Version")], _pairs(cells, "packages")),
+        _counted("datasets", "Data sets", [Column("Data set"), Column("Revision")], _pairs(cells, "datasets")),
+        Grid("warnings", "Warnings of the cells", [*VARIANT, BENCHMARK, Column("Warning", "long"), PAGE], warnings, folded=True),
     ]
-    grid = Grid("failed-variants", "Failed variants", heads)
+    made[0].folded = False
+    return Section("provenance", "Provenance", grids=[grid for grid in made if grid.rows], nav="Provenance", empty=NO_CELL)
+
+
+def _counted(name: str, caption: str, columns: list[Column], found: list[tuple[tuple, int]]) -> Grid:
+    """A grid of things with the number of cells that have each."""
+    rows = [[*parts, count] for parts, count in found]
+    return Grid(name, caption, [*columns, Column("Cells", "number", digits=0)], rows, folded=True)
+
+
+def _pairs(cells: list[dict], name: str) -> list[tuple[tuple, int]]:
+    return sorted(Counter(pair for cell in cells for pair in cell["provenance"][name].items()).items(), key=str)
+
+
+def _setup(cell: dict) -> tuple[str, ...]:
+    engine, made = cell["engine"], cell["provenance"]
+    commit = (made["git_commit"] or "unknown")[:12] + (" + changes" if made["git_dirty"] else "")
+    known = (engine["name"], engine["version"], engine["kernel"], engine["dtype"], _gpus(cell["cost"], "none"))
+    run = (cell["cell"]["stack"], cell["cell"]["protocol"], commit, (made["environment_sha256"] or "unknown")[:12], made["host"])
+    return (*known, *run)
+
+
+def _failures(material: ReportMaterial) -> Section:
+    """Every failure record with its reason."""
+    grid = Grid("failed-variants", "Failed variants", FAILURES)
     for record in material.failures:
-        key = (record["model"], record["method"], record["bits"], record["benchmark"] or "")
-        benchmark = material.names.benchmark(key[3]) if key[3] else "all"
-        rest = [Value(benchmark), Value(record["phase"]), Value(record["reason"], mark="bad")]
-        grid.rows.append([*_variant(material, key), *rest, grids.text(record["log"]), grids.text(record["time"])])
-    return grid
+        variant = _variant(material, (record["model"], record["method"], record["bits"], ""))
+        benchmark = material.names.benchmark(record["benchmark"]) if record["benchmark"] else "all"
+        rest = [record["phase"], Value(record["reason"], mark="bad"), record["log"], record["time"]]
+        grid.rows.append([*variant, benchmark, *rest])
+    nav = f"Failures ({len(grid.rows)})" if grid.rows else "Failures"
+    return Section("failures", "Failed variants", grids=[grid], nav=nav, empty="No failure is recorded.")
 
 
-def storage_note(material: ReportMaterial) -> str:
-    """How many of the cells the paper prints a value for."""
-    printed = sum(cell["published"] is not None for cell in material.cells.values())
-    return f"The paper prints a value for {printed} of these {len(material.cells)} cells."
-
-
-def mt_bench(material: ReportMaterial):
-    """MT-Bench frame of the cells, categories only; empty when there are none."""
+def drawn_figure2(material: ReportMaterial) -> dict | None:
+    """Figure 2 as an image inside the page, with a text for readers who do not see it."""
     frame = frames.mt_bench_of(list(material.cells.values()))
-    return frame[frame["category"].isin(CATEGORIES)]
+    frame = frame[frame["category"].isin(CATEGORIES)]
+    if frame.empty:
+        return None
+    models = tuple(dict.fromkeys(frame["model"]))
+    panels = figure2.Panels(frame, models, ((material.spec.study, "regenerated"),))
+    drawn, stream = figure2.draw(panels, material.names, intervals=False), io.BytesIO()
+    drawn.savefig(stream, format="svg", metadata={"Date": None})
+    source = base64.b64encode(stream.getvalue()).decode()
+    names = ", ".join(material.names.model(model) for model in models)
+    return {"source": f"data:image/svg+xml;base64,{source}", "text": f"MT-Bench by category for {names}: one radar a model."}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping
@@ -148,10 +147,7 @@ def as_json(row: dict) -> dict:
 def write(rows: list[dict], alone: list[str], prefix: Path) -> list[Path]:
     """Write ``<prefix>.csv`` and ``<prefix>.json``; return their paths."""
     paths = [prefix.with_name(f"{prefix.name}.{ending}") for ending in ("csv", "json")]
-    with records.atomic(paths[0]) as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(as_json(row) | {"warnings": "; ".join(row["warnings"])} for row in rows)
+    records.write_csv(paths[0], [as_json(row) | {"warnings": "; ".join(row["warnings"])} for row in rows], COLUMNS)
     document = {"comparisons": [as_json(row) for row in rows], "without_reference": alone}
     records.write_json(paths[1], document)
     return paths

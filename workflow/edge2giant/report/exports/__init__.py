@@ -11,15 +11,7 @@ from edge2giant.specs.study import StudySpec
 
 
 def write(spec: StudySpec, cells: Iterable[str], out: Path) -> list[Path]:
-    """Write every export of some cells into a folder.
-
-    Parameters
-    ----------
-    spec : StudySpec
-    cells : iterable of path
-        Cell records of the study, or folders of them.
-    out : Path
-        Folder to write; other files in it stay.
+    """Write every export of some cells (records, or folders of them) into a folder, whose other files stay.
 
     Returns
     -------
@@ -33,13 +25,13 @@ def write(spec: StudySpec, cells: Iterable[str], out: Path) -> list[Path]:
     """
     from edge2giant.report.exports import crate, every_eval_ever, hugging_face
 
-    paths = [Path(path) for path in gather.files(cells)]
-    records = frames.read_cells(paths, spec.study)
-    if not records:
+    paths = gather.files(cells)
+    made = frames.read_cells(paths, spec.study)
+    if not made:
         raise UserError("no cell is given", "--cells", "give the cells of one study")
     variants = defaultdict(list)
-    for record in records:
-        variants[record["cell"]["model"], record["cell"]["method"], record["cell"]["bits"]].append(record)
-    written = [path for made in variants.values() for path in hugging_face.write(spec, made, out / "hugging_face")]
-    written += [every_eval_ever.write(spec, made, out / "every_eval_ever") for made in variants.values()]
-    return [*written, crate.write(spec, records, paths, written, out)]
+    for record in made:
+        variants[frames.variant_of(record["cell"])].append(record)
+    written = [path for cells in variants.values() for path in hugging_face.write(spec, cells, out / "hugging_face")]
+    written += [every_eval_ever.write(spec, cells, out / "every_eval_ever") for cells in variants.values()]
+    return [*written, crate.write(spec, dict(zip(paths, made, strict=True)), written, out)]

@@ -20,15 +20,8 @@ LIBRARY = "lm_eval"
 
 def _texts(details: dict) -> dict[str, str]:
     """Additional details: every value a text, what is unknown left out."""
-    return {
-        name: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-        for name, value in details.items()
-        if value is not None
-    }
-
-
-def _epoch(moment: str) -> str:
-    return str(datetime.fromisoformat(moment).timestamp())
+    known = {name: value for name, value in details.items() if value is not None}
+    return {name: value if isinstance(value, str) else json.dumps(value, sort_keys=True) for name, value in known.items()}
 
 
 def _result(spec: StudySpec, record: dict) -> dict:
@@ -38,17 +31,16 @@ def _result(spec: StudySpec, record: dict) -> dict:
     dataset, called, revision = hugging_face.dataset_of(spec, record)
     real = hugging_face.is_real(spec)
     metrics = list(benchmark.metrics) or ["mean rating by an LLM judge"]
+    source = (
+        {"source_type": "hf_dataset", "hf_repo": dataset, "samples_number": record["n"]} if real else {"source_type": "other"}
+    )
     details = {"published": record["published"], "parts": record["parts"], "warnings": record["warnings"] or None}
     found = {
         "evaluation_name": cell["benchmark"],
         "evaluation_timestamp": record["provenance"]["finished"],
         "source_data": {
             "dataset_name": called,
-            **(
-                {"source_type": "hf_dataset", "hf_repo": dataset, "samples_number": record["n"]}
-                if real
-                else {"source_type": "other"}
-            ),
+            **source,
             "additional_details": _texts({"revision": revision, "read": record["provenance"]["datasets"]}),
         },
         "metric_config": {
@@ -98,21 +90,13 @@ def _developer(repo: str) -> str:
 
 
 def record_of(spec: StudySpec, made: list[dict]) -> dict:
-    """Record of one model as one variant.
+    """Record of the cells of one variant.
 
-    Parameters
-    ----------
-    spec : StudySpec
-    made : list of dict
-        Its cell records.
-
-    Notes
-    -----
-    `retrieved_timestamp` is when the last of the cells was finished, not when this was called: the same cells, the same bytes.
+    `retrieved_timestamp` is when the last of them was finished, not when this was called: the same cells, the same bytes.
     """
     made = sorted(made, key=lambda one: one["cell"]["benchmark"])
     cell, provenance = made[0]["cell"], [one["provenance"] for one in made]
-    stamp = max((_epoch(one["finished"]) for one in provenance), key=float)
+    stamp = str(max(datetime.fromisoformat(one["finished"]).timestamp() for one in provenance))
     identity = [[one["cell"], one["provenance"]["fingerprint"], one["score"]] for one in made]
     source = {
         "source_name": f"edge2giant, study {cell['study']}",
@@ -139,11 +123,11 @@ def record_of(spec: StudySpec, made: list[dict]) -> dict:
 
 
 def write(spec: StudySpec, made: list[dict], out: Path) -> Path:
-    """Write the record of one model as one variant where the collection would keep it; return the path."""
+    """Write the record of a variant where the collection would keep it; return the path."""
     record = record_of(spec, made)
     name = uuid.uuid5(SPACE, record["dedupe_identity"]["run_fingerprint"])
     cell = made[0]["cell"]
-    folder = out / "data" / f"edge2giant_{cell['study']}" / record["model_info"]["developer"] / record["model_info"]["name"]
-    path = folder / f"{name}.json"
+    model = record["model_info"]
+    path = out / "data" / f"edge2giant_{cell['study']}" / model["developer"] / model["name"] / f"{name}.json"
     records.write_json(path, record)
     return path

@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, EvalResultEntry, eval_result_entries_to_
 from huggingface_hub.repocard_data import eval_results_to_model_index
 
 from edge2giant import records
+from edge2giant.paper import frames
 from edge2giant.specs.study import FP16, StudySpec
 
 TASK = "text-generation"
@@ -42,14 +43,9 @@ def notes(spec: StudySpec, record: dict) -> str:
     """What a reader must know to compare the number with another one."""
     cell, engine = record["cell"], record["engine"]
     shots = spec.benchmarks[cell["benchmark"]].num_fewshot
-    texts = [
-        f"{shots}-shot",
-        f"protocol {cell['protocol']}",
-        f"{cell['method']} {cell['bits']}",
-        f"{engine['name']} {engine['version']}",
-    ]
-    texts += [] if record["stderr"] is None else [f"standard error {record['stderr']:.4g}"]
-    return ", ".join(texts)
+    error = "" if record["stderr"] is None else f", standard error {record['stderr']:.4g}"
+    method, made_by = f"{cell['method']} {cell['bits']}", f"{engine['name']} {engine['version']}"
+    return f"{shots}-shot, protocol {cell['protocol']}, {method}, {made_by}{error}"
 
 
 def model_index(spec: StudySpec, made: list[dict]) -> dict:
@@ -93,24 +89,14 @@ def eval_results(spec: StudySpec, record: dict) -> list[dict]:
 
 
 def write(spec: StudySpec, made: list[dict], out: Path) -> list[Path]:
-    """Write the metadata of one checkpoint's model card and its evaluation results; return the paths.
+    """Write the metadata of a variant's model card and its evaluation results; return the paths.
 
     A study of made-up questions gets no evaluation results: the hub would show them on the leaderboard of the real benchmark.
-
-    Parameters
-    ----------
-    spec : StudySpec
-    made : list of dict
-        Cell records of one model as one variant.
-    out : Path
     """
-    cell = made[0]["cell"]
-    folder = out / cell["model"] / cell["method"] / cell["bits"]
+    folder = out / frames.variant_of(made[0]["cell"]).path
     files = {folder / "model-index.yaml": model_index(spec, made)}
-    files |= {
-        folder / ".eval_results" / f"{one['cell']['benchmark']}.yaml": eval_results(spec, one) for one in made if is_real(spec)
-    }
+    for one in made if is_real(spec) else ():
+        files[folder / ".eval_results" / f"{one['cell']['benchmark']}.yaml"] = eval_results(spec, one)
     for path, content in files.items():
-        with records.atomic(path) as stream:
-            yaml.safe_dump(content, stream, sort_keys=False, allow_unicode=True)
+        records.write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     return list(files)

@@ -9,16 +9,14 @@ from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
 
-from edge2giant import pages
 from edge2giant.errors import UserError
 
 PACKAGE = "itables"
-TEMPLATES = Path(__file__).parent / "templates"
 
 
-def version() -> str:
-    """Version of the package that ships the library."""
-    return metadata.version(PACKAGE)
+def name() -> str:
+    """The package that ships the library, with its version."""
+    return f"{PACKAGE} {metadata.version(PACKAGE)}"
 
 
 def _shipped(name: str) -> str:
@@ -32,15 +30,9 @@ def _shipped(name: str) -> str:
 def script() -> str:
     """The library's text and the few lines that use it."""
     module = json.dumps(_shipped("dt_bundle.js")).replace("<", "\\u003c")
-    return f"const LIBRARY = {module};\n" + (TEMPLATES / "tables.js").read_text(encoding="utf-8")
+    return f"const LIBRARY = {module};\n" + Path(__file__).with_name("tables.js").read_text(encoding="utf-8")
 
 
-@cache
 def style() -> str:
-    """The library's style sheet, then the pages' own."""
-    return _shipped("dt_bundle.css") + pages.style()
-
-
-def policy(styles: str, scripts: str) -> str:
-    """Content security policy of a page with tables; a blob holds what the page's own script put there."""
-    return pages.policy(styles, f"{scripts} blob:")
+    """The library's style sheet."""
+    return _shipped("dt_bundle.css")

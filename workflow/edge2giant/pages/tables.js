@@ -6,15 +6,11 @@
   follow();
 
   const { jQuery } = await import(URL.createObjectURL(new Blob([LIBRARY], { type: "text/javascript" })));
-  const numeric = ["number", "count", "score"];
+  const numeric = (head) => head.classList.contains("number");
+  const filter = (head) => (numeric(head) ? "searchNumber" : head.classList.contains("choice") ? "searchList" : "searchText");
   const controls = (head) => [
     { extend: "order", text: `Sort by ${head.textContent}` },
-    {
-      extend: "dropdown",
-      text: `Filter by ${head.textContent}`,
-      icon: "search",
-      content: [head.dataset.kind === "choice" ? "searchList" : numeric.includes(head.dataset.kind) ? "searchNumber" : "searchText"],
-    },
+    { extend: "dropdown", text: `Filter by ${head.textContent}`, icon: "search", content: [filter(head)] },
   ];
   for (const table of document.querySelectorAll("table.grid")) {
     const heads = [...table.tHead.rows[0].cells];
@@ -27,12 +23,10 @@
       ordering: { indicators: false, handler: false },
       pageLength: page,
       lengthMenu: [10, 25, 50, 100, { label: "all", value: -1 }],
-      columnDefs: heads.map((head, target) => ({
-        targets: target,
-        type: numeric.includes(head.dataset.kind) ? "num" : "string",
-        columnControl: head.dataset.kind === "link" ? [] : controls(head),
-        orderable: head.dataset.kind !== "link",
-      })),
+      columnDefs: heads.map((head, target) => {
+        const orderable = !head.classList.contains("link");
+        return { targets: target, type: numeric(head) ? "num" : "string", columnControl: orderable ? controls(head) : [], orderable };
+      }),
       layout: {
         topStart: some ? { search: { text: "_INPUT_", placeholder: "Search this table" } } : null,
         topEnd: many ? "pageLength" : null,
@@ -48,5 +42,6 @@
     scroller.setAttribute("aria-label", table.dataset.name);
   }
   // Paging has made the page shorter since the browser went to the fragment.
+  await Promise.allSettled([...document.images].map((image) => image.decode()));
   if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
 })();
