@@ -45,7 +45,7 @@ class ModelFacts:
     chat_template : bool or None
         None where it is not known.
     linear_layers : tuple of LinearLayer
-        Those that recipes quantize. Left out, they are Llama's seven.
+        Those that recipes quantize, sorted by name. Left out, they are Llama's seven.
     """
 
     parameters: int
@@ -69,8 +69,8 @@ class ModelFacts:
     linear_layers: tuple[LinearLayer, ...] = ()
 
     def __post_init__(self):
-        if not self.linear_layers:
-            object.__setattr__(self, "linear_layers", self._llama())
+        layers = self.linear_layers or self._llama()
+        object.__setattr__(self, "linear_layers", tuple(sorted(layers, key=lambda one: one.name)))
 
     def _llama(self) -> tuple[LinearLayer, ...]:
         heads, shared = self.num_attention_heads * self.head_dim, self.num_key_value_heads * self.head_dim

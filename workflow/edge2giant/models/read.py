@@ -1,0 +1,187 @@
+"""A model's facts from a folder that holds its small files, and from its weights' headers."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from edge2giant.errors import UserError
+from edge2giant.models import families, headers
+from edge2giant.models.facts import ModelFacts
+
+CONFIG = "config.json"
+INDEX = "model.safetensors.index.json"
+OTHER_NAMES = {
+    "hidden_size": ("n_embd", "d_model"),
+    "intermediate_size": ("ffn_hidden_size", "n_inner", "ffn_dim"),
+    "num_hidden_layers": ("n_layer", "num_layers", "n_layers"),
+    "num_attention_heads": ("n_head", "n_heads"),
+    "num_key_value_heads": ("num_kv_heads",),
+    "max_position_embeddings": ("n_positions", "n_ctx", "max_seq_len"),
+    "num_experts": ("num_local_experts", "n_routed_experts"),
+    "dtype": ("torch_dtype",),
+}
+"""What some models call a key of Llama's config.json."""
+
+
+def read(folder: Path, repo: str, tensors: Sequence[headers.Header] = ()) -> ModelFacts:
+    """Read a model's facts.
+
+    Parameters
+    ----------
+    folder : path
+        Holds config.json.
+    repo : str
+        Named in errors.
+    tensors : sequence of Header
+        Headers of all its weights. Without them shapes and counts follow from config.json, for model types that are known.
+
+    Raises
+    ------
+    UserError
+        If config.json is missing or says too little, or the model type is not known and there are no headers.
+    """
+    found = numbers(folder, repo)
+    family = families.FAMILIES.get(found["model_type"])
+    if tensors:
+        found.setdefault("tie_word_embeddings", headers.tied(tensors))
+        found["dtype"] = found["dtype"] or headers.dtype(tensors)
+        linear = headers.linear_layers(tensors)
+        parameters = headers.parameters(tensors, found["tie_word_embeddings"])
+    elif family is None or found["other_parts"]:
+        what = f"model type {found['model_type']!r} is not known here" if family is None else "has parts beside its decoder"
+        raise UserError(f"{what}, so that its weights' headers are needed", f"{repo}/{CONFIG}", "add its safetensors files")
+    else:
+        linear = families.linear_layers(family, found)
+        parameters = families.parameters(family, found, linear)
+    known = {one.name: found[one.name] for one in fields(ModelFacts) if one.name in found}
+    return ModelFacts(**known, parameters=parameters, linear_layers=linear, chat_template=has_template(folder, repo))
+
+
+def read_json(path: Path, repo: str) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"has no {path.name}", repo, "check the id and the revision") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"is not valid JSON ({error})", f"{repo}/{path.name}", "name another revision") from None
+    if not isinstance(found, dict):
+        raise UserError("is not a JSON object", f"{repo}/{path.name}", "name another revision")
+    return found
+
+
+def has_template(folder: Path, repo: str) -> bool:
+    """Whether the model has a chat template, in a file of its own or in tokenizer_config.json."""
+    if any((folder / f"chat_template.{kind}").exists() for kind in ("jinja", "json")):
+        return True
+    settings = folder / "tokenizer_config.json"
+    return settings.exists() and bool(read_json(settings, repo).get("chat_template"))
+
+
+def tensors_of(folder: Path, repo: str) -> list[headers.Header]:
+    """Headers of the weights in a folder; empty where it holds none."""
+    index = folder / INDEX
+    if index.exists():
+        files = read_json(index, repo).get("weight_map")
+        if not isinstance(files, dict):
+            raise UserError("is not a valid index of weights", f"{repo}/{INDEX}", "name another revision")
+        paths = [folder / name for name in sorted(set(map(str, files.values())))]
+    else:
+        paths = sorted(folder.glob("*.safetensors"))
+    return [one for path in paths if path.exists() for one in headers.read(path)]
+
+
+def numbers(folder: Path, repo: str) -> dict[str, Any]:
+    """What config.json alone says: keys of `ModelFacts`, and those that shapes and counts follow from beside them.
+
+    Raises
+    ------
+    UserError
+        If it is missing or lacks one of them.
+    """
+    whole, where = read_json(folder / CONFIG, repo), f"{repo}/{CONFIG}"
+    if "quantization_config" in whole:
+        raise UserError("is that of a quantized checkpoint", where, "name the unquantized model")
+    config = whole["text_config"] if isinstance(whole.get("text_config"), dict) else whole
+    model_type = config.get("model_type") or whole.get("model_type")
+    if not isinstance(model_type, str):
+        raise UserError("says no model_type", where, "name a model that transformers loads")
+    family = families.FAMILIES.get(model_type, families.Family())
+
+    def value(key: str, default: Any = None) -> Any:
+        """A null stands for what the class makes of it, not for the class's default."""
+        names = (key, *OTHER_NAMES.get(key, ()))
+        known = next((one for one in (config, family.defaults) if set(names) & one.keys()), {})
+        found = next((known[name] for name in names if known.get(name) is not None), None)
+        return default if found is None else found
+
+    def count(key: str, default: int | None = None) -> int:
+        found = value(key, default)
+        if type(found) is not int or found < 1:
+            raise UserError(f"{key} is {found!r}, not a positive number", where, "name a model that transformers loads")
+        return found
+
+    heads, hidden = count("num_attention_heads"), count("hidden_size")
+    found = {
+        "model_type": model_type,
+        "dtype": value("dtype") or whole.get("dtype") or whole.get("torch_dtype"),
+        "hidden_size": hidden,
+        "num_hidden_layers": count("num_hidden_layers"),
+        "num_attention_heads": heads,
+        "num_key_value_heads": count("num_key_value_heads", heads),
+        "head_dim": count("head_dim", hidden // heads),
+        "vocab_size": count("vocab_size"),
+        "max_position_embeddings": count("max_position_embeddings"),
+        "norms": family.norms,
+        "biased": biased(value),
+        "other_parts": any(key.endswith("_config") and key != "text_config" for key in whole),
+    }
+    tied = whole.get("tie_word_embeddings", value("tie_word_embeddings"))
+    if tied is not None or model_type in families.FAMILIES:
+        found["tie_word_embeddings"] = bool(tied)
+    found |= experts(value, count, found["num_hidden_layers"], None if family.gated else 4 * hidden)
+    found |= windows(config, value, family, found["num_hidden_layers"])
+    return found | (falcon(config, heads) if model_type == "falcon" else {})
+
+
+def biased(value) -> tuple[str, ...]:
+    """Roles of linear layers that the config gives a bias."""
+    keys = {"attention_bias": ("q", "k", "v", "qkv", "out"), "mlp_bias": ("gate", "up", "gate_up", "down")}
+    return tuple(role for key, roles in keys.items() if value(key) or value("bias") for role in roles)
+
+
+def experts(value, count, layers: int, size: int | None) -> dict[str, int]:
+    """Widths of MLPs and experts, and the number of layers that have experts."""
+    number = value("num_experts", 0)
+    if not number:
+        size = count("intermediate_size", size)
+        return {"num_experts": 0, "intermediate_size": size, "dense_size": size, "sparse_layers": 0}
+    only_dense, step = value("mlp_only_layers", ()), value("decoder_sparse_step", 1)
+    size = count("moe_intermediate_size", value("intermediate_size"))
+    shared = value("shared_expert_intermediate_size") or value("n_shared_experts", 0) * size
+    return {
+        "num_experts": number,
+        "num_experts_per_tok": count("num_experts_per_tok"),
+        "intermediate_size": size,
+        "dense_size": value("intermediate_size", size),
+        "shared_expert_size": shared,
+        "sparse_layers": sum(layer not in only_dense and (layer + 1) % step == 0 for layer in range(layers)),
+    }
+
+
+def windows(config: Mapping, value, family: families.Family, layers: int) -> dict[str, int]:
+    """The sliding window and the number of layers that have it."""
+    kinds = config.get("layer_types") or []
+    if not value("sliding_window"):
+        return {}
+    sliding = kinds.count("sliding_attention") if kinds else sum(family.sliding(config, layer) for layer in range(layers))
+    return {"sliding_window": value("sliding_window"), "sliding_layers": sliding} if sliding else {}
+
+
+def falcon(config: Mapping, heads: int) -> dict[str, int]:
+    """Keys and values of Falcon's three ways to share them, and its norms."""
+    new, parallel = config.get("new_decoder_architecture", False), config.get("parallel_attn", True)
+    shared = config.get("num_kv_heads") or heads if new else 1 if config.get("multi_query", True) else heads
+    two = not parallel or (new and (config.get("num_ln_in_parallel_attn") or 2) == 2)
+    return {"num_key_value_heads": shared, "norms": 2 if two else 1}
