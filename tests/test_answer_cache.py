@@ -60,11 +60,11 @@ def test_nothing_is_found_before(tmp_path):
     assert AnswerCache(tmp_path).entry(FINGERPRINT) is None
 
 
-@pytest.mark.parametrize("damage", ["results.json", "entry.json"])
-def test_a_damaged_entry_is_no_entry(tmp_path, damage):
+@pytest.mark.parametrize("name", ["results.json", "entry.json"])
+def test_a_damaged_entry_is_no_entry(tmp_path, name):
     cache = AnswerCache(tmp_path)
     cache.add(FINGERPRINT, write)
-    (cache.folder(FINGERPRINT) / damage).write_text("{ half")
+    (cache.folder(FINGERPRINT) / name).write_text("{ half")
     assert cache.entry(FINGERPRINT) is None
     cache.add(FINGERPRINT, write)
     assert cache.entry(FINGERPRINT)

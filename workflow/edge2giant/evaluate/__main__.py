@@ -21,15 +21,8 @@ def parser() -> argparse.ArgumentParser:
     batch.add_argument("--answer-cache", required=True, type=Path, help="results/answer_cache")
     batch.add_argument("--failures", required=True, type=Path, help="results/failures: a failure leaves its reason there")
     batch.add_argument("--cache", required=True, type=Path, help="folder for the libraries' caches")
-    batch.add_argument(
-        "--parallel", default="1x1", metavar="GPUSxNODES", help="tensor-parallel by pipeline-parallel size, such as 8x2"
-    )
-    batch.add_argument(
-        "--planned",
-        default="-",
-        metavar="NAME=VALUE,...",
-        help="the engine's memory settings that the plan assumes; - for none",
-    )
+    batch.add_argument("--parallel", default="1x1", help="tensor-parallel by pipeline-parallel size, such as 8x2")
+    batch.add_argument("--planned", default="-", help="memory settings that the plan assumes, NAME=VALUE,...; - for none")
     batch.add_argument("--out", required=True, type=Path, help="manifest to write, last")
     batch.set_defaults(run=evaluate)
     answers = commands.add_parser("answers", help="copy a batch's MT-Bench answers out of the answer cache")

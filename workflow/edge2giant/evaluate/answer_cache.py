@@ -82,13 +82,11 @@ class AnswerCache:
             entry = write(partial)
             entry["files"] = {p.name: records.file_sha256(p) for p in sorted(partial.iterdir())}
             records.write_json(partial / "entry.json", entry, CacheEntry)
-        except OSError as error:
+        except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
-            if error.errno is None:  # not from the disk: libraries derive errors of the network and of data sets from OSError
-                raise
-            raise UserError(f"cannot be written ({error.strerror})", self.root, "free space, then run again") from error
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
+            # libraries derive errors of the network and of data sets from OSError, without the disk's number
+            if isinstance(error, OSError) and error.errno is not None:
+                raise UserError(f"cannot be written ({error.strerror})", self.root, "free space, then run again") from error
             raise
         folder = self.folder(fingerprint)
         shutil.rmtree(folder, ignore_errors=True)

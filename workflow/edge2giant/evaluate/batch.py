@@ -1,5 +1,6 @@
 """A batch: benchmarks that run one after another on a checkpoint that is loaded once."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import logging
@@ -43,10 +44,8 @@ def engine_versions(name: str) -> dict[str, str]:
     """Versions of the packages that compute the answers, read without importing them."""
     found = {}
     for package in (*ENGINE_PACKAGES[name], "lm_eval"):
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     if len(found) < 2:
         raise UserError(f"has no package for engine '{name}'", "this environment", "run `make envs`")
     return found
@@ -83,6 +82,7 @@ def run(batch: Batch) -> dict:
         log.info("%s: %d of %d benchmarks to run", spec.variant.path, len(pending), len(spec.benchmarks))
         if pending:
             _evaluate(batch, pending, identities)
+    size = checkpoint["size"]
     return {
         "schema": 1,
         "study": spec.study,
@@ -90,19 +90,13 @@ def run(batch: Batch) -> dict:
         "method": spec.variant.method,
         "bits": spec.variant.bits,
         "batch": spec.batch,
-        "checkpoint": checkpoint_summary(checkpoint),
+        "checkpoint": {  # what cells carry of it
+            "digest": checkpoint["digest"],
+            "bytes": size["weights_bytes"],
+            "nominal_bytes": size["nominal_bytes"],
+            "recipe": checkpoint["recipe"],
+        },
         "entries": fingerprints,
-    }
-
-
-def checkpoint_summary(checkpoint: dict) -> dict:
-    """The part of `checkpoint.json` that cells carry."""
-    size = checkpoint["size"]
-    return {
-        "digest": checkpoint["digest"],
-        "bytes": size["weights_bytes"],
-        "nominal_bytes": size["nominal_bytes"],
-        "recipe": checkpoint["recipe"],
     }
 
 
@@ -127,6 +121,7 @@ def _answer(batch: Batch, lm, benchmark: BenchmarkSpec, identity_record: dict, l
 
     def write(folder: Path) -> dict:
         made = tasks.answer(lm, batch.spec.variant, benchmark, batch.store, folder)
+        template = lm.chat_template(True) if made.pop("templated") else None
         usage, description = engine.usage(lm), engine.describe(lm)
         cut = usage["too_long"]
         return {
@@ -137,12 +132,10 @@ def _answer(batch: Batch, lm, benchmark: BenchmarkSpec, identity_record: dict, l
             "cost": _cost(usage, description, time.monotonic() - began, load_seconds),
             "engine": description,
             "provenance": provenance.collect()
+            | made
             | {
-                "task_versions": made["task_versions"],
-                "task_hashes": made["task_hashes"],
                 "datasets": {store.lock_of_benchmark(batch.store, benchmark.name).name: identity_record["dataset"][0]},
-                "chat_template_sha256": template_sha256(lm) if made["templated"] else None,
-                "seeds": made["seeds"],
+                "chat_template_sha256": hashlib.sha256(template.encode()).hexdigest() if template else None,
                 "started": started,
                 "finished": provenance.now(),
                 "fingerprint": fingerprint,
@@ -164,12 +157,6 @@ def _cost(usage: dict, description: dict, seconds: float, load_seconds: float) -
         "gpu_seconds": round(seconds * gpus, 3),
         "load_seconds": round(load_seconds, 3),
     }
-
-
-def template_sha256(lm) -> str | None:
-    """SHA-256 of the chat template that the prompts went through."""
-    template = lm.chat_template(True)
-    return hashlib.sha256(template.encode()).hexdigest() if template else None
 
 
 def offline_environment(store_root: Path, cache: Path) -> None:

@@ -9,10 +9,10 @@ import functools
 import hashlib
 import random
 from collections.abc import Callable
+from types import SimpleNamespace
 
 ID = "Record ID"
 QUESTION = "Question"
-ORDERS = ("stable", "lm-eval")
 
 
 def seed(document: dict) -> int:
@@ -21,34 +21,26 @@ def seed(document: dict) -> int:
     return int.from_bytes(hashlib.sha256(str(name).encode()).digest()[:8], "big")
 
 
-class SeededMap:
-    """A data set whose `map` seeds Python's global generator from each document before the function sees it."""
+def stable_order(process_docs: Callable) -> Callable:
+    """Return lm-eval's own preparation of the documents, which maps them, with the options shuffled by each question's seed."""
 
-    def __init__(self, dataset):
-        self.dataset = dataset
+    @functools.wraps(process_docs)
+    def prepared(dataset):
+        def seeded_map(function: Callable[[dict], dict]):
+            return dataset.map(functools.partial(_seeded, function), load_from_cache_file=False)
 
-    def map(self, function: Callable[[dict], dict]):
-        """Map the documents in their order; the generator's state is the same after as before."""
         before = random.getstate()
         try:
-            return self.dataset.map(functools.partial(_seeded, function), load_from_cache_file=False)
+            return process_docs(SimpleNamespace(map=seeded_map))
         finally:
             random.setstate(before)
+
+    return prepared
 
 
 def _seeded(function: Callable[[dict], dict], document: dict) -> dict:
     random.seed(seed(document))
     return function(document)
-
-
-def stable_order(process_docs: Callable) -> Callable:
-    """Return lm-eval's own preparation of the documents, with the options shuffled by each question's seed."""
-
-    @functools.wraps(process_docs)
-    def prepared(dataset):
-        return process_docs(SeededMap(dataset))
-
-    return prepared
 
 
 def use_order(tasks: dict, order: str) -> None:

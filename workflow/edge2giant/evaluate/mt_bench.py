@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from edge2giant import records
 from edge2giant.errors import UserError
-from edge2giant.mt_bench import temperature
+from edge2giant.mt_bench import temperature as fastchat_temperature
 from edge2giant.specs.evaluate import GenerationSpec
 
 RESULT_VERSION = 1
@@ -24,17 +24,14 @@ LEAST_NEW_TOKENS = 16
 def generate_answers(lm, questions: Sequence[dict], model_id: str, generation: GenerationSpec) -> list[dict]:
     """Generate both turns of every question.
 
-    All first turns go to the engine together, then all second turns, each prompt with the model's own chat
-    template and its earlier answers. Sampled answers do not depend on how an engine batches: an
-    engine that takes a seed with each request gets one; any other gets one question at a time after the
-    global generators are seeded (as FastChat does).
+    All first turns go to the engine together, then all second turns, each prompt with the model's own chat template and its
+    earlier answers. Sampled answers do not depend on how an engine batches: an engine that takes a seed with each request gets
+    one; any other gets one question at a time after the global generators are seeded (as FastChat does).
 
     Parameters
     ----------
     lm : lm_eval.api.model.TemplateLM
-        Resident model; its `apply_chat_template`, `generate_until`, `tok_encode` and `max_length` are used.
-        The attribute `accepts_request_seed = True` of an engine means that its generation arguments may
-        have a `seed`, as those of lm-eval's own vLLM model.
+        Resident model.
     questions : sequence of dict
         Rows of question.jsonl.
     model_id : str
@@ -44,9 +41,7 @@ def generate_answers(lm, questions: Sequence[dict], model_id: str, generation: G
     Returns
     -------
     list of dict
-        One answer a question, in the order of the questions, in FastChat's format: question_id, answer_id,
-        model_id, choices (one, with two turns), tstamp. `generation` adds category, temperature, seed,
-        stop, and for each turn the tokens of prompt and answer, the limit and whether it was reached.
+        One answer a question, in the order of the questions, in FastChat's format (schema `answer`).
 
     Raises
     ------
@@ -60,10 +55,11 @@ def generate_answers(lm, questions: Sequence[dict], model_id: str, generation: G
         for chat, question in zip(chats, questions, strict=True):
             chat.append({"role": "user", "content": question["turns"][turn]})
         requests = [_request(lm, chat, q, generation, stop) for chat, q in zip(chats, questions, strict=True)]
-        for index, answer in enumerate(_generate(lm, requests, generation.seed)):
-            text = answer.strip()
-            chats[index].append({"role": "assistant", "content": text})
-            notes[index].append(_turn_note(lm, requests[index], text))
+        replies = _generate(lm, requests, generation.seed)
+        for chat, turn_notes, request, reply in zip(chats, notes, requests, replies, strict=True):
+            text = reply.strip()
+            chat.append({"role": "assistant", "content": text})
+            turn_notes.append(_turn_note(lm, request, text))
     return [_record(q, chat, note, model_id, generation, stop) for q, chat, note in zip(questions, chats, notes, strict=True)]
 
 
@@ -93,11 +89,8 @@ def _templated(lm, chat: list[dict]) -> str:
     try:
         return lm.apply_chat_template(chat)
     except (ValueError, NotImplementedError) as error:
-        raise UserError(
-            f"the model cannot template a chat ({error})",
-            "mt_bench",
-            "give the checkpoint's tokenizer a chat_template",
-        ) from error
+        hint = "give the checkpoint's tokenizer a chat_template"
+        raise UserError(f"the model cannot template a chat ({error})", "mt_bench", hint) from error
 
 
 @dataclass(frozen=True)
@@ -109,53 +102,37 @@ class _Request:
 
 def temperature_of(question: dict, generation: GenerationSpec) -> float:
     """Sampling temperature of a question's answers; 0 means greedy."""
-    return 0.0 if generation.temperatures == "greedy" else temperature(question["category"])
+    return 0.0 if generation.temperatures == "greedy" else fastchat_temperature(question["category"])
 
 
 def _request(lm, chat: list[dict], question: dict, generation: GenerationSpec, stop: list[str]) -> _Request:
     prompt = _templated(lm, chat)
     tokens = lm.tok_encode(prompt)
-    _refuse_two_bos(lm, tokens)
-    limit = _new_tokens(lm, len(tokens), generation.max_new_tokens)
-    return _Request(prompt, len(tokens), _arguments(lm, temperature_of(question, generation), limit, stop, generation.seed))
-
-
-def _refuse_two_bos(lm, tokens: Sequence[int]) -> None:
     # a template that writes BOS and a tokenizer that adds another one change every answer; lm-eval's models avoid it
-    bos = getattr(getattr(lm, "tokenizer", None), "bos_token_id", None)
+    bos = lm.tokenizer.bos_token_id
     if bos is not None and list(tokens[:2]) == [bos, bos]:
         raise UserError("templated prompts start with two BOS tokens", "mt_bench", "load the model without add_bos_token")
-
-
-def _new_tokens(lm, prompt_tokens: int, wanted: int) -> int:
-    """Return how many tokens may follow a prompt without pushing its start out of the model's window."""
-    window = getattr(lm, "max_length", None)
-    if window is None or prompt_tokens + wanted <= window:
-        return wanted
-    room = max(window - prompt_tokens, LEAST_NEW_TOKENS)
-    return min(wanted, room if room < STEP else room // STEP * STEP)
-
-
-def _arguments(lm, temperature: float, limit: int, stop: list[str], seed: int) -> dict:
-    arguments = {
-        "until": list(stop),
-        "max_gen_toks": limit,
-        "temperature": temperature,
-        "do_sample": temperature > 0,
-    }
+    temperature = temperature_of(question, generation)
+    limit = _new_tokens(lm.max_length - len(tokens), generation.max_new_tokens)
+    arguments = {"until": list(stop), "max_gen_toks": limit, "temperature": temperature, "do_sample": temperature > 0}
     if temperature > 0:
         # the whole distribution, whatever a checkpoint's generation_config would cut from it
         arguments["top_p"] = 1.0
-        arguments.update({"seed": seed} if takes_seed(lm) else {"top_k": 0})
-    return arguments
+        arguments |= {"seed": generation.seed} if takes_seed(lm) else {"top_k": 0}
+    return _Request(prompt, len(tokens), arguments)
+
+
+def _new_tokens(room: int, wanted: int) -> int:
+    """How many tokens may follow a prompt that leaves so much room in the model's window, without pushing its start out."""
+    if wanted <= room:
+        return wanted
+    room = max(room, LEAST_NEW_TOKENS)
+    return min(wanted, room if room < STEP else room // STEP * STEP)
 
 
 def takes_seed(lm) -> bool:
-    """Whether an engine accepts a seed with each request: by its attribute, or as lm-eval's vLLM model."""
-    known = getattr(lm, "accepts_request_seed", None)
-    if known is not None:
-        return bool(known)
-    return any(kind.__module__.endswith("vllm_causallms") for kind in type(lm).__mro__)
+    """Whether the generation arguments of an engine may have a `seed`."""
+    return getattr(lm, "accepts_request_seed", False)
 
 
 def _generate(lm, requests: list[_Request], seed: int) -> list[str]:
@@ -172,34 +149,25 @@ def _send(lm, requests: list[_Request]) -> list[str]:
     from lm_eval.api.instance import Instance
 
     return lm.generate_until(
-        [
-            Instance("generate_until", {}, (r.prompt, r.arguments), index, ("mt_bench", index, 1))
-            for index, r in enumerate(requests)
-        ]
+        [Instance("generate_until", {}, (r.prompt, r.arguments), at, ("mt_bench", at, 1)) for at, r in enumerate(requests)]
     )
 
 
 def _seed_everything(seed: int) -> None:
-    import random
+    import transformers
 
-    import numpy
-    import torch
-
-    random.seed(seed)
-    numpy.random.seed(seed)
-    torch.manual_seed(seed)
+    transformers.set_seed(seed)
 
 
 def _turn_note(lm, request: _Request, answer: str) -> dict:
     limit = request.arguments["max_gen_toks"]
     tokens = len(lm.tok_encode(answer, add_special_tokens=False)) if answer else 0
-    window = getattr(lm, "max_length", None)
     return {
         "prompt_tokens": request.prompt_tokens,
         "answer_tokens": tokens,
         "limit": limit,
         "limit_reached": tokens >= limit,
-        "prompt_cut": window is not None and request.prompt_tokens + limit > window,
+        "prompt_cut": request.prompt_tokens + limit > lm.max_length,
     }
 
 

@@ -38,24 +38,13 @@ def compile_templates_once() -> None:
         environment.from_string = cache(environment.from_string)
 
 
-@contextlib.contextmanager
-def working_directory(path: Path):
-    """Work in the store, where a data set's hub id is its relative path."""
-    before = Path.cwd()
-    os.chdir(path)
-    try:
-        yield
-    finally:
-        os.chdir(before)
-
-
 def answer(lm, variant: Variant, benchmark: BenchmarkSpec, store_root: Path, folder: Path) -> dict:
     """Run one benchmark on a loaded model and write its raw answers into `folder`.
 
     Returns
     -------
     dict
-        `task_versions`, `task_hashes`, `seeds` and whether the prompts were `templated`.
+        `task_versions`, `task_hashes`, `seeds` for its provenance, and whether the prompts were `templated`.
     """
     if benchmark.tasks is None:
         return _answer_mt_bench(lm, variant, benchmark.generation, store_root, folder)
@@ -90,7 +79,7 @@ def _answer_tasks(lm, benchmark: BenchmarkSpec, store_root: Path, folder: Path) 
     # A cache that an earlier revision of a data set filled would serve its old rows, so each revision has its own.
     lock = records.read_json(store.lock_of_benchmark(store_root, benchmark.name), Lock)
     datasets.config.HF_DATASETS_CACHE = Path(os.environ["HF_DATASETS_CACHE"]) / lock["revision"][:16]
-    with working_directory(store_root / "datasets"):
+    with contextlib.chdir(store_root / "datasets"):  # where a data set's hub id is its relative path
         results = lm_eval.simple_evaluate(
             model=lm,
             tasks=load_tasks(tasks),
