@@ -42,39 +42,10 @@ rule audit_published:
         " --published config/published --out-prefix {params.prefix} 2>&1 | tee {log}"
 
 
-rule judge_published_claims:
-    input:
-        **PRINTED_CSV,
-    output:
-        html=report(
-            "<figures>/published/claims.html",
-            caption="../report/claims.rst",
-            category="4 Audit and claims",
-            labels={"study": "published", "what": "claims"},
-        ),
-        text=multiext("<figures>/published/claims", ".csv", ".md"),
-    log:
-        "logs/published/claims.log",
-    localrule: True
-    conda:
-        environment_file
-    params:
-        **PLAN.spec(studies.claims),
-        env="workflow",
-        code=PLAN.code,
-        published=subpath(input.scores, parent=True),
-        prefix=subpath(output.html, strip_suffix=".html"),
-    message:
-        "Judging the paper's claims by its printed numbers"
-    shell:
-        "workflow/in-env {params.env} python -m edge2giant.claims --spec {params.spec} --spec-digest {params.digest}"
-        " --published {params.published} --out-prefix {params.prefix} 2>&1 | tee {log}"
-
-
 rule judge_claims:
     input:
         **PRINTED_CSV,
-        cells=PLAN.ask(studies.cells),
+        cells=PLAN.ask(studies.unless_printed(studies.cells)),
     output:
         html=report(
             "<figures>/{study}/claims.html",
@@ -85,20 +56,22 @@ rule judge_claims:
         text=multiext("<figures>/{study}/claims", ".csv", ".md"),
     log:
         "logs/{study}/claims.log",
+    wildcard_constraints:
+        study=STUDY_OR_PRINTED,
     localrule: True
     conda:
         environment_file
     params:
         **PLAN.spec(studies.claims),
         env="workflow",
+        cells=PLAN.ask(studies.cells_option),
         code=PLAN.code,
-        published=subpath(input.scores, parent=True),
         prefix=subpath(output.html, strip_suffix=".html"),
     message:
-        "Judging the paper's claims by study {wildcards.study}"
+        "Judging the paper's claims by the numbers of {wildcards.study}"
     shell:
         "workflow/in-env {params.env} python -m edge2giant.claims --spec {params.spec} --spec-digest {params.digest}"
-        " --published {params.published} --cells {input.cells} --out-prefix {params.prefix} 2>&1 | tee {log}"
+        " --published config/published {params.cells} {input.cells} --out-prefix {params.prefix} 2>&1 | tee {log}"
 
 
 rule compare_with_published:
@@ -123,13 +96,12 @@ rule compare_with_published:
         **PLAN.spec(studies.spec),
         env="workflow",
         code=PLAN.code,
-        published=subpath(input.scores, parent=True),
         prefix=subpath(output.csv, strip_suffix=".csv"),
     message:
         "Comparing study {wildcards.study} with the printed numbers"
     shell:
         "workflow/in-env {params.env} python -m edge2giant.paper compare --spec {params.spec} --spec-digest {params.digest}"
-        " --published {params.published} --cells {input.cells} --out-prefix {params.prefix} >{log} 2>&1"
+        " --published config/published --cells {input.cells} --out-prefix {params.prefix} >{log} 2>&1"
 
 
 rule test_pairs:
@@ -157,43 +129,23 @@ rule test_pairs:
 rule draw_tradeoffs:
     input:
         **PRINTED_CSV,
-        cells=PLAN.ask(studies.cells),
+        cells=PLAN.ask(studies.unless_printed(studies.cells)),
     output:
         directory("<figures>/{study}/tradeoffs"),
     log:
         "logs/{study}/tradeoffs.log",
+    wildcard_constraints:
+        study=STUDY_OR_PRINTED,
     localrule: True
     conda:
         environment_file
     params:
-        **PLAN.spec(studies.spec),
+        **PLAN.spec(studies.shown),
         env="workflow",
+        cells=PLAN.ask(studies.cells_option),
         code=PLAN.code,
-        published=subpath(input.scores, parent=True),
     message:
-        "Trade-off views of study {wildcards.study}"
+        "Trade-off views of {wildcards.study}"
     shell:
         "workflow/in-env {params.env} python -m edge2giant.paper tradeoffs --spec {params.spec} --spec-digest {params.digest}"
-        " --published {params.published} --cells {input.cells} --out-dir {output} >{log} 2>&1"
-
-
-rule draw_published_tradeoffs:
-    input:
-        **PRINTED_CSV,
-    output:
-        directory("<figures>/published/tradeoffs"),
-    log:
-        "logs/published/tradeoffs.log",
-    localrule: True
-    conda:
-        environment_file
-    params:
-        **PLAN.spec(studies.paper),
-        env="workflow",
-        code=PLAN.code,
-        published=subpath(input.scores, parent=True),
-    message:
-        "Trade-off views of the printed numbers"
-    shell:
-        "workflow/in-env {params.env} python -m edge2giant.paper tradeoffs --spec {params.spec} --spec-digest {params.digest}"
-        " --published {params.published} --out-dir {output} >{log} 2>&1"
+        " --published config/published {params.cells} {input.cells} --out-dir {output} >{log} 2>&1"

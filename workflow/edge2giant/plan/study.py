@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edge2giant.config.studies import Study
 
 PAPER = "paper"
+PRINTED = "published"
 SUITES = {"leaderboard_v1": "Open LLM Leaderboard v1", "leaderboard_v2": "Open LLM Leaderboard v2"}
 # Number, title and suite; of two tables with one suite the first is the main one, the second that of the appendix.
 TABLES = (
@@ -34,9 +35,19 @@ def spec(plan, wildcards) -> StudySpec:
     return study_spec(plan.config, getattr(wildcards, "study", plan.run.study))
 
 
-def paper(plan, wildcards) -> StudySpec:
-    """The spec of the paper's study, for what shows the printed numbers."""
-    return study_spec(plan.config, PAPER)
+def shown(plan, wildcards) -> StudySpec:
+    """The spec of the study in the path, or of the paper's study where the path has `published` in its place."""
+    return study_spec(plan.config, PAPER if wildcards.study == PRINTED else wildcards.study)
+
+
+def unless_printed(function):
+    """The same input, and none for the printed numbers, which come from no cells."""
+    return lambda plan, wildcards: [] if wildcards.study == PRINTED else function(plan, wildcards)
+
+
+def cells_option(plan, wildcards) -> str:
+    """The option of a study's cells; without it a command shows the printed numbers."""
+    return "" if wildcards.study == PRINTED else "--cells"
 
 
 def claims(plan, wildcards) -> ClaimsSpec:
