@@ -1,8 +1,11 @@
 """The script that makes one cell again, and what it says of differences."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
-from edge2giant import config, rerun
+from edge2giant import config, records, rerun, specs
+from edge2giant.plan import Plan, evaluate, quantize
 from factories import make_cell
 
 
@@ -28,12 +31,25 @@ def test_a_record_cannot_leave_its_comment(tmp_path, capsys):
     assert not [line for line in capsys.readouterr().out.splitlines() if line.startswith("rm")]
 
 
-def test_differences_are_named(tmp_path):
-    record = make_cell(study="smoke", provenance={"git_commit": "c" * 40, "packages": {"lm_eval": "0.4.4"}})
-    found = "\n".join(rerun.differences(record, config.load()))
+def test_differences_of_code_and_packages_are_named(tmp_path):
+    record = make_cell(study="smoke", model="tiny-0.4m", provenance={"git_commit": "c" * 40, "packages": {"lm_eval": "0.4.4"}})
+    found = "\n".join(rerun.differences(record, config.load(), tmp_path))
     assert "the cell is of " + "c" * 40 in found
     assert "lm_eval 0.4.4 is pinned as" in found
-    assert "study gone is not in config/studies" in rerun.differences(make_cell(study="gone"), config.load())
+    assert "unknown study 'gone'" in rerun.differences(make_cell(study="gone"), config.load(), tmp_path)[-1]
+
+
+def test_what_a_job_was_told_otherwise_is_named(tmp_path):
+    loaded = config.load()
+    wildcards = SimpleNamespace(study="smoke", model="tiny-0.4m", method="fp16", bits="w16a16", batch="arc_challenge")
+    evaluation = evaluate.spec(Plan(loaded, None), wildcards)
+    checkpoint = quantize.checkpoint_spec(loaded, loaded.study("smoke"), evaluation.variant)
+    digest = specs.write(replace(checkpoint, result_version=0), tmp_path)
+    record = make_cell(study="smoke", model="tiny-0.4m", checkpoint={"recipe": {"spec": digest}})
+    entry = tmp_path / "answer_cache" / record["provenance"]["fingerprint"] / "entry.json"
+    records.write_json(entry, {"identity": evaluation.of(evaluation.benchmarks[0])})
+    found = [line for line in rerun.differences(record, loaded, tmp_path) if line.startswith(("checkpoint", "evaluation"))]
+    assert found == [f"checkpoint: result_version was 0, is {checkpoint.result_version} now"]
 
 
 def test_the_command_prints_a_shell_script(tmp_path, capsys):

@@ -1,15 +1,22 @@
 """How to make one cell again: its commands as a shell script, and what differs here from where it was made.
 
-Reads a cell record, `config/` and the working tree. Runs nothing, writes nothing but its output.
+Reads a cell record and what its jobs were told, and compares both with the working tree. Runs and writes nothing.
 """
 
 import argparse
+import json
 import shlex
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 from edge2giant import config as configuration
-from edge2giant import environments, errors, provenance, records, store
+from edge2giant import environments, errors, provenance, records, specs, store
+from edge2giant.config import Config
+from edge2giant.errors import UserError
+from edge2giant.plan import Plan, evaluate, quantize
 from edge2giant.records.cell import CellRecord
 from edge2giant.records.lock import Lock
 
@@ -55,8 +62,8 @@ def facts(record: dict) -> list[str]:
     ]
 
 
-def differences(record: dict, config: configuration.Config) -> list[str]:
-    """What is other here than where the cell was made."""
+def differences(record: dict, config: Config, results: Path) -> list[str]:
+    """What is other here than where the cell was made: code, what its jobs were told, packages, data."""
     made, cell = record["provenance"], record["cell"]
     commit, dirty = provenance.git_state(config.root)
     found = []
@@ -64,45 +71,56 @@ def differences(record: dict, config: configuration.Config) -> list[str]:
         found.append(f"this tree is at commit {commit}, the cell is of {made['git_commit']}")
     if dirty:
         found.append("this tree has changes that are not committed")
-    if cell["study"] not in config.studies:
-        return [*found, f"study {cell['study']} is not in config/studies"]
-    study = config.study(cell["study"])
-    if (study.protocol, study.stack) != (cell["protocol"], cell["stack"]):
-        found.append(f"study {study.name} now has protocol {study.protocol} and stack {study.stack}")
-    environment = config.root / "envs" / f"{config.environment(study.stack, 'evaluate')}.yaml"
-    found += environment_differences(made["packages"], environment)
-    lock = config.root / store.lock_of_benchmark(f"results/store/{study.source}", cell["benchmark"])
+    wildcards = SimpleNamespace(**cell, batch=cell["benchmark"])
+    try:
+        evaluation = evaluate.spec(Plan(config, None), wildcards)
+        checkpoint = quantize.checkpoint_spec(config, config.study(cell["study"]), evaluation.variant)
+    except UserError as error:
+        return [*found, str(error)]
+    told = specs.path(results, record["checkpoint"]["recipe"].get("spec", ""))
+    found += spec_differences("checkpoint", told, lambda text: text, asdict(checkpoint))
+    entry = results / "answer_cache" / made["fingerprint"] / "entry.json"
+    found += spec_differences("evaluation", entry, lambda text: text["identity"], evaluation.of(evaluation.benchmarks[0]))
+    found += environment_differences(made["packages"], environments.distributions(evaluation.environment, config.root))
+    lock = store.lock_of_benchmark(results / "store" / checkpoint.store, cell["benchmark"])
     if lock.exists() and (revision := records.read_json(lock, Lock)["revision"]) not in made["datasets"].values():
         found.append(f"the data in the store are at {revision[:16]}")
     return found
 
 
-def environment_differences(packages: dict, path: Path) -> list[str]:
-    """Packages of a cell whose pins in an environment file are others now."""
-    if not path.exists():
-        return [f"{path.name} is not there"]
-    pins = dict(pin.split("==") for pin in environments.requirements(path) if pin.count("==") == 1)
-    same = {name.replace("_", "-"): version.split("+")[0] for name, version in pins.items()}
+def spec_differences(job: str, told: Path, of: Callable[[dict], dict], planned: dict) -> list[str]:
+    """What a job was told, where its record is still here, and would be told otherwise now."""
+    if not told.is_file():
+        return []
+    before, now = of(records.read_json(told)), json.loads(records.canonical(planned))
     return [
-        f"{name} {version} is pinned as {same[name.replace('_', '-')]} now"
-        for name, version in sorted(packages.items())
-        if same.get(name.replace("_", "-"), version.split("+")[0]) != version.split("+")[0]
+        f"{job}: {key} was {records.canonical(before.get(key))}, is {records.canonical(value)} now"
+        for key, value in now.items()
+        if before.get(key) != value
+    ]
+
+
+def environment_differences(packages: dict, pins: dict[str, str]) -> list[str]:
+    """Packages of a cell that are pinned otherwise now; what follows a + says which build it is."""
+    now = {name: pins.get(name.lower().replace("_", "-"), version) for name, version in sorted(packages.items())}
+    return [
+        f"{n} {packages[n]} is pinned as {pin} now" for n, pin in now.items() if pin.split("+")[0] != packages[n].split("+")[0]
     ]
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m edge2giant.rerun", description=__doc__)
     top.add_argument("cell", type=Path, help="results/<study>/cells/.../<benchmark>.json")
+    top.add_argument("--results", type=Path, default=Path("results"), help="folder of results")
     return top
 
 
 def main(arguments: list[str] | None = None) -> None:
     args = parser().parse_args(arguments)
     record = records.read_json(args.cell, CellRecord)
-    config = configuration.load()
     cell = record["cell"]
     path = f"results/{cell['study']}/cells/{cell['model']}/{cell['method']}/{cell['bits']}/{cell['benchmark']}.json"
-    for line in [*facts(record), *(f"DIFFERS HERE: {line}" for line in differences(record, config))]:
+    for line in [*facts(record), *(f"DIFFERS HERE: {line}" for line in differences(record, configuration.load(), args.results))]:
         print("#", *line.split())  # a record must not be able to leave the comment
     print("\n".join(script(record, path)))
 
