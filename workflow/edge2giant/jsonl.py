@@ -67,3 +67,12 @@ def write(path: str | Path, rows: Iterable[dict], kind: type | None = None) -> N
             raise UserError(f"is not written: row {number} is {wrong}", path)
     with records.atomic(path) as stream:
         stream.writelines(map(line, rows))
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Every text in nested lists and mappings, without keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from texts_in(inner)

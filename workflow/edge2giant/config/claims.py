@@ -1,11 +1,11 @@
 """config/published/claims.yaml: the paper's findings as data."""
 
-from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field, JsonValue, model_validator
 
 from edge2giant.config.entry import ConfigEntry, Settings, Text, listed, refusal
+from edge2giant.jsonl import texts_in
 
 
 class Lenient(ConfigEntry):
@@ -59,17 +59,8 @@ class Claims(ConfigEntry):
     def _named_lists_are_there(self):
         for name, claim in self.claims.items():
             for part in claim.parts:
-                for text in _texts([part.with_, part.lenient.with_ if part.lenient else {}]):
+                for text in texts_in([part.with_, part.lenient.with_ if part.lenient else {}]):
                     if text.startswith("@") and text[1:] not in self.sets:
                         known = f"choose one of: {', '.join(sorted(self.sets))}"
                         raise refusal(f"unknown set '{text[1:]}'", known, ("claims", name))
         return self
-
-
-def _texts(value: object) -> Iterable[str]:
-    """Every text in nested lists and mappings."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _texts(inner)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from edge2giant import jsonl, records
 from edge2giant.errors import UserError
+from edge2giant.jsonl import texts_in
 from edge2giant.records.lock import Lock
 from edge2giant.store import texts
 
@@ -39,15 +40,6 @@ def runs(tokens: list[str], size: int) -> Iterator[int]:
     return (hash(tuple(tokens[at : at + size])) for at in range(len(tokens) - size + 1))
 
 
-def fields(value: object) -> Iterator[str]:
-    """Every text inside a row."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from fields(inner)
-
-
 def evaluated(files: Iterable[Path]) -> list[Path]:
     """The files of a data set that hold evaluated splits, by their names."""
     data = [path for path in files if path.name.endswith(texts.FORMS)]
@@ -58,7 +50,7 @@ class Document:
     """One evaluated document: its longest field, the runs of all fields, and what was found of it so far."""
 
     def __init__(self, row: object):
-        tokens = [words(field) for field in fields(row)]
+        tokens = [words(field) for field in texts_in(row)]
         longest = max(tokens, key=len, default=[])
         self.comparable = len(longest) >= LEAST
         self.text = f" {' '.join(longest)} "
@@ -81,7 +73,7 @@ def compare(text: Path, benchmarks: dict[str, list[Document]]) -> list[dict]:
         by_anchor.setdefault(document.anchor, []).append(document)
     here, whole = set(), set()
     for row in jsonl.read(text, hint="fetch the calibration set again"):
-        tokens = words(" ".join(fields(row)))
+        tokens = words(" ".join(texts_in(row)))
         here |= wanted.intersection(runs(tokens, RUN))
         if anchors := by_anchor.keys() & set(runs(tokens, LEAST)):
             joined = f" {' '.join(tokens)} "

@@ -8,6 +8,8 @@ from typing import TypeVar
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
+from edge2giant.errors import UserError
+
 Answer = TypeVar("Answer")
 
 BUSY = (408, 425, 429, 500, 502, 503, 504)
@@ -25,7 +27,8 @@ def retried(ask: Callable[[], Answer], what: str) -> Answer:
     """
 
     def say(state: RetryCallState) -> None:
-        named = _name(state.outcome.exception())
+        error = state.outcome.exception()
+        named = f"HTTP {error.response.status_code}" if _response(error) is not None else type(error).__name__
         print(f"{what}: {named}, trying again in {state.next_action.sleep:g} s", file=sys.stderr, flush=True)
 
     attempts = Retrying(
@@ -39,6 +42,23 @@ def retried(ask: Callable[[], Answer], what: str) -> Answer:
     return attempts(ask)
 
 
+def refusal(error: Exception, what: str) -> UserError:
+    """The error for a request that failed for good."""
+    response = _response(error)
+    if response is None:
+        lines = str(error).strip().splitlines()
+        said = lines[0] if lines else type(error).__name__
+        return UserError(f"could not be fetched ({said})", what, "run the same command again to go on")
+    status = response.status_code
+    if status in (401, 403):
+        return UserError("the server refuses this token", what, "put a valid one into the `token_file`")
+    hints = {
+        404: "name a commit that exists in config/benchmarks.yaml",
+        429: "the number of requests is limited: wait some minutes, then run the same command again to go on",
+    }
+    return UserError(f"the server answers HTTP {status}", what, hints.get(status, "run the same command again to go on"))
+
+
 def _response(error: BaseException) -> httpx.Response | None:
     return getattr(error, "response", None)
 
@@ -46,11 +66,6 @@ def _response(error: BaseException) -> httpx.Response | None:
 def _passing(error: BaseException) -> bool:
     response = _response(error)
     return isinstance(error, httpx.TransportError) if response is None else response.status_code in BUSY
-
-
-def _name(error: BaseException) -> str:
-    response = _response(error)
-    return f"HTTP {response.status_code}" if response is not None else type(error).__name__
 
 
 def _wait(state: RetryCallState) -> float:

@@ -62,18 +62,9 @@ def refuse(study: str, refused: list[str], items: list[Item], store_root: Path) 
 
 def record(study: str, items: list[Item]) -> dict:
     """The survey as data."""
-    return {
-        "study": study,
-        "bytes": sum(item.bytes for item in items),
-        "materials": [
-            {
-                "kind": item.piece.kind,
-                "name": item.piece.name,
-                "repo": item.piece.repo,
-                "revision": item.commit,
-                "bytes": item.bytes,
-                "files": item.files,
-            }
-            for item in items
-        ],
-    }
+    materials = [
+        {"revision": item.commit, "bytes": item.bytes, "files": item.files}
+        | {key: getattr(item.piece, key) for key in ("kind", "name", "repo")}
+        for item in items
+    ]
+    return {"study": study, "bytes": sum(item.bytes for item in items), "materials": materials}

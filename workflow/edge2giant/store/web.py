@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge2giant.errors import UserError
 from edge2giant.specs.acquire import FetchSpec
-from edge2giant.store.retries import retried
+from edge2giant.store.retries import refusal, retried
 from edge2giant.store.selection import Entry, Listing
 
 ADDRESS = "https://raw.githubusercontent.com"
@@ -80,11 +80,5 @@ class Web:
 
         try:
             return retried(ask, url)
-        except httpx.HTTPStatusError as error:
-            status = error.response.status_code
-            hint = (
-                "name a commit that exists in config/benchmarks.yaml" if status == 404 else "run the same command again to go on"
-            )
-            raise UserError(f"answers HTTP {status}", url, hint) from None
         except (httpx.HTTPError, OSError) as error:
-            raise UserError(f"could not be fetched ({error})", url, "run the same command again to go on") from None
+            raise refusal(error, url) from None
