@@ -1,6 +1,13 @@
 # MT-Bench: the answers as FastChat's tools read them, the judge's ratings, their noise, and the page that shows them.
 from edge2giant.plan import judge as judging
 
+BESIDE_FP16 = {
+    "answers": "<results>/{study}/answers/{model}/{method}/{bits}.jsonl",
+    "judgments": "<results>/{study}/judgments/{model}/{method}/{bits}.jsonl",
+    "baseline": "<results>/{study}/judgments/{model}/fp16/w16a16.jsonl",
+    "baseline_answers": "<results>/{study}/answers/{model}/fp16/w16a16.jsonl",
+}
+
 
 rule extract_answers:
     input:
@@ -67,10 +74,7 @@ use rule judge as judge_by_served_model with:
 
 rule measure_judge_noise:
     input:
-        judgments="<results>/{study}/judgments/{model}/{method}/{bits}.jsonl",
-        answers="<results>/{study}/answers/{model}/{method}/{bits}.jsonl",
-        baseline="<results>/{study}/judgments/{model}/fp16/w16a16.jsonl",
-        baseline_answers="<results>/{study}/answers/{model}/fp16/w16a16.jsonl",
+        **BESIDE_FP16,
     output:
         json="<results>/{study}/noise/{model}/{method}/{bits}.json",
         csv="<results>/{study}/noise/{model}/{method}/{bits}.csv",
@@ -92,10 +96,7 @@ rule measure_judge_noise:
 
 rule inspect_answers:
     input:
-        answers="<results>/{study}/answers/{model}/{method}/{bits}.jsonl",
-        judgments="<results>/{study}/judgments/{model}/{method}/{bits}.jsonl",
-        baseline="<results>/{study}/judgments/{model}/fp16/w16a16.jsonl",
-        baseline_answers="<results>/{study}/answers/{model}/fp16/w16a16.jsonl",
+        **BESIDE_FP16,
     output:
         "<figures>/{study}/inspection/{model}/{method}/{bits}.html",
     log:

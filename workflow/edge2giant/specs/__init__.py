@@ -24,7 +24,7 @@ def text(spec: object) -> str:
 
 def digest(spec: object) -> str:
     """SHA-256 of a spec's text, in hexadecimal."""
-    return hashlib.sha256(text(spec).encode()).hexdigest()
+    return records.digest(asdict(spec) if is_dataclass(spec) else spec)
 
 
 def path(folder: str | Path, sha256: str) -> Path:

@@ -7,11 +7,7 @@ from dataclasses import dataclass
 class QuestionSetSpec:
     """A set of questions that a printed column may come from.
 
-    Parameters
-    ----------
-    name, label : str
-    parts : tuple of (int, str)
-        Questions and chance level of each subtask; the level as an exact fraction, such as `1/4`.
+    `parts` holds questions and chance level of each subtask; the level as an exact fraction, such as `1/4`.
     """
 
     name: str
@@ -21,16 +17,7 @@ class QuestionSetSpec:
 
 @dataclass(frozen=True)
 class AuditedColumn:
-    """A benchmark's column in the printed tables.
-
-    Parameters
-    ----------
-    benchmark : str
-    sets : tuple of QuestionSetSpec
-        Sets to compare it with.
-    untestable : str
-        Why there are none; empty where there are.
-    """
+    """A benchmark's column in the printed tables, with the sets to compare it with, or why there are none."""
 
     benchmark: str
     sets: tuple[QuestionSetSpec, ...] = ()
@@ -39,14 +26,7 @@ class AuditedColumn:
 
 @dataclass(frozen=True)
 class ModelSize:
-    """Size of a model.
-
-    Parameters
-    ----------
-    nominal_billions : str
-        Parameters in 10^9 as the model's name gives them, as an exact decimal.
-    parameters : int
-    """
+    """Size of a model: 10^9 parameters as its name gives them, as an exact decimal, and its parameters."""
 
     nominal_billions: str
     parameters: int
@@ -56,13 +36,7 @@ class ModelSize:
 class AuditSpec:
     """What the audit needs beside the printed numbers.
 
-    Parameters
-    ----------
-    models : dict of str to ModelSize
-    questions : dict of str to int
-        Size of each benchmark's public set.
-    columns : tuple of AuditedColumn
-        In the order of `config/published/grids.yaml`.
+    `questions` is the size of each benchmark's public set; `columns` come in the order of `config/published/grids.yaml`.
     """
 
     models: dict[str, ModelSize]

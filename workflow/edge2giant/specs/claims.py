@@ -6,17 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ReadingSpec:
-    """One way to decide a part of a claim.
-
-    Parameters
-    ----------
-    says : str
-        The reading in words.
-    predicate : str
-        Function in `edge2giant.claims.predicates`.
-    parameters : dict
-        Its arguments.
-    """
+    """One way to decide a part of a claim: in words, as a function of `edge2giant.claims.predicates`, and with its arguments."""
 
     says: str
     predicate: str
@@ -25,16 +15,7 @@ class ReadingSpec:
 
 @dataclass(frozen=True)
 class PartSpec:
-    """Part of a claim.
-
-    Parameters
-    ----------
-    says : str
-        What it is about; empty for the only part of a claim.
-    strict : ReadingSpec
-    lenient : ReadingSpec or None
-        None where no word is vague.
-    """
+    """Part of a claim. `says` is empty for the only one; `lenient` is None where no word is vague."""
 
     says: str
     strict: ReadingSpec
@@ -43,18 +24,7 @@ class PartSpec:
 
 @dataclass(frozen=True)
 class ClaimSpec:
-    """A sentence of the paper's findings.
-
-    Parameters
-    ----------
-    id : str
-    place : str
-        Section of the paper.
-    statement : str
-        The sentence, paraphrased.
-    parts : tuple of PartSpec
-    note : str
-    """
+    """A sentence of the paper's findings, paraphrased; `place` is its section."""
 
     id: str
     place: str
@@ -65,14 +35,7 @@ class ClaimSpec:
 
 @dataclass(frozen=True)
 class FactSpec:
-    """A setting that a claim can ask for.
-
-    Parameters
-    ----------
-    value : object
-    source : str
-        Where it is stated.
-    """
+    """A setting that a claim can ask for, and where it is stated."""
 
     value: Any
     source: str
@@ -80,15 +43,7 @@ class FactSpec:
 
 @dataclass(frozen=True)
 class ClaimsSpec:
-    """All claims, in the order of their file.
-
-    Parameters
-    ----------
-    claims : tuple of ClaimSpec
-    sets : dict of str to tuple
-        Lists that a selection names as `@name`.
-    facts : dict of str to FactSpec
-    """
+    """All claims, in the order of their file; `sets` are the lists that a selection names as `@name`."""
 
     claims: tuple[ClaimSpec, ...]
     sets: dict[str, tuple[Any, ...]] = field(default_factory=dict)

@@ -10,23 +10,8 @@ from edge2giant.specs.variant import Variant
 class JudgeSpec:
     """What decides the ratings of a variant's answers. A change of it makes the job run again.
 
-    Parameters
-    ----------
-    study : str
-    variant : Variant
-        Whose answers are rated.
-    judge : str
-        Entry of `config/judges.yaml`.
-    model : str
-        Model id that is sent to the endpoint.
-    repeats : int
-        Judgments of each turn.
-    temperature : float or None
-        None: not sent.
-    max_tokens : int
-        Longest judgment.
-    extra_body : dict
-        Further keys of each request.
+    `judge` is an entry of `config/judges.yaml`, `model` the id that is sent to the endpoint, `repeats` the judgments of each
+    turn; a temperature of None is not sent; `extra_body` holds further keys of each request.
     """
 
     study: str
@@ -45,29 +30,20 @@ class JudgeService:
 
     Parameters
     ----------
-    judge : str
-        Entry of `config/judges.yaml`.
     base_url : str
         Address up to `/v1`; `auto`: that of the server which `serve` starts.
-    usd_per_1k_prompt_tokens, usd_per_1k_completion_tokens : float
     limit_usd : float or None
         Spending cap; None for none.
     concurrency : int
         Requests at the same time.
     serve : tuple of str
         Command that serves the model; empty for an endpoint that is there.
-    ready_timeout_s : float
-        How long the server may take to start.
+    ready_timeout_s, timeout_s, longest_wait_s : float
+        How long the server may take to start, one reply may take, and the wait between two attempts may be.
     key_file, key_env : str or None
         File whose first line is the API key; environment variable to read where that file is missing.
-    timeout_s : float
-        Time for one reply.
-    attempts : int
-        Attempts at one judgment.
-    longest_wait_s : float
-        Longest wait between two attempts.
-    give_up_after : int
-        Judgments in a row that may fail before the run ends.
+    attempts, give_up_after : int
+        Attempts at one judgment; judgments in a row that may fail before the run ends.
     token_limit_parameter : str
         Name under which `max_tokens` is sent.
     """

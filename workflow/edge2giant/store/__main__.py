@@ -35,21 +35,21 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def read_source(path: Path | None) -> SourceService:
-    return specs.read_service(path, SourceService) if path else SourceService()
+def source(args: argparse.Namespace) -> SourceService:
+    return specs.read_service(args.source, SourceService) if args.source else SourceService()
 
 
 def fetch(args: argparse.Namespace) -> None:
     """Fetch the piece of a spec."""
     piece = specs.of_arguments(args, FetchSpec)
-    acquire.acquire(piece, sources.choose(read_source(args.source))(piece), args.store, args.pins)
+    acquire.acquire(piece, sources.choose(source(args))(piece), args.store, args.pins)
 
 
 def survey_study(args: argparse.Namespace) -> None:
     """Print what a study will fetch and write it, or stop naming all that cannot be fetched."""
     spec = specs.of_arguments(args, AcquireSpec)
     wanted = survey.pending(spec, args.store)
-    source_of = sources.choose(read_source(args.source)) if wanted else None
+    source_of = sources.choose(source(args)) if wanted else None
     items, refused = survey.survey(wanted, source_of, args.pins)
     print(survey.text(spec.study, items, args.store))
     survey.refuse(spec.study, refused, items, args.store)
