@@ -39,7 +39,9 @@ for name in sys.argv[4:]:
     folder, names, shots = FOLDERS[name]
     seeds = {"python": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}
     order = os.environ["GPQA_ORDER"] if name == "gpqa" else "lm-eval"
-    benchmark = BenchmarkSpec(name, TasksSpec(tuple(names), folder, shots, False, False, None, seeds, order))
+    benchmark = BenchmarkSpec(
+        name, (f"datasets/{name}.lock.json",), TasksSpec(tuple(names), folder, shots, False, False, None, seeds, order)
+    )
     (out / name).mkdir(parents=True)
     made = tasks.answer(Counter(), Variant("m", "fp16", "w16a16"), benchmark, store, out / name)
     (out / name / "hashes.txt").write_text(str(sorted(made["task_hashes"].items())))

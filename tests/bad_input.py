@@ -349,8 +349,8 @@ study_case(
 )
 study_case(
     "MT-Bench for a scheme of another study",
-    "mt_bench: [fp16/w16a16,",
-    "mt_bench: [awq/w9a9,",
+    "judged: [fp16/w16a16,",
+    "judged: [awq/w9a9,",
     "unknown width of awq 'w9a9'",
 )
 
@@ -461,12 +461,12 @@ table_case(
     "benchmarks.yaml",
     "suite: leaderboard_v2",
     "suite: leaderboard_v3",
-    "'leaderboard_v3' should be 'leaderboard_v1', 'leaderboard_v2' or 'mt_bench'",
+    "unknown suite 'leaderboard_v3'",
 )
 table_case(
     "a benchmark without its folder of lm-eval",
     "benchmarks.yaml",
-    "  folder: arc\n",
+    "    folder: arc\n",
     "",
     "arc_challenge: lacks its folder",
 )
@@ -482,8 +482,8 @@ table_case("an override of no benchmark", "protocols.yaml", "    gpqa:", "    gq
 table_case(
     "an order of options that does not exist",
     "protocols.yaml",
-    "gpqa_order: stable",
-    "gpqa_order: random",
+    "option_order: stable",
+    "option_order: random",
     "'random' should be 'stable' or 'lm-eval'",
 )
 table_case(
@@ -817,8 +817,9 @@ def _(room):
 
 def evaluating(room: Room, **changes) -> list:
     tasks = TasksSpec(("arc_challenge",), "arc", 25, False, False, None, {})
+    benchmark = BenchmarkSpec("arc_challenge", ("datasets/arc_challenge.lock.json",), tasks)
     spec = EvaluateSpec(
-        "smoke", Variant("tiny-0.4m", "fp16", "w16a16"), "arc_challenge", (BenchmarkSpec("arc_challenge", tasks),),
+        "smoke", Variant("tiny-0.4m", "fp16", "w16a16"), "arc_challenge", (benchmark,),
         EngineSpec("hf", {}), "cpu/main", 1,
     )  # fmt: skip
     digest = specs.write(spec, room.path)

@@ -26,7 +26,7 @@ def listing(study: str, *variants: tuple[str, str, str, list[str]]) -> StudySpec
 
 def _printed() -> dict[tuple, tuple[float, str, str]]:
     scores = frames.published_scores(PUBLISHED)
-    ratings = frames.keep(frames.published_mt_bench(PUBLISHED), table=6, category="average").assign(benchmark="mt_bench")
+    ratings = frames.keep(frames.published_ratings(PUBLISHED), table=6, benchmark="average").assign(benchmark="mt_bench")
     both = pd.concat([scores, ratings])
     return {(r.model, r.method, r.bits, r.benchmark): (r.value, r.printed, f"Table {r.table}") for r in both.itertuples()}
 

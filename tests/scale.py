@@ -41,7 +41,7 @@ def enlarge(folder: Path, cells: int) -> int:
         for name, entry in study["models"].items():
             copied = f"{name}.{number}"
             copies[copied], more[copied] = entry, copy.deepcopy(models[name])
-            count += 12 * len(entry["variants"]) + len(entry["mt_bench"])
+            count += 12 * len(entry["variants"]) + len(entry["judged"])
             if count >= cells:
                 break
         if count >= cells:

@@ -99,7 +99,7 @@ def test_a_committed_lock_decides_the_revision(tmp_path):
 
 def test_the_spec_of_a_fetch_says_all_that_decides_it(opened):
     class Wildcards:
-        model, benchmark, name = "llama-3.1-8b-it", "gsm8k", "pile-val-128x512"
+        model, data, name = "llama-3.1-8b-it", "gsm8k", "pile-val-128x512"
 
     model = fetching.model(opened, Wildcards)
     assert (model.repo, model.lock) == ("meta-llama/Llama-3.1-8B-Instruct", "models/llama-3.1-8b-it.lock.json")

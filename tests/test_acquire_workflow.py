@@ -29,7 +29,7 @@ figure2_models: [llama-3.2-1b-it]
 models:
   llama-3.2-1b-it:
     variants: [fp16/w16a16, awq/w4a16]
-    mt_bench: [fp16/w16a16]
+    judged: [fp16/w16a16]
 """
 TOKEN = "hf_thetestsownsecret"
 pytestmark = pytest.mark.e2e
@@ -117,7 +117,7 @@ def test_acquire_plans_fetches_locks_and_verifies(clone, server):
 
     run = snakemake(clone, server, "verify")
     assert not run.returncode and run.stdout.count("as locked and committed") == len(wanted), run.stdout
-    (clone / "results/store/hub/mt_bench/question.jsonl").write_text("{ }")
+    (clone / "results/store/hub/datasets/mt_bench/question.jsonl").write_text("{ }")
     (clone / "results/store/hub/nltk.lock.json").unlink()
     run = snakemake(clone, server, "verify")
     output = run.stdout + run.stderr

@@ -22,7 +22,7 @@ limit: 4
 models:
   tiny-0.4m:
     variants: [gptq-llmcompressor/w4a16]
-    mt_bench: [gptq-llmcompressor/w4a16]
+    judged: [gptq-llmcompressor/w4a16]
 """
 
 

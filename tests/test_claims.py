@@ -162,7 +162,7 @@ def test_a_missing_score_leaves_it_undecided(few):
     half = scores.Scores(few.table, scores._complete(present), few.sets, {}, printed=False)
     found = predicates.each(half, select={"family": "awq"}, of="delta", relation="above", than=-50.0)
     assert found.holds is None
-    assert found.missing == ["b awq w4a16 v1 x", "b awq w4a16 v1 y"]
+    assert found.missing == ["b awq w4a16 leaderboard_v1 x", "b awq w4a16 leaderboard_v1 y"]
     assert predicates.absent(half, {"method": "fp8"}).holds is None
 
 
@@ -240,7 +240,7 @@ def regenerate(folder, change=lambda row: row.value):
             "benchmark": row.benchmark,
         }
         made.append(factories.make_cell(**names, score=change(row)))
-    ratings = scores._ratings(frames.published_mt_bench(PUBLISHED))
+    ratings = scores.published_ratings(PUBLISHED)
     for (model, method, bits), group in ratings.groupby(["model", "method", "bits"]):
         values = dict(zip(group["benchmark"], group["value"], strict=True))
         names = {"study": "paper", "model": model, "method": method, "bits": bits, "benchmark": "mt_bench"}

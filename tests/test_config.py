@@ -163,7 +163,7 @@ def test_numbers_keep_the_form_that_they_have_in_the_file(loaded):
             "aggregation: median",
             "'median' should be 'single', 'size_weighted' or 'mean'",
         ),
-        ("benchmarks.yaml", "  suite: mt_bench", "  suite: leaderboard_v2", "mt_bench: lacks its folder"),
+        ("benchmarks.yaml", "    suite: mt_bench", "    suite: leaderboard_v2", "mt_bench: lacks its folder"),
         ("protocols.yaml", "    gpqa:", "    gqpa:", "unknown benchmark 'gqpa'"),
         ("protocols.yaml", "gpqa: {tasks: {", "gpqa: {tasks: {a: 2, ", "paper.benchmarks.gpqa: tasks of different chance levels"),
         ("stacks.yaml", "device: cpu", "device: [", "is not valid YAML"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import shared as samples
-from demo import bbh, hub, ifeval, install, lock, mt_bench, questions, text, words
+from demo import bbh, hub, ids, ifeval, install, lock, mt_bench, questions, text, words
 from edge2giant import store as locks
 from edge2giant.errors import UserError
 
@@ -66,11 +66,11 @@ def test_same_bytes_each_time_and_other_bytes_for_another_seed(store, tmp_path):
     assert _bytes(tmp_path / "other") != _bytes(store)
 
 
-@pytest.mark.parametrize("benchmark", hub.IDS)
+@pytest.mark.parametrize("benchmark", ids.IDS)
 def test_lock_names_every_file(store, benchmark):
-    path = locks.lock_of_benchmark(store, benchmark)
+    path = store / f"datasets/{benchmark}.lock.json"
     entry = locks.check(path, path.parent, hashes=True)
-    below = {p.relative_to(path.parent).as_posix() for p in (path.parent / hub.IDS[benchmark]).rglob("*") if p.is_file()}
+    below = {p.relative_to(path.parent).as_posix() for p in (path.parent / ids.IDS[benchmark]).rglob("*") if p.is_file()}
     assert set(entry["files"]) == below
     assert entry["source"] == lock.SOURCE
 
@@ -114,9 +114,9 @@ def test_scored_and_shown_questions_are_disjoint(store, identifier):
     assert not set(_questions(store, identifier, True)) & set(_questions(store, identifier, False))
 
 
-@pytest.mark.parametrize("benchmark", [b for b in hub.IDS if b != "gpqa"])
+@pytest.mark.parametrize("benchmark", [b for b in ids.IDS if b != "gpqa"])
 def test_scored_questions_are_not_repeated(store, benchmark):
-    found = _questions(store, hub.IDS[benchmark], True)
+    found = _questions(store, ids.IDS[benchmark], True)
     assert len(found) == len(set(found)) or benchmark in ("mmlu",)
 
 
@@ -194,11 +194,11 @@ def test_too_small_a_world_is_said():
 
 
 def test_mt_bench_has_fastchats_form(store):
-    rows = [json.loads(line) for line in (store / "mt_bench/question.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (store / "datasets/mt_bench/question.jsonl").read_text().splitlines()]
     assert [r["question_id"] for r in rows] == list(range(81, 97))
     assert all(len(r["turns"]) == 2 and r["turns"][0] != r["turns"][1] for r in rows)
     assert [r["category"] for r in rows] == [c for c in mt_bench.CATEGORIES for _ in range(2)]
-    references = [json.loads(line) for line in (store / "mt_bench/reference_answer.jsonl").read_text().splitlines()]
+    references = [json.loads(line) for line in (store / "datasets/mt_bench/reference_answer.jsonl").read_text().splitlines()]
     needed = {r["question_id"] for r in rows if r["category"] in mt_bench.REFERENCE_CATEGORIES}
     assert {r["question_id"] for r in references} == needed
     assert all(words.pool_of(turn) == "test" for r in rows for turn in r["turns"])
@@ -207,7 +207,7 @@ def test_mt_bench_has_fastchats_form(store):
 def test_judge_prompts_have_fastchats_names_keys_and_placeholders(store):
     real = samples.shared("datasets/mt_bench") / "judge_prompts.jsonl"
     theirs = {r["name"]: r for r in map(json.loads, real.read_text(encoding="utf-8").splitlines())}
-    mine = [json.loads(line) for line in (store / "mt_bench/judge_prompts.jsonl").read_text().splitlines()]
+    mine = [json.loads(line) for line in (store / "datasets/mt_bench/judge_prompts.jsonl").read_text().splitlines()]
     filled = dict.fromkeys([f"{a}{b}" for a in ("question", "answer", "ref_answer") for b in ("", "_1", "_2")], "@")
     for row in mine:
         real_row = theirs[row["name"]]

@@ -98,7 +98,7 @@ def test_the_order_of_lm_eval_is_another_in_each_process(material, tmp_path):
 
 
 def test_the_seed_of_a_question_is_its_ids_own():
-    from edge2giant.evaluate import gpqa
+    from edge2giant.evaluate import option_order as gpqa
 
     assert gpqa.seed({"Record ID": "rec1", "Question": "a"}) == gpqa.seed({"Record ID": "rec1", "Question": "b"})
     assert gpqa.seed({"Record ID": "rec1", "Question": "a"}) != gpqa.seed({"Record ID": "rec2", "Question": "a"})
@@ -109,7 +109,7 @@ def test_the_seed_of_a_question_is_its_ids_own():
 def test_seeding_questions_leaves_the_generator_as_it_was():
     import random
 
-    from edge2giant.evaluate import gpqa
+    from edge2giant.evaluate import option_order as gpqa
 
     class Rows(list):
         def map(self, function, **_):

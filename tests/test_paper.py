@@ -9,19 +9,17 @@ from html.parser import HTMLParser
 
 import factories
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 pd = pytest.importorskip("pandas", reason="needs the workflow environment")
 pytest.importorskip("matplotlib", reason="needs the workflow environment")
 
-from edge2giant import config, typed  # noqa: E402
+from edge2giant import typed  # noqa: E402
 from edge2giant.errors import UserError  # noqa: E402
 from edge2giant.mt_bench import CATEGORIES  # noqa: E402
 from edge2giant.paper import frames, numerals, render, tables  # noqa: E402
 from edge2giant.paper.values import Table  # noqa: E402
-from edge2giant.plan.study import study_spec  # noqa: E402
 from edge2giant.records.cell import CellRecord  # noqa: E402
 from edge2giant.records.failure import Failure  # noqa: E402
 from edge2giant.specs.study import Labels  # noqa: E402
@@ -64,13 +62,13 @@ def test_factories_make_valid_records():
 
 
 def test_published_frames_hold_every_printed_row():
-    scores, ratings = frames.published_scores(PUBLISHED), frames.published_mt_bench(PUBLISHED)
-    assert scores.shape == (700, len(frames.SCORE_COLUMNS)) and list(scores.columns) == frames.SCORE_COLUMNS
-    assert ratings.shape == (432, len(frames.MT_BENCH_COLUMNS))
+    scores, ratings = frames.published_scores(PUBLISHED), frames.published_ratings(PUBLISHED)
+    assert scores.shape == (700, len(frames.COLUMNS)) and list(scores.columns) == frames.COLUMNS
+    assert ratings.shape == (432, len(frames.COLUMNS))
     assert scores.drop_duplicates(frames.VARIANT).shape[0] == 50
     assert ratings.drop_duplicates(frames.VARIANT).shape[0] == 36
     assert ratings["method"].notna().all() and not (ratings["method"] == "gptq").any()
-    assert set(ratings["category"]) == {*CATEGORIES, "turn 1", "turn 2", "average"}
+    assert set(ratings["benchmark"]) == {*CATEGORIES, "turn 1", "turn 2", "average"}
     first = scores.iloc[7]
     assert (first["method"], first["bits"], first["printed"], first["printed_delta"]) == (
         "gptq-autogptq",
@@ -96,8 +94,8 @@ def test_every_printed_value_stands_in_the_csv_with_its_digits(number):
 @pytest.mark.parametrize("number", [6, 7])
 def test_printed_mt_bench_tables_keep_their_digits(number):
     found = render.tidy(printed(number))
-    lines = frames.keep(frames.published_mt_bench(PUBLISHED), table=number)
-    columns = list(dict.fromkeys(lines["category"].str.replace(" ", "_")))
+    lines = frames.keep(frames.published_ratings(PUBLISHED), table=number)
+    columns = list(dict.fromkeys(lines["benchmark"].str.replace(" ", "_")))
     shown = [value for row in found[columns].itertuples(index=False) for value in row]
     assert shown == list(lines["printed"])
     assert len(found) == 36
@@ -256,32 +254,12 @@ def test_models_of_the_appendix_leave_the_main_table():
     assert not spec_of("miniature").table(4).variants and len(spec_of("miniature").table(1).variants) == 8
 
 
-def test_columns_stand_in_the_printed_order():
-    """The order comes from config/benchmarks.yaml."""
+def test_columns_and_models_stand_where_the_paper_prints_them():
+    """config/benchmarks.yaml says the same as the printed numbers."""
     for layout in spec_of("paper").tables[:4]:
         frame = frames.keep(frames.published_scores(PUBLISHED), table=layout.number)
         assert layout.columns == tuple(dict.fromkeys(frame["benchmark"])) and layout.printed
-
-
-def test_a_benchmark_that_a_user_adds_has_its_column_and_its_average(tmp_path):
-    """Once for a study that names it; the tables of other studies keep the printed columns and their average."""
-    shutil.copytree(ROOT / "config", tmp_path / "config")
-    file = tmp_path / "config/benchmarks.yaml"
-    found = yaml.safe_load(file.read_text())
-    file.write_text(yaml.safe_dump(found | {"boolq": found["winogrande"] | {"label": "BoolQ"}}, sort_keys=False))
-    names = ", ".join([*factories.SUITES["leaderboard_v1"], "boolq"])
-    (tmp_path / "config/studies/more.yaml").write_text(f"extends: smoke\ntitle: more\nbenchmarks: [{names}]\n")
-    loaded = config.load(tmp_path)
-    assert study_spec(loaded, "paper").table(1).printed and "boolq" not in study_spec(loaded, "paper").table(1).columns
-    spec = study_spec(loaded, "more")
-    assert spec.table(1).columns[-2:] == ("boolq", "average")
-    made = {"study": "more", "model": "tiny-0.4m"}
-    cells = [*factories.study_cells([("tiny-0.4m", "fp16", "w16a16")], study="more")]
-    cells += [factories.make_cell(**made, benchmark="boolq", score=59.5)]
-    row = tables.regenerated(spec, 1, cells, PUBLISHED).rows[0]
-    assert [entry.score.text for entry in row.entries[-2:]] == ["59.50", "53.50"]
-    row = tables.regenerated(spec, 1, cells[:-1], PUBLISHED).rows[0]
-    assert [entry.state for entry in row.entries[-2:]] == ["not run", "incomplete"]
+        assert {variant.model for variant in layout.variants} == set(frame["model"])
 
 
 def test_printed_values_stand_beside():
@@ -373,10 +351,10 @@ def test_cells_of_two_studies_are_refused(tmp_path, study):
 
 def test_mt_bench_parts_become_categories():
     cell = factories.make_cell(benchmark="mt_bench", score=6.5, ratings={"stem": 7.25, "turn 2": 6.0})
-    frame = frames.mt_bench_of([cell])
-    found = frame.set_index(["table", "category"])["value"]
-    assert found[6, "stem"] == 7.25 and found[7, "turn 2"] == 6.0 and found[6, "average"] == found[7, "average"] == 6.5
-    assert len(frame) == 12
+    frame = frames.ratings_of([cell])
+    found = frame.set_index("benchmark")["value"]
+    assert found["stem"] == 7.25 and found["turn 2"] == 6.0 and found["average"] == 6.5
+    assert len(frame) == 11
 
 
 def test_command_writes_all_formats(tmp_path):

@@ -232,7 +232,7 @@ def test_captions_render(caption, study):
 
 
 def test_average_needs_all_columns():
-    members = PAPER.members
+    members = PAPER.averaged
     full = frames.scores_of(factories.study_cells(MINIATURE[:1]))
     average = frames.keep(frames.with_average(full, members), benchmark="average", suite="leaderboard_v1").iloc[0]
     assert average["value"] == pytest.approx(np.mean([50, 51, 52, 53, 54, 55]))

@@ -18,6 +18,7 @@ TWO = ScoreSpec(
     variant=Variant("m", "fp16", "w16a16"),
     benchmark="two",
     suite="leaderboard_v2",
+    judged=False,
     toolkit="none",
     protocol="paper",
     stack="cpu",

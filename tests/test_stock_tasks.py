@@ -57,7 +57,7 @@ def test_a_stock_task_runs_on_rows_of_the_real_set(store, lm, tmp_path, name):
     order = "stable" if name == "gpqa" else "lm-eval"
     wanted = TasksSpec(tuple(sorted(entry["tasks"])), entry["folder"], entry["num_fewshot"], False, False, 1, SEEDS, order)
     variant = Variant("tiny-0.4m", "fp16", "w16a16")
-    made = tasks.answer(lm, variant, BenchmarkSpec(name, wanted), store, tmp_path)
+    made = tasks.answer(lm, variant, BenchmarkSpec(name, (f"datasets/{name}.lock.json",), wanted), store, tmp_path)
     assert set(made["task_versions"]) == set(wanted.names)
     metrics = tuple(LmEvalMetric(**metric) for metric in entry["metrics"])
     names = {key: entry[key] for key in ("suite", "tasks", "aggregation", "normalise")} | {"clip": True}

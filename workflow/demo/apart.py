@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from edge2giant.errors import UserError
 
-from . import corpus, hub
+from . import corpus
+from .ids import IDS
 from .text import SHAPES
 
 SHUFFLED = (
@@ -21,7 +22,7 @@ SHUFFLED = (
 def contexts(store: Path) -> set[str]:
     """Return the questions of a store's data sets as prompts show them."""
     found = set()
-    for benchmark, identifier in hub.IDS.items():
+    for benchmark, identifier in IDS.items():
         if benchmark in SHUFFLED:
             continue
         for path in sorted((store / "datasets" / identifier).rglob("*.parquet")):

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import bbh, ifeval, mt_bench, questions, text
+from .ids import IDS
 from .lock import write_lock, write_text
 from .words import take
 
@@ -92,22 +93,6 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 """Columns of each data set as on the hub, by hub id."""
-
-IDS = {
-    "arc_challenge": "allenai/ai2_arc",
-    "gsm8k": "openai/gsm8k",
-    "hellaswag": "Rowan/hellaswag",
-    "mmlu": "cais/mmlu",
-    "truthfulqa": "truthfulqa/truthful_qa",
-    "winogrande": "allenai/winogrande",
-    "bbh": "SaylorTwift/bbh",
-    "gpqa": "Idavidrein/gpqa",
-    "ifeval": "wis-k/instruction-following-eval",
-    "math_lvl5": "DigitalLearningGmbH/MATH-lighteval",
-    "mmlu_pro": "TIGER-Lab/MMLU-Pro",
-    "musr": "TAUR-Lab/MuSR",
-}
-"""Hub id of each benchmark's data set."""
 
 Splits = dict[tuple[str, str], list[dict[str, Any]]]
 """Rows by (config, split)."""
@@ -290,5 +275,5 @@ def write_store(store: Path, seed: int = 0) -> None:
 def _write_mt_bench(store: Path, rng: random.Random) -> None:
     asked, references = mt_bench.questions(rng)
     parts = {"question": asked, "reference_answer": references, "judge_prompts": mt_bench.judge_prompts()}
-    files = [_write_jsonl(store / "mt_bench" / f"{name}.jsonl", rows) for name, rows in parts.items()]
-    write_lock(store / "mt_bench.lock.json", ["mt_bench"], files)
+    files = [_write_jsonl(store / "datasets/mt_bench" / f"{name}.jsonl", rows) for name, rows in parts.items()]
+    write_lock(store / "datasets/mt_bench.lock.json", ["mt_bench"], files)

@@ -6,8 +6,11 @@ from pathlib import Path
 
 from edge2giant import records
 from edge2giant.errors import UserError
-from edge2giant.specs.study import FP16, MT_BENCH
+from edge2giant.specs.study import FP16
 from edge2giant.specs.variant import Variant
+
+MT_BENCH = "mt_bench"
+"""The suite, and its benchmark, whose numbers are in mt_bench.csv."""
 
 
 @dataclass(frozen=True)

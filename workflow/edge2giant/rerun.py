@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from edge2giant import config as configuration
-from edge2giant import environments, errors, provenance, records, specs, store
+from edge2giant import environments, errors, provenance, records, specs
 from edge2giant.config import Config
 from edge2giant.errors import UserError
 from edge2giant.plan import Plan, evaluate, quantize
@@ -82,7 +82,7 @@ def differences(record: dict, config: Config, results: Path) -> list[str]:
     entry = results / "answer_cache" / made["fingerprint"] / "entry.json"
     found += spec_differences("evaluation", entry, lambda text: text["identity"], evaluation.of(evaluation.benchmarks[0]))
     found += environment_differences(made["packages"], environments.distributions(evaluation.environment, config.root))
-    lock = store.lock_of_benchmark(results / "store" / checkpoint.store, cell["benchmark"])
+    lock = results / "store" / checkpoint.store / evaluation.benchmarks[0].locks[0]
     if lock.exists() and (revision := records.read_json(lock, Lock)["revision"]) not in made["datasets"].values():
         found.append(f"the data in the store are at {revision[:16]}")
     return found

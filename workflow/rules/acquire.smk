@@ -46,13 +46,13 @@ use rule acquire_model as acquire_published with:
 
 use rule acquire_model as acquire_dataset with:
     output:
-        f"{HUB}/datasets/{{benchmark}}.lock.json",
+        f"{HUB}/datasets/{{data}}.lock.json",
     log:
-        "logs/acquire/datasets/{benchmark}.log",
+        "logs/acquire/datasets/{data}.log",
     params:
         **PLAN.spec(fetching.dataset),
     message:
-        "Fetching the data of {wildcards.benchmark}"
+        "Fetching the data of {wildcards.data}"
 
 
 use rule acquire_model as acquire_calibration with:
@@ -65,18 +65,6 @@ use rule acquire_model as acquire_calibration with:
         **PLAN.spec(fetching.calibration),
     message:
         "Fetching calibration set {wildcards.name}"
-
-
-use rule acquire_model as acquire_mt_bench with:
-    output:
-        folder=directory(f"{HUB}/mt_bench"),
-        lock=f"{HUB}/mt_bench.lock.json",
-    log:
-        "logs/acquire/mt_bench.log",
-    params:
-        **PLAN.spec(fetching.mt_bench_files),
-    message:
-        "Fetching MT-Bench's questions, references and judge prompts"
 
 
 use rule acquire_model as acquire_nltk with:

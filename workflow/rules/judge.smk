@@ -22,8 +22,9 @@ rule extract_answers:
     params:
         env="workflow",
         answer_cache=f"{RESULTS}/answer_cache",
+        benchmark=PLAN.ask(judging.benchmark),
     shell:
-        "workflow/in-env {params.env} python -m edge2giant.evaluate answers --manifest {input}"
+        "workflow/in-env {params.env} python -m edge2giant.evaluate answers --benchmark {params.benchmark} --manifest {input}"
         " --answer-cache {params.answer_cache} --out {output} >{log} 2>&1"
 
 

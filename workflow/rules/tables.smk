@@ -29,7 +29,7 @@ rule render_table:
         "logs/{study}/table{number}.log",
     wildcard_constraints:
         study=STUDY_OR_PRINTED,
-        number="[124567]",
+        number="[0-9]+",
     localrule: True
     conda:
         environment_file
@@ -50,7 +50,7 @@ rule render_table:
 rule draw_figure2:
     input:
         **PRINTED_CSV,
-        cells=PLAN.ask(studies.unless_printed(studies.mt_bench_cells)),
+        cells=PLAN.ask(studies.unless_printed(studies.judged_cells)),
     output:
         pdf="<figures>/{study}/figure2.pdf",
         png="<figures>/{study}/figure2.png",

@@ -47,7 +47,7 @@ rule published:
     input:
         expand(
             "<figures>/published/table{number}.{form}",
-            number=[1, 2, 4, 5, 6, 7],
+            number=studies.printed_tables(PLAN),
             form=["csv", "tex", "html", "md"],
         ),
         multiext(f"{PRINTED}/figure2", ".pdf", ".png", ".svg"),

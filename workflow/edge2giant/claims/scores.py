@@ -13,21 +13,20 @@ import pandas as pd
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
 from edge2giant.specs.claims import FactSpec
-from edge2giant.specs.study import AVERAGE, FP16, MT_BENCH
+from edge2giant.specs.study import AVERAGE, FP16
 from edge2giant.specs.variant import widths
 
 FILE = "config/published/claims.yaml"
 KEYS = ["suite", "benchmark", "model", "method", "bits"]
 FILTERS = [*KEYS, "family", "w_bits"]
 QUANTITIES = ("value", "delta", "size_of_delta", "recovery")
-CATEGORIES_TABLE, TURNS_TABLE = 6, 7
+TURNS_TABLE = 7
 
 
-def _ratings(mt_bench: pd.DataFrame) -> pd.DataFrame:
-    """MT-Bench as scores: categories from Table 6, turns and average from Table 7 (all printed there)."""
-    categories = (mt_bench["table"] == CATEGORIES_TABLE) & (mt_bench["category"] != AVERAGE)
-    rows = mt_bench[categories | (mt_bench["table"] == TURNS_TABLE)]
-    return rows.rename(columns={"category": "benchmark"}).assign(suite=MT_BENCH)[[*KEYS, "value"]]
+def published_ratings(folder: Path) -> pd.DataFrame:
+    """Printed ratings: of MT-Bench's categories from Table 6, of turns and average from Table 7 (all printed there)."""
+    ratings = frames.published_ratings(folder)
+    return ratings[(ratings["benchmark"] != AVERAGE) | (ratings["table"] == TURNS_TABLE)]
 
 
 def _complete(frame: pd.DataFrame) -> pd.DataFrame:
@@ -55,8 +54,7 @@ def published(folder: Path) -> pd.DataFrame:
         categories and turns are benchmarks of suite ``mt_bench``. Points (0..100), for MT-Bench ratings
         (1..10).
     """
-    scores = frames.published_scores(folder)[[*KEYS, "value"]]
-    return _complete(pd.concat([scores, _ratings(frames.published_mt_bench(folder))], ignore_index=True))
+    return _complete(pd.concat([frames.published_scores(folder), published_ratings(folder)], ignore_index=True))
 
 
 def regenerated(folder: Path, cells: Iterable[Path]) -> pd.DataFrame:
@@ -72,10 +70,8 @@ def regenerated(folder: Path, cells: Iterable[Path]) -> pd.DataFrame:
     columns = grid[grid["benchmark"] != AVERAGE].groupby("suite", sort=False)["benchmark"].unique()
     members = {suite: list(benchmarks) for suite, benchmarks in columns.items()}
     scores = frames.with_average(frames.scores_of(records), members)
-    scores = scores[scores["suite"] != MT_BENCH][[*KEYS, "value"]]
-    ratings = _ratings(frames.mt_bench_of(records))
-    parts = [part for part in (scores, ratings) if len(part)]
-    return _complete(pd.concat(parts, ignore_index=True) if parts else scores)
+    parts = [part[[*KEYS, "value"]] for part in (scores[scores["suite"].isin(members)], frames.ratings_of(records))]
+    return _complete(pd.concat([part for part in parts if len(part)] or parts, ignore_index=True))
 
 
 class Scores:
@@ -93,11 +89,14 @@ class Scores:
         Named settings, for claims that are not about scores.
     printed : bool
         Whether the source is the paper.
+    suites : mapping of str to str
+        Short labels of suites.
     """
 
-    def __init__(self, grid, values, sets: Mapping[str, Sequence], facts: Mapping[str, FactSpec], printed: bool):
+    def __init__(self, grid, values, sets: Mapping[str, Sequence], facts: Mapping[str, FactSpec], printed: bool, suites=None):
         self.sets, self.facts, self.printed = sets, facts, printed
         self.table = grid[[*FILTERS]].merge(values[[*KEYS, *QUANTITIES]], on=KEYS, how="left")
+        self.table["suite_label"] = self.table["suite"].replace(suites or {})
 
     def expand(self, value: object) -> list:
         """Return a filter's values as a list, with a named set put in place of its name."""
@@ -125,5 +124,4 @@ class Scores:
 def label(row) -> str:
     """Name one row in words: variant and column."""
     method = row.method if row.method == FP16[0] else f"{row.method} {row.bits}"
-    suite = {"leaderboard_v1": "v1", "leaderboard_v2": "v2", MT_BENCH: "MT-Bench"}.get(row.suite, row.suite)
-    return f"{row.model} {method} {suite} {row.benchmark}"
+    return f"{row.model} {method} {row.suite_label} {row.benchmark}"

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from edge2giant.config.workload import Workload
 
 STATED = ("tflops", "bandwidth_gb_s")
-# Where a suite's numbers are printed.
-PLACES = {"leaderboard_v1": "Table 1", "leaderboard_v2": "Table 2", "mt_bench": "Figure 2"}
 
 
 @dataclass
@@ -74,11 +72,9 @@ def cell_seconds(
     return prefill + tokens[1] / workload.concurrency * step
 
 
-def tokens_of(config: "Config", study: "Study", benchmark: str, workload: "Workload") -> tuple[float, float] | None:
-    """Computed and generated tokens of a benchmark in a study; None if nothing is known of it."""
-    each = workload.tokens.get(benchmark)
-    if each is None:
-        return None
+def tokens_of(config: "Config", study: "Study", benchmark: str, workload: "Workload") -> tuple[float, float]:
+    """Computed and generated tokens of a benchmark in a study."""
+    each = workload.tokens.get(benchmark, workload.other_tokens)
     documents = config.benchmark(study, benchmark).documents
     if study.limit:
         documents = min(documents, study.limit)
@@ -153,8 +149,8 @@ def _evaluate(
             loaded.add(resident)
             found.append(_line("load", variant, placed, start, benchmark=resident))
         seconds = None
-        if stated and tokens[name]:
+        if stated:
             width = placed.gpus if placed else 1
             seconds = cell_seconds(model.facts.parameters, weights, speed, tokens[name], partition, width, workload)
-        found.append(_line("cell", variant, placed, seconds, name, PLACES[suite]))
+        found.append(_line("cell", variant, placed, seconds, name, config.suites[suite].main_place))
     return found

@@ -59,5 +59,5 @@ def _draw(spec: StudySpec, cells: list[Path], failures: list[Path], published: P
     why = tables.failure_reasons(records.read_json(path, Failure) for path in failures)
     for number in (1, 2):
         write(tables.regenerated(spec, number, read, published, why), out / f"table{number}")
-    if any(path.stem == "mt_bench" for path in cells):
+    if any(cell["unit"] == "rating" for cell in read):
         figure2.write(figure2.regenerated(spec, read, published), spec.labels, False, out / "figure2")

@@ -1,15 +1,49 @@
-"""config/benchmarks.yaml: the columns of the paper's tables."""
+"""config/benchmarks.yaml: suites, which are tables, and benchmarks, which are their columns."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge2giant.config.entry import Commit, ConfigEntry, Count, Natural, Text, listed, refusal
+from edge2giant.config.entry import Commit, ConfigEntry, Count, KnownModel, Natural, Text, distinct, listed, refusal
+from edge2giant.store import punkt
 
-Suite = Literal["leaderboard_v1", "leaderboard_v2", "mt_bench"]
 Aggregation = Literal["single", "size_weighted", "mean"]
 Choices = Annotated[int, Field(ge=2)]
 Tasks = dict[Text, Choices | None]
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
+class SuiteTable(ConfigEntry):
+    """A table that a suite fills."""
+
+    number: Count
+    title: Text
+    models: distinct(KnownModel) | None = Field(default=None, description="models shown here and in no other table of the suite")
+    parts: dict[Text, Text] = Field(default={}, description="columns of a judged benchmark: category or turn, and its heading")
+
+
+class Suite(ConfigEntry):
+    """Benchmarks that run together and that tables show together."""
+
+    label: Text
+    short: Text | None = Field(default=None, description="label where room is short; `label` where it is left out")
+    answers: Literal["lm-eval", "judged"] = Field(default="lm-eval", description="scored by lm-eval, or rated by a judge")
+    average: bool = Field(default=True, description="whether the benchmarks have a mean")
+    printed: listed(Identifier) = Field(default=(), description="benchmarks that the paper prints, in its order")
+    place: Text | None = Field(default=None, description="where the main results stand; the first table where it is left out")
+    tables: listed(SuiteTable, min_length=1)
+
+    @property
+    def judged(self) -> bool:
+        return self.answers == "judged"
+
+    @property
+    def short_label(self) -> str:
+        return self.short or self.label
+
+    @property
+    def main_place(self) -> str:
+        return self.place or f"Table {self.tables[0].number}"
 
 
 class Metric(ConfigEntry):
@@ -26,25 +60,23 @@ class Benchmark(ConfigEntry):
     """One benchmark: its lm-eval tasks and how their answers become a score."""
 
     label: Text = Field(description="as tables print it")
-    suite: Suite
+    suite: Text = Field(description="entry of `suites`")
     folder: Text | None = Field(default=None, description="folder of lm_eval/tasks that defines the tasks")
     datasets: Annotated[dict[Text, Commit], Field(min_length=1)] = Field(description="hub id and commit of 40 hexadecimal digits")
-    tasks: Tasks = Field(description="lm-eval task and its number of answer choices; null: no chance level")
-    metrics: Metrics = Field(description="lm-eval metrics and filters; several are averaged")
-    num_fewshot: Natural
-    aggregation: Aggregation = Field(description="how the scores of tasks become one")
-    normalise: bool = Field(description="whether the chance level is subtracted")
+    nltk: Commit | None = Field(default=None, description="commit of nltk/nltk_data, where checks of answers need its tables")
+    tasks: Tasks = Field(default={}, description="lm-eval task and its number of answer choices; null: no chance level")
+    metrics: Metrics = Field(default=(), description="lm-eval metrics and filters; several are averaged")
+    num_fewshot: Natural = 0
+    aggregation: Aggregation = Field(default="single", description="how the scores of tasks become one")
+    normalise: bool = Field(default=False, description="whether the chance level is subtracted")
     documents: Count = Field(description="questions in the whole set")
+    shuffled: bool = Field(default=False, description="whether lm-eval shuffles the options of each question")
     confidential: bool = Field(default=False, description="whether questions stay out of what is published")
 
-    @model_validator(mode="after")
-    def _can_be_run(self):
-        if self.suite == "mt_bench":
-            return self
-        for key in ("folder", "tasks", "metrics"):
-            if not getattr(self, key):
-                raise refusal(f"lacks its {key}")
-        return self
+    @property
+    def repositories(self) -> dict[str, str]:
+        """Everything that is fetched for it, with its commit."""
+        return self.datasets | ({punkt.REPOSITORY: self.nltk} if self.nltk else {})
 
     @property
     def chances(self) -> dict[str, float]:
@@ -52,7 +84,45 @@ class Benchmark(ConfigEntry):
         return {task: 1 / n if n and self.normalise else 0.0 for task, n in self.tasks.items()}
 
 
-BenchmarkName = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-Benchmarks = Annotated[
-    dict[BenchmarkName, Benchmark], Field(min_length=1, title="config/benchmarks.yaml: the columns of the paper's tables")
-]
+class BenchmarksFile(ConfigEntry):
+    """The whole file."""
+
+    suites: Annotated[dict[Identifier, Suite], Field(min_length=1)]
+    benchmarks: Annotated[dict[Identifier, Benchmark], Field(min_length=1)]
+
+    @property
+    def table_numbers(self) -> list[int]:
+        return [table.number for suite in self.suites.values() for table in suite.tables]
+
+    @property
+    def judged(self) -> list[str]:
+        return [name for name, entry in self.benchmarks.items() if self.suites[entry.suite].judged]
+
+    @model_validator(mode="after")
+    def _benchmarks_fit_their_suites(self):
+        for name, entry in self.benchmarks.items():
+            if entry.suite not in self.suites:
+                known = f"choose one of: {', '.join(self.suites)}"
+                raise refusal(f"unknown suite '{entry.suite}'", known, ("benchmarks", name))
+            for key in () if self.suites[entry.suite].judged else ("folder", "tasks", "metrics"):
+                if not getattr(entry, key):
+                    raise refusal(f"lacks its {key}", None, ("benchmarks", name))
+        # There is one copy of nltk's tables, and one place for a variant's ratings.
+        if len({entry.nltk for entry in self.benchmarks.values() if entry.nltk}) > 1:
+            raise refusal("several commits of `nltk`", "name one", ("benchmarks",))
+        if len(self.judged) > 1:
+            raise refusal(f"{' and '.join(self.judged)} are judged", "only one benchmark can be", ("benchmarks",))
+        return self
+
+    @model_validator(mode="after")
+    def _suites_have_tables_of_their_own(self):
+        for name, suite in self.suites.items():
+            for benchmark in suite.printed:
+                if benchmark not in self.benchmarks or self.benchmarks[benchmark].suite != name:
+                    raise refusal(f"'{benchmark}' is no benchmark of the suite", None, ("suites", name, "printed"))
+            for table in suite.tables:
+                if self.table_numbers.count(table.number) > 1:
+                    raise refusal(f"table {table.number} is given twice", "each table has a number of its own", ("suites", name))
+                if bool(table.parts) != suite.judged:
+                    raise refusal(f"table {table.number}: `parts` are for judged suites, and only these", None, ("suites", name))
+        return self

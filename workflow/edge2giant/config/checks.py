@@ -37,8 +37,6 @@ def check(config: "Config") -> None:
 def check_benchmarks(config: "Config") -> None:
     for name, entry in config.benchmarks.items():
         where = f"config/benchmarks.yaml, {name}"
-        if (name == "mt_bench") != (entry.suite == "mt_bench"):
-            raise UserError(f"is in suite {entry.suite}", where, "suite mt_bench holds mt_bench alone")
         check_aggregation(entry, where)
     for protocol, entry in config.protocols.items():
         for name, override in entry.benchmarks.items():
@@ -65,11 +63,11 @@ def check_stacks(config: "Config") -> None:
 
 def check_study(config: "Config", study: "Study") -> None:
     where = f"config/studies/{study.name}.yaml"
-    if "mt_bench" in study.benchmarks:
-        answered = [name for name, entry in study.models.items() if entry.mt_bench]
+    if study.judged_benchmark:
+        answered = [name for name, entry in study.models.items() if entry.judged]
         for name in study.figure2_models:
             if name not in answered:
-                raise unknown("model with `mt_bench`", name, answered, f"{where}, figure2_models")
+                raise unknown("model with `judged`", name, answered, f"{where}, figure2_models")
     for variant in study.variants:
         check_variant(config, study, variant, f"{where}, models.{variant.path}")
 

@@ -165,9 +165,14 @@ def name_of(kind: str, file: str):
     return Annotated[Text, AfterValidator(check)]
 
 
-def _refuse_unknown(kind: str, name: str, known: Iterable[str] | None) -> None:
+def _refuse_unknown(kind: str, name: str | int, known: Iterable | None) -> None:
     if known is not None and name not in known:
-        raise refusal(f"unknown {kind} '{name}'", f"choose one of: {', '.join(sorted(known))}")
+        raise refusal(f"unknown {kind} '{name}'", f"choose one of: {', '.join(map(str, sorted(known)))}")
+
+
+def _check_table(number: int, info: ValidationInfo) -> int:
+    _refuse_unknown("table", number, (info.context or {}).get("tables"))
+    return number
 
 
 def _check_method_bits(name: str, info: ValidationInfo) -> str:
@@ -180,6 +185,7 @@ def _check_method_bits(name: str, info: ValidationInfo) -> str:
 
 KnownModel = name_of("model", "models")
 KnownBenchmark = name_of("benchmark", "benchmarks")
+KnownTable = Annotated[Count, AfterValidator(_check_table)]
 KnownProtocol = name_of("protocol", "protocols")
 KnownStack = name_of("stack", "stacks")
 KnownCalibrationSet = name_of("calibration set", "calibration")

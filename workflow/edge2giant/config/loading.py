@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge2giant import ROOT
 from edge2giant.config import checks, files
-from edge2giant.config.benchmarks import Benchmark, Benchmarks
+from edge2giant.config.benchmarks import Benchmark, BenchmarksFile, Suite
 from edge2giant.config.calibration import CalibrationFile, CalibrationSet
 from edge2giant.config.claims import Claims
 from edge2giant.config.clusters import Cluster, Clusters
@@ -24,7 +24,7 @@ from edge2giant.specs.variant import Variant
 RUN = "config/config.yaml"
 FILES = {
     "models": Models,
-    "benchmarks": Benchmarks,
+    "benchmarks": BenchmarksFile,
     "protocols": Protocols,
     "stacks": Stacks,
     "clusters": Clusters,
@@ -38,12 +38,17 @@ FILES = {
 """Model of each file of `config/` but studies/*.yaml and config.yaml. A file names only what one before it has."""
 
 
+ENTRIES = {"benchmarks": "benchmarks", "calibration": "sets", "recipes": "methods"}
+"""Where a file has its named entries, if it is more than these."""
+
+
 @dataclass(frozen=True)
 class Config:
     """All of `config/`, checked; entries are typed and named by the keys of the files."""
 
     root: Path
     models: dict[str, Model]
+    suites: dict[str, Suite]
     benchmarks: dict[str, Benchmark]
     protocols: dict[str, Protocol]
     stacks: dict[str, Stack]
@@ -77,10 +82,6 @@ class Config:
         override = self.protocols[study.protocol].benchmarks.get(name)
         return override.applied(self.benchmarks[name]) if override else self.benchmarks[name]
 
-    def suite(self, study: Study, variant: Variant, suite: str) -> list[str]:
-        """The benchmarks of a suite that a variant is evaluated on."""
-        return [name for name in study.benchmarks_of(variant) if self.benchmarks[name].suite == suite]
-
     def toolkit(self, variant: Variant) -> str:
         """The toolkit that makes a variant's checkpoint; `none` for the unquantized model."""
         return self.methods[variant.method].toolkit
@@ -106,8 +107,10 @@ def load(root: str | Path = ROOT) -> Config:
     for name, kind in FILES.items():
         where, key = f"config/{name}.yaml", name.rsplit("/", 1)[-1]
         found[key] = file = files.check(files.read_yaml(root, where), kind, where, known)
-        known[key] = file.methods if key == "recipes" else file.sets if key == "calibration" else file
-    found["calibration"] = found["calibration"].sets
+        known[key] = getattr(file, ENTRIES[key]) if key in ENTRIES else file
+    file = found["benchmarks"]
+    known |= {"tables": file.table_numbers, "judged": file.judged}
+    found |= {"suites": file.suites, "benchmarks": file.benchmarks, "calibration": found["calibration"].sets}
     names = sorted(path.stem for path in (root / "config/studies").glob("*.yaml"))
     config = Config(root=root, studies={name: read_study(root, name, names, known) for name in names}, **found)
     checks.check(config)
@@ -126,7 +129,9 @@ def read_study(root: Path, name: str, names: list[str], known: dict) -> Study:
         extended = files.read_yaml(root, below)
         files.check(extended, StudyFile, below, known)
         entry = extended | entry
-    return Study(name=name, **dict(files.check(entry, StudyFile, where, known)))
+    file = files.check(entry, StudyFile, where, known)
+    judged = next((benchmark for benchmark in file.benchmarks if benchmark in known["judged"]), None)
+    return Study(name=name, judged_benchmark=judged, **dict(file))
 
 
 def check_run(merged: dict, config: Config) -> RunSettings:

@@ -17,8 +17,8 @@ class Seeds(ConfigEntry):
     fewshot: Natural
 
 
-class MtBench(ConfigEntry):
-    """How MT-Bench's answers are generated."""
+class Generation(ConfigEntry):
+    """How the answers of a judged benchmark are generated."""
 
     temperatures: Literal["fastchat", "greedy"] = Field(description="FastChat's for each category, or 0")
     max_new_tokens: Count
@@ -51,11 +51,11 @@ class Protocol(ConfigEntry):
     max_model_len: Count = Field(description="tokens of prompt and answer")
     seeds: Seeds
     clip_normalised_at_zero: bool
-    gpqa_order: Literal["stable", "lm-eval"] = Field(
-        description="order of GPQA's choices: by the question's id, or lm-eval's own"
+    option_order: Literal["stable", "lm-eval"] = Field(
+        description="order of the options of a `shuffled` benchmark: by the question's id, or lm-eval's own"
     )
     benchmarks: dict[KnownBenchmark, Override] = Field(description="what differs from config/benchmarks.yaml")
-    mt_bench: MtBench
+    generation: Generation = Field(description="of the answers of a judged benchmark")
 
     def needs_bos(self, repo: str) -> bool | None:
         """Whether a BOS token goes before each prompt of a model; None leaves it to the tokenizer."""

@@ -15,6 +15,7 @@ from edge2giant.config.entry import (
     KnownModel,
     KnownProtocol,
     KnownStack,
+    KnownTable,
     Settings,
     Text,
     distinct,
@@ -29,7 +30,7 @@ class StudyModel(ConfigEntry):
     """What of a model a study has."""
 
     variants: Variants = Field(description="method/bits that the lm-eval benchmarks are run on")
-    mt_bench: Variants | None = Field(default=None, description="method/bits that MT-Bench is run on")
+    judged: Variants | None = Field(default=None, description="method/bits that the judged benchmark is run on")
 
 
 def _what_is_extended_is_there(schema: dict) -> None:
@@ -51,7 +52,7 @@ class StudyFile(ConfigEntry):
     calibration: KnownCalibrationSet | None = Field(default=None, description="set that replaces every recipe's own")
     limit: Count | None = Field(default=None, description="questions of each task; all where it is left out")
     benchmarks: distinct(KnownBenchmark) = Field(description="entries of config/benchmarks.yaml")
-    tables: distinct(Literal[1, 2, 4, 5, 6, 7]) = Field(description="numbers of the paper's tables")
+    tables: distinct(KnownTable) = Field(description="numbers of tables in config/benchmarks.yaml")
     figure2_models: distinct(KnownModel) = Field(description="models of Figure 2")
     engine_settings: EngineSettings = Field(default={}, description="over those of the stack")
     recipe_settings: dict[KnownMethodBits, Settings] = Field(
@@ -67,6 +68,7 @@ class Study(StudyFile):
     """A grid to run, under one protocol and one stack."""
 
     name: Text
+    judged_benchmark: Text | None = Field(default=None, description="the benchmark whose answers a judge rates, if it has one")
 
     @cached_property
     def variants(self) -> tuple[Variant, ...]:
@@ -74,17 +76,17 @@ class Study(StudyFile):
         return tuple(
             Variant(model, *method_bits.split("/"))
             for model, entry in self.models.items()
-            for method_bits in dict.fromkeys([*entry.variants, *(entry.mt_bench or ())])
+            for method_bits in dict.fromkeys([*entry.variants, *(entry.judged or ())])
         )
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """Every cell: variants times lm-eval benchmarks, and the MT-Bench cells that the file names."""
+        """Every cell: variants times lm-eval benchmarks, and the judged cells that the file names."""
         return tuple(Cell(self.name, variant, name) for variant in self.variants for name in self.benchmarks_of(variant))
 
     def benchmarks_of(self, variant: Variant) -> list[str]:
         """The benchmarks that a variant is evaluated on, in the order of the study."""
         entry = self.models[variant.model]
         scored = variant.method_bits in entry.variants
-        chatted = variant.method_bits in (entry.mt_bench or ())
-        return [name for name in self.benchmarks if (chatted if name == "mt_bench" else scored)]
+        rated = variant.method_bits in (entry.judged or ())
+        return [name for name in self.benchmarks if (rated if name == self.judged_benchmark else scored)]

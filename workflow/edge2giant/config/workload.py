@@ -30,6 +30,7 @@ class Workload(ConfigEntry):
     """The whole file."""
 
     tokens: dict[KnownBenchmark, Tokens] = Field(description="by benchmark")
+    other_tokens: Tokens = Field(description="of a benchmark without an entry in `tokens`")
     shares: Shares
     concurrency: Count = Field(description="sequences that decode together")
     start: Start

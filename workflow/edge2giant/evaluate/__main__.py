@@ -25,7 +25,8 @@ def parser() -> argparse.ArgumentParser:
     batch.add_argument("--planned", default="-", help="memory settings that the plan assumes, NAME=VALUE,...; - for none")
     batch.add_argument("--out", required=True, type=Path, help="manifest to write, last")
     batch.set_defaults(run=evaluate)
-    answers = commands.add_parser("answers", help="copy a batch's MT-Bench answers out of the answer cache")
+    answers = commands.add_parser("answers", help="copy a batch's answers to a judged benchmark out of the answer cache")
+    answers.add_argument("--benchmark", required=True)
     answers.add_argument("--manifest", required=True, type=Path)
     answers.add_argument("--answer-cache", required=True, type=Path)
     answers.add_argument("--out", required=True, type=Path)
@@ -52,9 +53,9 @@ def evaluate(args: argparse.Namespace) -> None:
 def copy_answers(args: argparse.Namespace) -> None:
     """Copy answers in FastChat's format, so that its tools read them."""
     manifest = records.read_json(args.manifest, Manifest)
-    if "mt_bench" not in manifest["entries"]:
-        raise UserError("holds no mt_bench", args.manifest, "name the manifest of a batch with MT-Bench")
-    answers = args.answer_cache / manifest["entries"]["mt_bench"] / "answers.jsonl"
+    if args.benchmark not in manifest["entries"]:
+        raise UserError(f"holds no {args.benchmark}", args.manifest, "name the manifest of a batch with it")
+    answers = args.answer_cache / manifest["entries"][args.benchmark] / "answers.jsonl"
     if not answers.is_file():
         raise UserError("is gone from the answer cache", answers, f"delete {args.manifest} and run the same command again")
     records.write_text(args.out, answers.read_text(encoding="utf-8"))

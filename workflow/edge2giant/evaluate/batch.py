@@ -53,9 +53,7 @@ def engine_versions(name: str) -> dict[str, str]:
 
 def identity(batch: Batch, benchmark: BenchmarkSpec, checkpoint: dict) -> dict:
     """Everything that a benchmark's answers depend on; its digest is the fingerprint of the cached answers."""
-    locks = [store.lock_of_benchmark(batch.store, benchmark.name)]
-    if benchmark.name == "ifeval":
-        locks.append(batch.store / "nltk.lock.json")
+    locks = [batch.store / lock for lock in benchmark.locks]
     return batch.spec.of(benchmark) | {
         "checkpoint": checkpoint["digest"],
         "dataset": [store.check(lock, lock.parent)["revision"] for lock in locks],
@@ -134,7 +132,7 @@ def _answer(batch: Batch, lm, benchmark: BenchmarkSpec, identity_record: dict, l
             "provenance": provenance.collect()
             | made
             | {
-                "datasets": {store.lock_of_benchmark(batch.store, benchmark.name).name: identity_record["dataset"][0]},
+                "datasets": {f"{benchmark.name}.lock.json": identity_record["dataset"][0]},
                 "chat_template_sha256": hashlib.sha256(template.encode()).hexdigest() if template else None,
                 "started": started,
                 "finished": provenance.now(),

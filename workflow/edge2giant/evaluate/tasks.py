@@ -13,12 +13,12 @@ import lm_eval.tasks
 import lm_eval.utils
 from lm_eval.utils import handle_non_serializable
 
-from edge2giant import jsonl, records, store
-from edge2giant.evaluate import early, gpqa, mt_bench
+from edge2giant import jsonl, records
+from edge2giant.evaluate import early, mt_bench, option_order
 from edge2giant.mt_bench import read_questions
 from edge2giant.records.lock import Lock
 from edge2giant.records.mt_bench import Answer
-from edge2giant.specs.evaluate import BenchmarkSpec, GenerationSpec, TasksSpec
+from edge2giant.specs.evaluate import BenchmarkSpec, TasksSpec
 from edge2giant.specs.variant import Variant
 
 MEMORY = re.compile(r"at 0x[0-9a-f]+")
@@ -47,16 +47,16 @@ def answer(lm, variant: Variant, benchmark: BenchmarkSpec, store_root: Path, fol
         `task_versions`, `task_hashes`, `seeds` for its provenance, and whether the prompts were `templated`.
     """
     if benchmark.tasks is None:
-        return _answer_mt_bench(lm, variant, benchmark.generation, store_root, folder)
+        return _answer_mt_bench(lm, variant, benchmark, store_root, folder)
     return _answer_tasks(lm, benchmark, store_root, folder)
 
 
-def _answer_mt_bench(lm, variant: Variant, generation: GenerationSpec, store_root: Path, folder: Path) -> dict:
-    questions = read_questions(store_root / "mt_bench/question.jsonl")
+def _answer_mt_bench(lm, variant: Variant, benchmark: BenchmarkSpec, store_root: Path, folder: Path) -> dict:
+    questions, generation = read_questions(store_root / "datasets" / benchmark.name / "question.jsonl"), benchmark.generation
     answers = mt_bench.generate_answers(lm, questions, variant.path.replace("/", "--"), generation)
     jsonl.write(folder / "answers.jsonl", answers, Answer)
     return {
-        "task_versions": {"mt_bench": mt_bench.RESULT_VERSION},
+        "task_versions": {benchmark.name: mt_bench.RESULT_VERSION},
         "task_hashes": {},
         "seeds": {"generation": generation.seed},
         "templated": True,
@@ -64,20 +64,20 @@ def _answer_mt_bench(lm, variant: Variant, generation: GenerationSpec, store_roo
 
 
 def load_tasks(tasks: TasksSpec) -> list:
-    """The stock tasks of a benchmark; GPQA's with the order of options that the protocol names."""
+    """The stock tasks of a benchmark, with the order of options that the protocol names."""
     compile_templates_once()
     manager = task_manager(tasks.folder)
     names = list(tasks.names)
     early_release = not hasattr(manager, "load")
     found = early.load(manager, names) if early_release else manager.load(names)["tasks"]
-    gpqa.use_order(found, tasks.gpqa_order)
+    option_order.use_order(found, tasks.option_order)
     return list(found.values())
 
 
 def _answer_tasks(lm, benchmark: BenchmarkSpec, store_root: Path, folder: Path) -> dict:
     tasks = benchmark.tasks
     # A cache that an earlier revision of a data set filled would serve its old rows, so each revision has its own.
-    lock = records.read_json(store.lock_of_benchmark(store_root, benchmark.name), Lock)
+    lock = records.read_json(store_root / benchmark.locks[0], Lock)
     datasets.config.HF_DATASETS_CACHE = Path(os.environ["HF_DATASETS_CACHE"]) / lock["revision"][:16]
     with contextlib.chdir(store_root / "datasets"):  # where a data set's hub id is its relative path
         results = lm_eval.simple_evaluate(

@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         out = ("--out-dir", "DIR") if function is tradeoffs else ("--out-prefix", "PREFIX")
         command.add_argument(out[0], type=Path, required=True, metavar=out[1])
         command.set_defaults(command=function)
-    commands.choices["table"].add_argument("--number", type=int, choices=(1, 2, 4, 5, 6, 7), required=True)
+    commands.choices["table"].add_argument("--number", type=int, required=True)
     commands.choices["table"].add_argument(
         "--failures", nargs="*", default=[], metavar="FILE", help="failure records, shown in their cells"
     )
@@ -73,7 +73,7 @@ def tradeoffs(spec: StudySpec, cells: list[dict] | None, arguments: argparse.Nam
     if cells is None:
         scores = frames.published_scores(arguments.published)
     else:
-        scores = frames.with_average(frames.scores_of(cells), spec.members)
+        scores = frames.with_average(frames.scores_of(cells), spec.averaged)
     return views.write(scores, spec, arguments.out_dir)
 
 

@@ -17,7 +17,8 @@ from statsmodels.stats.multitest import multipletests
 
 from edge2giant.paper import frames
 from edge2giant.paper.frames import VARIANT
-from edge2giant.specs.study import AVERAGE, FP16, MT_BENCH, StudySpec
+from edge2giant.published import MT_BENCH
+from edge2giant.specs.study import AVERAGE, FP16, StudySpec
 
 AGREES, DIFFERS, UNCOMPARED = "agrees", "differs", "cannot be compared"
 COLUMNS = [
@@ -85,10 +86,11 @@ def _mean_chance(cell: dict) -> float:
 
 def _remarks(cell: dict, spec: StudySpec) -> str:
     """What else differs from the paper's run, from the record."""
-    engine, whole = cell["engine"], spec.questions(cell["cell"]["benchmark"])
+    engine, benchmark = cell["engine"], spec.benchmarks.get(cell["cell"]["benchmark"])
     found = [f"stack {cell['cell']['stack']}", f"{engine['name']} {engine['version']}"]
     found += [f"kernel {engine['kernel']}"] if engine["kernel"] not in ("none", "native") else []
-    found += [f"{cell['n']} of {whole} questions"] if whole and cell["n"] < whole else []
+    if benchmark and cell["n"] < benchmark.questions:
+        found.append(f"{cell['n']} of {benchmark.questions} questions")
     return "; ".join([*found, *cell["warnings"]])
 
 
@@ -96,7 +98,7 @@ def _printed(folder: Path) -> dict[tuple, tuple[float, str]]:
     """(model, method, bits, benchmark) to value and place; MT-Bench by the average of Table 6."""
     scores = frames.published_scores(folder)
     scores = scores[scores["benchmark"] != AVERAGE]
-    ratings = frames.keep(frames.published_mt_bench(folder), table=6, category=AVERAGE)
+    ratings = frames.keep(frames.published_ratings(folder), table=6, benchmark=AVERAGE)
     both = pd.concat([scores, ratings.assign(benchmark=MT_BENCH)])
     return {(row.model, row.method, row.bits, row.benchmark): (row.value, f"Table {row.table}") for row in both.itertuples()}
 
@@ -183,7 +185,7 @@ def _test(frame: pd.DataFrame) -> None:
 
 def _ordered(frame: pd.DataFrame, spec: StudySpec, folder: Path) -> pd.DataFrame:
     """Sort by suite and benchmark in the paper's order, then by model, method and bits in its order."""
-    benchmarks = [*(name for suite in spec.suites for name in suite.benchmarks), MT_BENCH]
+    benchmarks = [name for suite in spec.suites for name in suite.benchmarks]
     printed = frames.published_scores(folder).drop_duplicates(VARIANT)
     models = list(dict.fromkeys([*printed["model"], *spec.models, *sorted(frame["model"].unique())]))
     variants = [*printed[VARIANT].itertuples(index=False, name=None)]

@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from edge2giant.mt_bench import CATEGORIES
 from edge2giant.paper import frames, plotting
-from edge2giant.specs.study import FP16, MT_BENCH, Labels, StudySpec
+from edge2giant.specs.study import AVERAGE, FP16, Labels, StudySpec
 
 Z95 = 1.959963984540054
-COLUMNS = ["source", "model", "method", "bits", "category", "value", "stderr", "value_source"]
+COLUMNS = ["source", "model", "method", "bits", "benchmark", "value", "stderr", "value_source"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,9 @@ class Panels:
     Parameters
     ----------
     frame : DataFrame
-        MT-Bench frame (see `frames`), categories only.
+        Ratings (see `frames`) of the categories.
+    categories : tuple of str
+        Axes of each panel.
     models : tuple of str
         One column of panels each.
     sources : tuple of (source, title)
@@ -36,14 +37,15 @@ class Panels:
     """
 
     frame: pd.DataFrame
+    categories: tuple[str, ...]
     models: tuple[str, ...]
     sources: tuple[tuple[str, str], ...]
 
     def variants(self, source: str, model: str) -> list[tuple[str, str, pd.DataFrame]]:
-        """Method, bits and the eight ratings (index: category) of one panel; FP16 first."""
+        """Method, bits and the ratings (index: category) of one panel; FP16 first."""
         chosen = self.frame[(self.frame["source"] == source) & (self.frame["model"] == model)]
         groups = [
-            (method, bits, group.set_index("category").reindex(CATEGORIES))
+            (method, bits, group.set_index("benchmark").reindex(self.categories))
             for (method, bits), group in chosen.groupby(["method", "bits"], sort=False)
         ]
         return sorted(groups, key=lambda group: group[0] != FP16[0])
@@ -51,60 +53,50 @@ class Panels:
 
 def published(spec: StudySpec, folder: Path) -> Panels:
     """The panels that the paper prints."""
-    return Panels(_categories(frames.published_mt_bench(folder)), spec.figure2_models, ((frames.PUBLISHED, "as printed"),))
+    return panels_of(spec, frames.published_ratings(folder), spec.figure2_models, (frames.PUBLISHED, "as printed"))
 
 
 def regenerated(spec: StudySpec, cells: list[dict], folder: Path, form: str = "radar") -> Panels:
-    """The panels of a study.
+    """The panels of a study's cells.
 
     Parameters
     ----------
-    spec : StudySpec
-    cells : list of dict
-        Cell records of the study.
-    folder : path
-        `config/published`.
     form : {'radar', 'all', 'intervals'}
-        `radar`: the models that the study names for Figure 2; `all`: every model with MT-Bench; `intervals`: those of `radar`,
+        `radar`: the models that the study names for Figure 2; `all`: every model with ratings; `intervals`: those of `radar`,
         with the printed panels below.
     """
-    found = _categories(frames.mt_bench_of(cells))
-    rated = dict.fromkeys(entry.variant.model for entry in spec.variants if MT_BENCH in entry.benchmarks)
-    models = (form == "all" and tuple(rated)) or spec.figure2_models
-    sources = ((spec.study, f"regenerated ({spec.study})"),)
+    rated = tuple(dict.fromkeys(variant.model for variant in spec.categories.variants))
+    models = (form == "all" and rated) or spec.figure2_models
+    found = panels_of(spec, frames.ratings_of(cells), models, (spec.study, f"regenerated ({spec.study})"))
     if form != "intervals":
-        return Panels(found, models, sources)
+        return found
     printed = published(spec, folder)
-    return Panels(pd.concat([found, printed.frame], ignore_index=True), models, (*sources, *printed.sources))
+    both = pd.concat([found.frame, printed.frame], ignore_index=True)
+    return Panels(both, found.categories, models, (*found.sources, *printed.sources))
 
 
-def _categories(ratings: pd.DataFrame) -> pd.DataFrame:
-    return ratings[ratings["category"].isin(CATEGORIES)]
+def panels_of(spec: StudySpec, ratings: pd.DataFrame, models: tuple[str, ...], source: tuple[str, str]) -> Panels:
+    """Panels of one source of ratings."""
+    categories = tuple(name for name in spec.categories.columns if name != AVERAGE)
+    return Panels(ratings[ratings["benchmark"].isin(categories)], categories, models, (source,))
 
 
-def _angles() -> np.ndarray:
-    return np.linspace(0, 2 * np.pi, len(CATEGORIES), endpoint=False)
-
-
-def _radar_axes(axes, labels: Labels) -> None:
+def _radar(axes, panels: Panels, variants, labels: Labels) -> None:
+    """Draw one panel; a category without a rating leaves a gap."""
+    angles = np.linspace(0, 2 * np.pi, len(panels.categories) + 1)
     axes.set_theta_offset(math.pi / 2)
     axes.set_theta_direction(-1)
     axes.set_ylim(0, 10)
     axes.set_yticks([2, 4, 6, 8, 10])
     axes.set_yticklabels(["2", "4", "6", "8", "10"], color=plotting.GREY, fontsize=7)
     axes.set_rlabel_position(22.5)
-    axes.set_xticks(_angles())
-    axes.set_xticklabels([labels.category(name) for name in CATEGORIES])
+    axes.set_xticks(angles[:-1])
+    axes.set_xticklabels([labels.part(name) for name in panels.categories])
     axes.tick_params(axis="x", pad=-2)
-    for text, angle in zip(axes.get_xticklabels(), _angles(), strict=True):
+    for text, angle in zip(axes.get_xticklabels(), angles[:-1], strict=True):
         side = math.sin(angle)
         text.set_horizontalalignment("center" if abs(side) < 0.1 else "left" if side > 0 else "right")
 
-
-def _radar(axes, variants, labels: Labels) -> None:
-    """Draw one panel; a category without a rating leaves a gap."""
-    _radar_axes(axes, labels)
-    angles = np.append(_angles(), 2 * np.pi)
     for method, bits, ratings in variants:
         colour, marker, line = plotting.style(method)
         values = np.append(ratings["value"].to_numpy(), ratings["value"].iloc[0])
@@ -123,9 +115,9 @@ def _radar(axes, variants, labels: Labels) -> None:
             axes.fill(angles, values, color=colour, alpha=0.07, linewidth=0)
 
 
-def _points(axes, variants, labels: Labels) -> None:
+def _points(axes, panels: Panels, variants, labels: Labels) -> None:
     """Draw one panel of points, with 95% intervals where a standard error is known."""
-    places = np.arange(len(CATEGORIES))
+    places = np.arange(len(panels.categories))
     for number, (method, bits, ratings) in enumerate(variants):
         colour, marker, _ = plotting.style(method)
         shift = 0.24 * (number - (len(variants) - 1) / 2)
@@ -143,7 +135,7 @@ def _points(axes, variants, labels: Labels) -> None:
         )
     axes.set_yticks(places)
     first = axes.get_subplotspec().is_first_col()
-    axes.set_yticklabels([labels.category(name) if first else "" for name in CATEGORIES])
+    axes.set_yticklabels([labels.part(name) if first else "" for name in panels.categories])
     axes.set_ylim(len(places) - 0.5, -0.5)
     axes.set_xlim(0.8, 10.2)
     axes.set_xticks([1, 2, 4, 6, 8, 10])
@@ -158,17 +150,7 @@ def _interval(ratings: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw(panels: Panels, labels: Labels, intervals: bool) -> Figure:
-    """Draw every panel.
-
-    Parameters
-    ----------
-    panels : Panels
-        What to show.
-    labels : Labels
-        Names of models and methods.
-    intervals : bool
-        Points with 95% intervals (1.96 standard errors) instead of a radar.
-    """
+    """Draw every panel, with `intervals` as points with 95% intervals (1.96 standard errors) instead of a radar."""
     plotting.use_style()
     cases = [(source, title, model) for source, title in panels.sources for model in panels.models]
     across = len(panels.models) if len(panels.models) <= 4 or len(panels.sources) > 1 else 4
@@ -184,7 +166,7 @@ def draw(panels: Panels, labels: Labels, intervals: bool) -> Figure:
     axes = list(grid.flat)
     for panel, (source, title, model) in zip(axes, cases, strict=False):
         variants = panels.variants(source, model)
-        (_points if intervals else _radar)(panel, variants, labels)
+        (_points if intervals else _radar)(panel, panels, variants, labels)
         panel.set_title(labels.model(model) + (f"\n{title}" if len(panels.sources) > 1 else ""), pad=8)
         if not variants:
             plotting.empty(panel, "no score")
@@ -198,4 +180,4 @@ def write(panels: Panels, labels: Labels, intervals: bool, prefix: str | Path) -
     """Write `<prefix>.pdf`, `.svg`, `.png`, and `.csv` with the numbers drawn."""
     paths = plotting.save(draw(panels, labels, intervals), prefix, ("pdf", "svg", "png"))
     shown = panels.frame[panels.frame["model"].isin(panels.models)]
-    return [*paths, plotting.save_csv(shown[COLUMNS], prefix)]
+    return [*paths, plotting.save_csv(shown[COLUMNS].rename(columns={"benchmark": "category"}), prefix)]

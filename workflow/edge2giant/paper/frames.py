@@ -1,6 +1,8 @@
-"""Tidy score frames: one row per score, published and regenerated alike.
+"""Tidy score frames: one row per score, published and regenerated alike, with the columns `COLUMNS`.
 
-Reads `config/published/*.csv` and cell records; writes nothing.
+`value` is in 0..100, of ratings in 1..10; `benchmark` is `average` for an average, and the category or turn for a part of a
+judged benchmark. Of printed scores, `printed` and `printed_delta` keep the digits and signs of the paper and `stderr` and `n` are
+NaN; of regenerated ones the printed columns are empty.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,54 +15,44 @@ from edge2giant import published, records
 from edge2giant.errors import UserError
 from edge2giant.published import PrintedNumber
 from edge2giant.records.cell import CellRecord
-from edge2giant.specs.study import AVERAGE, MT_BENCH
+from edge2giant.specs.study import AVERAGE
 from edge2giant.specs.variant import Variant
 
 VARIANT = ["model", "method", "bits"]
-COMMON = ["value", "stderr", "n", "storage_gb", "printed", "printed_delta", "table"]
-SCORE_COLUMNS = ["source", "suite", "benchmark", *VARIANT, *COMMON]
-MT_BENCH_COLUMNS = ["source", *VARIANT, "category", "value_source", *COMMON]
+COLUMNS = [
+    "source", "suite", "benchmark", *VARIANT,
+    "value", "stderr", "n", "storage_gb", "value_source", "printed", "printed_delta", "table",
+]  # fmt: skip
 PUBLISHED = "published"
-NOT_PRINTED = {"printed": None, "printed_delta": None, "table": None}
+COMPUTED = "computed"
+NOT_PRINTED = {"value_source": "regenerated", "printed": None, "printed_delta": None, "table": None}
 
 
-def _published(numbers: Iterable[PrintedNumber], column: str, columns: list[str]) -> pd.DataFrame:
-    """Numbers beside their printed digits; the paper prints no standard error and no sample size."""
+def _published(numbers: Iterable[PrintedNumber]) -> pd.DataFrame:
     numbers = list(numbers)
     rows = [
         asdict(one.variant)
-        | {"suite": one.suite, column: one.column, "value_source": "computed" if one.computed else "printed"}
+        | {"suite": one.suite, "benchmark": one.column, "value_source": COMPUTED if one.computed else "printed"}
         | {"value": float(one.value), "storage_gb": float(one.storage_gb), "table": one.table}
         for one in numbers
     ]
     texts = {"printed": [one.value for one in numbers], "printed_delta": [one.delta for one in numbers]}
     frame = pd.DataFrame(rows).assign(source=PUBLISHED, stderr=float("nan"), n=float("nan"))
-    return frame.assign(**{name: pd.Series(found, dtype=object) for name, found in texts.items()})[columns]
+    return frame.assign(**{name: pd.Series(found, dtype=object) for name, found in texts.items()})[COLUMNS]
 
 
 def published_scores(folder: Path) -> pd.DataFrame:
-    """Every printed score of Tables 1, 2, 4 and 5, averages included, in the printed order.
+    """Every printed score of Tables 1, 2, 4 and 5, averages included, in the printed order; `folder` is `config/published`."""
+    return _published(published.scores(folder))
 
-    Returns
-    -------
-    DataFrame, shape (700, 13)
-        Columns `SCORE_COLUMNS`. `value` is a float in 0..100, `printed` and `printed_delta` keep the digits and signs of the
-        paper, `stderr` and `n` are NaN, `table` is the number of the printed table.
+
+def published_ratings(folder: Path) -> pd.DataFrame:
+    """Every MT-Bench score of Tables 6 (by category) and 7 (by turn), in the printed order.
+
+    The average stands in both tables, so select by `table` before using it. `value_source` is `computed` where Table 6 prints
+    only the difference from FP16.
     """
-    return _published(published.scores(folder), "benchmark", SCORE_COLUMNS)
-
-
-def published_mt_bench(folder: Path) -> pd.DataFrame:
-    """Every MT-Bench score of Tables 6 (categories) and 7 (turns), in the printed order.
-
-    Returns
-    -------
-    DataFrame, shape (432, 13)
-        Columns `MT_BENCH_COLUMNS`. `category` is one of the eight categories, `turn 1`, `turn 2` or `average`; the average stands
-        in both tables, so select by `table` (6 or 7) before using it. `value_source` is `computed` where Table 6 prints only the
-        difference from FP16.
-    """
-    return _published(published.mt_bench(folder), "category", MT_BENCH_COLUMNS)
+    return _published(published.mt_bench(folder))
 
 
 def read_cells(paths: Iterable[str | Path], study: str | None = None) -> list[dict]:
@@ -98,53 +90,28 @@ def variant_of(cell: Mapping) -> Variant:
     return Variant(identity["model"], identity["method"], identity["bits"])
 
 
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
-
-
-def _common(cell: dict, **numbers: float | None) -> dict:
-    """What a row of either frame says of its cell, and numbers with NaN for what is unknown."""
+def _row(cell: dict, benchmark: str, **numbers: float | None) -> dict:
+    """A row about a cell, with NaN for numbers that are not known."""
     identity, size = cell["cell"], cell["checkpoint"].get("bytes") or cell["checkpoint"].get("nominal_bytes")
-    row = {name: identity[name] for name in VARIANT} | {"source": identity["study"]} | NOT_PRINTED
-    return row | {"storage_gb": size / 1e9 if size else float("nan")} | {name: _number(n) for name, n in numbers.items()}
+    row = {name: identity[name] for name in ("suite", *VARIANT)} | {"source": identity["study"], "benchmark": benchmark}
+    known = {name: float("nan") if number is None else float(number) for name, number in numbers.items()}
+    return row | known | NOT_PRINTED | {"storage_gb": size / 1e9 if size else float("nan")}
 
 
 def scores_of(cells: Iterable[dict]) -> pd.DataFrame:
-    """Score frame of cell records: a row for each, on the paper's scale.
-
-    Returns
-    -------
-    DataFrame
-        Columns `SCORE_COLUMNS`; `source` is the study; `storage_gb` is the measured size in 10^9 bytes; no averages.
-    """
-    rows = [
-        _common(cell, value=cell["score"], stderr=cell["stderr"], n=cell["n"])
-        | {name: cell["cell"][name] for name in ("suite", "benchmark")}
-        for cell in cells
-    ]
-    return pd.DataFrame(rows, columns=SCORE_COLUMNS)
+    """A row for each cell record; `source` is the study, `storage_gb` the measured size in 10^9 bytes; no averages."""
+    rows = [_row(cell, cell["cell"]["benchmark"], value=cell["score"], stderr=cell["stderr"], n=cell["n"]) for cell in cells]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def mt_bench_of(cells: Iterable[dict]) -> pd.DataFrame:
-    """MT-Bench means by category and by turn from the parts of the `mt_bench` cells among `cells`.
-
-    Returns
-    -------
-    DataFrame
-        Columns `MT_BENCH_COLUMNS`, ratings 1..10.
-    """
-    rows = [row for cell in cells if cell["cell"]["benchmark"] == MT_BENCH for row in _ratings(cell)]
-    return pd.DataFrame(rows, columns=MT_BENCH_COLUMNS)
-
-
-def _ratings(cell: dict) -> Iterable[dict]:
-    for part in cell["parts"]:
-        table = 7 if part["task"].startswith("turn ") else 6
-        row = _common(cell, value=part["raw"], stderr=part["stderr"], n=part["n"])
-        yield row | {"category": part["task"], "value_source": "regenerated", "table": table}
-    for table in (6, 7):
-        row = _common(cell, value=cell["score"], stderr=cell["stderr"], n=cell["n"])
-        yield row | {"category": AVERAGE, "value_source": "regenerated", "table": table}
+def ratings_of(cells: Iterable[dict]) -> pd.DataFrame:
+    """Means by category and by turn of the judged cells among `cells`, and over all ratings as `average`."""
+    rows = []
+    for cell in (cell for cell in cells if cell["unit"] == "rating"):
+        parts = [(part["task"], part["raw"], part["stderr"], part["n"]) for part in cell["parts"]]
+        for name, mean, stderr, n in (*parts, (AVERAGE, cell["score"], cell["stderr"], cell["n"])):
+            rows.append(_row(cell, name, value=mean, stderr=stderr, n=n))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def keep(frame: pd.DataFrame, **equal: object) -> pd.DataFrame:
@@ -155,18 +122,16 @@ def keep(frame: pd.DataFrame, **equal: object) -> pd.DataFrame:
 
 
 def with_average(scores: pd.DataFrame, members: Mapping[str, Iterable[str]]) -> pd.DataFrame:
-    """Add the plain mean of each suite as benchmark `average`, where all of its columns exist.
+    """Add the plain mean of each suite as benchmark `average`, where all of its benchmarks have a score.
+
+    The standard error takes the benchmarks as independent samples: sqrt(sum of squares) / number.
 
     Parameters
     ----------
     scores : DataFrame
-        Cells' scores, no averages.
+        Without averages.
     members : mapping
-        Suite to its benchmarks.
-
-    Notes
-    -----
-    The standard error takes the benchmarks as independent samples: sqrt(sum of squares) / number.
+        Suite to its benchmarks; a suite that is not there has no average.
     """
     averages = []
     for (source, suite, *variant), group in scores.groupby(["source", "suite", *VARIANT], sort=False):
@@ -181,5 +146,5 @@ def with_average(scores: pd.DataFrame, members: Mapping[str, Iterable[str]]) -> 
             | {"storage_gb": found["storage_gb"].iloc[0]}
             | NOT_PRINTED
         )
-    extra = pd.DataFrame(averages, columns=SCORE_COLUMNS)
+    extra = pd.DataFrame(averages, columns=COLUMNS)
     return pd.concat([scores, extra], ignore_index=True) if len(extra) else scores

@@ -1,4 +1,4 @@
-"""Build Tables 1, 2, 4, 5, 6 and 7 as plain values; `render` turns them into files.
+"""Build tables as plain values; `render` turns them into files.
 
 Takes a study's spec, score frames (`frames`) and failure records; writes nothing.
 """
@@ -12,65 +12,29 @@ import pandas as pd
 from edge2giant.mt_bench import CATEGORIES
 from edge2giant.paper import frames, numerals
 from edge2giant.paper.values import Row, ScoreText, Table, TableEntry
-from edge2giant.specs.study import AVERAGE, FP16, MT_BENCH, Labels, StudySpec, StudyVariant, TableLayout
+from edge2giant.specs.study import AVERAGE, FP16, Labels, StudySpec, StudyVariant, TableLayout
 from edge2giant.specs.variant import Variant
 
 RATINGS_PER_CATEGORY = 20
 COMPUTED, OFF_GRID, WRONG_DELTA = "\N{DOUBLE DAGGER}", "\N{DAGGER}", "\N{SECTION SIGN}"
 ALL = "*"
 
-Reasons = Mapping[tuple[Variant, str], str]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Everything that fills a table.
-
-    Parameters
-    ----------
-    title : str
-        Ends the caption.
-    columns : tuple of str
-    variants : tuple of StudyVariant
-        Rows to show.
-    scores : dict
-        (variant, column) to a row of a frame.
-    beside : dict or None
-        Printed values to show beside, in the form of `scores`; None for the table as printed.
-    failures : mapping
-        (variant, benchmark or `*`) to the reason.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    variants: tuple[StudyVariant, ...]
-    scores: dict[tuple[Variant, str], dict]
-    beside: dict[tuple[Variant, str], dict] | None = None
-    failures: Reasons = field(default_factory=dict)
+Places = dict[tuple[Variant, str], dict]
+"""Rows of a frame by variant and column."""
 
 
 def published(spec: StudySpec, number: int, folder: Path) -> Table:
-    """A table as the paper prints it.
-
-    Parameters
-    ----------
-    spec : StudySpec
-        Of the paper's study.
-    number : int
-    folder : path
-        `config/published`.
-    """
+    """A table as the paper prints it, by the spec of the paper's study and the numbers in `config/published`."""
     layout = spec.table(number)
     frame = frames.keep(_printed(layout, folder), table=number)
     shown = frame.drop_duplicates(frames.VARIANT).itertuples()
     variants = tuple(StudyVariant(Variant(row.model, row.method, row.bits), row.storage_gb, ()) for row in shown)
-    columns = tuple(column for column in layout.columns if column in set(frame["column"]))
-    source = Source("As printed in arXiv 2409.11055v6.", columns, variants, by_place(frame))
-    return _Builder(layout, source, spec.labels).table()
+    columns = tuple(column for column in layout.columns if column in set(frame["benchmark"]))
+    return _Builder(layout, spec.labels, "As printed in arXiv 2409.11055v6.", columns, variants, by_place(frame)).table()
 
 
-def regenerated(spec: StudySpec, number: int, cells: list[dict], folder: Path, failures: Reasons | None = None) -> Table:
-    """A table from cell records, with the printed values beside them.
+def regenerated(spec: StudySpec, number: int, cells: list[dict], folder: Path, failures: Mapping | None = None) -> Table:
+    """A table from cell records, with the printed values beside them: a row for each variant that the study shows in it.
 
     Parameters
     ----------
@@ -82,38 +46,35 @@ def regenerated(spec: StudySpec, number: int, cells: list[dict], folder: Path, f
         `config/published`.
     failures : mapping, optional
         See `failure_reasons`.
-
-    Returns
-    -------
-    Table
-        A row for each variant that the study shows in this table, whether or not it has scores.
     """
     layout = spec.table(number)
-    if layout.is_mt_bench:
-        frame = frames.keep(frames.mt_bench_of(cells), table=number).rename(columns={"category": "column"})
-    else:
-        scores = frames.keep(frames.scores_of(cells), suite=layout.suite)
-        frame = frames.with_average(scores, spec.members).rename(columns={"benchmark": "column"})
+    found = frames.ratings_of(cells) if layout.parts_of else frames.with_average(frames.scores_of(cells), spec.averaged)
     printed = _printed(layout, folder)
     if not layout.printed:
-        printed = printed[printed["column"] != AVERAGE]
-    variants = tuple(spec.by_variant[variant] for variant in layout.variants)
-    title = f"Regenerated (study {spec.study})."
-    source = Source(title, layout.columns, variants, by_place(frame), by_place(printed), failures or {})
-    return _Builder(layout, source, spec.labels).table()
+        printed = printed[printed["benchmark"] != AVERAGE]
+    return _Builder(
+        layout,
+        spec.labels,
+        f"Regenerated (study {spec.study}).",
+        layout.columns,
+        tuple(spec.by_variant[variant] for variant in layout.variants),
+        by_place(frames.keep(found, suite=layout.suite)),
+        by_place(printed),
+        failures or {},
+    ).table()
 
 
 def _printed(layout: TableLayout, folder: Path) -> pd.DataFrame:
-    """Printed values of a table's suite (MT-Bench: of the table) with the column's name in `column`."""
-    if layout.is_mt_bench:
-        return frames.keep(frames.published_mt_bench(folder), table=layout.number).rename(columns={"category": "column"})
-    return frames.keep(frames.published_scores(folder), suite=layout.suite).rename(columns={"benchmark": "column"})
+    """Printed values of a table's suite; of parts, those of this table, since each prints an average of its own."""
+    if layout.parts_of:
+        return frames.keep(frames.published_ratings(folder), suite=layout.suite, table=layout.number)
+    return frames.keep(frames.published_scores(folder), suite=layout.suite)
 
 
-def by_place(frame: pd.DataFrame) -> dict[tuple[Variant, str], dict]:
-    """Rows of a frame that have a value, by variant and column."""
+def by_place(frame: pd.DataFrame) -> Places:
+    """Rows that have a value."""
     rows = frame[frame["value"].notna()].to_dict("records")
-    return {(Variant(row["model"], row["method"], row["bits"]), row["column"]): row for row in rows}
+    return {(Variant(row["model"], row["method"], row["bits"]), row["benchmark"]): row for row in rows}
 
 
 def failure_reasons(failures: Iterable[Mapping]) -> dict[tuple[Variant, str], str]:
@@ -124,22 +85,45 @@ def failure_reasons(failures: Iterable[Mapping]) -> dict[tuple[Variant, str], st
     }
 
 
+@dataclass
 class _Builder:
-    """Fills the entries of one table, and collects what its notes must explain."""
+    """Fills the entries of one table, and collects what its notes must explain.
 
-    def __init__(self, layout: TableLayout, source: Source, labels: Labels):
-        self.layout, self.source, self.labels = layout, source, labels
-        self.reasons: list[str] = []
-        self.marks: set[str] = set()
+    Parameters
+    ----------
+    layout : TableLayout
+    labels : Labels
+    source : str
+        Ends the caption.
+    columns : tuple of str
+    variants : tuple of StudyVariant
+        Rows to show.
+    scores : Places
+    beside : Places or None
+        Printed values to show beside; None for the table as printed.
+    failures : mapping
+        (variant, benchmark or `*`) to the reason.
+    """
+
+    layout: TableLayout
+    labels: Labels
+    source: str
+    columns: tuple[str, ...]
+    variants: tuple[StudyVariant, ...]
+    scores: Places
+    beside: Places | None = None
+    failures: Mapping[tuple[Variant, str], str] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+    marks: set[str] = field(default_factory=set)
 
     def table(self) -> Table:
-        rows = [self._row(entry) for entry in self.source.variants]
+        rows = [self._row(entry) for entry in self.variants]
         models = dict.fromkeys(row.variant.model for row in rows)
         groups = tuple(tuple(row for row in rows if row.variant.model == model) for model in models)
-        heading = self.labels.category if self.layout.is_mt_bench else self.labels.benchmark
-        columns = tuple((name, heading(name)) for name in self.source.columns)
-        title = f"{self.layout.title}. {self.source.title}"
-        return Table(self.layout.number, title, columns, groups, self._notes(rows), self.source.beside is not None)
+        heading = self.labels.part if self.layout.parts_of else self.labels.benchmark
+        columns = tuple((name, heading(name)) for name in self.columns)
+        title = f"{self.layout.title}. {self.source}"
+        return Table(self.layout.number, title, columns, groups, self._notes(rows), self.beside is not None)
 
     def _row(self, shown: StudyVariant) -> Row:
         variant, labels = shown.variant, self.labels
@@ -149,18 +133,18 @@ class _Builder:
             labels.method(variant.method),
             labels.bits(variant.bits),
             numerals.gigabytes(shown.storage_gb),
-            tuple(self._entry(shown, column) for column in self.source.columns),
+            tuple(self._entry(shown, column) for column in self.columns),
             self._computed(variant),
-            "" if self.source.beside is None else self._measured(variant),
+            "" if self.beside is None else self._measured(variant),
         )
 
     def _entry(self, shown: StudyVariant, column: str) -> TableEntry:
         key = (shown.variant, column)
-        beside = self._score(self.source.beside or {}, key)
-        score = self._score(self.source.scores, key)
+        beside = self._score(self.beside or {}, key)
+        score = self._score(self.scores, key)
         if score is None:
             return self._missing(shown, column, beside)
-        found = self.source.scores[key]
+        found = self.scores[key]
         error = None if pd.isna(found["stderr"]) else float(found["stderr"])
         return TableEntry("ok", score, error, marks=self._mark(found, key), published=beside)
 
@@ -184,7 +168,7 @@ class _Builder:
         if found["printed"] is None:
             return ""
         odd = key[1] in CATEGORIES and numerals.off_grid(found["printed"], RATINGS_PER_CATEGORY)
-        delta, base = found["printed_delta"], self._baseline(self.source.scores, key)
+        delta, base = found["printed_delta"], self._baseline(self.scores, key)
         wrong = delta and base and not numerals.equal(numerals.difference(found["printed"], base["printed"]), delta)
         marks = (OFF_GRID if odd else "") + (WRONG_DELTA if wrong else "")
         self.marks.update(marks)
@@ -192,19 +176,19 @@ class _Builder:
 
     def _computed(self, variant: Variant) -> str:
         """Sign of a row whose scores the paper leaves to the reader to compute (Table 6)."""
-        found = [self.source.scores.get((variant, column), {}) for column in self.source.columns]
-        mark = COMPUTED if any(row.get("value_source") == "computed" for row in found) else ""
+        found = [self.scores.get((variant, column), {}) for column in self.columns]
+        mark = COMPUTED if any(row.get("value_source") == frames.COMPUTED for row in found) else ""
         self.marks.update(mark)
         return mark
 
     def _missing(self, shown: StudyVariant, column: str, beside: ScoreText | None) -> TableEntry:
-        benchmark = MT_BENCH if self.layout.is_mt_bench else column
+        benchmark = self.layout.parts_of or column
         if benchmark == AVERAGE:
             return TableEntry("incomplete", published=beside)
         if benchmark not in shown.benchmarks:
             return TableEntry("not planned", published=beside)
         places = ((shown.variant, name) for name in (benchmark, self.layout.suite, ALL))
-        reason = next((self.source.failures[place] for place in places if place in self.source.failures), None)
+        reason = next((self.failures[place] for place in places if place in self.failures), None)
         if reason is None:
             return TableEntry("not run", published=beside)
         if reason not in self.reasons:
@@ -213,13 +197,13 @@ class _Builder:
 
     def _measured(self, variant: Variant) -> str:
         """Size of the checkpoint that the scores come from."""
-        size = next((row["storage_gb"] for (one, _), row in self.source.scores.items() if one == variant), None)
+        size = next((row["storage_gb"] for (one, _), row in self.scores.items() if one == variant), None)
         return numerals.gigabytes(size)
 
     def _notes(self, rows: list[Row]) -> tuple[str, ...]:
         entries = [entry for row in rows for entry in row.entries]
         states = {entry.state for entry in entries}
-        unit = "rating points" if self.layout.is_mt_bench else "points"
+        unit = "rating points" if self.layout.parts_of else "points"
         arrows = any(entry.score and entry.score.arrow for entry in entries)
         grid = f"the mean of {RATINGS_PER_CATEGORY} whole ratings"
         computed = "The paper prints only the differences of this row; scores are FP16 plus difference."
@@ -231,9 +215,7 @@ class _Builder:
             f"{COMPUTED} {computed}": COMPUTED in self.marks,
             f"{OFF_GRID} Cannot be {grid}: a half point, or a rating dropped.": OFF_GRID in self.marks,
             f"{WRONG_DELTA} As printed, but not the printed score minus the printed FP16 score.": WRONG_DELTA in self.marks,
-            "Second line of a cell: what the paper prints; a cell without one is not in the paper.": (
-                self.source.beside is not None
-            ),
+            "Second line of a cell: what the paper prints; a cell without one is not in the paper.": (self.beside is not None),
             "An average stands only where all of its columns do.": bool(states & {"failed", "not run", "incomplete"}),
             "\N{EN DASH}: not part of this study.": "not planned" in states,
         }

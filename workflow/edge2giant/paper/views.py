@@ -18,15 +18,16 @@ NO_AVERAGES = "no row has a complete average and an FP16 average"
 
 def _by_suite(found: pd.DataFrame, spec: StudySpec, height: float, draw: Callable, missing: str) -> tuple[Figure, list]:
     """A figure with a panel for each suite, drawn by `draw(axes, rows)`; a suite without rows says what is missing."""
-    figure, panels = plt.subplots(1, len(spec.suites), figsize=(10.5, height), layout="constrained")
-    for suite, axes in zip(spec.suites, panels, strict=True):
+    suites = [suite for suite in spec.suites if suite.average]
+    figure, panels = plt.subplots(1, len(suites), figsize=(5.25 * len(suites), height), layout="constrained", squeeze=False)
+    for suite, axes in zip(suites, panels.flat, strict=True):
         axes.set_title(suite.label)
         rows = found[found["suite"] == suite.name]
         if rows.empty:
             plotting.empty(axes, missing)
         else:
             draw(axes, rows)
-    return figure, list(panels)
+    return figure, list(panels.flat)
 
 
 def _marks(method: str, bits: str) -> dict:
@@ -146,8 +147,9 @@ def _deepest(axes, values: pd.Series) -> None:
 
 
 def _column(spec: StudySpec, column: str) -> str:
-    suite, _, average = column.partition(" ")
-    return f"v{suite[-1]} average" if average else spec.labels.benchmark(column)
+    name, _, average = column.partition(" ")
+    short = {suite.name: suite.short for suite in spec.suites}
+    return f"{short[name]} average" if average else spec.labels.benchmark(column)
 
 
 def draw_heat(found: pd.DataFrame, spec: StudySpec) -> Figure:
@@ -191,7 +193,7 @@ def write(scores: pd.DataFrame, spec: StudySpec, folder: Path, views: Iterable[s
         Keys of `VIEWS`.
     """
     plotting.use_style()
-    scores, paths = scores[scores["suite"].isin(spec.members)], []
+    scores, paths = scores[scores["suite"].isin(spec.averaged)], []
     for name in views:
         compute, draw = VIEWS[name]
         found = compute(scores)

@@ -3,17 +3,14 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
-from edge2giant import store
-from edge2giant.config import Config, Study
+from edge2giant.config import Config
 from edge2giant.errors import UserError, unknown
-from edge2giant.plan import quantize
+from edge2giant.plan import paths, quantize
 from edge2giant.specs.acquire import AcquireSpec, FetchSpec, SourceService
 from edge2giant.store import mt_bench, punkt, selection, texts
 
 if TYPE_CHECKING:
     from edge2giant.plan import Plan
-
-PUNKT = "nltk/nltk_data"
 
 
 # --- functions of a plan and wildcards ---------------------------------------------------------------------------------
@@ -40,19 +37,15 @@ def published(plan: "Plan", wildcards) -> FetchSpec:
 
 
 def dataset(plan: "Plan", wildcards) -> FetchSpec:
-    return benchmark_of(plan.config, wildcards.benchmark)
+    return _data_at(plan.config, f"datasets/{wildcards.data}.lock.json")
 
 
 def calibration(plan: "Plan", wildcards) -> FetchSpec:
     return calibration_of(plan.config, wildcards.name)
 
 
-def mt_bench_files(plan: "Plan", wildcards) -> FetchSpec:
-    return benchmark_of(plan.config, "mt_bench")
-
-
 def nltk(plan: "Plan", wildcards) -> FetchSpec:
-    return nltk_of(plan.config)
+    return _data_at(plan.config, paths.NLTK_LOCK)
 
 
 def source(plan: "Plan", wildcards) -> str:
@@ -78,7 +71,7 @@ def pieces(plan: "Plan", name: str) -> tuple[FetchSpec, ...]:
     found = [
         *(model_of(config, one.variant.model) for one in checkpoints if not one.published),
         *(_whole_model(one.published.repo, "published", one.published) for one in checkpoints if one.published),
-        *datasets_of(config, study),
+        *(one for benchmark in study.benchmarks for one in data_of(config, benchmark)),
         *(calibration_of(config, one) for one in sets),
     ]
     return tuple(dict.fromkeys(found))
@@ -94,31 +87,22 @@ def _whole_model(name: str, folder: str, entry, patterns: tuple[str, ...] = ()) 
     return FetchSpec("model", name, entry.repo, entry.revision, f"{folder}/{name}", f"{folder}/{name}.lock.json", patterns)
 
 
-def datasets_of(config: Config, study: Study) -> list[FetchSpec]:
-    """The data of a study's benchmarks, and nltk's tables where one of them needs them."""
-    found = []
-    for name in study.benchmarks:
-        found.append(benchmark_of(config, name))
-        if PUNKT in config.benchmarks[name].datasets:
-            found.append(nltk_of(config))
+def data_of(config: Config, name: str) -> list[FetchSpec]:
+    """Every data set of a benchmark, and nltk's tables where it needs them."""
+    entry = config.benchmarks[name]
+    locks, found = paths.data_locks(name, entry), []
+    for lock, (repo, revision) in zip(locks, entry.datasets.items(), strict=False):
+        if config.suites[entry.suite].judged:
+            found.append(FetchSpec("mt-bench", name, repo, revision, f"datasets/{name}", lock, tuple(mt_bench.FILES)))
+        else:
+            found.append(FetchSpec("dataset", name, repo, revision, f"datasets/{repo}", lock))
+    if entry.nltk:
+        found.append(FetchSpec("nltk", "nltk", punkt.REPOSITORY, entry.nltk, "nltk", paths.NLTK_LOCK, (punkt.ARCHIVE,)))
     return found
 
 
-def benchmark_of(config: Config, name: str) -> FetchSpec:
-    entry = _entry("benchmark", name, config.benchmarks, "config/benchmarks.yaml")
-    repo, revision = next(iter(entry.datasets.items()))
-    lock = store.lock_of_benchmark("", name).as_posix()
-    if name == "mt_bench":
-        return FetchSpec("mt-bench", name, repo, revision, "mt_bench", lock, tuple(mt_bench.FILES))
-    return FetchSpec("dataset", name, repo, revision, f"datasets/{repo}", lock)
-
-
-def nltk_of(config: Config) -> FetchSpec:
-    """nltk's sentence tables, at the commit that the benchmark which needs them names."""
-    for entry in config.benchmarks.values():
-        if PUNKT in entry.datasets:
-            return FetchSpec("nltk", "nltk", PUNKT, entry.datasets[PUNKT], "nltk", "nltk.lock.json", (punkt.ARCHIVE,))
-    raise UserError(f"no benchmark names the data set {PUNKT}", "config/benchmarks.yaml")
+def _data_at(config: Config, lock: str) -> FetchSpec:
+    return _entry("data set", lock, {one.lock: one for name in config.benchmarks for one in data_of(config, name)}, "store/hub")
 
 
 def calibration_of(config: Config, name: str) -> FetchSpec:

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from edge2giant.config import Config, Study
     from edge2giant.plan import Plan
 
-SUITES = ("leaderboard_v1", "leaderboard_v2", "mt_bench")
 WHOLE = "all"
-MT_BENCH = "mt_bench"
 
 
 def spec(plan: "Plan", wildcards) -> EvaluateSpec:
@@ -51,10 +49,10 @@ def engine_spec(config: "Config", study: "Study", model: str) -> EngineSpec:
 
 def benchmark_spec(config: "Config", study: "Study", name: str) -> BenchmarkSpec:
     """All that decides a benchmark's answers, apart from the engine."""
-    protocol = config.protocols[study.protocol]
-    if name == MT_BENCH:
-        return BenchmarkSpec(name, generation=GenerationSpec(**dict(protocol.mt_bench)))
-    benchmark = config.benchmark(study, name)
+    protocol, benchmark = config.protocols[study.protocol], config.benchmark(study, name)
+    locks = paths.data_locks(name, benchmark)
+    if name == study.judged_benchmark:
+        return BenchmarkSpec(name, locks, generation=GenerationSpec(**dict(protocol.generation)))
     tasks = TasksSpec(
         names=tuple(sorted(benchmark.tasks)),
         folder=benchmark.folder,
@@ -63,9 +61,9 @@ def benchmark_spec(config: "Config", study: "Study", name: str) -> BenchmarkSpec
         fewshot_as_multiturn=protocol.fewshot_as_multiturn,
         limit=study.limit,
         seeds=dict(protocol.seeds),
-        gpqa_order=protocol.gpqa_order if name == "gpqa" else "lm-eval",
+        option_order=protocol.option_order if benchmark.shuffled else "lm-eval",
     )
-    return BenchmarkSpec(name, tasks=tasks)
+    return BenchmarkSpec(name, locks, tasks=tasks)
 
 
 def benchmarks(plan: "Plan", wildcards) -> list[str]:
@@ -81,23 +79,21 @@ def benchmarks(plan: "Plan", wildcards) -> list[str]:
     if not names:
         raise UserError(
             f"no batch '{wildcards.batch}' of {variant.path} in study {study.name}", "results path",
-            f"batches: {', '.join([*SUITES, WHOLE])}, or one of its benchmarks",
+            f"batches: {', '.join([*plan.config.suites, WHOLE])}, or one of its benchmarks",
         )  # fmt: skip
     return names
 
 
 def benchmarks_of_batch(config: "Config", study: "Study", variant: Variant, batch: str) -> list[str]:
     """The benchmarks of a variant that belong to a batch, in the order of the study."""
-    if batch in SUITES:
-        return config.suite(study, variant, batch)
-    return [name for name in study.benchmarks_of(variant) if batch in (name, WHOLE)]
+    return [name for name in study.benchmarks_of(variant) if batch in (name, config.benchmarks[name].suite, WHOLE)]
 
 
 def datasets(plan: "Plan", wildcards) -> list[str]:
-    """Locks of the data sets of a batch, and of the sentence tables that IFEval's checks need."""
-    source, names = plan.config.study(wildcards.study).source, benchmarks(plan, wildcards)
-    tables = [paths.nltk_lock(source)] if "ifeval" in names else []
-    return [paths.benchmark_lock(source, name) for name in names] + tables
+    """Locks of all data that the benchmarks of a batch read."""
+    source = plan.config.study(wildcards.study).source
+    locks = [lock for name in benchmarks(plan, wildcards) for lock in paths.data_locks(name, plan.config.benchmarks[name])]
+    return [paths.store(source, lock) for lock in dict.fromkeys(locks)]
 
 
 def environment(plan: "Plan", wildcards) -> str:
@@ -111,9 +107,9 @@ def store(plan: "Plan", wildcards) -> str:
 
 
 def manifest(plan: "Plan", wildcards) -> str:
-    """Manifest of the batch that has a cell's answers; those of MT-Bench where the wildcards name no benchmark."""
+    """Manifest of the batch that has a cell's answers; of the judged benchmark where the wildcards name none."""
     study, variant = member(plan, wildcards)
-    name = getattr(wildcards, "benchmark", MT_BENCH)
+    name = getattr(wildcards, "benchmark", study.judged_benchmark)
     known = study.benchmarks_of(variant)
     if name not in known:
         from edge2giant.config import unknown

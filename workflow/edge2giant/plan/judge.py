@@ -52,14 +52,19 @@ def entry(plan, wildcards) -> "Judge":
     return plan.config.judges[name(plan, wildcards)]
 
 
+def benchmark(plan, wildcards) -> str:
+    """The judged benchmark of a study."""
+    return plan.config.study(wildcards.study).judged_benchmark
+
+
 def data(plan, wildcards) -> str:
     """Folder of questions, reference answers and judge prompts."""
-    return f"{evaluate.store(plan, wildcards)}/mt_bench"
+    return f"{evaluate.store(plan, wildcards)}/datasets/{benchmark(plan, wildcards)}"
 
 
 def lock(plan, wildcards) -> str:
     """Lock of these files."""
-    return paths.benchmark_lock(plan.config.study(wildcards.study).source, "mt_bench")
+    return paths.store(plan.config.study(wildcards.study).source, f"datasets/{benchmark(plan, wildcards)}.lock.json")
 
 
 def studies(plan, on_gpus: bool) -> str:

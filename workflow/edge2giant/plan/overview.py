@@ -28,17 +28,14 @@ FALLBACK = "fallback"
 LEVELS = (FALLBACK, DEGRADED, REFUSED)
 
 
-def counts(study: "Study") -> list[dict]:
-    """Checkpoints, leaderboard cells and MT-Bench cells of each model."""
-    by_model = Counter((cell.variant.model, cell.benchmark == "mt_bench") for cell in study.cells)
+def counts(config: "Config", study: "Study") -> list[dict]:
+    """Checkpoints of each model, and its cells of each suite."""
+    by_model = Counter((cell.variant.model, config.benchmarks[cell.benchmark].suite) for cell in study.cells)
     checkpoints = Counter(variant.model for variant in study.variants)
+    suites = {config.benchmarks[name].suite for name in study.benchmarks}
+    shown = {name: f"{suite.short_label} cells" for name, suite in config.suites.items() if name in suites}
     return [
-        {
-            "model": model,
-            "checkpoints": checkpoints[model],
-            "leaderboard cells": by_model[model, False],
-            "MT-Bench cells": by_model[model, True],
-        }
+        {"model": model, "checkpoints": checkpoints[model]} | {label: by_model[model, name] for name, label in shown.items()}
         for model in checkpoints
     ]
 
@@ -167,7 +164,7 @@ def show(config: "Config", study: "Study", cluster: "Cluster", out: Path) -> Non
     lines = lines_of(config, study, cluster)
     records.write_csv(out, lines)
     print(f"study {study.name}: {study.title} (protocol {study.protocol}, stack {study.stack})\n")
-    print(table(counts(study), total=True), table(lines), sep="\n\n")
+    print(table(counts(config, study), total=True), table(lines), sep="\n\n")
     print(f"\n{len(study.cells)} cells of {len(lines)} checkpoints; as CSV: {out}", *disk(config, study, lines), sep="\n")
     print(totals(lines))
     refused = [line for line in lines if "refused:" in line["verdict"]]

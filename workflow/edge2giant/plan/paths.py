@@ -3,7 +3,12 @@
 `<results>` is written as Snakemake's path variable, so these strings serve rules as inputs and outputs alike.
 """
 
-from edge2giant import store
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge2giant.config.benchmarks import Benchmark
+
+NLTK_LOCK = "nltk.lock.json"
 
 
 def model(source: str, name: str) -> str:
@@ -14,13 +19,14 @@ def model_lock(source: str, name: str) -> str:
     return f"<results>/store/{source}/models/{name}.lock.json"
 
 
-def benchmark_lock(source: str, benchmark: str) -> str:
-    return store.lock_of_benchmark(f"<results>/store/{source}", benchmark).as_posix()
+def data_locks(name: str, benchmark: "Benchmark") -> tuple[str, ...]:
+    """Locks of a benchmark's data below the store: one for each data set, and that of nltk's tables where it needs them."""
+    more = (f"datasets/{name}-{number}.lock.json" for number in range(2, len(benchmark.datasets) + 1))
+    return f"datasets/{name}.lock.json", *more, *([NLTK_LOCK] if benchmark.nltk else [])
 
 
-def nltk_lock(source: str) -> str:
-    """Lock of the sentence tables that IFEval's checks split answers with."""
-    return f"<results>/store/{source}/nltk.lock.json"
+def store(source: str, path: str) -> str:
+    return f"<results>/store/{source}/{path}"
 
 
 def calibration_lock(source: str, name: str) -> str:

@@ -88,9 +88,11 @@ def calibration_locks(plan: "Plan", wildcards) -> list[str]:
 
 
 def evaluated_locks(plan: "Plan", wildcards) -> list[str]:
-    """Data of the lm-eval benchmarks of a study; MT-Bench's questions have no right answers."""
+    """The main data sets of a study's lm-eval benchmarks; questions of a judged one have no right answers."""
     study = plan.config.study(wildcards.study)
-    return [paths.benchmark_lock(study.source, name) for name in study.benchmarks if name != "mt_bench"]
+    return [
+        paths.store(study.source, f"datasets/{name}.lock.json") for name in study.benchmarks if name != study.judged_benchmark
+    ]
 
 
 # --- specs -------------------------------------------------------------------------------------------------------------

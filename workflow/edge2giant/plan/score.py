@@ -9,8 +9,6 @@ from edge2giant.plan.members import member, variant_of
 from edge2giant.specs.score import LmEvalMetric, PrintedScore, ScoreSpec, StatisticsSpec
 from edge2giant.specs.variant import Variant
 
-SUITES = ("leaderboard_v1", "leaderboard_v2", "mt_bench")
-
 
 def spec(plan, wildcards) -> ScoreSpec:
     """The spec of the cell in the path."""
@@ -27,6 +25,7 @@ def score_spec(config, study, variant: Variant, name: str) -> ScoreSpec:
         variant=variant,
         benchmark=name,
         suite=benchmark.suite,
+        judged=name == study.judged_benchmark,
         toolkit=config.toolkit(variant),
         protocol=study.protocol,
         stack=study.stack,
@@ -40,16 +39,17 @@ def score_spec(config, study, variant: Variant, name: str) -> ScoreSpec:
 
 
 def judgments(plan, wildcards) -> list[str]:
-    """The judge's ratings that an MT-Bench cell reads; nothing for the other benchmarks."""
-    if wildcards.benchmark != "mt_bench":
+    """The judge's ratings that the cell of a judged benchmark reads; nothing for the others."""
+    if wildcards.benchmark != plan.config.study(wildcards.study).judged_benchmark:
         return []
     return [f"<results>/{wildcards.study}/judgments/{variant_of(wildcards).path}.jsonl"]
 
 
 def statistics(plan, wildcards) -> StatisticsSpec:
     """The spec of a study's paired statistics."""
-    study = plan.config.study(wildcards.study)
-    suites = {suite: tuple(n for n in study.benchmarks if plan.config.benchmarks[n].suite == suite) for suite in SUITES}
+    study, entries = plan.config.study(wildcards.study), plan.config.benchmarks
+    averaged = [name for name, suite in plan.config.suites.items() if suite.average]
+    suites = {suite: tuple(name for name in study.benchmarks if entries[name].suite == suite) for suite in averaged}
     return StatisticsSpec(study.name, suites)
 
 

@@ -1,43 +1,29 @@
 """Specs of what is made from a study's cells: tables, figures, comparison, trade-offs, claims, report, exports."""
 
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge2giant import published
-from edge2giant.mt_bench import CATEGORIES
 from edge2giant.specs.claims import ClaimSpec, ClaimsSpec, FactSpec, PartSpec, ReadingSpec
-from edge2giant.specs.study import AVERAGE, MT_BENCH, Labels, StudyBenchmark, StudySpec, StudyVariant, SuiteColumns, TableLayout
+from edge2giant.specs.study import AVERAGE, Labels, StudyBenchmark, StudySpec, StudyVariant, SuiteColumns, TableLayout
 
 if TYPE_CHECKING:
     from edge2giant.config import Config
+    from edge2giant.config.benchmarks import SuiteTable
     from edge2giant.config.claims import ClaimPart
     from edge2giant.config.studies import Study
 
 PAPER = "paper"
 PRINTED = "published"
-SUITES = {"leaderboard_v1": "Open LLM Leaderboard v1", "leaderboard_v2": "Open LLM Leaderboard v2"}
-# Number, title and suite; of two tables with one suite the first is the main one, the second that of the appendix.
-TABLES = (
-    (1, "Open LLM Leaderboard v1", "leaderboard_v1"),
-    (2, "Open LLM Leaderboard v2", "leaderboard_v2"),
-    (4, "Open LLM Leaderboard v1, further models", "leaderboard_v1"),
-    (5, "Open LLM Leaderboard v2, further models", "leaderboard_v2"),
-    (6, "MT-Bench by category", MT_BENCH),
-    (7, "MT-Bench by turn", MT_BENCH),
-)
-MT_BENCH_COLUMNS = {6: (*CATEGORIES, AVERAGE), 7: ("turn 1", "turn 2", AVERAGE)}
 
 
 def spec(plan, wildcards) -> StudySpec:
     """The spec of the study in the path, or of the study that named targets mean."""
-    return study_spec(plan.config, getattr(wildcards, "study", plan.run.study))
+    return _built(plan, getattr(wildcards, "study", plan.run.study))
 
 
 def shown(plan, wildcards) -> StudySpec:
     """The spec of the study in the path, or of the paper's study where the path has `published` in its place."""
-    return study_spec(plan.config, PAPER if wildcards.study == PRINTED else wildcards.study)
+    return _built(plan, PAPER if wildcards.study == PRINTED else wildcards.study)
 
 
 def unless_printed(function):
@@ -60,13 +46,14 @@ def cells(plan, wildcards) -> list[str]:
     return paths_of_cells(plan.config.study(wildcards.study))
 
 
-def mt_bench_cells(plan, wildcards) -> list[str]:
-    return paths_of_cells(plan.config.study(wildcards.study), {MT_BENCH})
+def judged_cells(plan, wildcards) -> list[str]:
+    study = plan.config.study(wildcards.study)
+    return paths_of_cells(study, {study.judged_benchmark})
 
 
 def cells_of_table(plan, wildcards) -> list[str]:
     """Cells of a table's suite, of the variants that it shows."""
-    layout = study_spec(plan.config, wildcards.study).table(int(wildcards.number))
+    layout = spec(plan, wildcards).table(int(wildcards.number))
     benchmarks = {name for name, entry in plan.config.benchmarks.items() if entry.suite == layout.suite}
     return paths_of_cells(plan.config.study(wildcards.study), benchmarks, set(layout.variants))
 
@@ -76,9 +63,14 @@ def tables(plan, study: "Study") -> list[str]:
     return [f"<figures>/{study.name}/table{number}.{form}" for number in study.tables for form in ("csv", "tex", "html", "md")]
 
 
+def printed_tables(plan) -> list[int]:
+    """Numbers of the tables that the paper prints."""
+    return sorted(table.number for suite in plan.config.suites.values() if suite.printed for table in suite.tables)
+
+
 def figure2(plan, study: "Study") -> list[str]:
-    """Figure 2 in its three forms, of a study with MT-Bench."""
-    forms = ("pdf", "png", "svg") if paths_of_cells(study, {MT_BENCH}) else ()
+    """Figure 2 in its three forms, of a study with a judged benchmark."""
+    forms = ("pdf", "png", "svg") if paths_of_cells(study, {study.judged_benchmark}) else ()
     return [f"<figures>/{study.name}/figure2.{form}" for form in forms]
 
 
@@ -91,11 +83,17 @@ def paths_of_cells(study: "Study", benchmarks: set | None = None, variants: set 
     ]
 
 
+@cache
+def _built(plan, name: str) -> StudySpec:
+    return study_spec(plan.config, name)
+
+
 def study_spec(config: "Config", name: str) -> StudySpec:
     """Build the spec of a study."""
     study = config.study(name)
     protocol = config.protocols[study.protocol]
-    suites = tuple(SuiteColumns(suite, label, columns_of(config, study, suite)) for suite, label in SUITES.items())
+    suites = tuple(suite for suite in (columns_of(config, study, suite) for suite in config.suites) if suite.benchmarks)
+    tables = [layout(config, study, suite, table) for suite in suites for table in config.suites[suite.name].tables]
     return StudySpec(
         study=study.name,
         title=study.title,
@@ -110,7 +108,7 @@ def study_spec(config: "Config", name: str) -> StudySpec:
         repositories={model: entry.repo for model, entry in config.models.items()},
         benchmarks={benchmark: benchmark_of(config, study, benchmark) for benchmark in config.benchmarks},
         suites=suites,
-        tables=tuple(layout(config, study, {suite.name: suite for suite in suites}, *table) for table in TABLES),
+        tables=tuple(sorted(tables, key=lambda table: table.number)),
         figure2_models=tuple(study.figure2_models),
     )
 
@@ -118,11 +116,13 @@ def study_spec(config: "Config", name: str) -> StudySpec:
 def labels(config: "Config") -> Labels:
     """Labels of all that `config/` names."""
     methods = config.recipes.methods
+    tables = (table for suite in config.suites.values() for table in suite.tables)
     return Labels(
         models={name: entry.name for name, entry in config.models.items()},
         methods={name: entry.label for name, entry in methods.items()},
         toolkits={name: entry.toolkit for name, entry in methods.items()},
         benchmarks={name: entry.label for name, entry in config.benchmarks.items()},
+        parts={name: heading for table in tables for name, heading in table.parts.items()},
     )
 
 
@@ -137,7 +137,7 @@ def benchmark_of(config: "Config", study: "Study", name: str) -> StudyBenchmark:
         suite=entry.suite,
         questions=entry.documents,
         confidential=entry.confidential,
-        datasets=dict(entry.datasets),
+        datasets=entry.repositories,
         metrics=tuple(metric.name for metric in entry.metrics),
         num_fewshot=entry.num_fewshot,
         aggregation=entry.aggregation,
@@ -145,45 +145,33 @@ def benchmark_of(config: "Config", study: "Study", name: str) -> StudyBenchmark:
     )
 
 
-def columns_of(config: "Config", study: "Study", suite: str) -> tuple[str, ...]:
-    """Benchmarks of a suite in the order of the config: those that the paper prints, and those of the study."""
-    shown = {*printed(config.root).columns[suite], *study.benchmarks}
-    return tuple(name for name, entry in config.benchmarks.items() if entry.suite == suite and name in shown)
+def columns_of(config: "Config", study: "Study", name: str) -> SuiteColumns:
+    """The benchmarks of a suite that the paper prints, in its order, and after them what else the study has of it."""
+    suite = config.suites[name]
+    more = [one for one, entry in config.benchmarks.items() if entry.suite == name and one in study.benchmarks]
+    return SuiteColumns(name, suite.label, suite.short_label, tuple(dict.fromkeys([*suite.printed, *more])), suite.average)
 
 
-def layout(config: "Config", study: "Study", suites: dict, number: int, title: str, suite: str) -> TableLayout:
+def layout(config: "Config", study: "Study", columns: SuiteColumns, table: "SuiteTable") -> TableLayout:
     """One table: its columns, and the variants of the study that it shows."""
-    if suite == MT_BENCH:
-        variants = tuple(variant for variant in study.variants if MT_BENCH in study.benchmarks_of(variant))
-        return TableLayout(number, title, suite, MT_BENCH_COLUMNS[number], variants)
-    main = min(other for other, _, one in TABLES if one == suite)
-    paper, columns = printed(config.root), suites[suite].benchmarks
-    variants = tuple(variant for variant in study.variants if paper.tables.get((suite, variant.model), main) == number)
-    return TableLayout(number, title, suite, (*columns, AVERAGE), variants, set(columns) == set(paper.columns[suite]))
-
-
-@dataclass(frozen=True)
-class Printed:
-    """Where the paper prints what.
-
-    Parameters
-    ----------
-    tables : dict
-        (suite, model) to the number of the table.
-    columns : dict
-        Suite to its benchmarks.
-    """
-
-    tables: dict[tuple[str, str], int]
-    columns: dict[str, tuple[str, ...]]
-
-
-@cache
-def printed(root: Path) -> Printed:
-    """Read from the printed scores which table holds which model, and which benchmarks."""
-    numbers = [one for one in published.scores(Path(root) / "config/published") if one.column != AVERAGE]
-    tables = {(one.suite, one.variant.model): one.table for one in numbers}
-    return Printed(tables, {suite: tuple(dict.fromkeys(one.column for one in numbers if one.suite == suite)) for suite in SUITES})
+    suite = config.suites[columns.name]
+    elsewhere = {model for other in suite.tables if other != table for model in other.models or ()}
+    variants = tuple(
+        variant
+        for variant in study.variants
+        if (variant.model in table.models if table.models else variant.model not in elsewhere)
+        and set(study.benchmarks_of(variant)) & set(columns.benchmarks)
+    )
+    names = tuple(table.parts) or columns.benchmarks
+    return TableLayout(
+        number=table.number,
+        title=table.title,
+        suite=columns.name,
+        columns=(*names, AVERAGE) if suite.average or table.parts else names,
+        variants=variants,
+        printed=set(columns.benchmarks) == set(suite.printed),
+        parts_of=columns.benchmarks[0] if table.parts else None,
+    )
 
 
 def claims_spec(config: "Config") -> ClaimsSpec:
@@ -196,6 +184,7 @@ def claims_spec(config: "Config") -> ClaimsSpec:
         ),
         sets={name: tuple(values) for name, values in file.sets.items()},
         facts={name: FactSpec(fact.value, fact.source) for name, fact in file.facts.items()},
+        suites={name: suite.short_label for name, suite in config.suites.items()},
     )
 
 

@@ -25,15 +25,15 @@ def overlap(plan: "Plan") -> list[str]:
     return [f"<results>/{plan.study.name}/overlap.json"] if compared else []
 
 
-def quantized_with_mt_bench(plan: "Plan") -> list[Variant]:
-    """Quantized variants whose MT-Bench answers can be compared with those of the unquantized model."""
+def quantized_and_judged(plan: "Plan") -> list[Variant]:
+    """Quantized variants whose judged answers can be compared with those of the unquantized model."""
     study = plan.study
-    return [one for one in study.variants if one.method != "fp16" and "mt_bench" in study.benchmarks_of(one)]
+    return [one for one in study.variants if one.method != "fp16" and study.judged_benchmark in study.benchmarks_of(one)]
 
 
 def noise(plan: "Plan") -> list[str]:
-    return [f"<results>/{plan.study.name}/noise/{one.path}.json" for one in quantized_with_mt_bench(plan)]
+    return [f"<results>/{plan.study.name}/noise/{one.path}.json" for one in quantized_and_judged(plan)]
 
 
 def inspections(plan: "Plan") -> list[str]:
-    return [f"<figures>/{plan.study.name}/inspection/{one.path}.html" for one in quantized_with_mt_bench(plan)]
+    return [f"<figures>/{plan.study.name}/inspection/{one.path}.html" for one in quantized_and_judged(plan)]

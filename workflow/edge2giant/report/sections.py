@@ -7,13 +7,12 @@ from dataclasses import replace
 
 from edge2giant.audit.report import FINDING
 from edge2giant.claims.report import PART
-from edge2giant.mt_bench import CATEGORIES
 from edge2giant.pages import grids
 from edge2giant.pages.grids import Column, Grid, Section, Value
 from edge2giant.paper import figure2, frames, numerals, render, tables
 from edge2giant.paper.values import Table
 from edge2giant.report.gather import Key, ReportMaterial, page_of
-from edge2giant.specs.study import FP16, TableLayout
+from edge2giant.specs.study import FP16
 
 VARIANT = [Column("Model", "choice"), Column("Method", "choice")]
 BENCHMARK = Column("Benchmark", "choice")
@@ -142,22 +141,15 @@ def _scores(material: ReportMaterial) -> Section:
 
 
 def _tables(material: ReportMaterial) -> Section:
-    """Tables 1, 2 and 4 to 7, those that show any variant of the study, by the code that makes the paper's files."""
+    """Tables that show any variant of the study, by the code that makes the paper's files."""
     cells, made = list(material.cells.values()), []
     for layout in material.spec.tables:
-        if _planned(layout, material):
+        if layout.variants:
             table = tables.regenerated(material.spec, layout.number, cells, material.published, material.reasons)
             made.append(_table_grid(table, folded=len(made) > 1))
     text = "A cell shows the regenerated score with its difference from FP16. The small line below is what the paper prints."
     empty = "No table of the paper has a variant of this study."
     return Section("tables", "The paper's tables", text, made, nav="Tables", empty=empty)
-
-
-def _planned(layout: TableLayout, material: ReportMaterial) -> bool:
-    """Whether the study has any benchmark of a table, on a variant that the table shows."""
-    suites = {name: entry.suite for name, entry in material.spec.benchmarks.items()}
-    entries = (material.spec.by_variant[variant] for variant in layout.variants)
-    return any(suites[name] == layout.suite for entry in entries for name in entry.benchmarks)
 
 
 def _table_grid(table: Table, folded: bool) -> Grid:
@@ -264,12 +256,11 @@ def _failures(material: ReportMaterial) -> Section:
 
 def drawn_figure2(material: ReportMaterial) -> dict | None:
     """Figure 2 as an image inside the page, with a text for readers who do not see it."""
-    frame = frames.mt_bench_of(list(material.cells.values()))
-    frame = frame[frame["category"].isin(CATEGORIES)]
-    if frame.empty:
+    ratings = frames.ratings_of(material.cells.values())
+    if ratings.empty:
         return None
-    models = tuple(dict.fromkeys(frame["model"]))
-    panels = figure2.Panels(frame, models, ((material.spec.study, "regenerated"),))
+    models = tuple(dict.fromkeys(ratings["model"]))
+    panels = figure2.panels_of(material.spec, ratings, models, (material.spec.study, "regenerated"))
     drawn, stream = figure2.draw(panels, material.names, intervals=False), io.BytesIO()
     drawn.savefig(stream, format="svg", metadata={"Date": None})
     source = base64.b64encode(stream.getvalue()).decode()

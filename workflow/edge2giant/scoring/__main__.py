@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     specs.add_arguments(top)
     top.add_argument("--manifest", required=True, type=Path, help="manifest of the evaluation batch")
     top.add_argument("--answer-cache", required=True, type=Path, help="results/answer_cache")
-    top.add_argument("--judgments", type=Path, nargs="*", default=[], help="the judge's ratings; for mt_bench")
+    top.add_argument("--judgments", type=Path, nargs="*", default=[], help="the judge's ratings, of a judged benchmark")
     top.add_argument("--out", required=True, type=Path, help="record to write")
     top.add_argument("--samples", required=True, type=Path, help="per-sample table to write")
     return top
@@ -35,10 +35,7 @@ def main() -> None:
     if not (folder / "entry.json").exists():
         raise UserError("is gone from the answer cache", folder, f"delete {args.manifest} and run the same command again")
     entry = records.read_json(folder / "entry.json", CacheEntry)
-    if spec.suite == "mt_bench":
-        score = score_judgments(args.judgments, folder / "answers.jsonl")
-    else:
-        score = cell.score_tasks(folder, spec)
+    score = score_judgments(args.judgments, folder / "answers.jsonl") if spec.judged else cell.score_tasks(folder, spec)
     samples.write(args.samples, score.rows)
     records.write_json(args.out, cell.assemble(spec, manifest, entry, score, args.samples), CellRecord)
 
@@ -48,7 +45,7 @@ def score_judgments(paths: list[Path], answers: Path) -> cell.Score:
     from edge2giant.judge import score as ratings
 
     if not paths:
-        raise UserError("mt_bench needs the judge's ratings", "--judgments", "name the study's judgments/<variant>.jsonl")
+        raise UserError("needs the judge's ratings", "--judgments", "name the study's judgments/<variant>.jsonl")
     judgments = [judgment for path in paths for judgment in jsonl.read(path, Judgment)]
     by_question = {answer["question_id"]: answer for answer in jsonl.read(answers, Answer)}
     rows = ratings.ratings(judgments)

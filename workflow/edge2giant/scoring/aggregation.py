@@ -94,6 +94,10 @@ class Aggregation:
         if not self.macro and len(set(self.chances.values())) > 1:
             raise UserError("subtasks of different chance levels need `aggregation: mean`", "config/benchmarks.yaml")
 
+    @property
+    def ratings(self) -> bool:
+        return self.scale == 1.0
+
     def stretch(self, task: str) -> float:
         """Points of the normalised score per unit of a subtask's mean."""
         return self.scale / (1 - self.chances[task])

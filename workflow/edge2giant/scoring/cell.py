@@ -105,7 +105,7 @@ def assemble(spec: ScoreSpec, manifest: dict, entry: dict, score: Score, table: 
         "score": estimate.value,
         "stderr": estimate.stderr,
         "n": estimate.n,
-        "unit": "rating" if spec.suite == "mt_bench" else "percent",
+        "unit": "rating" if spec.judged else "percent",
         "parts": score.parts,
         "aggregation": asdict(score.aggregation),
         "published": printed,

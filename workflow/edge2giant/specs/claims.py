@@ -43,8 +43,9 @@ class FactSpec:
 
 @dataclass(frozen=True)
 class ClaimsSpec:
-    """All claims, in the order of their file; `sets` are the lists that a selection names as `@name`."""
+    """All claims, in the order of their file; `sets` are the lists that a selection names as `@name`, `suites` short labels."""
 
     claims: tuple[ClaimSpec, ...]
     sets: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     facts: dict[str, FactSpec] = field(default_factory=dict)
+    suites: dict[str, str] = field(default_factory=dict)

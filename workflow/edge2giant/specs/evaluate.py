@@ -39,8 +39,8 @@ class TasksSpec:
         Questions of each task; None for all.
     seeds : dict of str to int
         Of `python`, `numpy`, `torch` and `fewshot`.
-    gpqa_order : {'stable', 'lm-eval'}
-        Order of a question's options, see `edge2giant.evaluate.gpqa`; `lm-eval` for every other benchmark.
+    option_order : {'stable', 'lm-eval'}
+        Order of a question's options, see `edge2giant.evaluate.option_order`.
     """
 
     names: tuple[str, ...]
@@ -50,12 +50,12 @@ class TasksSpec:
     fewshot_as_multiturn: bool
     limit: int | None
     seeds: dict[str, int]
-    gpqa_order: Literal["stable", "lm-eval"] = "lm-eval"
+    option_order: Literal["stable", "lm-eval"] = "lm-eval"
 
 
 @dataclass(frozen=True)
 class GenerationSpec:
-    """How MT-Bench's answers are generated.
+    """How the answers of a judged benchmark are generated.
 
     Parameters
     ----------
@@ -74,9 +74,19 @@ class GenerationSpec:
 
 @dataclass(frozen=True)
 class BenchmarkSpec:
-    """One benchmark of a batch: `tasks` of lm-eval, or MT-Bench with its `generation`."""
+    """One benchmark of a batch: `tasks` of lm-eval, or conversations with their `generation`.
+
+    Parameters
+    ----------
+    name : str
+    locks : tuple of str
+        Locks of its data below the store; the first names the revision of its main data set.
+    tasks : TasksSpec or None
+    generation : GenerationSpec or None
+    """
 
     name: str
+    locks: tuple[str, ...]
     tasks: TasksSpec | None = None
     generation: GenerationSpec | None = None
 

@@ -29,6 +29,8 @@ class ScoreSpec:
     Parameters
     ----------
     study, benchmark, suite : str
+    judged : bool
+        Whether a judge rates the answers.
     variant : Variant
     toolkit : str
         That makes the checkpoint; `none` for the unquantized model.
@@ -51,6 +53,7 @@ class ScoreSpec:
     variant: Variant
     benchmark: str
     suite: str
+    judged: bool
     toolkit: str
     protocol: str
     stack: str

@@ -6,11 +6,11 @@ Mappings are for look-up alone: a spec is stored with sorted keys, so whatever h
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from edge2giant.errors import UserError
 from edge2giant.specs.variant import Variant, widths
 
 FP16 = ("fp16", "w16a16")
 AVERAGE = "average"
-MT_BENCH = "mt_bench"
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,15 @@ class Labels:
         Labels of every model, method and benchmark in `config/`. That of a method has its toolkit's mark (`GPTQ*`).
     toolkits : dict of str to str
         Toolkit of every method; `none` for the unquantized model.
+    parts : dict of str to str
+        Headings of the categories and turns of a judged benchmark.
     """
 
     models: dict[str, str] = field(default_factory=dict)
     methods: dict[str, str] = field(default_factory=dict)
     toolkits: dict[str, str] = field(default_factory=dict)
     benchmarks: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
 
     def model(self, name: str) -> str:
         return self.models.get(name, name)
@@ -42,6 +45,9 @@ class Labels:
     def benchmark(self, name: str) -> str:
         return "Average" if name == AVERAGE else self.benchmarks.get(name, name)
 
+    def part(self, name: str) -> str:
+        return "Average" if name == AVERAGE else self.parts.get(name, name)
+
     def bits(self, name: str) -> str:
         """Width of weights and activations as the paper prints it (`4/16`)."""
         weights, activations = widths(name)
@@ -50,10 +56,6 @@ class Labels:
     def method_bits(self, method: str, bits: str) -> str:
         """Method and width in one short text (`GPTQ** 4/16`); `FP16` alone for the unquantized model."""
         return self.method(method) if method == FP16[0] else f"{self.method(method)} {self.bits(bits)}"
-
-    def category(self, name: str) -> str:
-        """Heading of an MT-Bench category or turn."""
-        return "STEM" if name == "stem" else name[:1].upper() + name[1:]
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class StudyBenchmark:
     datasets : dict of str to str
         Repository to revision.
     metrics : tuple of str
-        lm-eval's names; empty for MT-Bench.
+        lm-eval's names; empty for a judged benchmark.
     num_fewshot : int
     aggregation : str
         How subtasks become one score.
@@ -108,37 +110,43 @@ class StudyBenchmark:
 
 @dataclass(frozen=True)
 class SuiteColumns:
-    """Benchmarks with a common average.
+    """Benchmarks that stand in the same tables.
 
     Parameters
     ----------
-    name, label : str
+    name, label, short : str
     benchmarks : tuple of str
-        What the average takes in, in the order of the columns: all that the paper prints, and what the study has beside them.
+        In the order of the columns: all that the paper prints, and what the study has beside them.
+    average : bool
+        Whether they have a mean.
     """
 
     name: str
     label: str
+    short: str
     benchmarks: tuple[str, ...]
+    average: bool = True
 
 
 @dataclass(frozen=True)
 class TableLayout:
-    """One of the paper's tables as a study fills it.
+    """A table as a study fills it.
 
     Parameters
     ----------
     number : int
-        Number in the paper.
+        Number in the paper, or that a user gave it.
     title : str
         What the caption begins with.
     suite : str
     columns : tuple of str
-        Benchmarks, or categories or turns of MT-Bench; the average last.
+        Benchmarks, or parts of a judged one; the average last.
     variants : tuple of Variant
-        What the study shows in this table, in its order. A model that the paper prints in the suite's other table is left out.
+        What the study shows in this table, in its order.
     printed : bool
         Whether the columns are exactly those that the paper prints, so that the averages can be compared.
+    parts_of : str or None
+        The judged benchmark whose categories or turns are the columns.
     """
 
     number: int
@@ -147,10 +155,7 @@ class TableLayout:
     columns: tuple[str, ...]
     variants: tuple[Variant, ...] = ()
     printed: bool = True
-
-    @property
-    def is_mt_bench(self) -> bool:
-        return self.suite == MT_BENCH
+    parts_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -173,9 +178,9 @@ class StudySpec:
     benchmarks : dict of str to StudyBenchmark
         Every benchmark in `config/benchmarks.yaml`, as the study's protocol changes it.
     suites : tuple of SuiteColumns
-        The leaderboards; MT-Bench is no suite of columns.
+        Suites that the paper prints, and those of the study.
     tables : tuple of TableLayout
-        All six tables, whether or not the study asks for them.
+        Every table of these suites by number, whether or not the study asks for it.
     figure2_models : tuple of str
         Panels of Figure 2.
     """
@@ -195,13 +200,28 @@ class StudySpec:
     figure2_models: tuple[str, ...]
 
     def table(self, number: int) -> TableLayout:
-        """Layout of a numbered table."""
-        return next(table for table in self.tables if table.number == number)
+        """Layout of a numbered table.
+
+        Raises
+        ------
+        UserError
+            If no suite of the study has it.
+        """
+        for table in self.tables:
+            if table.number == number:
+                return table
+        known = ", ".join(str(table.number) for table in self.tables)
+        raise UserError(f"has no table {number}", f"study {self.study}", f"its suites have tables {known}")
+
+    @property
+    def categories(self) -> TableLayout | None:
+        """The first table of a judged benchmark's parts: what Figure 2 draws."""
+        return next((table for table in self.tables if table.parts_of), None)
 
     @cached_property
-    def members(self) -> dict[str, tuple[str, ...]]:
+    def averaged(self) -> dict[str, tuple[str, ...]]:
         """Suite to the benchmarks that its average takes in."""
-        return {suite.name: suite.benchmarks for suite in self.suites}
+        return {suite.name: suite.benchmarks for suite in self.suites if suite.average}
 
     @cached_property
     def by_variant(self) -> dict[Variant, StudyVariant]:
@@ -211,8 +231,3 @@ class StudySpec:
     def models(self) -> tuple[str, ...]:
         """Models of the study in its order."""
         return tuple(dict.fromkeys(entry.variant.model for entry in self.variants))
-
-    def questions(self, benchmark: str) -> int | None:
-        """Questions of a whole benchmark under the study's protocol; None if it is not known."""
-        entry = self.benchmarks.get(benchmark)
-        return entry.questions if entry else None

@@ -20,7 +20,6 @@ import pandas as pd
 from edge2giant.errors import UserError
 from edge2giant.scoring.aggregation import Aggregation
 
-MT_BENCH = "mt_bench"
 CONFIDENCE = 0.95
 RESAMPLES = 9999
 SEED = 1234
@@ -98,14 +97,13 @@ def _means(*columns: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.stack([np.mean([x / w for x, w in zip(side, weights, strict=True)], axis=0) for side in (a, b)])
 
 
-def strata(joined: pd.DataFrame, cluster: pd.Series, benchmark: str) -> dict[str, Stratum]:
+def strata(joined: pd.DataFrame, cluster: pd.Series, benchmark: str, ratings: bool) -> dict[str, Stratum]:
     """Sum the samples of each subtask by cluster.
 
-    MT-Bench's turns are ratings of one kind, so they are pooled; every other benchmark's metrics are
-    averaged.
+    The turns of a judged benchmark are ratings of one kind, so they are pooled; every other benchmark's metrics are averaged.
     """
     rows = joined.assign(cluster=cluster)
-    if benchmark == MT_BENCH:
+    if ratings:
         rows = rows.assign(metric="rating")
     rows = rows.assign(a=rows["value_a"] * rows["weight"], b=rows["value_b"] * rows["weight"])
     found = {}
@@ -117,10 +115,10 @@ def strata(joined: pd.DataFrame, cluster: pd.Series, benchmark: str) -> dict[str
     return found
 
 
-def sizes_of(joined: pd.DataFrame, benchmark: str) -> dict[str, float]:
-    """Questions per task (ratings per category for MT-Bench)."""
+def sizes_of(joined: pd.DataFrame, ratings: bool) -> dict[str, float]:
+    """Questions per task; ratings per category of a judged benchmark."""
     groups = joined.groupby("task", sort=True)
-    counts = groups["weight"].sum() if benchmark == MT_BENCH else groups["doc_id"].nunique()
+    counts = groups["weight"].sum() if ratings else groups["doc_id"].nunique()
     return {task: float(number) for task, number in counts.items()}
 
 
@@ -225,10 +223,10 @@ def _flips(joined: pd.DataFrame) -> dict[str, int | None]:
     return dict(zip(names, (int(x.sum()) for x in (a & b, a & ~b, ~a & b, ~a & ~b)), strict=True))
 
 
-def _plain(joined: pd.DataFrame, cluster: pd.Series, aggregation: Aggregation, clipped: bool, benchmark: str) -> bool:
+def _plain(joined: pd.DataFrame, cluster: pd.Series, aggregation: Aggregation, clipped: bool) -> bool:
     """Whether the textbook case applies: 0/1, one metric, one mean, independent questions, not clipped."""
     zero_one = joined["correct_a"].notna().all() and joined["correct_b"].notna().all()
-    one_metric = joined["metric"].nunique() == 1 and benchmark != MT_BENCH
+    one_metric = joined["metric"].nunique() == 1 and not aggregation.ratings
     alone = not pd.DataFrame({"task": joined["task"], "cluster": cluster}).duplicated().any()
     return bool(zero_one and one_metric and alone and not aggregation.macro and not clipped)
 
@@ -267,7 +265,7 @@ def compare(
     UserError
         If the samples do not give the recorded scores.
     """
-    parts, sizes = strata(joined, cluster, benchmark), sizes_of(joined, benchmark)
+    parts, sizes = strata(joined, cluster, benchmark, aggregation.ratings), sizes_of(joined, aggregation.ratings)
     means = {task: part.means() for task, part in parts.items()}
     scores = [float(aggregation.score({t: m[side] for t, m in means.items()}, sizes)) for side in (0, 1)]
     raw = [float(aggregation.score({t: m[side] for t, m in means.items()}, sizes, clip=False)) for side in (0, 1)]
@@ -276,7 +274,7 @@ def compare(
     clipped, flips = scores != raw, _flips(joined)
     rng = np.random.default_rng(seed)
     draws, warnings = bootstrap(parts, aggregation, sizes, resamples, rng), _warnings(parts, clipped)
-    if _plain(joined, cluster, aggregation, clipped, benchmark):
+    if _plain(joined, cluster, aggregation, clipped):
         factor = aggregation.stretch(next(iter(aggregation.chances)))
         low, high = (factor * x for x in paired_t(joined["value_a"].to_numpy(), joined["value_b"].to_numpy()))
         interval, test = "paired t", "exact McNemar"

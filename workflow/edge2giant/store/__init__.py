@@ -1,9 +1,10 @@
 """The store: models and data sets under the ids that they have on a hub, each with a lock that says what was fetched.
 
 Reads and checks `<name>.lock.json`; the `acquire` phase writes them. This module touches no network. Layout under
-`results/store/<source>/`: `models/<model>/`, `datasets/<hub id>/`, `calibration/<name>/`, `mt_bench/`, `nltk/`, each with its
-lock beside it. A copy of each lock in `config/lock/<source>/` is what a repository commits: later fetches must bring the same
-bytes.
+`results/store/<source>/`: `models/<model>/`, `datasets/<hub id>/`, `calibration/<name>/`, `nltk/`, each with its lock beside it.
+The lock of a benchmark's data has the benchmark's name: `datasets/<benchmark>.lock.json`, of a second data set
+`<benchmark>-2.lock.json`. A copy of each lock in `config/lock/<source>/` is what a repository commits: later fetches must bring
+the same bytes.
 """
 
 from pathlib import Path, PurePosixPath
@@ -32,11 +33,6 @@ def make_lock(
         name = path.relative_to(root).as_posix()
         listing[name] = {"bytes": path.stat().st_size, "sha256": known.get(name) or records.file_sha256(path)}
     return {"id": ids, "source": source, "revision": revision or records.digest(listing), "files": listing}
-
-
-def lock_of_benchmark(root: str | Path, benchmark: str) -> Path:
-    """Where the lock of a benchmark's data lies: lm-eval's data sets lie apart from MT-Bench's questions."""
-    return Path(root) / ("mt_bench.lock.json" if benchmark == "mt_bench" else f"datasets/{benchmark}.lock.json")
 
 
 def check(lock_path: str | Path, root: str | Path, hashes: bool = False) -> dict:

@@ -6,6 +6,7 @@ from pathlib import Path
 from edge2giant.errors import UserError
 from edge2giant.store import plain_name
 
+REPOSITORY = "nltk/nltk_data"
 ARCHIVE = "packages/tokenizers/punkt_tab.zip"
 FOLDER = "punkt_tab/english/"
 NEEDED = ("abbrev_types.txt", "collocations.tab", "ortho_context.tab", "sent_starters.txt")

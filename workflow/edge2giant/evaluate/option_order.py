@@ -1,4 +1,4 @@
-"""GPQA's options in an order that each question's own id decides, so that every cell on every machine asks the same prompts.
+"""Options in an order that each question's own id decides (GPQA), so that every cell on every machine asks the same prompts.
 
 lm-eval shuffles the options with Python's global generator while it maps the documents: their order depends on what ran before
 in the process, and a cache of the map freezes whatever came out first. Here the generator is seeded anew for each question and
@@ -16,8 +16,8 @@ QUESTION = "Question"
 
 
 def seed(document: dict) -> int:
-    """Seed of a question: SHA-256 of its id, or of its text where it has none."""
-    name = document.get(ID) or document[QUESTION]
+    """Seed of a question: SHA-256 of its id, or of its text where it has none, or of the whole document."""
+    name = document.get(ID) or document.get(QUESTION) or sorted(document.items())
     return int.from_bytes(hashlib.sha256(str(name).encode()).digest()[:8], "big")
 
 
@@ -44,7 +44,7 @@ def _seeded(function: Callable[[dict], dict], document: dict) -> dict:
 
 
 def use_order(tasks: dict, order: str) -> None:
-    """Give loaded lm-eval tasks of GPQA the order of options that a protocol asks for.
+    """Give loaded lm-eval tasks that shuffle their options the order of options that a protocol asks for.
 
     Parameters
     ----------
