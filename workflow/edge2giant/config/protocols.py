@@ -17,7 +17,7 @@ class Seeds(ConfigEntry):
     fewshot: Natural
 
 
-class Generation(ConfigEntry):
+class AnswerGeneration(ConfigEntry):
     """How the answers of a judged benchmark are generated."""
 
     temperatures: Literal["fastchat", "greedy"] = Field(description="FastChat's for each category, or 0")
@@ -55,7 +55,7 @@ class Protocol(ConfigEntry):
         description="order of the options of a `shuffled` benchmark: by the question's id, or lm-eval's own"
     )
     benchmarks: dict[KnownBenchmark, Override] = Field(description="what differs from config/benchmarks.yaml")
-    generation: Generation = Field(description="of the answers of a judged benchmark")
+    generation: AnswerGeneration = Field(description="of the answers of a judged benchmark")
 
     def needs_bos(self, repo: str) -> bool | None:
         """Whether a BOS token goes before each prompt of a model; None leaves it to the tokenizer."""
