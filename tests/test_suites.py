@@ -11,7 +11,7 @@ from edge2giant import config, plan
 from edge2giant.cluster import forecast
 from edge2giant.errors import UserError
 from edge2giant.paper import render, tables
-from edge2giant.plan import acquire, evaluate, overview, resources, score
+from edge2giant.plan import acquire, evaluate, overview, score
 from edge2giant.plan import study as studies
 from edge2giant.report import gather
 from edge2giant.report import overview as first_page
@@ -102,8 +102,7 @@ def test_a_users_benchmark_is_in_report_statistics_plan_and_forecast(more, tmp_p
     (line,) = [line for line in overview.counts(more.config, study) if line["model"] == study.variants[0].model]
     variants = [one for one in study.variants if one.model == line["model"]]
     assert line["v1 cells"] == 7 * len(variants) and "v2 cells" not in line
-    cluster = resources.cluster_of(more.config, None)
-    found = forecast.lines(more.config, study, cluster, more.config.workload, "suite")
+    found = forecast.lines(more.config, study, more.config.clusters["paper"], more.config.workload, "suite")
     assert {line.place for line in found if line.benchmark == "boolq"} == {"Table 1"}
     tokens = forecast.tokens_of(more.config, more.config.study("paper"), "boolq", more.config.workload)
     assert tokens == (3270 * more.config.workload.other_tokens.prefill, 3270 * more.config.workload.other_tokens.new)
