@@ -5,8 +5,6 @@
 - ``passages``: which questions of a data set share a passage: a CSV for ``--clusters``
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -14,30 +12,65 @@ from pathlib import Path
 
 from edge2giant import errors, specs
 from edge2giant.specs.score import StatisticsSpec
+from edge2giant.stats import RESAMPLES, SEED
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m edge2giant.stats", description="Paired statistics of cells.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(required=True)
     pair = commands.add_parser("pair", help="compare two cells of one benchmark")
     pair.add_argument("--a", type=Path, required=True, help="reference cell (FP16)")
     pair.add_argument("--b", type=Path, required=True, help="the other cell")
+    pair.set_defaults(run=_pair)
     family = commands.add_parser("family", help="compare every variant of a study with a reference")
     specs.add_arguments(family)
     family.add_argument("--cells", type=Path, nargs="+", required=True, help="cell records")
     family.add_argument("--reference", default="fp16/w16a16", help="method/bits to compare with (fp16/w16a16)")
     family.add_argument("--out-prefix", type=Path, required=True, help="folder and start of the names to write")
+    family.set_defaults(run=_family)
     for command in (pair, family):
         command.add_argument("--clusters", type=Path, help="CSV from 'passages': questions that share a passage")
-        command.add_argument("--resamples", type=int, default=9999, help="of bootstrap and permutations (9999)")
-        command.add_argument("--seed", type=int, default=1234, help="of bootstrap and permutations (1234)")
+        command.add_argument("--resamples", type=int, default=RESAMPLES, help=f"of bootstrap and permutations ({RESAMPLES})")
+        command.add_argument("--seed", type=int, default=SEED, help=f"of bootstrap and permutations ({SEED})")
     passages = commands.add_parser("passages", help="number the passages of a data set")
     passages.add_argument("--parquet", type=Path, required=True, help="the data set's file")
     passages.add_argument("--task", required=True, help="lm-eval task that reads it")
     passages.add_argument("--column", default="narrative", help="column with the passage (narrative)")
     passages.add_argument("--out", type=Path, required=True, help="CSV to write, or to add the task to")
+    passages.set_defaults(run=_passages)
     return parser.parse_args(argv)
+
+
+def _drawn(options: argparse.Namespace) -> dict:
+    """Clusters and draws of a comparison, as `family.compare` takes them."""
+    from edge2giant.stats import clusters
+
+    if options.resamples < 1:
+        raise errors.UserError("needs at least 1", "--resamples")
+    table = clusters.read(options.clusters) if options.clusters else None
+    return {"table": table, "resamples": options.resamples, "seed": options.seed}
+
+
+def _pair(options: argparse.Namespace) -> None:
+    from edge2giant.stats import family, samples
+
+    row = family.compare(samples.read(options.a), samples.read(options.b), **_drawn(options))
+    print(json.dumps(family.as_json(row), indent=1))
+
+
+def _family(options: argparse.Namespace) -> None:
+    from edge2giant.stats import family, samples
+
+    spec, drawn = specs.of_arguments(options, StatisticsSpec), _drawn(options)
+    pairs, alone = family.pairs([samples.read(path) for path in options.cells], options.reference)
+    rows = [family.compare(a, b, **drawn) for a, b in pairs]
+    rows += family.averages(rows, spec.suites)
+    family.correct(rows)
+    paths = family.write(rows, alone, options.out_prefix)
+    for name in alone:
+        print(f"no reference {options.reference} for {name}", file=sys.stderr)
+    print(f"{len(pairs)} comparisons, {len(alone)} cells without a reference", *paths, sep="\n")
 
 
 def _passages(options: argparse.Namespace) -> None:
@@ -47,40 +80,18 @@ def _passages(options: argparse.Namespace) -> None:
     from edge2giant.stats import clusters
 
     table = clusters.of_passages(options.parquet, options.task, options.column)
+    print(f"{options.task}: {table['cluster'].nunique()} passages")
     if options.out.is_file():
         old = clusters.read(options.out)
         table = pd.concat([old[old["task"] != options.task], table], ignore_index=True)
     with records.atomic(options.out) as stream:
         table.to_csv(stream, index=False)
-    print(f"{options.task}: {table.loc[table['task'] == options.task, 'cluster'].nunique()} passages")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run one command."""
     options = arguments(argv)
-    if options.command == "passages":
-        return _passages(options)
-    from edge2giant.stats import clusters, family, samples
-
-    if options.resamples < 1:
-        raise errors.UserError("needs at least 1", "--resamples")
-    table = clusters.read(options.clusters) if options.clusters else None
-    draw = {"resamples": options.resamples, "seed": options.seed}
-    if options.command == "pair":
-        row = family.compare(samples.read(options.a), samples.read(options.b), table, **draw)
-        print(json.dumps(family.as_json(row), indent=1))
-        return None
-    spec = specs.of_arguments(options, StatisticsSpec)
-    pairs, alone = family.pairs([samples.read(path) for path in options.cells], options.reference)
-    rows = [family.compare(a, b, table, **draw) for a, b in pairs]
-    rows += family.averages(rows, spec.suites)
-    family.correct(rows)
-    paths = family.write(rows, alone, options.out_prefix)
-    for name in alone:
-        print(f"no reference {options.reference} for {name}", file=sys.stderr)
-    print(f"{len(pairs)} comparisons, {len(alone)} cells without a reference")
-    print("\n".join(str(path) for path in paths))
-    return None
+    options.run(options)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Questions that share a passage: they are not independent, so they are resampled together."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +7,7 @@ import pandas as pd
 from edge2giant.errors import UserError
 
 COLUMNS = ["task", "doc_id", "cluster"]
+MAKE = "make it with the command 'passages'"
 
 
 def of_passages(parquet: Path, task: str, column: str) -> pd.DataFrame:
@@ -24,13 +23,10 @@ def of_passages(parquet: Path, task: str, column: str) -> pd.DataFrame:
         Column with the passage (MuSR: ``narrative``).
     """
     try:
-        table = pd.read_parquet(parquet)
+        passages = pd.read_parquet(parquet, columns=[column])[column]
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot be read as Parquet ({error})", parquet, "give the data set's file") from None
-    if column not in table.columns:
-        raise UserError(f"has no column '{column}'", parquet, f"columns are {', '.join(table.columns)}")
-    codes = pd.factorize(table[column])[0]
-    return pd.DataFrame({"task": task, "doc_id": range(len(table)), "cluster": codes})
+        raise UserError(f"column '{column}' cannot be read as Parquet ({error})", parquet, "give the data set's file") from None
+    return pd.DataFrame({"task": task, "doc_id": range(len(passages)), "cluster": pd.factorize(passages)[0]})
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -38,9 +34,9 @@ def read(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot be read as CSV ({error})", path, "make it with the command 'passages'") from None
+        raise UserError(f"cannot be read as CSV ({error})", path, MAKE) from None
     if list(table.columns) != COLUMNS or table.duplicated(COLUMNS[:2]).any():
-        raise UserError("is not a cluster table", path, "make it with the command 'passages'")
+        raise UserError("is not a cluster table", path, MAKE)
     return table
 
 
@@ -54,12 +50,9 @@ def attach(joined: pd.DataFrame, table: pd.DataFrame | None) -> pd.Series:
     """
     if table is None or not set(table["task"]) & set(joined["task"]):
         return joined["doc_id"]
-    found = joined[["task", "doc_id"]].merge(table, on=["task", "doc_id"], how="left")["cluster"]
-    found.index = joined.index
+    found = joined[["task", "doc_id"]].merge(table, on=["task", "doc_id"], how="left")["cluster"].set_axis(joined.index)
     gaps = found.isna() & joined["task"].isin(set(table["task"]))
     if gaps.any():
         first = joined[gaps].iloc[0]
-        raise UserError(
-            f"names no passage for {first.task} {first.doc_id}", "cluster table", "make it with the command 'passages'"
-        )
-    return found.where(found.notna(), joined["doc_id"])
+        raise UserError(f"names no passage for {first.task} {first.doc_id}", "cluster table", MAKE)
+    return found.fillna(joined["doc_id"])

@@ -1,27 +1,28 @@
 """Many pairs at once: every variant against a reference, with control of multiple comparisons."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from edge2giant import records
 from edge2giant.errors import UserError
 from edge2giant.scoring.aggregation import Aggregation
+from edge2giant.specs.study import AVERAGE
 from edge2giant.stats import clusters, paired, samples
 
 LEVEL = 0.05
 IDENTITY = ["study", "model", "suite", "benchmark", "method_a", "bits_a", "method_b", "bits_b"]
 RESULT = [field.name for field in dataclasses.fields(paired.Comparison) if field.name not in ("draws", "warnings")]
 COLUMNS = [*IDENTITY, *RESULT, "p_holm", "p_bh", "warnings"]
-AVERAGE = "average"
+# How far the samples may miss the score in the cell record.
+TOLERANCE = 1e-6
 
 
-def compare(a: samples.Evaluation, b: samples.Evaluation, table=None, **options) -> dict:
+def compare(a: samples.Evaluation, b: samples.Evaluation, table: pd.DataFrame | None = None, **options) -> dict:
     """Compare two cells.
 
     Parameters
@@ -36,26 +37,34 @@ def compare(a: samples.Evaluation, b: samples.Evaluation, table=None, **options)
     Returns
     -------
     dict
-        `IDENTITY`, `RESULT`, ``warnings`` and ``draws``.
+        `IDENTITY` and the fields of `paired.Comparison`.
+
+    Raises
+    ------
+    UserError
+        If the cells are scored in two ways, or the samples do not give the recorded scores.
     """
     joined, benchmark = samples.join(a, b), a.identity["benchmark"]
     how, other = (Aggregation(**one.cell["aggregation"]) for one in (a, b))
     if how != other:
         raise UserError(f"is not scored like {b.name}", a.name, "pair cells of one protocol")
-    recorded = (a.cell["score"], b.cell["score"])
-    found = paired.compare(joined, clusters.attach(joined, table), how, benchmark, recorded, **options)
-    record = _identity(a, b) | {name: getattr(found, name) for name in [*RESULT, "warnings", "draws"]}
+    found = paired.compare(joined, clusters.attach(joined, table), how, benchmark, **options)
+    for one, score in ((a, found.score_a), (b, found.score_b)):
+        if abs(score - one.cell["score"]) > TOLERANCE:
+            what = f"samples give {score:.6f}, the cell says {one.cell['score']:.6f}"
+            raise UserError(what, one.name, "delete the cell and make it again")
+    warnings = list(found.warnings)
     if found.prompts_differ:
-        record["warnings"].append(f"{found.prompts_differ} prompts differ")
+        warnings.append(f"{found.prompts_differ} prompts differ")
     if a.identity["protocol"] != b.identity["protocol"]:
-        record["warnings"].append(f"protocols {a.identity['protocol']} and {b.identity['protocol']}")
-    return record
+        warnings.append(f"protocols {a.identity['protocol']} and {b.identity['protocol']}")
+    return _identity(a, b) | vars(found) | {"warnings": warnings}
 
 
 def _identity(a: samples.Evaluation, b: samples.Evaluation) -> dict:
     names = {name: a.identity[name] for name in ("study", "model", "suite", "benchmark")}
-    for side, one in (("a", a), ("b", b)):
-        names |= {f"method_{side}": one.identity["method"], f"bits_{side}": one.identity["bits"]}
+    for side, variant in (("a", a.variant), ("b", b.variant)):
+        names |= {f"method_{side}": variant.method, f"bits_{side}": variant.bits}
     return names
 
 
@@ -63,22 +72,16 @@ def pairs(cells: list[samples.Evaluation], reference: str) -> tuple[list[tuple],
     """Return (reference, other) of every model and benchmark, and the names of the cells that have no reference."""
     groups = defaultdict(list)
     for one in cells:
-        key = tuple(one.identity[name] for name in ("study", "model", "benchmark"))
-        groups[key].append(one)
+        groups[tuple(one.identity[name] for name in ("study", "model", "benchmark"))].append(one)
     found, alone = [], []
     for group in groups.values():
-        first = [one for one in group if method_bits(one) == reference]
-        others = [one for one in group if method_bits(one) != reference]
-        if len(first) > 1 or len({method_bits(one) for one in others}) < len(others):
+        if len({one.variant for one in group}) < len(group):
             raise UserError("is given twice", group[0].name, "give each cell once")
-        found += [(first[0], other) for other in others] if first else []
-        alone += [] if first else [one.name for one in others]
+        first = next((one for one in group if one.variant.method_bits == reference), None)
+        others = [one for one in group if one is not first]
+        found += [(first, other) for other in others if first]
+        alone += [other.name for other in others if not first]
     return found, alone
-
-
-def method_bits(one: samples.Evaluation) -> str:
-    """Method and bits of a cell, as ``fp16/w16a16``."""
-    return f"{one.identity['method']}/{one.identity['bits']}"
 
 
 def correct(rows: list[dict]) -> None:
@@ -86,13 +89,11 @@ def correct(rows: list[dict]) -> None:
     from statsmodels.stats.multitest import multipletests
 
     tested = [row for row in rows if not np.isnan(row["p_value"])]
-    for row in rows:
-        row["p_holm"] = row["p_bh"] = float("nan")
-    if not tested:
-        return
-    p_values = [row["p_value"] for row in tested]
     for name, method in (("p_holm", "holm"), ("p_bh", "fdr_bh")):
-        for row, value in zip(tested, multipletests(p_values, LEVEL, method)[1], strict=True):
+        for row in rows:
+            row[name] = float("nan")
+        corrected = multipletests([row["p_value"] for row in tested], LEVEL, method)[1] if tested else []
+        for row, value in zip(tested, corrected, strict=True):
             row[name] = float(value)
 
 
@@ -104,8 +105,7 @@ def averages(rows: list[dict], suites: Mapping[str, tuple[str, ...]]) -> list[di
     """
     groups = defaultdict(list)
     for row in rows:
-        names = ("study", "model", "suite", "method_a", "bits_a", "method_b", "bits_b")
-        groups[tuple(row[name] for name in names)].append(row)
+        groups[tuple(row[name] for name in IDENTITY if name != "benchmark")].append(row)
     found = []
     for group in groups.values():
         members = set(suites.get(group[0]["suite"], ()))
@@ -117,8 +117,7 @@ def averages(rows: list[dict], suites: Mapping[str, tuple[str, ...]]) -> list[di
 def _average(group: list[dict]) -> dict:
     a, b = (float(np.mean([row[name] for row in group])) for name in ("score_a", "score_b"))
     draws = np.mean([row["draws"] for row in group], axis=0)
-    tail = (1 - paired.CONFIDENCE) / 2
-    low, high = (float(x) for x in np.quantile(draws, [tail, 1 - tail]))
+    low, high = paired.percentiles(draws)
     row = {name: group[0][name] for name in IDENTITY} | dict.fromkeys(RESULT)
     return row | {
         "benchmark": AVERAGE,
@@ -139,15 +138,15 @@ def _average(group: list[dict]) -> dict:
 
 
 def as_json(row: dict) -> dict:
-    """Return a row as a JSON record: no draws, NaN as null."""
-    clean = {name: row.get(name) for name in COLUMNS if name in row}
+    """A row as a JSON record: no draws, NaN as null."""
+    clean = {name: row[name] for name in COLUMNS if name in row}
     return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in clean.items()}
 
 
 def write(rows: list[dict], alone: list[str], prefix: Path) -> list[Path]:
     """Write ``<prefix>.csv`` and ``<prefix>.json``; return their paths."""
     paths = [prefix.with_name(f"{prefix.name}.{ending}") for ending in ("csv", "json")]
-    records.write_csv(paths[0], [as_json(row) | {"warnings": "; ".join(row["warnings"])} for row in rows], COLUMNS)
-    document = {"comparisons": [as_json(row) for row in rows], "without_reference": alone}
-    records.write_json(paths[1], document)
+    found = [as_json(row) for row in rows]
+    records.write_csv(paths[0], [row | {"warnings": "; ".join(row["warnings"])} for row in found], COLUMNS)
+    records.write_json(paths[1], {"comparisons": found, "without_reference": alone})
     return paths

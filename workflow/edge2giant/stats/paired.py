@@ -9,34 +9,30 @@ Which interval and which test:
   and a paired permutation test (scipy ``permutation_test``) that swaps the two sides of a cluster.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from edge2giant.errors import UserError
 from edge2giant.scoring.aggregation import Aggregation
+from edge2giant.stats import RESAMPLES, SEED
 
 CONFIDENCE = 0.95
-RESAMPLES = 9999
-SEED = 1234
-TOLERANCE = 1e-6
 # Numbers in memory at once while resampling: about 50 MB per array.
 BATCH = 5_000_000
 FEW_KINDS = 50
 
 
-@dataclass
+@dataclass(frozen=True)
 class Comparison:
     """Result of one pair; b less a, on the paper's scale.
 
-    Attributes
+    Parameters
     ----------
     score_a, score_b, difference, low, high : float
-        ``low`` and ``high`` bound the 95 % interval of the difference; NaN where there is none.
+        ``low`` and ``high`` bound the 95 % interval of the difference.
     interval, test : str
         Methods used.
     p_value : float
@@ -71,8 +67,8 @@ class Comparison:
     agreement: float
     recovery: float
     prompts_differ: int
-    warnings: list[str] = field(default_factory=list)
-    draws: np.ndarray | None = None
+    warnings: list[str]
+    draws: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -155,7 +151,6 @@ def _resample(stratum: Stratum, resamples: int, rng) -> np.ndarray:
         method="percentile",
         rng=rng,
         batch=max(1, BATCH // clusters),
-        confidence_level=CONFIDENCE,
     )
     return result.bootstrap_distribution
 
@@ -231,17 +226,11 @@ def _plain(joined: pd.DataFrame, cluster: pd.Series, aggregation: Aggregation, c
     return bool(zero_one and one_metric and alone and not aggregation.macro and not clipped)
 
 
-def _check(name: str, score: float, found: float) -> None:
-    if abs(score - found) > TOLERANCE:
-        raise UserError(f"samples give {found:.6f}, the cell says {score:.6f}", name, "delete the cell and make it again")
-
-
 def compare(
     joined: pd.DataFrame,
     cluster: pd.Series,
     aggregation: Aggregation,
     benchmark: str,
-    recorded: tuple[float, float] | None = None,
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Comparison:
@@ -255,52 +244,49 @@ def compare(
         Each row's cluster, from `clusters.attach`.
     aggregation : Aggregation
     benchmark : str
-    recorded : tuple of float, optional
-        Scores in the cell records; the samples must give them.
     resamples, seed : int
         Of bootstrap and permutation test.
-
-    Raises
-    ------
-    UserError
-        If the samples do not give the recorded scores.
     """
     parts, sizes = strata(joined, cluster, benchmark, aggregation.ratings), sizes_of(joined, aggregation.ratings)
-    means = {task: part.means() for task, part in parts.items()}
-    scores = [float(aggregation.score({t: m[side] for t, m in means.items()}, sizes)) for side in (0, 1)]
-    raw = [float(aggregation.score({t: m[side] for t, m in means.items()}, sizes, clip=False)) for side in (0, 1)]
-    for name, score, found in zip("ab", recorded or scores, scores, strict=True):
-        _check(f"side {name}, {benchmark}", score, found)
-    clipped, flips = scores != raw, _flips(joined)
-    rng = np.random.default_rng(seed)
-    draws, warnings = bootstrap(parts, aggregation, sizes, resamples, rng), _warnings(parts, clipped)
+    means = [dict(zip(parts, side, strict=True)) for side in zip(*(part.means() for part in parts.values()), strict=True)]
+    score_a, score_b = (float(aggregation.score(side, sizes)) for side in means)
+    clipped = (score_a, score_b) != tuple(float(aggregation.score(side, sizes, clip=False)) for side in means)
+    flips, rng = _flips(joined), np.random.default_rng(seed)
+    draws = bootstrap(parts, aggregation, sizes, resamples, rng)
     if _plain(joined, cluster, aggregation, clipped):
         factor = aggregation.stretch(next(iter(aggregation.chances)))
         low, high = (factor * x for x in paired_t(joined["value_a"].to_numpy(), joined["value_b"].to_numpy()))
         interval, test = "paired t", "exact McNemar"
         p_value = mcnemar(flips["a_right_b_wrong"], flips["a_wrong_b_right"])
     else:
-        tail = (1 - CONFIDENCE) / 2
-        low, high = (float(x) for x in np.quantile(draws, [tail, 1 - tail]))
+        low, high = percentiles(draws)
         interval, test = "paired bootstrap", "paired permutation"
         p_value = permutation(parts, aggregation, sizes, resamples, rng)
     return Comparison(
-        *scores,
-        scores[1] - scores[0],
+        score_a,
+        score_b,
+        score_b - score_a,
         low,
         high,
         interval,
         p_value,
         test,
-        questions=int(joined[["task", "doc_id"]].drop_duplicates().shape[0]),
+        questions=len(joined[["task", "doc_id"]].drop_duplicates()),
         clusters=sum(part.a.shape[1] for part in parts.values()),
         agreement=float((joined["prediction_a"] == joined["prediction_b"]).mean()),
-        recovery=100 * scores[1] / scores[0] if scores[0] else float("nan"),
+        recovery=100 * score_b / score_a if score_a else float("nan"),
         prompts_differ=int((joined["prompt_hash_a"] != joined["prompt_hash_b"]).sum()),
-        warnings=warnings,
+        warnings=_warnings(parts, clipped),
         draws=draws,
         **flips,
     )
+
+
+def percentiles(draws: np.ndarray) -> tuple[float, float]:
+    """95 % interval of a bootstrap distribution."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def _warnings(parts: Mapping[str, Stratum], clipped: bool) -> list[str]:

@@ -1,7 +1,5 @@
 """Per-sample tables of two cells, joined question by question."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,22 +8,17 @@ import pandas as pd
 from edge2giant import records
 from edge2giant.errors import UserError
 from edge2giant.records.cell import CellRecord
+from edge2giant.specs.variant import Variant
 
 KEY = ["task", "metric", "doc_id"]
-HASHES = {"doc_hash": "document", "target_hash": "target"}
-COLUMNS = [*KEY, *HASHES, "prompt_hash", "prediction", "correct", "value", "weight"]
+COMPARED = {"doc_hash": "document", "target_hash": "target", "weight": "weight"}
+COLUMNS = [*KEY, *COMPARED, "prompt_hash", "prediction", "correct", "value"]
 SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A cell record and where it lies.
-
-    Attributes
-    ----------
-    cell : dict
-    path : Path
-    """
+    """A cell record and where it lies."""
 
     cell: dict
     path: Path
@@ -36,28 +29,29 @@ class Evaluation:
         return self.cell["cell"]
 
     @property
+    def variant(self) -> Variant:
+        return Variant(*(self.identity[key] for key in ("model", "method", "bits")))
+
+    @property
     def name(self) -> str:
         """Short name for messages."""
-        return "/".join(self.identity[key] for key in ("model", "method", "bits", "benchmark"))
+        return f"{self.variant.path}/{self.identity['benchmark']}"
 
     def samples(self) -> pd.DataFrame:
-        """Return the per-sample table, one row per (task, metric, document).
+        """The per-sample table, one row per (task, metric, document).
 
         Raises
         ------
         UserError
-            If the table is missing, was changed since the cell was written, or lacks a column.
+            If the table is missing, or was changed since the cell was written.
         """
         path = self._table()
         if records.file_sha256(path) != self.cell["samples"]["sha256"]:
             raise UserError("is not the table that the cell was made from", path, "delete the cell and make it again")
-        table = pd.read_parquet(path)
-        missing = sorted(set(COLUMNS) - set(table.columns))
-        if missing:
-            raise UserError(f"lacks columns {', '.join(missing)}", path, "delete the cell and make it again")
+        table = pd.read_parquet(path, columns=COLUMNS)
         if double := int(table.duplicated(KEY).sum()):
             raise UserError(f"holds {double} questions twice", path, "delete the cell and make it again")
-        return table[COLUMNS]
+        return table
 
     def _table(self) -> Path:
         named = Path(self.cell["samples"]["path"])
@@ -88,28 +82,19 @@ def join(a: Evaluation, b: Evaluation) -> pd.DataFrame:
     """
     if a.identity["benchmark"] != b.identity["benchmark"]:
         raise UserError(f"cannot be paired with {b.name}", a.name, "give two cells of one benchmark")
+    pair = f"{a.name} with {b.name}"
     both = a.samples().merge(b.samples(), on=KEY, how="outer", suffixes=("_a", "_b"), indicator=True)
     alone = both[both["_merge"] != "both"]
     if len(alone):
         side = {"left_only": a.name, "right_only": b.name}[alone["_merge"].iloc[0]]
-        raise UserError(
-            f"{len(alone)} questions are on one side alone: {_some(alone)} only in {side}",
-            _pair(a, b),
-            "evaluate both on the same questions",
-        )
-    for column, what in {**HASHES, "weight": "weight"}.items():
+        what = f"{len(alone)} questions are on one side alone: {_some(alone)} only in {side}"
+        raise UserError(what, pair, "evaluate both on the same questions")
+    for column, what in COMPARED.items():
         differ = both[both[f"{column}_a"] != both[f"{column}_b"]]
         if len(differ):
-            raise UserError(
-                f"{len(differ)} questions differ in their {what}: {_some(differ)}",
-                _pair(a, b),
-                "pair evaluations of the same data set revision and seeds",
-            )
+            what = f"{len(differ)} questions differ in their {what}: {_some(differ)}"
+            raise UserError(what, pair, "pair evaluations of the same data set revision and seeds")
     return both.rename(columns={"weight_a": "weight"}).drop(columns=["_merge", "weight_b"])
-
-
-def _pair(a: Evaluation, b: Evaluation) -> str:
-    return f"{a.name} with {b.name}"
 
 
 def _some(rows: pd.DataFrame) -> str:
