@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
@@ -107,46 +108,48 @@ def _environment():
     return os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "PATH": "/nowhere"}
 
 
-def test_slurm_that_does_not_answer_stops_the_resume(tmp_path, monkeypatch):
-    tool = tmp_path / "bin/squeue"
-    tool.parent.mkdir()
-    tool.write_text("#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact slurm controller' >&2\nexit 1\n")
-    tool.chmod(0o755)
-    lock(tmp_path)
-    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
-    owner.claim("slurm", tmp_path)
-    (tmp_path / owner.CLAIM).unlink()
+@pytest.fixture
+def squeue(monkeypatch, tmp_path):
+    """Put a squeue with this script on the PATH."""
+
+    def put(script):
+        tool = tmp_path / "bin/squeue"
+        tool.parent.mkdir()
+        tool.write_text(f"#!/bin/sh\n{script}\n")
+        tool.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
+
+    return put
+
+
+def run_ended_badly(executor, folder):
+    """A run that was killed on a host whose claim is gone."""
+    lock(folder)
+    owner.claim(executor, folder)
+    (folder / owner.CLAIM).unlink()
+
+
+def test_slurm_that_does_not_answer_stops_the_resume(tmp_path, squeue):
+    squeue("echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
+    run_ended_badly("slurm", tmp_path)
     with pytest.raises(UserError, match=r"squeue failed .*Unable to contact"):
         resume.resume(tmp_path)
     assert resume.locked(tmp_path)
 
 
-def test_a_local_run_is_resumed_without_asking_slurm(tmp_path, monkeypatch):
-    tool = tmp_path / "bin/squeue"
-    tool.parent.mkdir()
-    tool.write_text("#!/bin/sh\nexit 1\n")
-    tool.chmod(0o755)
-    lock(tmp_path)
-    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
-    owner.claim("local", tmp_path)
-    (tmp_path / owner.CLAIM).unlink()
+@pytest.mark.parametrize(("executor", "script"), [("local", "exit 1"), ("slurm", "")])
+def test_a_run_is_resumed_and_a_local_one_without_asking_slurm(tmp_path, squeue, executor, script):
+    squeue(script)
+    run_ended_badly(executor, tmp_path)
     resume.resume(tmp_path, say=lambda line: None)
-    assert not resume.locked(tmp_path)
+    assert not resume.locked(tmp_path) and not owner.submitted_to_slurm(tmp_path)
 
 
-def test_slurm_is_not_asked_after_a_run_that_ended_well_or_was_resumed(tmp_path, monkeypatch):
+def test_slurm_is_not_asked_after_a_run_that_ended_well(tmp_path, squeue):
+    squeue("exit 1")
     owner.claim("slurm", tmp_path)
     owner.release(tmp_path)
     assert resume.slurm_orphans(tmp_path) == []
-    owner.claim("slurm", tmp_path)
-    (tmp_path / owner.CLAIM).unlink()
-    tool = tmp_path / "bin/squeue"
-    tool.parent.mkdir()
-    tool.write_text("#!/bin/sh\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tool.parent}:/usr/bin:/bin")
-    resume.resume(tmp_path, say=lambda line: None)
-    assert not owner.submitted_to_slurm(tmp_path)
 
 
 def test_jobs_of_slurm_are_not_forgotten_on_a_machine_without_it(tmp_path, without_slurm):
@@ -165,26 +168,23 @@ def test_parts_of_a_snakemake_inside_a_job_are_no_owner():
 # --- damaged outputs -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ['{"a": 1', "", '{"a": 1}{'])
-def test_cut_json_is_taken_away(tmp_path, text):
-    path = tmp_path / "s/cells/m/x.json"
+@pytest.mark.parametrize(
+    ("name", "text", "whole"),
+    [
+        ("cells/m/x.json", '{"a": 1}', True),
+        ("cells/m/x.json", '{"a": 1', False),
+        ("cells/m/x.json", "", False),
+        ("cells/m/x.json", '{"a": 1}{', False),
+        ("answers/a.jsonl", '{"a": 1}\n{"b": 2}\n', True),
+        ("judgments/a.jsonl", '{"a": 1}\n{"b": 2', False),
+        ("judgments/a.jsonl", '{"a": 1}\n{"b": 2}', False),  # cut at the end of a line, before its newline
+    ],
+)
+def test_outputs_that_are_cut_are_taken_away(tmp_path, name, text, whole):
+    path = tmp_path / "s" / name
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    assert sweep.sweep_results(tmp_path, "s") == [path] and not path.exists()
-
-
-def test_whole_files_stay(tmp_path):
-    (tmp_path / "s/answers").mkdir(parents=True)
-    (tmp_path / "s/answers/a.jsonl").write_text('{"a": 1}\n{"b": 2}\n')
-    records.write_json(tmp_path / "s/cells/a.json", {"a": 1})
-    assert sweep.sweep_results(tmp_path, "s") == []
-
-
-def test_jsonl_cut_at_a_line_end_without_newline_is_taken_away(tmp_path):
-    path = tmp_path / "s/judgments/a.jsonl"
-    path.parent.mkdir(parents=True)
-    path.write_text('{"a": 1}\n{"b": 2}')
-    assert sweep.sweep_results(tmp_path, "s") == [path]
+    assert sweep.sweep_results(tmp_path, "s") == ([] if whole else [path]) and path.exists() == whole
 
 
 def test_checkpoint_with_weights_cut_short_is_taken_away(tmp_path):
@@ -257,13 +257,7 @@ def test_failed_making_is_the_failure_of_rows_that_take_that_checkpoint_alone(tm
 def write_cells(loaded, study, results, but=()):
     for cell in loaded.study(study).cells:
         if cell.variant not in but and cell.benchmark != "mt_bench":
-            record = make_cell(
-                study=study,
-                model=cell.variant.model,
-                method=cell.variant.method,
-                bits=cell.variant.bits,
-                benchmark=cell.benchmark,
-            )
+            record = make_cell(study=study, **asdict(cell.variant), benchmark=cell.benchmark)
             records.write_json(results / study / "cells" / cell.variant.path / f"{cell.benchmark}.json", record)
 
 
@@ -288,7 +282,7 @@ def test_partial_of_nothing_says_so(loaded, tmp_path):
 
 
 def paper_lines(loaded):
-    return forecast.lines(loaded, loaded.study("paper"), loaded.clusters["paper"], loaded.workload, "suite")
+    return forecast.Forecast(loaded, loaded.study("paper"), loaded.clusters["paper"], "suite").lines()
 
 
 def test_every_cell_of_the_paper_has_a_forecast(loaded):
@@ -302,11 +296,11 @@ def test_every_cell_of_the_paper_has_a_forecast(loaded):
 
 def test_sums_are_those_of_their_lines(loaded):
     lines = paper_lines(loaded)
-    sums = cost.totals(lines)
-    assert list(sums) == list(cost.ORDER)
-    assert sum(each["forecast_gpu_seconds"] for each in sums.values()) == pytest.approx(
-        sum(line.forecast_gpu_seconds for line in lines)
-    )
+    groups = cost.groups(lines)
+    assert list(groups) == list(cost.COLOURS)
+    sums = [cost.total(members, "forecast_gpu_seconds") for members in groups.values()]
+    assert sum(sums) == pytest.approx(sum(line.forecast_gpu_seconds for line in lines))
+    assert cost.total(lines, "seconds") is None
 
 
 def test_forecast_follows_its_formula():
@@ -318,16 +312,13 @@ def test_forecast_follows_its_formula():
 
 
 def test_what_cells_have_counted_goes_before_the_estimate(loaded):
-    study, paper, workload = loaded.study("paper"), loaded.clusters["paper"], loaded.workload
-    variant = study.variants[0]
+    study, variant = loaded.study("paper"), loaded.study("paper").variants[0]
     few = {"tokens_in": 3000, "tokens_cached": 1000, "tokens_out": 10}
     more = {"tokens_in": 6000, "tokens_cached": 0, "tokens_out": 30}
     tokens = cost.counted({variant: {"gsm8k": few}, study.variants[1]: {"gsm8k": more}})
     assert tokens == {"gsm8k": (4000, 20)}
-    plain = forecast.lines(loaded, study, paper, workload, "suite")
-    estimated = {line.benchmark: line.forecast_seconds for line in plain if line.step == "cell"}
-    known = forecast.lines(loaded, study, paper, workload, "suite", tokens)
-    for line in known:
+    estimated = {line.benchmark: line.forecast_seconds for line in paper_lines(loaded) if line.step == "cell"}
+    for line in forecast.Forecast(loaded, study, loaded.clusters["paper"], "suite", tokens).lines():
         if line.step == "cell" and line.model == study.variants[-1].model:
             assert (line.forecast_seconds < estimated[line.benchmark] / 10) == (line.benchmark == "gsm8k")
 

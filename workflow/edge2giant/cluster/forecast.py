@@ -3,8 +3,8 @@
 What finished cells have counted replaces the estimates of `config/workload.yaml`.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
 from edge2giant.plan import placement, quantize, resources
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from edge2giant.config.clusters import Cluster
     from edge2giant.config.workload import Workload
 
-STATED = ("tflops", "bandwidth_gb_s")
-
 
 @dataclass
 class Line:
@@ -29,6 +27,8 @@ class Line:
     step : {'quantize', 'load', 'cell'}
     place : str
         Table or figure that a cell belongs to; '' for the others.
+    benchmark : str
+        Of a cell; of an engine's start, what it is started for.
     gpu, gpus
         Type and count of the placement; '' and 0 without GPU.
     forecast_seconds, forecast_gpu_seconds, seconds, gpu_seconds : float or None
@@ -49,8 +49,20 @@ class Line:
     gpu_seconds: float | None = None
     measured_on: str | None = None
 
-    def record(self) -> dict:
-        return asdict(self)
+    @property
+    def group(self) -> str:
+        """What it is added up with: the other lines of its table or figure, or of its step."""
+        return self.place or self.step
+
+    def measure(self, seconds: float, gpus: int, on: str | None) -> None:
+        self.seconds, self.gpu_seconds, self.measured_on = round(seconds, 1), round(seconds * gpus, 1), on or "cpu"
+
+
+def _line(
+    step: str, variant: Variant, placed: placement.Placement | None, seconds: float | None, benchmark: str = "", place: str = ""
+) -> Line:
+    gpu, gpus = (placed.gpu, placed.gpus) if placed else ("", 0)
+    return Line(step, place, *astuple(variant), benchmark, gpu, gpus, seconds, None if seconds is None else seconds * gpus)
 
 
 def cell_seconds(
@@ -72,85 +84,71 @@ def cell_seconds(
     return prefill + tokens[1] / workload.concurrency * step
 
 
-def tokens_of(config: "Config", study: "Study", benchmark: str, workload: "Workload") -> tuple[float, float]:
-    """Computed and generated tokens of a benchmark in a study."""
-    each = workload.tokens.get(benchmark, workload.other_tokens)
-    documents = config.benchmark(study, benchmark).documents
-    if study.limit:
-        documents = min(documents, study.limit)
-    return each.prefill * documents, each.new * documents
-
-
-def lines(
-    config: "Config",
-    study: "Study",
-    cluster: "Cluster",
-    workload: "Workload",
-    batch: str,
-    counted: Mapping[str, tuple[float, float]] | None = None,
-) -> list[Line]:
-    """The forecast of every step of a study, variants in its order.
+@dataclass(frozen=True)
+class Forecast:
+    """What the steps of a study take on a cluster.
 
     Parameters
     ----------
-    counted : mapping, optional
+    config, study, cluster
+    batch : {'suite', 'checkpoint', 'benchmark'}
+        What one job evaluates.
+    counted : mapping
         Computed and generated tokens by benchmark, where cells of the study have counted them.
     """
-    found, tokens = [], {name: tokens_of(config, study, name, workload) for name in study.benchmarks} | dict(counted or {})
-    for variant in study.variants:
-        making = resources.quantize_job(config, quantize.checkpoint_spec(config, study, variant))
-        found.append(_quantize(config, cluster, making, workload))
-        found += _evaluate(config, study, cluster, resources.evaluate_job(config, study, variant), workload, batch, tokens)
-    return found
 
+    config: "Config"
+    study: "Study"
+    cluster: "Cluster"
+    batch: str
+    counted: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
-def _line(
-    step: str, variant: Variant, placed: placement.Placement | None, seconds: float | None, benchmark: str = "", place: str = ""
-) -> Line:
-    gpus = placed.gpus if placed else 0
-    total = None if seconds is None else seconds * gpus
-    return Line(
-        step, place, variant.model, variant.method, variant.bits, benchmark, placed.gpu if placed else "", gpus, seconds, total
-    )
+    def lines(self) -> list[Line]:
+        """Every step, variants in the order of the study."""
+        return [line for variant in self.study.variants for line in (self._making(variant), *self._evaluation(variant))]
 
+    def tokens(self, benchmark: str) -> tuple[float, float]:
+        """Computed and generated tokens of a benchmark."""
+        if benchmark in self.counted:
+            return self.counted[benchmark]
+        each = self.config.workload.tokens.get(benchmark, self.config.workload.other_tokens)
+        documents = self.config.benchmark(self.study, benchmark).documents
+        documents = min(documents, self.study.limit or documents)
+        return each.prefill * documents, each.new * documents
 
-def _placed(config: "Config", cluster: "Cluster", job: resources.Job) -> placement.Placement | None:
-    """GPUs that a job computes on: none on a stack without GPU, also where it rehearses for those that have some."""
-    return resources.Requests(config, cluster).place(job) if job.device == "cuda" else None
+    def _placed(self, job: resources.Job) -> placement.Placement | None:
+        """GPUs that a job computes on: none on a stack without GPU, also where it rehearses for those that have some."""
+        return resources.Requests(self.config, self.cluster).place(job) if job.device == "cuda" else None
 
+    def _making(self, variant: Variant) -> Line:
+        """A checkpoint that is linked takes time and no GPU."""
+        workload = self.config.workload
+        job = resources.quantize_job(self.config, quantize.checkpoint_spec(self.config, self.study, variant))
+        placed = self._placed(job)
+        rate = workload.link_seconds_per_billion
+        if not job.links:
+            rate = workload.quantize_rate(variant.method, self.config.toolkit(variant))
+        known = rate is not None and (placed or (job.links and job.device == "cuda"))
+        seconds = rate * self.config.models[variant.model].facts.parameters / 1e9 if known else None
+        return _line("quantize", variant, placed, seconds)
 
-def _quantize(config: "Config", cluster: "Cluster", job: resources.Job, workload: "Workload") -> Line:
-    """A checkpoint that is linked takes time and no GPU."""
-    placed = _placed(config, cluster, job)
-    rate = workload.link_seconds_per_billion
-    if not job.links:
-        rate = workload.quantize_rate(job.variant.method, config.toolkit(job.variant))
-    known = rate is not None and (placed or (job.links and job.device == "cuda"))
-    seconds = rate * config.models[job.variant.model].facts.parameters / 1e9 if known else None
-    return _line("quantize", job.variant, placed, seconds)
-
-
-def _evaluate(
-    config: "Config", study: "Study", cluster: "Cluster", job: resources.Job, workload: "Workload", batch: str, tokens: dict
-) -> list[Line]:
-    variant, model = job.variant, config.models[job.variant.model]
-    placed = _placed(config, cluster, job)
-    partition = cluster.partitions[placed.partition] if placed else cluster.cpu
-    stated = all(getattr(partition, key) for key in STATED)
-    scheme = job.serving.scheme
-    speed = scheme.speed(Device.parse(f"cuda:{partition.compute_capability}")) if placed else 1
-    weights = planned_bytes(model.facts, scheme)["total"]
-    start = workload.start.seconds + weights / (workload.start.read_gb_s * 1e9) if placed else None
-    found, loaded = [], set()
-    for name in study.benchmarks_of(variant):
-        suite = config.benchmarks[name].suite
-        resident = {"suite": suite, "checkpoint": "all", "benchmark": name}[batch]
-        if resident not in loaded:
-            loaded.add(resident)
-            found.append(_line("load", variant, placed, start, benchmark=resident))
-        seconds = None
-        if stated:
-            width = placed.gpus if placed else 1
-            seconds = cell_seconds(model.facts.parameters, weights, speed, tokens[name], partition, width, workload)
-        found.append(_line("cell", variant, placed, seconds, name, config.suites[suite].main_place))
-    return found
+    def _evaluation(self, variant: Variant) -> Iterator[Line]:
+        """A line for each start of an engine, before the first cell that it serves, and for each cell."""
+        workload, facts = self.config.workload, self.config.models[variant.model].facts
+        job = resources.evaluate_job(self.config, self.study, variant)
+        scheme, placed = job.serving.scheme, self._placed(job)
+        partition = self.cluster.partitions[placed.partition] if placed else self.cluster.cpu
+        speed = scheme.speed(Device.parse(f"cuda:{partition.compute_capability}")) if placed else 1
+        weights = planned_bytes(facts, scheme)["total"]
+        start = workload.start.seconds + weights / (workload.start.read_gb_s * 1e9) if placed else None
+        loaded = set()
+        for name in self.study.benchmarks_of(variant):
+            suite, seconds = self.config.benchmarks[name].suite, None
+            resident = {"suite": suite, "checkpoint": "all", "benchmark": name}[self.batch]
+            if resident not in loaded:
+                loaded.add(resident)
+                yield _line("load", variant, placed, start, resident)
+            if partition.tflops and partition.bandwidth_gb_s:
+                gpus = placed.gpus if placed else 1
+                seconds = cell_seconds(facts.parameters, weights, speed, self.tokens(name), partition, gpus, workload)
+            yield _line("cell", variant, placed, seconds, name, self.config.suites[suite].main_place)

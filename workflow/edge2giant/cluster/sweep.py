@@ -29,8 +29,8 @@ def whole(checkpoint: Path) -> bool:
     record = checkpoint / "checkpoint.json"
     if not readable(record):
         return False
-    stated = json.loads(record.read_text(encoding="utf-8")).get("size", {}).get("weights_bytes")
-    return stated is None or stated == sum(path.stat().st_size for path in checkpoint.glob("*.safetensors"))
+    stated = json.loads(record.read_text(encoding="utf-8"))["size"]["weights_bytes"]
+    return stated == sum(path.stat().st_size for path in checkpoint.glob("*.safetensors"))
 
 
 def outputs(results: Path, study: str) -> Iterator[Path]:
