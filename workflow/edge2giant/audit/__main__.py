@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from edge2giant import errors, specs
+from edge2giant.audit import findings, report
 from edge2giant.specs.audit import AuditSpec
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m edge2giant.audit", description="Audit the printed tables.")
     specs.add_arguments(parser)
     parser.add_argument("--published", type=Path, required=True, metavar="DIR", help="config/published")
@@ -24,10 +24,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the audit and print what was found."""
     options = arguments(argv)
-    from edge2giant.audit import findings, report
-
     audit = findings.run(specs.of_arguments(options, AuditSpec), options.published, options.cells)
     paths = report.write(audit, options.out_prefix)
     counts = ", ".join(f"{number} {severity}" for severity, number in audit.counts().items())

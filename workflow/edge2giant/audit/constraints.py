@@ -32,7 +32,7 @@ RATING_SOURCES = (
 
 @dataclass(frozen=True)
 class RuleOutcome:
-    """Result of one rule: the printed text, the recomputed one, and how well they agree."""
+    """The printed text, the recomputed one, and how well they agree (one of `exact.ORDER`)."""
 
     printed: str
     recomputed: str
@@ -41,18 +41,9 @@ class RuleOutcome:
 
 @dataclass(frozen=True)
 class Constraint:
-    """One rule over printed numbers.
+    """A rule that recomputes one printed number, its subject, from those of its keys.
 
-    Parameters
-    ----------
-    kind : str
-        ``average``, ``difference``, ``grid``, ``turns``, ``tables`` or ``ratings``.
-    subject : Key
-        The number that the rule recomputes, as (row name, column, value or delta).
-    keys : tuple of Key
-        All numbers that the rule reads, the subject among them.
-    check : callable
-        From the texts of all printed numbers to a `RuleOutcome`.
+    Kinds are ``average``, ``difference``, ``grid``, ``turns``, ``tables`` and ``ratings``.
     """
 
     kind: str
@@ -68,12 +59,13 @@ class Constraint:
 
 
 def texts_of(rows: list[PrintedRow]) -> dict[Key, str]:
-    """Return every printed number by its key."""
-    texts = {}
-    for row in rows:
-        texts |= {row.key(column): text for column, text in row.values.items()}
-        texts |= {row.key(column, "delta"): text for column, text in row.deltas.items()}
-    return texts
+    """Every printed number by its key."""
+    return {
+        row.key(column, what): text
+        for row in rows
+        for what, numbers in (("value", row.values), ("delta", row.deltas))
+        for column, text in numbers.items()
+    }
 
 
 def _sum(kind: str, subject: Key, weights: Mapping[Key, Fraction | int], unprinted=Fraction(1, 2), signed=False) -> Constraint:

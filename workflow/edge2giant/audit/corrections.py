@@ -18,17 +18,7 @@ STEPS = ({"one arrow": arrow_edits, "one digit": digit_edits}, {"two digits exch
 
 @dataclass(frozen=True)
 class Correction:
-    """A change of one printed number.
-
-    Parameters
-    ----------
-    key : Key
-    before, after : str
-    step : str
-        ``one digit``, ``one arrow`` or ``two digits exchanged``.
-    resolves : tuple of str
-        Names of the broken rules that hold after it.
-    """
+    """A change of one printed number, by one of `STEPS`, and the names of the broken rules that hold after it."""
 
     key: Key
     before: str

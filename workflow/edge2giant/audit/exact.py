@@ -14,13 +14,7 @@ ORDER = (EXACT, TRUNCATED, ROUNDING, OFF)
 
 
 def number(text: str) -> Fraction:
-    """The number that ``text`` prints, exactly.
-
-    Raises
-    ------
-    UserError
-        If ``text`` is not a finite decimal number.
-    """
+    """The number that ``text`` prints, exactly."""
     try:
         return Fraction(Decimal(text))
     except (InvalidOperation, ValueError, OverflowError):
@@ -50,23 +44,12 @@ def prints(value: Fraction, text: str) -> str:
 
 
 def agreement(recomputed: Fraction, text: str, slack: Fraction) -> str:
-    """Compare a printed number with one recomputed from other printed numbers.
+    """Compare a printed number with one recomputed from other printed numbers; one of `ORDER`.
 
     Parameters
     ----------
-    recomputed : Fraction
-        Value computed from the printed inputs.
-    text : str
-        The printed result.
     slack : Fraction
-        How far the recomputed value may lie from the one that the authors computed before printing,
-        given that the inputs are printed with finite digits.
-
-    Returns
-    -------
-    str
-        ``rounded`` or ``truncated`` if the printed inputs give it directly, ``rounding of unprinted digits``
-        if some unprinted digits of the inputs give it, else ``off``.
+        How far unprinted digits of these other numbers can shift the recomputed one.
     """
     direct = prints(recomputed, text)
     within = abs(recomputed - number(text)) <= unit(text) / 2 + slack

@@ -28,11 +28,6 @@ class Finding:
     ----------
     id : str
         Check, row and column; the same in every run.
-    check : str
-        Kind of rule.
-    where : str
-        Table, model, method and column in words.
-    printed, recomputed : str
     correction : str
         The one change that would correct it, or empty.
     alternatives : int
@@ -40,7 +35,6 @@ class Finding:
     severity : str
         ``error``: no rounding explains it. ``doubtful``: it rests on an assumption about sets or tools.
         ``note``: explained by rounding, or a matter of form.
-    comment : str
     """
 
     id: str
@@ -60,7 +54,6 @@ class Audit:
 
     Parameters
     ----------
-    findings : list of Finding
     outcomes : Counter
         Number of rules by (kind, level).
     evidence : list of Evidence
@@ -69,7 +62,6 @@ class Audit:
         Columns that no set can be identified by, and why.
     modes : list of dict
         How the on-grid cells of each row were cut to two digits.
-    sizes : list of PrintedSize
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -103,16 +95,7 @@ def in_words(change: Correction) -> str:
 
 
 def run(spec: AuditSpec, folder: Path, cells: list[Path]) -> Audit:
-    """Audit every printed table.
-
-    Parameters
-    ----------
-    spec : AuditSpec
-    folder : Path
-        `config/published`.
-    cells : list of Path
-        Cell records of one study, for the measured bytes of checkpoints; may be empty.
-    """
+    """Audit every printed table of `folder` (`config/published`); the cells of a study say how large its checkpoints are."""
     audit = Audit()
     scores, mt_bench = printed.rows_of(published.scores(folder)), printed.rows_of(published.mt_bench(folder))
     accepted = _columns(audit, scores, spec.columns)

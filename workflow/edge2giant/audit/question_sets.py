@@ -30,7 +30,6 @@ class QuestionSet:
 
     Parameters
     ----------
-    name, label : str
     parts : tuple of (int, Fraction)
         Questions and chance level of each subtask.
     """
@@ -59,12 +58,12 @@ class QuestionSet:
         return max(Fraction(100, n) / (1 - chance) for n, chance in self.parts) / len(self.parts)
 
     def score(self, correct: int) -> Fraction:
-        """Return the score in points of ``correct`` right answers (one part only)."""
+        """The score in points of ``correct`` right answers (one part only)."""
         ((n, chance),) = self.parts
         return max(100 * (Fraction(correct, n) - chance) / (1 - chance), Fraction(0))
 
     def neighbours(self, text: str) -> list[tuple[int, Fraction]]:
-        """Return the counts and scores right below, at and above a printed value (one part only)."""
+        """The counts and scores right below, at and above a printed value (one part only)."""
         ((n, chance),) = self.parts
         middle = (number(text) / 100 * (1 - chance) + chance) * n
         counts = range(max(floor(middle) - 1, 0), min(ceil(middle) + 1, n) + 1)
@@ -122,8 +121,6 @@ class Evidence:
 
     Parameters
     ----------
-    column : str
-    candidate : QuestionSet
     cells, rounded, truncated : int
         Printed values; those on the grid when rounded; those on it only when truncated.
     chance : float
@@ -157,7 +154,7 @@ class Evidence:
 
 
 def chance_level(candidate: QuestionSet, low: Fraction, high: Fraction) -> float:
-    """Return the share of the two-digit values in [low, high] that the set can print."""
+    """The share of the two-digit values in [low, high] that the set can print."""
     rounded, truncated = candidate.reach
     return float((rounded | truncated)[int(low * 100) : int(high * 100) + 1].mean())
 
@@ -173,6 +170,6 @@ def weigh(column: str, candidate: QuestionSet, texts: list[str]) -> Evidence:
 
 
 def best(evidence: list[Evidence]) -> Evidence | None:
-    """Return the fitting candidate with the strongest evidence, if any has power."""
+    """The fitting candidate with the strongest evidence, if any has power."""
     fitting = [found for found in evidence if found.verdict in ("fits", "weak support") and found.candidate.single]
     return min(fitting, key=lambda found: found.p_value, default=None)

@@ -25,16 +25,7 @@ class PrintedSize:
 
 
 def sizes(rows: list[PrintedRow], models: Mapping[str, ModelSize], cells: Iterable[dict]) -> list[PrintedSize]:
-    """Printed, nominal, exact and measured size of every variant, once for each size that is printed.
-
-    Parameters
-    ----------
-    rows : list of PrintedRow
-        Of the tables of scores.
-    models : mapping
-    cells : iterable of dict
-        Cell records, which state the bytes of the checkpoint that they score.
-    """
+    """Every size that the tables of scores print for a variant, beside what models and cell records say."""
     measured = {variant_of(cell): Fraction(cell["checkpoint"]["bytes"], 10**9) for cell in cells if cell["checkpoint"]["bytes"]}
     found = {}
     for row in rows:

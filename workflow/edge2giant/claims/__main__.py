@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from edge2giant import errors, specs
+from edge2giant.claims import report, verdict
 from edge2giant.specs.claims import ClaimsSpec
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m edge2giant.claims", description="Judge the paper's claims.")
     specs.add_arguments(parser)
     parser.add_argument("--published", type=Path, required=True, metavar="DIR", help="config/published")
@@ -22,10 +22,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Judge all claims and print the counts."""
     options = arguments(argv)
-    from edge2giant.claims import report, verdict
-
     verdicts = verdict.run(specs.of_arguments(options, ClaimsSpec), options.published, options.cells)
     name = "published" if options.cells is None else "regenerated"
     paths = report.write(verdicts, name, options.out_prefix)

@@ -10,7 +10,7 @@ from edge2giant import errors
 def resume(args: argparse.Namespace) -> None:
     from edge2giant.cluster import resume as module
 
-    module.resume(args.folder, args.cancel, args.elsewhere_is_gone, say=lambda line: print(line, flush=True))
+    module.resume(Path(), args.cancel, args.elsewhere_is_gone, say=lambda line: print(line, flush=True))
 
 
 def partial(args: argparse.Namespace) -> None:
@@ -18,7 +18,7 @@ def partial(args: argparse.Namespace) -> None:
     from edge2giant.cluster import partial as module
 
     config = configuration.load()
-    print(module.render(config, config.study(args.study), args.results, args.logs, args.out))
+    print(module.render(config, config.study(args.study), args.results, Path("logs"), args.out))
 
 
 def sweep(args: argparse.Namespace) -> None:
@@ -47,12 +47,10 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     resuming = add(resume, "end or wait for jobs that a dead snakemake left, and remove its lock")
-    resuming.add_argument("--folder", type=Path, default=Path(), help="where snakemake ran; this folder by default")
     resuming.add_argument("--cancel", action="store_true", help="cancel running orphans too, rather than wait for them")
     gone = "snakemake on the other host has ended (check this first)"
     resuming.add_argument("--elsewhere-is-gone", action="store_true", help=gone)
     rendering = add(partial, "tables and figure from the cells that exist, failures with their reasons")
-    rendering.add_argument("--logs", type=Path, default=Path("logs"))
     rendering.add_argument("--out", type=Path, required=True, help="folder, e.g. paper_figures/<study>/partial")
     sweeping = add(sweep, "delete outputs that are cut short, so that the same command makes them again")
     costing = add(cost, "GPU time of cells, checkpoints and tables: forecast, and measured where it was")

@@ -149,13 +149,7 @@ def draw(lines: list[Line], title: str, prefix: Path) -> None:
 
 
 def report(config: "Config", study: "Study", cluster_name: str | None, batch: str, results: Path, prefix: Path) -> list[str]:
-    """Write `<prefix>.csv` and the figure; return lines for the terminal.
-
-    Raises
-    ------
-    UserError
-        If a variant fits nowhere on the cluster.
-    """
+    """Write `<prefix>.csv` and the figure; return lines for the terminal."""
     if not study.variants:
         raise UserError("has no variants", f"study {study.name}")
     cluster = config.cluster(cluster_name)

@@ -37,7 +37,7 @@ class Orphan:
 
 
 def refuse_if_owned(folder: Path, elsewhere_is_gone: bool = False) -> None:
-    """Raise `UserError` if a Snakemake works in `folder`, here or perhaps on another host."""
+    """`UserError` if a Snakemake works in `folder`, here or perhaps on another host."""
     at_work = {pid: words for pid, words in owner.processes_in(folder).items() if owner.is_snakemake(words)}
     claimed = owner.claimant(folder)
     lives = owner.alive(claimed) if claimed else False
@@ -57,13 +57,7 @@ def locked(folder: Path) -> bool:
 
 
 def slurm_orphans(folder: Path) -> list[Orphan]:
-    """This user's SLURM jobs that Snakemake submitted from `folder`. squeue runs only where a run may have left some.
-
-    Raises
-    ------
-    UserError
-        If SLURM does not answer: then it is not known whether there are orphans.
-    """
+    """This user's SLURM jobs that Snakemake submitted from `folder`. squeue runs only where a run may have left some."""
     if not owner.submitted_to_slurm(folder):
         return []
     if not shutil.which("squeue"):
@@ -128,13 +122,7 @@ def unlock(folder: Path) -> bool:
 
 
 def resume(folder: Path, cancel: bool = False, elsewhere_is_gone: bool = False, say: Callable[[str], None] = print) -> None:
-    """All of it, in the order that is safe.
-
-    Raises
-    ------
-    UserError
-        If somebody owns the folder, or SLURM does not answer.
-    """
+    """All of it, in the order that is safe; `UserError` if a Snakemake may be at work, or SLURM does not answer."""
     folder = folder.resolve()
     refuse_if_owned(folder, elsewhere_is_gone)
     settle(folder, cancel, say)

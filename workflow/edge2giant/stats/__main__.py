@@ -10,26 +10,27 @@ import json
 import sys
 from pathlib import Path
 
-from edge2giant import errors, specs
+import pandas as pd
+
+from edge2giant import errors, records, specs
 from edge2giant.specs.score import StatisticsSpec
-from edge2giant.stats import RESAMPLES, SEED
+from edge2giant.stats import RESAMPLES, SEED, clusters, family, samples
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m edge2giant.stats", description="Paired statistics of cells.")
     commands = parser.add_subparsers(required=True)
     pair = commands.add_parser("pair", help="compare two cells of one benchmark")
     pair.add_argument("--a", type=Path, required=True, help="reference cell (FP16)")
     pair.add_argument("--b", type=Path, required=True, help="the other cell")
     pair.set_defaults(run=_pair)
-    family = commands.add_parser("family", help="compare every variant of a study with a reference")
-    specs.add_arguments(family)
-    family.add_argument("--cells", type=Path, nargs="+", required=True, help="cell records")
-    family.add_argument("--reference", default="fp16/w16a16", help="method/bits to compare with (fp16/w16a16)")
-    family.add_argument("--out-prefix", type=Path, required=True, help="folder and start of the names to write")
-    family.set_defaults(run=_family)
-    for command in (pair, family):
+    study = commands.add_parser("family", help="compare every variant of a study with a reference")
+    specs.add_arguments(study)
+    study.add_argument("--cells", type=Path, nargs="+", required=True, help="cell records")
+    study.add_argument("--reference", default="fp16/w16a16", help="method/bits to compare with (fp16/w16a16)")
+    study.add_argument("--out-prefix", type=Path, required=True, help="folder and start of the names to write")
+    study.set_defaults(run=_family)
+    for command in (pair, study):
         command.add_argument("--clusters", type=Path, help="CSV from 'passages': questions that share a passage")
         command.add_argument("--resamples", type=int, default=RESAMPLES, help=f"of bootstrap and permutations ({RESAMPLES})")
         command.add_argument("--seed", type=int, default=SEED, help=f"of bootstrap and permutations ({SEED})")
@@ -44,8 +45,6 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def _drawn(options: argparse.Namespace) -> dict:
     """Clusters and draws of a comparison, as `family.compare` takes them."""
-    from edge2giant.stats import clusters
-
     if options.resamples < 1:
         raise errors.UserError("needs at least 1", "--resamples")
     table = clusters.read(options.clusters) if options.clusters else None
@@ -53,15 +52,11 @@ def _drawn(options: argparse.Namespace) -> dict:
 
 
 def _pair(options: argparse.Namespace) -> None:
-    from edge2giant.stats import family, samples
-
     row = family.compare(samples.read(options.a), samples.read(options.b), **_drawn(options))
     print(json.dumps(family.as_json(row), indent=1))
 
 
 def _family(options: argparse.Namespace) -> None:
-    from edge2giant.stats import family, samples
-
     spec, drawn = specs.of_arguments(options, StatisticsSpec), _drawn(options)
     pairs, alone = family.pairs([samples.read(path) for path in options.cells], options.reference)
     rows = [family.compare(a, b, **drawn) for a, b in pairs]
@@ -74,11 +69,6 @@ def _family(options: argparse.Namespace) -> None:
 
 
 def _passages(options: argparse.Namespace) -> None:
-    import pandas as pd
-
-    from edge2giant import records
-    from edge2giant.stats import clusters
-
     table = clusters.of_passages(options.parquet, options.task, options.column)
     print(f"{options.task}: {table['cluster'].nunique()} passages")
     if options.out.is_file():
@@ -89,7 +79,6 @@ def _passages(options: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one command."""
     options = arguments(argv)
     options.run(options)
 

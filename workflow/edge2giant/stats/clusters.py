@@ -11,16 +11,9 @@ MAKE = "make it with the command 'passages'"
 
 
 def of_passages(parquet: Path, task: str, column: str) -> pd.DataFrame:
-    """Number the passages of a data set: the same text in `column`, the same cluster.
+    """Number the passages of a data set that an lm-eval task reads: the same text in `column`, the same cluster.
 
-    Parameters
-    ----------
-    parquet : Path
-        The data set's table; its row number is the question's ``doc_id``.
-    task : str
-        lm-eval task that reads it.
-    column : str
-        Column with the passage (MuSR: ``narrative``).
+    The row number is the question's ``doc_id``.
     """
     try:
         passages = pd.read_parquet(parquet, columns=[column])[column]
@@ -41,13 +34,7 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def attach(joined: pd.DataFrame, table: pd.DataFrame | None) -> pd.Series:
-    """Return each row's cluster: its passage where the table has its task, else the document itself.
-
-    Raises
-    ------
-    UserError
-        If the table covers a task only in part.
-    """
+    """Each row's cluster: its passage where the table has its task (all of it), else the document itself."""
     if table is None or not set(table["task"]) & set(joined["task"]):
         return joined["doc_id"]
     found = joined[["task", "doc_id"]].merge(table, on=["task", "doc_id"], how="left")["cluster"].set_axis(joined.index)

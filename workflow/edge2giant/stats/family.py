@@ -23,26 +23,14 @@ TOLERANCE = 1e-6
 
 
 def compare(a: samples.Evaluation, b: samples.Evaluation, table: pd.DataFrame | None = None, **options) -> dict:
-    """Compare two cells.
+    """Compare a cell with its reference `a`; return `IDENTITY` and the fields of `paired.Comparison`.
 
     Parameters
     ----------
-    a, b : Evaluation
-        Reference and the other.
     table : DataFrame, optional
         Clusters, from `clusters.read`.
     **options
         ``resamples`` and ``seed`` of `paired.compare`.
-
-    Returns
-    -------
-    dict
-        `IDENTITY` and the fields of `paired.Comparison`.
-
-    Raises
-    ------
-    UserError
-        If the cells are scored in two ways, or the samples do not give the recorded scores.
     """
     joined, benchmark = samples.join(a, b), a.identity["benchmark"]
     how, other = (Aggregation(**one.cell["aggregation"]) for one in (a, b))
@@ -69,7 +57,7 @@ def _identity(a: samples.Evaluation, b: samples.Evaluation) -> dict:
 
 
 def pairs(cells: list[samples.Evaluation], reference: str) -> tuple[list[tuple], list[str]]:
-    """Return (reference, other) of every model and benchmark, and the names of the cells that have no reference."""
+    """(reference, other) of every model and benchmark, and the names of the cells that have no reference."""
     groups = defaultdict(list)
     for one in cells:
         groups[tuple(one.identity[name] for name in ("study", "model", "benchmark"))].append(one)
@@ -98,7 +86,7 @@ def correct(rows: list[dict]) -> None:
 
 
 def averages(rows: list[dict], suites: Mapping[str, tuple[str, ...]]) -> list[dict]:
-    """Return the difference of suite averages where all benchmarks of the suite were compared.
+    """The difference of suite averages where all benchmarks of the suite were compared.
 
     Benchmarks are resampled independently of each other, so the mean of their bootstrap distributions is
     that of the average. No test: it is not one of the family's hypotheses.

@@ -31,12 +31,10 @@ class Comparison:
 
     Parameters
     ----------
-    score_a, score_b, difference, low, high : float
-        ``low`` and ``high`` bound the 95 % interval of the difference.
+    low, high : float
+        95 % interval of the difference.
     interval, test : str
         Methods used.
-    p_value : float
-    questions, clusters : int
     a_right_b_wrong, a_wrong_b_right, both_right, both_wrong : int or None
         Over questions with a right or wrong answer; None where no answer is right or wrong (MC2, ratings).
     agreement : float
@@ -45,7 +43,6 @@ class Comparison:
         100 score_b / score_a.
     prompts_differ : int
         Questions whose prompts differ (another chat template, say).
-    warnings : list of str
     draws : ndarray
         Bootstrap distribution of the difference, shape (resamples,).
     """
@@ -119,12 +116,7 @@ def sizes_of(joined: pd.DataFrame, ratings: bool) -> dict[str, float]:
 
 
 def bootstrap(parts: Mapping[str, Stratum], aggregation: Aggregation, sizes: Mapping, resamples: int, rng) -> np.ndarray:
-    """Return the bootstrap distribution of the difference, resampling clusters within each subtask.
-
-    Returns
-    -------
-    ndarray, shape (resamples,)
-    """
+    """The bootstrap distribution of the difference, shape (resamples,), from clusters resampled within each subtask."""
     means_a, means_b = {}, {}
     for task, stratum in parts.items():
         means_a[task], means_b[task] = _resample(stratum, resamples, rng)
@@ -132,7 +124,7 @@ def bootstrap(parts: Mapping[str, Stratum], aggregation: Aggregation, sizes: Map
 
 
 def _resample(stratum: Stratum, resamples: int, rng) -> np.ndarray:
-    """Return bootstrap means of both sides, shape (2, resamples)."""
+    """Bootstrap means of both sides, shape (2, resamples)."""
     from scipy import stats
 
     columns = np.concatenate([stratum.weight, stratum.a, stratum.b])
@@ -165,7 +157,7 @@ def _resample_counts(kinds: np.ndarray, counts: np.ndarray, resamples: int, rng)
 
 
 def permutation(parts: Mapping[str, Stratum], aggregation: Aggregation, sizes: Mapping, resamples: int, rng) -> float:
-    """Return the p-value of a paired permutation test on the (unclipped) difference; clusters swap sides."""
+    """The p-value of a paired permutation test on the (unclipped) difference; clusters swap sides."""
     from scipy import stats
 
     sides = []
@@ -234,19 +226,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Comparison:
-    """Compare two evaluations of the same questions.
-
-    Parameters
-    ----------
-    joined : DataFrame
-        From `samples.join`.
-    cluster : Series
-        Each row's cluster, from `clusters.attach`.
-    aggregation : Aggregation
-    benchmark : str
-    resamples, seed : int
-        Of bootstrap and permutation test.
-    """
+    """Compare two evaluations of the same questions (`samples.join`), each in a cluster (`clusters.attach`)."""
     parts, sizes = strata(joined, cluster, benchmark, aggregation.ratings), sizes_of(joined, aggregation.ratings)
     means = [dict(zip(parts, side, strict=True)) for side in zip(*(part.means() for part in parts.values()), strict=True)]
     score_a, score_b = (float(aggregation.score(side, sizes)) for side in means)

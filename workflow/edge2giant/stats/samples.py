@@ -38,13 +38,7 @@ class Evaluation:
         return f"{self.variant.path}/{self.identity['benchmark']}"
 
     def samples(self) -> pd.DataFrame:
-        """The per-sample table, one row per (task, metric, document).
-
-        Raises
-        ------
-        UserError
-            If the table is missing, or was changed since the cell was written.
-        """
+        """The per-sample table, one row per (task, metric, document), as it was when the cell was written."""
         path = self._table()
         if records.file_sha256(path) != self.cell["samples"]["sha256"]:
             raise UserError("is not the table that the cell was made from", path, "delete the cell and make it again")
@@ -67,18 +61,13 @@ def read(path: Path) -> Evaluation:
 
 
 def join(a: Evaluation, b: Evaluation) -> pd.DataFrame:
-    """Join two evaluations question by question.
+    """Join two evaluations question by question; refuse them if a question, its document or its target differs.
 
     Returns
     -------
     DataFrame
         `KEY`, ``weight``, and ``value``, ``correct``, ``prediction``, ``prompt_hash`` with suffixes ``_a``
         and ``_b``.
-
-    Raises
-    ------
-    UserError
-        If the benchmarks or the questions differ, or a document or target hash does.
     """
     if a.identity["benchmark"] != b.identity["benchmark"]:
         raise UserError(f"cannot be paired with {b.name}", a.name, "give two cells of one benchmark")
