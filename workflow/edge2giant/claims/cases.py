@@ -93,7 +93,7 @@ def enough(true: int, total: int, share: str | float) -> bool:
 
 def undecided(missing: Sequence[str], cases: Sequence[Case] = ()) -> Result:
     """The result where scores are missing."""
-    return Result(None, f"scores that it asks for and that are missing: {len(missing)}", cases, missing)
+    return Result(None, f"scores that are missing: {len(missing)}", cases, missing)
 
 
 def judge_cases(cases: list[Case], share: str | float, missing: Sequence[str] = ()) -> Result:
@@ -101,7 +101,7 @@ def judge_cases(cases: list[Case], share: str | float, missing: Sequence[str] = 
     if missing:
         return undecided(missing, cases)
     true = sum(case.holds for case in cases)
-    summary = f"{true} of {len(cases)} (asked: {share})"
+    summary = f"{true} of {len(cases)} (needed: {share})"
     holds = enough(true, len(cases), share)
     if share == "some" and true:
         cases = [replace(case, holds=case.holds or None) for case in cases]

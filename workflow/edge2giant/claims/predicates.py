@@ -193,7 +193,7 @@ def winner(scores: Scores, select: Mapping, by: Sequence[str], expected: Mapping
         if pd.notna(best) and pd.notna(rival):
             holds = relate(best, "at_most", rival)
             cases.append(Case(f"{' '.join(name)}: {kind} against the best other", best, rival, holds))
-    return judge_cases(cases, share, [] if cases else ["no group has a contest"])
+    return judge_cases(cases, share, [] if cases else ["no group has a row of the expected kind and another"])
 
 
 @predicate
