@@ -129,10 +129,18 @@ def run_ended_badly(executor, folder):
     (folder / owner.CLAIM).unlink()
 
 
-def test_slurm_that_does_not_answer_stops_the_resume(tmp_path, squeue):
-    squeue("echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1", "squeue failed .*Unable to contact"),
+        ("exec sleep 60", "squeue gave no answer in 0.5 s; wait until SLURM answers"),
+    ],
+)
+def test_slurm_that_does_not_answer_stops_the_resume(tmp_path, squeue, monkeypatch, script, message):
+    monkeypatch.setattr(resume, "QUERY_SECONDS", 0.5)
+    squeue(script)
     run_ended_badly("slurm", tmp_path)
-    with pytest.raises(UserError, match=r"squeue failed .*Unable to contact"):
+    with pytest.raises(UserError, match=message):
         resume.resume(tmp_path)
     assert resume.locked(tmp_path)
 

@@ -6,6 +6,7 @@ adopted: waited for, since its outputs count as soon as it ends well (the Snakem
 beside it.
 """
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -21,6 +22,7 @@ from edge2giant.errors import UserError
 
 RUNNING = ("RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STAGE_OUT")
 QUERY_SECONDS = 60
+WAIT = "wait until SLURM answers; orphans can be found and ended only then"
 
 
 @dataclass(frozen=True)
@@ -56,20 +58,22 @@ def locked(folder: Path) -> bool:
     return any((folder / ".snakemake/locks").glob("*.lock"))
 
 
+def _slurm(*command: str) -> subprocess.CompletedProcess:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=QUERY_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{command[0]} gave no answer in {QUERY_SECONDS} s", hint=WAIT) from None
+
+
 def slurm_orphans(folder: Path) -> list[Orphan]:
     """This user's SLURM jobs that Snakemake submitted from `folder`. squeue runs only where a run may have left some."""
     if not owner.submitted_to_slurm(folder):
         return []
     if not shutil.which("squeue"):
         raise UserError("jobs were submitted to SLURM, and squeue is not on this machine", folder, "resume on the login node")
-    command = ["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%T|%k|%Z"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=QUERY_SECONDS)
-        failure = done.stderr.strip().splitlines()[:1] if done.returncode else None
-    except subprocess.TimeoutExpired:
-        failure = ["no answer"]
-    if failure is not None:
-        raise UserError(f"squeue failed ({' '.join(failure)})", hint="wait until SLURM answers; orphans can be found only then")
+    done = _slurm("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%T|%k|%Z")
+    if done.returncode:
+        raise UserError(f"squeue failed ({done.stderr.strip()})", hint=WAIT)
     jobs = [line.split("|", 3) for line in done.stdout.splitlines()]
     return [
         Orphan("SLURM job", number, state in RUNNING, comment.removeprefix("rule_"))
@@ -91,12 +95,10 @@ def orphans(folder: Path) -> list[Orphan]:
 def end(orphan: Orphan) -> None:
     """Cancel a SLURM job or terminate a process."""
     if orphan.kind == "SLURM job":
-        subprocess.run(["scancel", orphan.id], check=False, timeout=QUERY_SECONDS)
-        return
-    try:
-        os.kill(int(orphan.id), signal.SIGTERM)
-    except ProcessLookupError:
-        return
+        _slurm("scancel", orphan.id)
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(orphan.id), signal.SIGTERM)
 
 
 def settle(folder: Path, cancel: bool, say: Callable[[str], None] = print, poll: float = 5) -> None:
