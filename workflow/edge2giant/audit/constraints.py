@@ -147,15 +147,12 @@ def rating_source(total: Fraction, slack: Fraction) -> str | None:
 
 def missing_ratings(first: str, second: str, average_text: str) -> str | None:
     """Say how many of the 80 ratings of one turn must be missing for the average to come out as printed."""
-    one, two = number(first), number(second)
-    for missing in range(1, ANSWERS_PER_TURN):
-        for turn, (a, b) in (
-            (1, (ANSWERS_PER_TURN - missing, ANSWERS_PER_TURN)),
-            (2, (ANSWERS_PER_TURN, ANSWERS_PER_TURN - missing)),
-        ):
-            mean = (one * a + two * b) / (a + b)
-            if agreement(mean, average_text, unit(first) / 2) != OFF:
-                return f"it would take {missing} of {ANSWERS_PER_TURN} ratings missing in turn {turn}"
+    one, two, every = number(first), number(second), ANSWERS_PER_TURN
+    for missing in range(1, every):
+        for turn, fewer, others in ((1, one, two), (2, two, one)):
+            mean_of_all = ((every - missing) * fewer + every * others) / (2 * every - missing)
+            if agreement(mean_of_all, average_text, unit(first) / 2) != OFF:
+                return f"it would take {missing} of {every} ratings missing in turn {turn}"
     return None
 
 
