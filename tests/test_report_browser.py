@@ -1,4 +1,4 @@
-"""The report in a real browser: sorted, filtered, by keyboard, on a phone, light and dark, and without a word to any network.
+"""The pages in a real browser: sorted, filtered, by keyboard, on a phone, light and dark, and without a word to any network.
 
 Needs Chromium (Debian's package, or the one that EDGE2GIANT_CHROMIUM names). EDGE2GIANT_SCREENSHOTS=docs/images writes the
 pictures of docs/report.md.
@@ -8,7 +8,17 @@ import os
 import shutil
 from pathlib import Path
 
+import judge_material
 import pytest
+from edge2giant import config
+from edge2giant.audit import findings
+from edge2giant.audit.report import html as audit_page
+from edge2giant.claims import verdict
+from edge2giant.claims.report import html as claims_page
+from edge2giant.judge import inspection, material
+from edge2giant.paper import render, tables
+from edge2giant.plan.audit import audit_spec
+from edge2giant.plan.study import claims_spec
 from edge2giant.report import __main__ as cli
 from report_material import hostile_study, paper_grid, statistics
 from shared import ROOT
@@ -19,6 +29,14 @@ CHROMIUM = os.environ.get("EDGE2GIANT_CHROMIUM") or shutil.which("chromium") or 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
 LARGEST = 300_000
+PLACES = [
+    "index.html",
+    "cells/llama-3.1-8b-it/awq/w4a16/mmlu.html",
+    "audit.html",
+    "claims.html",
+    "table1.html",
+    "inspection.html",
+]
 WATCH = """window.violations = [];
 addEventListener('securitypolicyviolation', (e) => violations.push(e.violatedDirective + ' ' + e.blockedURI));"""
 
@@ -75,7 +93,19 @@ def build(out: Path, study: str, cells: list[str], *more: str) -> Path:
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     paths = paper_grid(folder / "cells")
-    return build(folder / "out", "paper", paths, "--statistics", statistics(folder, paths), "--samples", "0")
+    out = build(folder / "out", "paper", paths, "--statistics", statistics(folder, paths), "--samples", "0")
+    loaded = config.load(ROOT)
+    judged = [row | {"judgment": "[[5]]"} for row in judge_material.judgments([[[5], [6]]] * 80)]
+    side = inspection.Side({one["question_id"]: judge_material.answer(one) for one in judge_material.questions()}, judged)
+    bench = material.load_bench(judge_material.bench(folder / "bench"))
+    for name, page in (
+        ("audit", audit_page(findings.run(audit_spec(loaded), PUBLISHED, []))),
+        ("claims", claims_page(verdict.run(claims_spec(loaded), PUBLISHED), "published")),
+        ("table1", render.text(tables.published(spec_of("paper"), 1, PUBLISHED), "html")),
+        ("inspection", inspection.render(bench, side, side)),
+    ):
+        (out / f"{name}.html").write_text(page, encoding="utf-8")
+    return out
 
 
 @pytest.fixture
@@ -89,9 +119,11 @@ def numbers(texts: list[str]) -> list[float]:
     return [float(text.replace("\N{MINUS SIGN}", "-").replace(",", "")) for text in texts]
 
 
-def test_the_page_asks_for_itself_alone_and_breaks_no_policy(index, report):
-    assert index.asked == [(report / "index.html").as_uri()]
-    assert index.clean(), index.said
+@pytest.mark.parametrize("place", [place for place in PLACES if "/" not in place])
+def test_a_page_asks_for_itself_alone_and_breaks_no_policy(browser, report, place):
+    visit = Visit(browser, report / place)
+    assert visit.asked == [(report / place).as_uri()]
+    assert visit.clean(), visit.said
 
 
 def test_a_cell_page_asks_for_the_report_s_own_files_alone(browser, report):
@@ -155,10 +187,11 @@ def test_the_keyboard_reaches_and_works_everything(index):
     assert not index.page.locator(".map td.made .f").first.is_visible()
 
 
-def test_every_control_has_a_name(index):
+@pytest.mark.parametrize("place", PLACES)
+def test_every_control_has_a_name(browser, report, place):
     nameless = """[...document.querySelectorAll('button, input, select, a, img')].filter((e) => e.checkVisibility()).filter((e) =>
         !(e.textContent.trim() || e.ariaLabel || e.alt || e.labels?.length || e.title)).map((e) => e.outerHTML.slice(0, 200))"""
-    assert index.page.evaluate(nameless) == []
+    assert Visit(browser, report / place).page.evaluate(nameless) == []
 
 
 def test_the_map_leads_to_a_cell_and_back(index, report):
@@ -168,6 +201,16 @@ def test_the_map_leads_to_a_cell_and_back(index, report):
     assert index.page.url == (report / "index.html").as_uri()
 
 
+def test_a_claim_leads_to_its_numbers(browser, report):
+    visit = Visit(browser, report / "claims.html")
+    visit.page.get_by_label("Search: All claims").fill("consistently beats GPTQ")
+    (claim,) = visit.column("all", "Claim")
+    visit.page.locator("#grid-all").get_by_role("link", name=claim).click()
+    assert visit.page.url.endswith(f"#{claim}")
+    visit.page.locator(f"#{claim} summary").click()
+    assert set(visit.column(claim, "Speaks")) == {"for", "against"}
+
+
 def test_it_reads_without_scripts(browser, report):
     visit = Visit(browser, report / "index.html", java_script_enabled=False)
     assert visit.page.locator("#grid-scores tbody tr").count() == 636
@@ -175,7 +218,7 @@ def test_it_reads_without_scripts(browser, report):
 
 
 @pytest.mark.parametrize("width", [320, 390])
-@pytest.mark.parametrize("place", ["index.html", "cells/llama-3.1-8b-it/awq/w4a16/mmlu.html"])
+@pytest.mark.parametrize("place", PLACES)
 def test_a_phone_scrolls_down_only(browser, report, width, place):
     visit = Visit(browser, report / place, viewport={"width": width, "height": 800}, is_mobile=True, has_touch=True)
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
@@ -192,7 +235,7 @@ CONTRAST = """() => {
     }
     return parse(getComputedStyle(document.body).backgroundColor);
   };
-  const texts = 'h1, p, .tiles li, .tiles b, nav a, th, td, small, .delta, .legend span, .map td span, summary, .notes li, dd';
+  const texts = 'h1, h2, h3, h4, p, li, b, nav a, th, td, small, .delta, .legend *, .map td span, summary, dd, pre, label, .tag';
   let worst = [99, ''];
   for (const e of document.querySelectorAll(texts)) {
     if (!e.checkVisibility() || !e.textContent.trim()) continue;
@@ -205,7 +248,7 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("place", ["index.html", "cells/llama-3.1-8b-it/awq/w4a16/mmlu.html"])
+@pytest.mark.parametrize("place", PLACES)
 def test_text_is_readable_light_and_dark(browser, report, scheme, place):
     visit = Visit(browser, report / place, color_scheme=scheme)
     ratio, where = visit.page.evaluate(CONTRAST)

@@ -22,8 +22,6 @@ class Value:
 
     Parameters
     ----------
-    text : str
-        What is shown.
     order : float or str or None
         What a number is sorted by; an empty text sorts last.
     mark : str
@@ -54,10 +52,9 @@ class Column:
 
     Parameters
     ----------
-    name : str
     kind : str
         `text`, `long` (cut after 600 characters), `choice` (filtered by a list of its values), `link`; numbers: `number`,
-        `signed`, `p` (three significant digits) or `score` (number with difference).
+        `count`, `signed`, `p` (three significant digits) or `score` (number with difference).
     hint : str
         Explanation of the heading.
     digits : int or None
@@ -71,7 +68,7 @@ class Column:
 
     @property
     def numeric(self) -> bool:
-        return self.kind in ("number", "signed", "p", "score")
+        return self.kind in ("number", "count", "signed", "p", "score")
 
     def shown(self, raw: object) -> Value:
         """A value as this column shows it."""
@@ -80,7 +77,7 @@ class Column:
         if self.kind == "p":
             return significant(raw)
         if self.numeric:
-            return number(raw, self.digits, self.kind == "signed")
+            return number(raw, 0 if self.kind == "count" else self.digits, self.kind == "signed")
         if self.kind == "long" and isinstance(raw, str) and len(raw) > LONGEST:
             raw = f"{raw[:LONGEST]} \N{HORIZONTAL ELLIPSIS} ({len(raw) - LONGEST:,} more characters)"
         return text(raw, f"mark {MARKS[raw]}" if self.kind == "choice" and raw in MARKS else "")
@@ -92,11 +89,8 @@ class Grid:
 
     Parameters
     ----------
-    name, caption : str
-    columns : list of Column
     rows : list of list
         Values, or what the columns make values of.
-    notes : sequence of str
     page : int
         Rows to show at once.
     folded : bool or None
@@ -120,13 +114,10 @@ class Section:
     ----------
     name : str
         Its `id`.
-    title, text : str
-    grids : list of Grid
     points : list of str
         A list below the text.
     nav : str
         What leads to it in the navigation; empty: nothing does.
-    counts : list of (str, int)
     notice : str
         Shown before the tables.
     empty : str
@@ -181,14 +172,7 @@ def counts(words: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def heat(difference: float | None, scale: float = 1.0) -> str:
-    """Class of a difference in points: `up-1`..`up-4`, `down-1`..`down-4` or `same`.
-
-    Parameters
-    ----------
-    difference : float or None
-    scale : float
-        Points that one unit is worth: 10 for ratings, whose scale has ten steps.
-    """
+    """Class of a difference: `up-1`..`up-4`, `down-1`..`down-4` or `same`; `scale` is the points that its unit is worth."""
     if difference is None or math.isnan(difference):
         return ""
     step = sum(abs(difference) * scale >= limit for limit in STEPS)

@@ -12,41 +12,32 @@ from edge2giant import errors, specs
 from edge2giant.specs.study import StudySpec
 
 
-def _cells(parser: argparse.ArgumentParser) -> None:
-    specs.add_arguments(parser)
-    parser.add_argument("--cells", nargs="*", default=[], metavar="PATH", help="cell records (JSON), or folders of them")
-
-
 def parser() -> argparse.ArgumentParser:
     """Command line."""
-    top = argparse.ArgumentParser(
-        prog="python -m edge2giant.report", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    raw = argparse.RawTextHelpFormatter
+    top = argparse.ArgumentParser(prog="python -m edge2giant.report", description=__doc__, formatter_class=raw)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     build = commands.add_parser("build", help="pages to read in a browser, without a network")
-    _cells(build)
-    build.add_argument("--failures", nargs="*", default=[], metavar="PATH", help="failure records (JSON), or folders of them")
-    build.add_argument("--published", required=True, type=Path, metavar="DIR", help="config/published")
-    build.add_argument("--printed", metavar="DIR", help="folder with audit.csv and claims.csv of the printed numbers")
-    for name, what in (
-        ("statistics", "paired statistics (from edge2giant.stats family)"),
-        ("comparison", "comparison with the paper (from edge2giant.paper compare)"),
-        ("claims", "claims judged by these cells (from edge2giant.claims)"),
-        ("audit", "audit; default: the one in --printed"),
-    ):
-        build.add_argument(f"--{name}", metavar="CSV", help=what)
-    build.add_argument("--note", metavar="TEXT", help="what a reader must know before all else, shown on top")
-    build.add_argument(
+    export = commands.add_parser("export", help="files for other tools")
+    for command in (build, export):
+        specs.add_arguments(command)
+        command.add_argument("--cells", nargs="*", default=[], metavar="PATH", help="cell records (JSON), or folders of them")
+        command.add_argument("--out", required=True, type=Path, metavar="DIR")
+    add = build.add_argument
+    add("--failures", nargs="*", default=[], metavar="PATH", help="failure records (JSON), or folders of them")
+    add("--published", required=True, type=Path, metavar="DIR", help="config/published")
+    add("--printed", metavar="DIR", help="folder with audit.csv and claims.csv of the printed numbers")
+    add("--statistics", metavar="CSV", help="paired statistics (from edge2giant.stats family)")
+    add("--comparison", metavar="CSV", help="comparison with the paper (from edge2giant.paper compare)")
+    add("--claims", metavar="CSV", help="claims judged by these cells (from edge2giant.claims)")
+    add("--note", metavar="TEXT", help="what a reader must know before all else, shown on top")
+    add(
         "--samples",
         type=int,
         default=400,
         metavar="N",
-        help="answers on a cell's page at most, changed ones first (400); 0: none",
+        help="answers on a cell's page at most (400), changed ones first; 0: none",
     )
-    build.add_argument("--out", required=True, type=Path, metavar="DIR")
-    export = commands.add_parser("export", help="files for other tools")
-    _cells(export)
-    export.add_argument("--out", required=True, type=Path, metavar="DIR")
     return top
 
 
@@ -56,7 +47,7 @@ def build(options: argparse.Namespace) -> None:
 
     if options.samples < 0:
         raise errors.UserError("cannot be negative", "--samples", "give 0 or more")
-    analyses = {name: getattr(options, name) for name in ("statistics", "comparison", "claims", "audit")}
+    analyses = {name: getattr(options, name) for name in ("statistics", "comparison", "claims")}
     spec = specs.of_arguments(options, StudySpec)
     material = gather.read(
         spec, options.published, options.cells, options.failures, options.printed, options.note, **analyses

@@ -21,13 +21,13 @@ PARTS = [
     Column("± error", "number", digits=4),
     Column("chance", "number", "level that is subtracted where the benchmark is normalised", digits=3),
     Column("Score", "number"),
-    Column("n", "number", digits=0),
+    Column("n", "count"),
     Column("FP16", "number"),
     Column("against FP16", "signed"),
 ]
 ANSWERS = {
     "task": Column("Task", "choice"),
-    "doc_id": Column("Question", "number", digits=0),
+    "doc_id": Column("Question", "count"),
     "metric": Column("Metric", "choice"),
     "change": Column("Change", "choice"),
     "value_fp16": Column("FP16", "number"),

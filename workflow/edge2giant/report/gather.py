@@ -26,21 +26,12 @@ class ReportMaterial:
 
     Parameters
     ----------
-    spec : StudySpec
-    published : Path
-        Folder of the printed values, `config/published`.
-    cells : dict
-        (model, method, bits, benchmark) to cell record.
-    paths : dict
-        The same to the record's file.
     variants : tuple of StudyVariant
         What the study evaluates, and what cells show beyond it.
-    failures : list of dict
-        Failure records.
     analyses : dict
-        `comparison`, `statistics`, `audit`, `claims` and `printed claims` to their CSV records; absent when there are none.
+        `comparison`, `statistics`, `audit`, `claims` and `printed claims` to the rows of their CSV files; absent when not given.
     notes : list of str
-        Shown on top of the first page.
+        Shown on top of every page.
     """
 
     spec: StudySpec
@@ -104,19 +95,8 @@ def base_of(key: Key) -> Key:
     return key[0], *FP16, key[3]
 
 
-def cell_key(record: dict) -> Key:
-    """Model, method, bits and benchmark of a cell record."""
-    return tuple(record["cell"][name] for name in (*frames.VARIANT, "benchmark"))
-
-
 def page_of(key: Key) -> str:
-    """Where the page of a cell lies, relative to the report.
-
-    Raises
-    ------
-    UserError
-        If a name of the cell could lead out of the report's folder.
-    """
+    """Where the page of a cell lies, relative to the report; a name that could lead out of it is refused."""
     for part in key:
         if not part or part.startswith(".") or not all(c.isalnum() or c in "._-" for c in part):
             raise UserError(f"{part!r} cannot be a file name", "cell " + " ".join(key), "rename it in config/")
@@ -124,13 +104,7 @@ def page_of(key: Key) -> str:
 
 
 def files(paths: Iterable[str | Path]) -> list[Path]:
-    """Records as named; a folder stands for every JSON file in it.
-
-    Raises
-    ------
-    UserError
-        If a path is neither a file nor a folder.
-    """
+    """Records as named; a folder stands for every JSON file in it."""
     found = []
     for path in map(Path, paths):
         if not path.exists():
@@ -164,24 +138,12 @@ def read(
     note: str | None = None,
     **analyses: str | None,
 ) -> ReportMaterial:
-    """Read what a report needs.
-
-    Parameters
-    ----------
-    spec : StudySpec
-    published : Path
-        Folder of the printed values.
-    cells, failures : iterable of path
-        Records, or folders of records.
-    printed : path, optional
-        Folder with the audit and the claims of the printed numbers.
-    note : str, optional
-        What a reader must know before all else.
-    **analyses
-        CSV files: comparison, statistics, claims, audit.
-    """
+    """Read what a report needs; `cells` and `failures` name records or folders of them, `printed` is a folder of two analyses."""
     named = files(cells)
-    found = {cell_key(record): record for record in frames.read_cells(named, spec.study)}
+    found = {
+        (*astuple(frames.variant_of(record)), record["cell"]["benchmark"]): record
+        for record in frames.read_cells(named, spec.study)
+    }
     return ReportMaterial(
         spec,
         published,

@@ -19,16 +19,10 @@ COUNTED = (
 
 @dataclass(frozen=True)
 class Place:
-    """One field of the map.
+    """One field of the map: state, a sentence that says all, the cell's page, and what it shows by choice.
 
     Parameters
     ----------
-    state : str
-        See `ReportMaterial.state`.
-    hint : str
-        The whole of it as a sentence.
-    href : str
-        The cell's page.
     fp16, printed, score : Value
         Difference from FP16 (of FP16 itself the score), difference from the printed value, and score.
     """

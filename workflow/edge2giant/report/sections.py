@@ -45,11 +45,11 @@ STATISTICS = {
     "p_value": Column("p", "p"),
     "p_holm": Column("p (Holm)", "p"),
     "p_bh": Column("p (B-H)", "p", "Benjamini-Hochberg"),
-    "a_right_b_wrong": Column("lost", "number", "right under FP16, wrong here", digits=0),
-    "a_wrong_b_right": Column("gained", "number", "wrong under FP16, right here", digits=0),
+    "a_right_b_wrong": Column("lost", "count", "right under FP16, wrong here"),
+    "a_wrong_b_right": Column("gained", "count", "wrong under FP16, right here"),
     "agreement": Column("agreement", "number", "share of equal answers"),
     "recovery": Column("recovery %", "number", "score in percent of the FP16 score"),
-    "questions": Column("questions", "number", digits=0),
+    "questions": Column("questions", "count"),
     "test": Column("Test", "choice"),
     "warnings": Column("Warnings", "long"),
 }
@@ -61,24 +61,20 @@ SCORES = [
     Column("against FP16", "signed"),
     Column("printed", "number", digits=None),
     Column("against printed", "signed"),
-    Column("Questions", "number", digits=0),
+    Column("Questions", "count"),
     Column("Seconds", "number", digits=1),
-    Column("Warnings", "number", digits=0),
+    Column("Warnings", "count"),
     PAGE,
 ]
 COST = [
     *VARIANT,
-    Column("Cells", "number", digits=0),
-    Column("Seconds", "number", digits=0),
-    Column("GPU seconds", "number", digits=0),
+    *(Column(name, "count") for name in ("Cells", "Seconds", "GPU seconds")),
     Column("GPUs", "choice"),
-    Column("Engine start (s)", "number", "counted once for cells that share a start", digits=0),
-    Column("Requests", "number", digits=0),
-    Column("Tokens in", "number", digits=0),
-    Column("from cache", "number", "tokens in that the prefix cache served", digits=0),
-    Column("Tokens out", "number", digits=0),
-    Column("Peak GPU (GB)", "number"),
-    Column("Checkpoint (GB)", "number"),
+    Column("Engine start (s)", "count", "counted once for cells that share a start"),
+    *(Column(name, "count") for name in ("Requests", "Tokens in")),
+    Column("from cache", "count", "tokens in that the prefix cache served"),
+    Column("Tokens out", "count"),
+    *(Column(name, "number") for name in ("Peak GPU (GB)", "Checkpoint (GB)")),
 ]
 FAILURES = [*VARIANT, BENCHMARK, Column("Phase", "choice"), Column("Reason", "long"), Column("Log"), Column("Time")]
 SETUP = ["Engine", "Version", "Kernel", "dtype", "GPUs", "Stack", "Protocol", "Commit", "Environment", "Host"]
@@ -227,7 +223,7 @@ def _provenance(material: ReportMaterial) -> Section:
 def _counted(name: str, caption: str, columns: list[Column], found: list[tuple[tuple, int]]) -> Grid:
     """A grid of things with the number of cells that have each."""
     rows = [[*parts, count] for parts, count in found]
-    return Grid(name, caption, [*columns, Column("Cells", "number", digits=0)], rows, folded=True)
+    return Grid(name, caption, [*columns, Column("Cells", "count")], rows, folded=True)
 
 
 def _pairs(cells: list[dict], name: str) -> list[tuple[tuple, int]]:

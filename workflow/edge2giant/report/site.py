@@ -62,19 +62,12 @@ def _siblings(material: ReportMaterial, key: Key) -> list[tuple[str, str, bool]]
 
 
 def write(material: ReportMaterial, out: Path, limit: int) -> list[Path]:
-    """Write the report into a folder; pages of cells that are no longer there go.
+    """Write the report into a folder and return its pages, `index.html` first; pages of cells that are no longer there go.
 
     Parameters
     ----------
-    material : ReportMaterial
-    out : Path
     limit : int
         Answers to show on the page of a cell; 0: none.
-
-    Returns
-    -------
-    list of Path
-        `index.html` first, then the cells' pages.
     """
     for stale in ("cells", ASSETS):
         shutil.rmtree(out / stale, ignore_errors=True)
