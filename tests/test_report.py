@@ -7,7 +7,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from edge2giant import pages
+from edge2giant import pages, records
 from edge2giant.errors import UserError
 from edge2giant.pages import grids
 from edge2giant.report import __main__ as cli
@@ -253,3 +253,33 @@ def test_numbers_without_value_sort_apart():
     assert grids.number(float("nan")).order == "" and grids.number(None).text == grids.NONE
     assert grids.number(-1234.5, 1).text == "\N{MINUS SIGN}1,234.5"
     assert grids.significant("0.00001234").text == "1.23e\N{MINUS SIGN}5"
+
+
+@pytest.mark.parametrize(
+    ("column", "raw", "text", "mark"),
+    [
+        (grids.Column("x"), None, grids.NONE, "soft"),
+        (grids.Column("x"), "lost", "lost", ""),
+        (grids.Column("x", "choice"), "lost", "lost", "mark bad"),
+        (grids.Column("x", "long"), "a" * 601, "a" * 600 + " \N{HORIZONTAL ELLIPSIS} (1 more characters)", ""),
+        (grids.Column("x", "count"), 1234.0, "1,234", ""),
+        (grids.Column("x", "signed"), "0.5", "+0.50", ""),
+        (grids.Column("x", "number", digits=None), "53.10", "53.10", ""),
+        (grids.Column("x", "p"), "0.03125", "0.0312", ""),
+    ],
+)
+def test_a_column_says_how_a_value_is_shown(column, raw, text, mark):
+    assert (column.shown(raw).text, column.shown(raw).mark) == (text, mark)
+
+
+def test_a_column_that_is_empty_is_left_out():
+    columns = {name: grids.Column(name) for name in ("a", "b", "c")}
+    grid = grids.of_records("x", "X", [{"a": "1", "b": ""}, {"a": "", "b": None}], columns)
+    assert [column.name for column in grid.columns] == ["a"] and grid.rows == [["1"], [""]]
+
+
+def test_claims_are_counted_once_however_many_parts_they_have(tmp_path):
+    path = tmp_path / "claims.csv"
+    records.write_csv(path, [{"id": name, "verdict": "holds", "part": part} for name, part in (("a", 1), ("a", 2), ("b", 1))])
+    text = build(tmp_path / "out", listing("miniature"), [], "--claims", str(path))
+    assert "2</b> claims hold on these cells" in text and '<p class="counts"><span><b>2</b> holds</span></p>' in text

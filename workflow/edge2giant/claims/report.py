@@ -23,6 +23,7 @@ PART = {
     "verdict": Column("Verdict", "choice"),
     "id": Column("Claim"),
     "statement": Column("Statement", "long"),
+    "part": Column("Part"),
     "status": Column("Reading", "choice"),
     "finding": Column("Finding", "long"),
     "counterexamples": Column("Counterexamples", "long"),

@@ -17,13 +17,13 @@ from edge2giant.stats import samples
 PARTS = [
     Column("Task"),
     Column("Metric"),
+    Column("Score", "number"),
+    Column("FP16", "number"),
+    Column("against FP16", "signed"),
+    Column("n", "count"),
     Column("raw", "number", "share of right answers, or mean rating", digits=4),
     Column("± error", "number", digits=4),
     Column("chance", "number", "level that is subtracted where the benchmark is normalised", digits=3),
-    Column("Score", "number"),
-    Column("n", "count"),
-    Column("FP16", "number"),
-    Column("against FP16", "signed"),
 ]
 ANSWERS = {
     "task": Column("Task", "choice"),
@@ -88,8 +88,8 @@ def _parts(material: ReportMaterial, key: Key) -> Grid:
         difference = None if mine is None or theirs is None else mine - theirs
         heat = grids.heat(difference, 10 if part["normalised"] is None else 1)
         against = grids.number(difference, signed=True, mark=heat)
-        raw = [part[name] for name in ("task", "metric", "raw", "stderr", "chance")]
-        grid.rows.append([*raw, mine, part["n"], theirs, against])
+        raw = [part[name] for name in ("n", "raw", "stderr", "chance")]
+        grid.rows.append([part["task"], part["metric"], mine, theirs, against, *raw])
     return grid
 
 

@@ -168,7 +168,8 @@ def _analysis(material: ReportMaterial, name: str) -> Section:
     labels = material.names
     label = {"model": labels.model, "method": labels.method, "method_b": labels.method, "benchmark": labels.benchmark}
     shown = [{key: label.get(key, str)(value) for key, value in record.items()} for record in records]
-    counts = grids.counts(record[next(iter(columns))] for record in shown) if name != "statistics" else []
+    counted = {(record.get("id", place), record[next(iter(columns))]) for place, record in enumerate(shown)}
+    counts = grids.counts(word for _, word in counted) if name != "statistics" else []
     return replace(section, grids=[grids.of_records(section.name, section.title, shown, columns)], counts=counts)
 
 
