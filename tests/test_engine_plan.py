@@ -11,6 +11,7 @@ from edge2giant.errors import UserError
 from edge2giant.schemes.fp8 import FP8
 from edge2giant.schemes.int8_activations import Int8Activations
 from edge2giant.schemes.integers import Integers
+from edge2giant.schemes.nvfp4 import NVFP4
 from edge2giant.schemes.unquantized import SixteenBits
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +60,13 @@ def test_fp8_goes_where_it_is_native_and_nowhere_else(scheme):
     assert place("llama-3.1-8b-it", INT8, [H100, A6000]).gpu == "a6000"
     with pytest.raises(UserError, match="do not fit"):
         place("llama-3.1-8b-it", scheme, [A6000])
+
+
+def test_fp4_goes_to_blackwell_and_where_there_is_none_runs_weight_only():
+    nvfp4, b200 = NVFP4(CT, 4, 16, activation_bits=4), plan.Gpus("b200", 180, 8, 1, (10, 0))
+    assert place("llama-3.1-8b-it", nvfp4, [A6000, b200]).gpu == "b200"
+    assert place("llama-3.1-8b-it", nvfp4, [A6000, H100]).gpu == "a6000"
+    assert place("llama-3.1-8b-it", NVFP4(CT, 4, 16), [A6000, b200]).gpu == "a6000", "weights alone are native on all"
 
 
 def test_the_least_capable_of_equals_is_taken():

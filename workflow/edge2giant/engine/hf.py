@@ -13,6 +13,7 @@ import torch
 import transformers
 from lm_eval.models.huggingface import HFLM
 
+from edge2giant import schemes
 from edge2giant.engine.counters import Counted
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class HuggingFace(Counted, HFLM):
         arguments["max_length"] = settings.get("max_model_len")
         arguments.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
         arguments["batch_size"] = settings.get("batch_size", 8)
+        if kind := schemes.of_checkpoint(checkpoint).loads_in:
+            arguments["dtype"] = kind
         max_gen_toks = arguments.pop("max_gen_toks", None)
         if "seed" in settings:
             transformers.set_seed(settings["seed"])

@@ -47,16 +47,17 @@ def lines_of(config: "Config", study: "Study", cluster: "Cluster") -> list[dict]
 
 def line_of(config: "Config", study: "Study", variant: Variant, cluster: "Cluster") -> dict:
     """The plan of one variant."""
-    spec = quantize.checkpoint_spec(config, study, variant)
+    spec, scheme = quantize.checkpoint_spec(config, study, variant), quantize.scheme(config, study, variant)
     jobs = (resources.quantize_job(config, spec), resources.evaluate_job(config, study, variant))
     requests = resources.Requests(config, cluster)
     places = {job.phase: requests.place(job) for job in jobs}
     return {
         "model": variant.model,
         "variant": variant.method_bits,
+        "scheme": scheme.label,
         "environment": spec.environment,
         "checkpoint": spec.folder,
-        "gigabytes": round(planned_gb(config, variant.model, quantize.scheme(config, study, variant)), 3),
+        "gigabytes": round(planned_gb(config, variant.model, scheme), 3),
         "quantize on": in_words(places["quantize"]),
         "evaluate on": in_words(places["evaluate"]),
         "cells": len(study.benchmarks_of(variant)),

@@ -64,15 +64,16 @@ def restore_unquantized(model_dir: Path, out_dir: Path) -> list[str]:
     """
     import torch
 
+    from edge2giant import schemes
     from edge2giant.quantize.tensors import Tensors, write
 
-    source, changed = Tensors(model_dir), []
+    source, changed, kept = Tensors(model_dir), [], schemes.of_checkpoint(out_dir).stays_float32
     own = STORED.get(dtype(model_dir), "F32")
     for path in sorted(Path(out_dir).glob("*.safetensors")):
         made, stored = Tensors(out_dir), {}
         for name in made.names_in(path):
             kind, values = made.dtype(name), made.read(name)
-            if kind == "F32" and own != "F32":
+            if kind == "F32" and own != "F32" and not name.endswith(kept):
                 changed.append(name)
                 values = values.to(getattr(torch, dtype(model_dir)))
             elif name in source and kind in ("F16", "BF16") and kind != source.dtype(name):

@@ -89,6 +89,8 @@ class Scheme:
     """Whether a site without such GPUs serves it on the others that it has, by kernels that round no activations."""
     loads_in: ClassVar[str | None] = None
     """The one type in which transformers computes it, None where it is free."""
+    stays_float32: ClassVar[tuple[str, ...]] = ()
+    """Ends of the names of stored tensors that are no 16-bit numbers, whatever the type of the model."""
     max_weight_error: ClassVar[float]
     """Relative error, in the Frobenius norm, above which a layer is wrong."""
     least_levels: ClassVar[int]

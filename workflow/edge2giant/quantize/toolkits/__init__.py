@@ -1,9 +1,10 @@
-"""One module for each toolkit: `<toolkit>.py` with `<toolkit>.schema.json`; a new toolkit needs these two and an environment.
+"""One module for each toolkit; a new toolkit needs a module and an environment.
 
 A toolkit module imports its packages only inside functions and offers
 
 - `PACKAGES`: the distributions whose versions decide the weights, the toolkit's own first;
 - `CITATION`: what to cite for it;
+- `RECIPE`: a dataclass (see `typed`) of what a recipe may hold;
 - `scheme(recipe) -> Scheme`: what the numbers of its checkpoint will be (package `schemes`); pure;
 - `quantize(model_dir, recipe, calibration, out_dir) -> dict`: write the checkpoint's weights and config to `out_dir` and
   return the recipe as executed. `calibration` is a `calibration.Calibration`, or None for a recipe without one;
@@ -15,12 +16,15 @@ A toolkit module imports its packages only inside functions and offers
 """
 
 import importlib
-import json
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
+from edge2giant import typed
 from edge2giant.errors import UserError
 
+GroupSize = Literal[-1] | typed.Positive
+"""Input channels that share a scale; -1 for one scale an output channel."""
 HERE = Path(__file__).resolve().parent
 
 
@@ -62,23 +66,12 @@ def validation_engine(name: str, recipe: dict) -> str:
     return chosen(recipe) if chosen else "hf"
 
 
-def schema(name: str) -> dict:
-    """JSON Schema of a toolkit's recipe."""
-    module(name)
-    return json.loads((HERE / f"{name}.schema.json").read_text(encoding="utf-8"))
-
-
 def check(name: str, recipe: dict, where: object = "recipe") -> None:
-    """Check a recipe against its toolkit's schema.
+    """Check a recipe against its toolkit's `RECIPE`.
 
     Raises
     ------
     UserError
         With the place in the recipe and what is wrong there.
     """
-    import jsonschema
-
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema(name)).iter_errors(recipe))
-    if error is not None:
-        place = ".".join(map(str, error.absolute_path)) or "top level"
-        raise UserError(f"{place}: {error.message[:300]}", where, f"see {name}.schema.json")
+    typed.build(module(name).RECIPE, recipe, where, f"quantize/toolkits/{name}.py says what a recipe of it may hold")

@@ -42,6 +42,8 @@ def translated(recipe: dict) -> dict:
             if order:
                 group["weights"]["actorder"] = order
             for part in filter(None, (group["weights"], group.get("input_activations"))):
+                if "scale_dtype" in part:
+                    raise UserError("llmcompressor 0.3 has no FP4", "recipe", "quantize on the stack `current`")
                 if part.get("observer") in OBSERVERS:
                     part["observer"] = OBSERVERS[part["observer"]]
     return recipe

@@ -5,14 +5,32 @@ the samples end to end and cuts them into blocks of the longest one's length, as
 """
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from edge2giant.quantize import compat
 from edge2giant.schemes.integers import Integers
+from edge2giant.typed import Positive
 
 PACKAGES = ("autoawq", "transformers", "torch")
 CITATION = "J. Lin et al., AWQ, MLSys 2024, arXiv 2306.00978; AutoAWQ, https://github.com/casper-hansen/AutoAWQ"
 FORMAT = ("w_bit", "q_group_size", "zero_point", "version")
+
+
+@dataclass(frozen=True)
+class AutoAWQRecipe:
+    """Settings of AutoAWQ's quantizer."""
+
+    w_bit: Literal[4]
+    q_group_size: Positive
+    zero_point: bool
+    version: Literal["GEMM"]
+    apply_clip: bool
+    duo_scaling: bool
+
+
+RECIPE = AutoAWQRecipe
 
 
 def scheme(recipe: dict) -> Integers:

@@ -6,15 +6,35 @@ W. Cheng et al., Optimize weight rounding via signed gradient descent for the qu
 """
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from edge2giant.errors import UserError
 from edge2giant.quantize import compat
+from edge2giant.quantize.toolkits import GroupSize
 from edge2giant.schemes.integers import Integers
+from edge2giant.typed import Natural, Positive
 
 PACKAGES = ("auto-round", "transformers", "torch")
 CITATION = "W. Cheng et al., arXiv 2309.05516"
 FORMS = {"auto_gptq": "gptq", "auto_awq": "awq", "auto_round": "auto-round"}
+
+
+@dataclass(frozen=True)
+class AutoRoundRecipe:
+    """Settings of AutoRound. `iters`: steps a decoder layer; 0 rounds to nearest."""
+
+    bits: Literal[2, 4, 8]
+    group_size: GroupSize
+    sym: bool
+    iters: Natural
+    batch_size: Positive
+    seed: Natural
+    export: Literal["auto_gptq", "auto_awq", "auto_round"]
+
+
+RECIPE = AutoRoundRecipe
 
 
 def scheme(recipe: dict) -> Integers:

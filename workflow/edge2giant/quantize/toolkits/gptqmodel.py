@@ -6,13 +6,33 @@ workers than the pool has and stops, so its own variable GPTQMODEL_CPU_WORKERS i
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
+from edge2giant.quantize.toolkits import GroupSize
 from edge2giant.schemes.integers import Integers
+from edge2giant.typed import Positive, Range
 
 PACKAGES = ("gptqmodel", "transformers", "torch")
 CITATION = "ModelCloud, GPTQModel, https://github.com/ModelCloud/GPTQModel"
 LEAST_WORKERS = 2
+
+
+@dataclass(frozen=True)
+class GPTQModelRecipe:
+    """Settings of QuantizeConfig."""
+
+    bits: Literal[4, 8]
+    group_size: GroupSize
+    desc_act: bool
+    sym: bool
+    damp_percent: Annotated[float, Range(0, 1)]
+    true_sequential: bool = True
+    batch_size: Positive = 1
+
+
+RECIPE = GPTQModelRecipe
 
 
 def scheme(recipe: dict) -> Integers:

@@ -23,10 +23,12 @@ from edge2giant import schemes
 from edge2giant.errors import UserError
 from edge2giant.quantize import faults
 from edge2giant.quantize.toolkits import _llmcompressor03 as early
+from edge2giant.quantize.toolkits._llmcompressor_recipe import ModifierRecipe
 from edge2giant.schemes.scheme import COMPRESSED, Scheme
 
 PACKAGES = ("llmcompressor", "compressed-tensors", "transformers", "torch")
 CITATION = "Red Hat AI and vLLM Project, LLM Compressor, https://github.com/vllm-project/llm-compressor"
+RECIPE = ModifierRecipe
 LEAST_RELEASE, EARLY_RELEASE = (0, 14), (0, 3)
 SMOOTHING = ("SmoothQuantModifier", "AWQModifier")
 

@@ -4,6 +4,7 @@ Reads and writes nothing but the links, so a 16-bit baseline costs no disk and i
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge2giant.schemes.unquantized import SixteenBits
@@ -12,6 +13,14 @@ PACKAGES = ()
 CITATION = ""
 LINKS = True
 LEFT_OUT = ("README.md", "checkpoint.json", "validation.json")
+
+
+@dataclass(frozen=True)
+class NoRecipe:
+    """Nothing to choose."""
+
+
+RECIPE = NoRecipe
 
 
 def scheme(recipe: dict) -> SixteenBits:

@@ -4,16 +4,28 @@
 the store already (acquire fetches them as a model). Its own config decides what is promised, since no recipe made it here.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge2giant import schemes
 from edge2giant.quantize.toolkits import none
 from edge2giant.schemes.int8_activations import Int8Activations
 from edge2giant.schemes.scheme import COMPRESSED, Scheme
+from edge2giant.typed import Text
 
 PACKAGES = ()
 CITATION = "the card of the published checkpoint"
 LINKS = True
+
+
+@dataclass(frozen=True)
+class PublishedRecipe:
+    """Nothing to choose; the job fills in the folder that the checkpoint lies in."""
+
+    folder: Text
+
+
+RECIPE = PublishedRecipe
 
 
 def scheme(recipe: dict) -> Scheme:

@@ -5,14 +5,30 @@ Scales and all other tensors keep the model's own 16-bit type.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from edge2giant.quantize import compat
+from edge2giant.quantize.toolkits import GroupSize
 from edge2giant.schemes.integers import Integers
 from edge2giant.schemes.scheme import COMPRESSED
+from edge2giant.typed import Text
 
 PACKAGES = ("torch",)
 CITATION = "round to nearest, the baseline of E. Frantar et al., GPTQ, ICLR 2023, arXiv 2210.17323"
+
+
+@dataclass(frozen=True)
+class NearestRecipe:
+    """How to round; `ignore` names layers by a part of their name."""
+
+    bits: Literal[4, 8]
+    group_size: GroupSize
+    ignore: tuple[Text, ...]
+
+
+RECIPE = NearestRecipe
 
 
 def scheme(recipe: dict) -> Integers:
