@@ -67,7 +67,7 @@ class FP4(Scheme):
 
     def global_scale(self, weight):
         """What divides the scales of all groups of a weight (torch); None where there is no such thing."""
-        return None
+        return
 
     def scales(self, largest, whole):
         """Scales (torch) of groups by their largest magnitude and the tensor's `global_scale`."""
