@@ -6,7 +6,7 @@ The model is used through lm-eval's public interface alone, so that a Hugging Fa
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge2giant import records
 from edge2giant.errors import UserError
@@ -32,16 +32,13 @@ def generate_answers(lm, questions: Sequence[dict], model_id: str, generation: G
     ----------
     lm : lm_eval.api.model.TemplateLM
         Resident model.
-    questions : sequence of dict
-        Rows of question.jsonl.
     model_id : str
         Name written into each answer.
-    generation : GenerationSpec
 
     Returns
     -------
     list of dict
-        One answer a question, in the order of the questions, in FastChat's format (schema `answer`).
+        One `records.mt_bench.Answer` a question, in the order of the questions.
 
     Raises
     ------
@@ -49,18 +46,32 @@ def generate_answers(lm, questions: Sequence[dict], model_id: str, generation: G
         If the model has no chat template, or templated text would carry two BOS tokens.
     """
     stop = turn_end(lm)
-    chats = [[] for _ in questions]
-    notes = [[] for _ in questions]
+    chats = [_Chat(question) for question in questions]
     for turn in (0, 1):
-        for chat, question in zip(chats, questions, strict=True):
-            chat.append({"role": "user", "content": question["turns"][turn]})
-        requests = [_request(lm, chat, q, generation, stop) for chat, q in zip(chats, questions, strict=True)]
-        replies = _generate(lm, requests, generation.seed)
-        for chat, turn_notes, request, reply in zip(chats, notes, requests, replies, strict=True):
+        for chat in chats:
+            chat.messages.append({"role": "user", "content": chat.question["turns"][turn]})
+        requests = [_request(lm, chat, generation, stop) for chat in chats]
+        for chat, request, reply in zip(chats, requests, _generate(lm, requests, generation.seed), strict=True):
             text = reply.strip()
-            chat.append({"role": "assistant", "content": text})
-            turn_notes.append(_turn_note(lm, request, text))
-    return [_record(q, chat, note, model_id, generation, stop) for q, chat, note in zip(questions, chats, notes, strict=True)]
+            chat.messages.append({"role": "assistant", "content": text})
+            chat.notes.append(_turn_note(lm, request, text))
+    return [_record(chat, model_id, generation, stop) for chat in chats]
+
+
+@dataclass(frozen=True)
+class _Chat:
+    """A question with its messages so far, and a note on each answered turn."""
+
+    question: dict
+    messages: list[dict] = field(default_factory=list)
+    notes: list[dict] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Request:
+    prompt: str
+    prompt_tokens: int
+    arguments: dict
 
 
 def turn_end(lm) -> list[str]:
@@ -93,26 +104,19 @@ def _templated(lm, chat: list[dict]) -> str:
         raise UserError(f"the model cannot template a chat ({error})", "mt_bench", hint) from error
 
 
-@dataclass(frozen=True)
-class _Request:
-    prompt: str
-    prompt_tokens: int
-    arguments: dict
-
-
 def temperature_of(question: dict, generation: GenerationSpec) -> float:
     """Sampling temperature of a question's answers; 0 means greedy."""
     return 0.0 if generation.temperatures == "greedy" else fastchat_temperature(question["category"])
 
 
-def _request(lm, chat: list[dict], question: dict, generation: GenerationSpec, stop: list[str]) -> _Request:
-    prompt = _templated(lm, chat)
+def _request(lm, chat: _Chat, generation: GenerationSpec, stop: list[str]) -> _Request:
+    prompt = _templated(lm, chat.messages)
     tokens = lm.tok_encode(prompt)
     # a template that writes BOS and a tokenizer that adds another one change every answer; lm-eval's models avoid it
     bos = lm.tokenizer.bos_token_id
     if bos is not None and list(tokens[:2]) == [bos, bos]:
         raise UserError("templated prompts start with two BOS tokens", "mt_bench", "load the model without add_bos_token")
-    temperature = temperature_of(question, generation)
+    temperature = temperature_of(chat.question, generation)
     limit = _new_tokens(lm.max_length - len(tokens), generation.max_new_tokens)
     arguments = {"until": list(stop), "max_gen_toks": limit, "temperature": temperature, "do_sample": temperature > 0}
     if temperature > 0:
@@ -171,10 +175,9 @@ def _turn_note(lm, request: _Request, answer: str) -> dict:
     }
 
 
-def _record(
-    question: dict, chat: list[dict], notes: list[dict], model_id: str, generation: GenerationSpec, stop: list[str]
-) -> dict:
-    turns = [message["content"] for message in chat if message["role"] == "assistant"]
+def _record(chat: _Chat, model_id: str, generation: GenerationSpec, stop: list[str]) -> dict:
+    question = chat.question
+    turns = [message["content"] for message in chat.messages if message["role"] == "assistant"]
     identity = {"model": model_id, "question": question["question_id"], "turns": turns}
     return {
         "question_id": question["question_id"],
@@ -187,6 +190,6 @@ def _record(
             "temperature": temperature_of(question, generation),
             "seed": generation.seed,
             "stop": stop,
-            "turns": notes,
+            "turns": chat.notes,
         },
     }

@@ -49,8 +49,7 @@ def _prompts(path: Path) -> dict[str, dict]:
 
 
 def load_answers(path: str | Path) -> dict[int, dict]:
-    """Read answers.jsonl (ours or FastChat's) by question id; of several answers to a question the last
-    counts.
+    """Read answers.jsonl (ours or FastChat's) by question id; of several answers to a question the last counts.
 
     Raises
     ------

@@ -10,22 +10,10 @@ LOWEST, HIGHEST = 1.0, 10.0
 
 
 def parse(judgment: str) -> tuple[float | None, str | None]:
-    """Find the rating of a judgment.
+    """The rating of a judgment from 1 to 10, if it holds one, and the brackets that were found as they stand in the text.
 
-    FastChat takes any number and gives -1 where there is none. Here a number outside the scale of 1 to 10
-    that the prompt sets (a year in brackets, say) is no rating either; its text is kept.
-
-    Parameters
-    ----------
-    judgment : str
-        The judge's whole text.
-
-    Returns
-    -------
-    rating : float or None
-        Rating from 1 to 10; None if the text holds none.
-    text : str or None
-        The brackets that were found, as they stand in the text.
+    FastChat takes any number and gives -1 where there is none. Here a number outside the scale that the prompt sets (a year in
+    brackets, say) is no rating either; its text is kept.
     """
     found = DOUBLE.search(judgment) or SINGLE.search(judgment)
     if not found:
