@@ -982,7 +982,7 @@ def _(room):
     return judging(room, template="Of which {colour} is it?")
 
 
-@case("judge", "an answer with one turn", "answers.jsonl")
+@case("judge", "an answer with one turn", "answers.jsonl:1", "choices[0].turns")
 def _(room):
     answer = {
         "question_id": 1,

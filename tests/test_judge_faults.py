@@ -399,6 +399,7 @@ def test_a_failure_leaves_its_reason_until_the_ratings_are_finished(small):
         assert rate(small, server) == 2
     assert "check key, model and address" in records.read_json(record, Failure)["reason"]
     with serving() as server:
+        assert rate(small, server, "--dry-run") == 0 and record.exists()
         assert rate(small, server) == 0
     assert not record.exists()
 

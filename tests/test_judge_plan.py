@@ -55,12 +55,15 @@ def test_a_judge_on_gpus_has_its_own_rule(planned, tmp_path):
     assert "miniature" in judging.studies(one, on_gpus=False).split("|")
 
 
-def test_a_wrong_entry_is_named_with_file_and_place(planned):
-    for old, new in (
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
         ("model: gpt-4", "modle: gpt-4"),
         ("repeats: 1", "repeats: 0"),
         ("limit_usd: 250", "limit_usd: -1"),
         ("completion: 0.06", ""),
-    ):
-        with pytest.raises(UserError, match=r"judges\.yaml"):
-            planned(old, new)
+    ],
+)
+def test_a_wrong_entry_is_named_with_file_and_place(planned, old, new):
+    with pytest.raises(UserError, match=r"judges\.yaml"):
+        planned(old, new)

@@ -11,7 +11,6 @@ from pathlib import Path
 from edge2giant import jsonl, pages, records
 from edge2giant.errors import UserError
 from edge2giant.judge import material, score
-from edge2giant.judge.material import two_turns
 from edge2giant.judge.requests import text_sha256
 from edge2giant.records.mt_bench import Judgment
 
@@ -136,7 +135,7 @@ def render(bench: material.Bench, a: Side, b: Side) -> str:
 
 
 def _check_judgments(answers: dict[int, dict], judgments: Sequence[dict], place: object) -> None:
-    texts = {(key, turn): text for key, a in answers.items() for turn, text in enumerate(two_turns(a, place), 1)}
+    texts = {(key, turn): text for key, a in answers.items() for turn, text in enumerate(a["choices"][0]["turns"], 1)}
     for row in judgments:
         text = texts.get((row["question_id"], row["turn"]))
         if text is None or text_sha256(text) != row["answer_sha256"]:

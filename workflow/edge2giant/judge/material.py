@@ -6,7 +6,7 @@ from pathlib import Path
 from edge2giant import jsonl, mt_bench
 from edge2giant.errors import UserError
 from edge2giant.mt_bench import FETCH, REFERENCE_CATEGORIES
-from edge2giant.records.mt_bench import Answer
+from edge2giant.records.mt_bench import Answer, JudgePrompt
 
 PROMPTS = ("single-v1", "single-math-v1", "single-v1-multi-turn", "single-math-v1-multi-turn")
 
@@ -30,44 +30,21 @@ def load_bench(folder: str | Path) -> Bench:
     """
     folder = Path(folder)
     questions = {q["question_id"]: q for q in mt_bench.read_questions(folder / "question.jsonl")}
-    path = folder / "reference_answer.jsonl"
-    references = {row["question_id"]: two_turns(row, path) for row in jsonl.read(path, Answer, FETCH)}
-    bench = Bench(questions, references, _prompts(folder / "judge_prompts.jsonl"))
+    answers = jsonl.read(folder / "reference_answer.jsonl", Answer, FETCH)
+    references = {answer["question_id"]: answer["choices"][0]["turns"] for answer in answers}
     for key, question in questions.items():
-        if question["category"] in REFERENCE_CATEGORIES and key not in bench.references:
+        if question["category"] in REFERENCE_CATEGORIES and key not in references:
             raise UserError(f"question {key} ({question['category']}) has no reference answer", folder, FETCH)
-    return bench
-
-
-def _prompts(path: Path) -> dict[str, dict]:
-    prompts = {row.get("name"): row for row in jsonl.read(path, None, FETCH)}
-    for name in PROMPTS:
-        row = prompts.get(name)
-        if row is None or not isinstance(row.get("prompt_template"), str):
-            raise UserError(f"has no judge prompt {name}", path, FETCH)
-    return prompts
+    file = folder / "judge_prompts.jsonl"
+    prompts = {prompt["name"]: prompt for prompt in jsonl.read(file, JudgePrompt, FETCH)}
+    if missing := [name for name in PROMPTS if name not in prompts]:
+        raise UserError(f"has no judge prompt {', '.join(missing)}", file, FETCH)
+    return Bench(questions, references, prompts)
 
 
 def load_answers(path: str | Path) -> dict[int, dict]:
-    """Read answers.jsonl (ours or FastChat's) by question id; of several answers to a question the last counts.
-
-    Raises
-    ------
-    UserError
-        If the file is missing or wrong, or an answer lacks one of its two turns.
-    """
-    answers = {row["question_id"]: row for row in jsonl.read(path, Answer)}
-    for row in answers.values():
-        two_turns(row, path)
-    return answers
-
-
-def two_turns(answer: dict, place: object) -> list[str]:
-    """Return the two turns of an answer's first choice."""
-    turns = answer["choices"][0]["turns"]
-    if len(turns) != 2:
-        raise UserError(f"answer {answer['question_id']} has {len(turns)} turns instead of 2", place, FETCH)
-    return turns
+    """Read answers.jsonl (ours or FastChat's) by question id; of several answers to a question the last counts."""
+    return {row["question_id"]: row for row in jsonl.read(path, Answer)}
 
 
 def check_complete(bench: Bench, answers: dict[int, dict], place: object) -> None:

@@ -1,4 +1,4 @@
-"""Records of MT-Bench: questions and answers in FastChat's format, whose own files fit as well, and the judge's ratings."""
+"""Records of MT-Bench: questions, answers and judge prompts in FastChat's format, whose own files fit as well, and judgments."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
@@ -25,7 +25,7 @@ class Choice:
     OPEN: ClassVar = True
 
     index: Natural
-    turns: Annotated[tuple[str, ...], NotEmpty()]
+    turns: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,17 @@ class Answer:
     choices: Annotated[tuple[Choice, ...], NotEmpty()]
     tstamp: float
     generation: Generation | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True)
+class JudgePrompt:
+    """A line of `judge_prompts.jsonl`."""
+
+    OPEN: ClassVar = True
+
+    name: Text
+    system_prompt: str
+    prompt_template: str
 
 
 @dataclass(frozen=True)
