@@ -882,19 +882,12 @@ def _(room):
     return scoring(room)
 
 
-@case("evaluation", "MT-Bench answers of a batch without them", "manifest.json")
+@case("evaluation", "MT-Bench answers of a batch without them", "manifest.json: holds no mt_bench")
 def _(room):
     a_manifest(room)
-    return [
-        "evaluate",
-        "answers",
-        "--manifest",
-        room.path / "manifest.json",
-        "--answer-cache",
-        room.path / "answer_cache",
-        "--out",
-        room.path / "answers.jsonl",
-    ]
+    cache, out = room.path / "answer_cache", room.path / "answers.jsonl"
+    manifest = room.path / "manifest.json"
+    return ["evaluate", "answers", "--manifest", manifest, "--benchmark", "mt_bench", "--answer-cache", cache, "--out", out]
 
 
 def of_the_paper(room: Room, command: str, *options) -> list:
