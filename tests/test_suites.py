@@ -100,7 +100,7 @@ def test_a_users_benchmark_is_in_report_statistics_plan_and_forecast(more, tmp_p
         paths.append(tmp_path / f"{name}.json")
         paths[-1].write_text(json.dumps(cell))
     material = gather.read(studies.spec(more, job()), PUBLISHED, map(str, paths))
-    assert {first_page.place(material, (*key, "boolq")).score for key in variants_of(study)} == {"59.50"}
+    assert {first_page.place(material, (*key, "boolq")).score.text for key in variants_of(study)} == {"59.50"}
     assert set(material.benchmarks) == set(NAMES)
     assert score.statistics(more, job()).suites["leaderboard_v1"] == tuple(NAMES[:-1])
     (line,) = [line for line in overview.counts(more.config, study) if line["model"] == study.variants[0].model]
