@@ -106,10 +106,11 @@ def test_a_users_benchmark_is_in_report_statistics_plan_and_forecast(more, tmp_p
     (line,) = [line for line in overview.counts(more.config, study) if line["model"] == study.variants[0].model]
     variants = [one for one in study.variants if one.model == line["model"]]
     assert line["v1 cells"] == 7 * len(variants) and "v2 cells" not in line
-    found = forecast.lines(more.config, study, more.config.clusters["paper"], more.config.workload, "suite")
+    expected, cluster = more.config.workload.other_tokens, more.config.clusters["paper"]
+    found = forecast.Forecast(more.config, study, cluster, "suite").lines()
     assert {line.place for line in found if line.benchmark == "boolq"} == {"Table 1"}
-    tokens = forecast.tokens_of(more.config, more.config.study("paper"), "boolq", more.config.workload)
-    assert tokens == (3270 * more.config.workload.other_tokens.prefill, 3270 * more.config.workload.other_tokens.new)
+    whole = forecast.Forecast(more.config, more.config.study("paper"), cluster, "suite")
+    assert whole.tokens("boolq") == (3270 * expected.prefill, 3270 * expected.new)
 
 
 def test_a_users_suite_has_a_table_of_its_own(tmp_path):
