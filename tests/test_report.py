@@ -194,6 +194,20 @@ def test_states_of_cells_are_told_apart(tmp_path):
     assert "out of memory" in site.index(material)
 
 
+def test_cells_stand_in_the_order_of_the_study_wherever_they_lie(tmp_path):
+    made = [make_cell(method="awq", bits="w4a16"), make_cell(), make_cell(benchmark="mmlu"), make_cell(method="fp8", bits="w8a8")]
+    spec = listing(
+        "miniature", ("mini-2m", "fp16", "w16a16", ["mmlu", "arc_challenge"]), ("mini-2m", "awq", "w4a16", ["arc_challenge"])
+    )
+    cells = gather.read(spec, PUBLISHED, write_records(tmp_path, made)).cells
+    assert [key[1:] for key in cells] == [
+        ("fp16", "w16a16", "mmlu"),
+        ("fp16", "w16a16", "arc_challenge"),
+        ("awq", "w4a16", "arc_challenge"),
+        ("fp8", "w8a8", "arc_challenge"),
+    ]
+
+
 def test_made_up_questions_are_named_on_every_page(tmp_path):
     cells = write_records(tmp_path / "in", [make_cell()])
     assert gather.MADE_UP in "".join(Elements(build(tmp_path / "out", "miniature", cells)).text)

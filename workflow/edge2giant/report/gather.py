@@ -55,7 +55,7 @@ class ReportMaterial:
     @cached_property
     def planned(self) -> set[Key]:
         """Cells that the study has, made or not."""
-        return {(*astuple(entry.variant), name) for entry in self.variants for name in entry.benchmarks}
+        return set(_keys(self.variants))
 
     @cached_property
     def reasons(self) -> dict[tuple[Variant, str], str]:
@@ -88,6 +88,11 @@ class ReportMaterial:
         """Score less the FP16 score of the same model, None for FP16 itself or where either is missing."""
         cell, base = self.cells.get(key), self.fp16(key)
         return None if cell is None or base is None or key == base_of(key) else cell["score"] - base["score"]
+
+
+def _keys(variants: Iterable[StudyVariant]) -> list[Key]:
+    """Cells of some variants, in their order."""
+    return [(*astuple(entry.variant), name) for entry in variants for name in entry.benchmarks]
 
 
 def base_of(key: Key) -> Key:
@@ -139,17 +144,19 @@ def read(
     **analyses: str | None,
 ) -> ReportMaterial:
     """Read what a report needs; `cells` and `failures` name records or folders of them, `printed` is a folder of two analyses."""
-    named = files(cells)
-    found = {
-        (*astuple(frames.variant_of(record)), record["cell"]["benchmark"]): record
-        for record in frames.read_cells(named, spec.study)
+    paths = files(cells)
+    given = {
+        (*astuple(frames.variant_of(record)), record["cell"]["benchmark"]): (record, path)
+        for record, path in zip(frames.read_cells(paths, spec.study), paths, strict=True)
     }
+    variants = _variants(spec, given)
+    made = {key: given[key] for key in _keys(variants) if key in given}
     return ReportMaterial(
         spec,
         published,
-        found,
-        dict(zip(found, named, strict=True)),
-        _variants(spec, found),
+        {key: record for key, (record, _) in made.items()},
+        {key: path for key, (_, path) in made.items()},
+        variants,
         [records.read_json(path, Failure) for path in files(failures)],
         _analyses(analyses, printed),
         [text for text in (note, MADE_UP if spec.source != "hub" else "") if text],
