@@ -297,3 +297,8 @@ def test_claims_are_counted_once_however_many_parts_they_have(tmp_path):
     records.write_csv(path, [{"id": name, "verdict": "holds", "part": part} for name, part in (("a", 1), ("a", 2), ("b", 1))])
     text = build(tmp_path / "out", listing("miniature"), [], "--claims", str(path))
     assert "2</b> claims hold on these cells" in text and '<p class="counts"><span><b>2</b> holds</span></p>' in text
+
+
+def test_one_template_has_the_frame_of_every_page():
+    templates = [path for path in (ROOT / "workflow").rglob("*.j2") if "<html" in path.read_text(encoding="utf-8")]
+    assert [path.name for path in templates] == ["page.html.j2"]
