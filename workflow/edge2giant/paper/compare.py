@@ -48,24 +48,10 @@ ALPHA = 0.05  # family-wise error rate of the verdicts
 
 
 def printed_stderr(value: float, cell: dict) -> float:
-    """Binomial-like standard error of a printed score.
+    """Binomial standard error of a printed score in 0..100, in points; NaN for ratings, whose spread the paper does not print.
 
-    Parameters
-    ----------
-    value : float
-        Printed score in 0..100.
-    cell : dict
-        Regenerated cell: gives the number of questions and, for normalised scores, the chance levels.
-
-    Returns
-    -------
-    float
-        Points; NaN for ratings, whose spread the paper does not print.
-
-    Notes
-    -----
-    With c the mean chance level over parts (weighted by questions; 0 where a score is not normalised), the
-    raw accuracy is p = c + (1 - c) value / 100 and the error 100 / (1 - c) sqrt(p (1 - p) / n).
+    With c the mean chance level over parts (weighted by questions; 0 where a score is not normalised), the raw accuracy is
+    p = c + (1 - c) value / 100 and the error 100 / (1 - c) sqrt(p (1 - p) / n). The regenerated cell gives n and c.
     """
     if cell["unit"] != "percent":
         return float("nan")
@@ -140,24 +126,11 @@ def _row(cell: dict, known: dict, spec: StudySpec) -> dict:
 
 
 def compare(cells: list[dict], spec: StudySpec, folder: Path) -> pd.DataFrame:
-    """Compare every cell with the value that the paper prints.
+    """Compare every cell of a study with the value that the paper prints: a row for each, with the columns `COLUMNS`.
 
-    Parameters
-    ----------
-    cells : list of dict
-        Cell records.
-    spec : StudySpec
-        Of their study.
-    folder : path
-        `config/published`.
-
-    Returns
-    -------
-    DataFrame
-        Columns `COLUMNS`, a row for each cell. `low` and `high` bound the 95% interval of the difference; `p` is
-        two-sided normal; `p_holm` and `p_bh` are adjusted within the suite (statsmodels), the cells of one of the paper's tables
-        and of its continuation in the appendix; the verdict goes by `p_holm`. Cells of another protocol than the paper's cannot
-        be compared.
+    `low` and `high` bound the 95% interval of the difference; `p` is two-sided normal; `p_holm` and `p_bh` are adjusted within
+    the suite (statsmodels), the cells of one of the paper's tables and of its continuation in the appendix; the verdict goes by
+    `p_holm`. Cells of another protocol than the paper's cannot be compared.
     """
     known = _printed(folder)
     frame = pd.DataFrame([_row(cell, known, spec) for cell in cells], columns=COLUMNS)

@@ -27,9 +27,7 @@ class Panels:
     Parameters
     ----------
     frame : DataFrame
-        Ratings (see `frames`) of the categories.
-    categories : tuple of str
-        Axes of each panel.
+        Ratings (see `frames`) of the categories, which are the axes of a panel.
     models : tuple of str
         One column of panels each.
     sources : tuple of (source, title)

@@ -56,13 +56,7 @@ def published_ratings(folder: Path) -> pd.DataFrame:
 
 
 def read_cells(paths: Iterable[str | Path], study: str | None = None) -> list[dict]:
-    """Read cell records, each checked against the cell schema.
-
-    Parameters
-    ----------
-    paths : iterable of path
-    study : str, optional
-        Refuse cells of another study; without it, cells of several studies.
+    """Read the cell records of one study, by default that of the first.
 
     Raises
     ------

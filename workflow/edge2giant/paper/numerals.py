@@ -32,20 +32,7 @@ def equal(one: str, other: str) -> bool:
 
 
 def arrow(delta: str) -> tuple[str, str]:
-    """Turn a signed difference into the paper's arrow form.
-
-    Parameters
-    ----------
-    delta : str
-        Such as `+0.47`, `-8.04` or `0.00`.
-
-    Returns
-    -------
-    text : str
-        Arrow and digits without sign; no arrow for zero.
-    direction : str
-        `up`, `down` or `same`.
-    """
+    """A signed difference as arrow and digits (zero has no arrow), and its direction: `up`, `down` or `same`."""
     size = delta.lstrip("+-")
     number = Decimal(delta)
     if number > 0:
@@ -56,15 +43,7 @@ def arrow(delta: str) -> tuple[str, str]:
 
 
 def off_grid(value: str, n: int) -> bool:
-    """Whether a printed mean of `n` whole ratings is impossible, however it was cut or rounded.
-
-    Parameters
-    ----------
-    value : str
-        The printed mean.
-    n : int
-        Number of ratings behind it.
-    """
+    """Whether a printed mean of `n` whole ratings is impossible, however it was cut or rounded."""
     printed = Decimal(value)
     unit = Decimal(1).scaleb(printed.as_tuple().exponent)
     total = int(printed * n)

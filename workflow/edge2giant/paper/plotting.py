@@ -14,18 +14,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from edge2giant import records
 
-# Okabe and Ito (2008): tells apart for the common forms of colour blindness; markers and line styles say it
-# again.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#F0E442",
-    "#000000",
-)
+# Okabe and Ito (2008): can be told apart with the common forms of colour blindness; markers and line styles say it again.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000"
 STYLES = {
     "fp16": (BLACK, "o", "-"),
     "fp8": (SKY, "s", "-"),
@@ -78,17 +68,7 @@ METADATA = {
 
 
 def save(figure: Figure, prefix: str | Path, formats: tuple[str, ...] = ("svg", "png")) -> list[Path]:
-    """Write a figure in each format without dates, and close it.
-
-    Parameters
-    ----------
-    figure : Figure
-        What was drawn.
-    prefix : path
-        File name without suffix.
-    formats : tuple of {'pdf', 'svg', 'png'}
-        Formats.
-    """
+    """Write a figure as `<prefix>.<format>` in each format without dates, and close it."""
     paths = [Path(f"{prefix}.{kind}") for kind in formats]
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     for kind, path in zip(formats, paths, strict=True):
@@ -106,17 +86,7 @@ def save_csv(frame: pd.DataFrame, prefix: str | Path, **options) -> Path:
 
 
 def shared_legend(figure: Figure, axes, order: list[str] = ()) -> None:
-    """Put one legend for all panels below the figure.
-
-    Parameters
-    ----------
-    figure : Figure
-        Drawn with the constrained layout.
-    axes : iterable of Axes
-        Panels whose labelled artists are listed once each.
-    order : list of str
-        Texts that begin with these come in this order, the others after them.
-    """
+    """Put one legend for all panels below a figure of constrained layout; texts that begin with those of `order` come first."""
     found = {}
     for panel in axes:
         handles, texts = panel.get_legend_handles_labels()
@@ -172,10 +142,6 @@ def heat_map(axes, values: pd.DataFrame, limit: float, title: str, annotations: 
 
     Parameters
     ----------
-    axes : Axes
-        Where.
-    values : DataFrame
-        Lines and columns.
     limit : float
         Values beyond it keep the darkest colour.
     title : str

@@ -63,15 +63,7 @@ def _environment(kind: str) -> jinja2.Environment:
 
 
 def text(table: Table, kind: str) -> str:
-    """Render a table.
-
-    Parameters
-    ----------
-    table : Table
-        See `tables.build`.
-    kind : {'csv', 'tex', 'html', 'md'}
-        Format.
-    """
+    """A table as `csv`, `tex`, `html` or `md`."""
     if kind == "csv":
         return tidy(table).to_csv(index=False, lineterminator="\n")
     if kind == "html":

@@ -17,18 +17,7 @@ METHODS = {method: number for number, method in enumerate(plotting.STYLES)}
 
 
 def deltas(scores: pd.DataFrame) -> pd.DataFrame:
-    """Difference of every quantized score from the FP16 score of the same model.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        Score frame (`frames`), averages included.
-
-    Returns
-    -------
-    DataFrame
-        The quantized rows that have an FP16 score, with `fp16`, `delta` (points) and `fp16_storage_gb`.
-    """
+    """The quantized rows that have an FP16 score of the same model, with `fp16`, `delta` (points) and `fp16_storage_gb`."""
     key = ["source", "suite", "benchmark", "model"]
     base = scores[scores["method"] == FP16[0]][[*key, "value", "storage_gb"]]
     base = base.rename(columns={"value": "fp16", "storage_gb": "fp16_storage_gb"})
@@ -42,13 +31,7 @@ def _average_deltas(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def pareto(points: pd.DataFrame) -> pd.Series:
-    """Mark the points that no other beats with as little storage and as high a score.
-
-    Parameters
-    ----------
-    points : DataFrame
-        `storage_gb` and `value`.
-    """
+    """Mark the points that no other beats with as little `storage_gb` and as high a `value`."""
     order = points.sort_values(["storage_gb", "value"], ascending=[True, False], kind="stable")
     best, front = -math.inf, []
     for index, value in order["value"].items():
@@ -83,8 +66,6 @@ def by_size(scores: pd.DataFrame) -> pd.DataFrame:
 def difficulty(scores: pd.DataFrame) -> pd.DataFrame:
     """RQ4: difference from FP16 against the FP16 score, with Spearman's rank correlation by benchmark.
 
-    Notes
-    -----
     `spearman` and `p` come from `scipy.stats.spearmanr` over the variants of a benchmark (NaN under four).
     Variants of one model share their FP16 score, so that p is smaller than it would be for independent ones.
     """

@@ -8,22 +8,13 @@ from edge2giant.specs.variant import Variant
 
 @dataclass(frozen=True)
 class ScoreText:
-    """A printed number with its difference from FP16.
-
-    Parameters
-    ----------
-    text : str
-        The number.
-    delta : str or None
-        Signed difference, None for the FP16 row or where there is no FP16 value.
-    """
+    """A number as text with its signed difference from FP16; None for the FP16 row or where there is no FP16 value."""
 
     text: str
     delta: str | None = None
 
     @property
     def arrow(self) -> str:
-        """Arrow and size of the difference, or an empty text."""
         return numerals.arrow(self.delta)[0] if self.delta else ""
 
     @property
@@ -40,10 +31,6 @@ class TableEntry:
     ----------
     state : str
         `ok`, `failed`, `not run`, `not planned` or `incomplete` (an average that lacks a column).
-    score : ScoreText or None
-        The number, when `ok`.
-    stderr : float or None
-        Its standard error, when known.
     reason : str
         Why it failed.
     note : int or None
@@ -77,17 +64,12 @@ class Row:
 
     Parameters
     ----------
-    variant : Variant
-    model_label, method_label, bits_label : str
-        What is shown of it.
-    storage : str
-        Nominal size in GB.
+    storage, measured : str
+        Nominal size, and that of the checkpoint, in GB; the latter empty for printed scores.
     entries : tuple of TableEntry
         One a column.
     mark : str
         Footnote sign of the whole row.
-    measured : str
-        Size of the checkpoint in GB, empty for printed scores.
     """
 
     variant: Variant
@@ -111,16 +93,10 @@ class Table:
 
     Parameters
     ----------
-    number : int
-        Number in the paper.
-    title : str
-        Its title and where the numbers come from.
     columns : tuple of (name, heading)
         Score columns, the average last.
     groups : tuple of tuple of Row
         The rows of one model together.
-    notes : tuple of str
-        Footnotes.
     beside : bool
         Whether the printed values stand beside the regenerated ones.
     """
@@ -134,10 +110,8 @@ class Table:
 
     @property
     def caption(self) -> str:
-        """Number and title."""
         return f"Table {self.number}. {self.title}"
 
     @property
     def rows(self) -> list[Row]:
-        """All rows in order."""
         return [row for group in self.groups for row in group]

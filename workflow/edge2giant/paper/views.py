@@ -180,18 +180,7 @@ VIEWS: dict[str, tuple[Callable, Callable]] = {
 
 
 def write(scores: pd.DataFrame, spec: StudySpec, folder: Path, views: Iterable[str] = tuple(VIEWS)) -> list[Path]:
-    """Write every view as `<name>.svg`, `.png` and `.csv`.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        Score frame with averages.
-    spec : StudySpec
-    folder : path
-        Made if it is not there.
-    views : iterable of str
-        Keys of `VIEWS`.
-    """
+    """Write views of scores with averages as `<name>.svg`, `.png` and `.csv` in `folder`, which is made."""
     plotting.use_style()
     scores, paths = scores[scores["suite"].isin(spec.averaged)], []
     for name in views:

@@ -32,13 +32,7 @@ def aggregation_of(spec: ScoreSpec) -> Aggregation:
 
 
 def score_tasks(folder: Path, spec: ScoreSpec) -> Score:
-    """Score the lm-eval tasks of one benchmark.
-
-    Parameters
-    ----------
-    folder : path
-        Entry of the answer cache.
-    spec : ScoreSpec
+    """Score the lm-eval tasks of a benchmark by its entry of the answer cache.
 
     Raises
     ------

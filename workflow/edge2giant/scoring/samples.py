@@ -29,16 +29,7 @@ LONGEST_PREDICTION = 100
 
 
 def read(folder: Path, tasks: list[str], metrics: tuple[LmEvalMetric, ...]) -> list[dict]:
-    """Rows of the sample table: one for each (task, metric, document), in the order of the documents.
-
-    Parameters
-    ----------
-    folder : path
-        Entry of the answer cache with `samples_<task>.jsonl` as lm-eval writes them.
-    tasks : list of str
-    metrics : tuple of LmEvalMetric
-        What the benchmark is scored by.
-    """
+    """Rows of the sample table out of an entry of the answer cache: one for each (task, metric, document), in their order."""
     return [
         _row(task, metric.name, sample)
         for task in sorted(tasks)

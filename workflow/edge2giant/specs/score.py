@@ -28,13 +28,10 @@ class ScoreSpec:
 
     Parameters
     ----------
-    study, benchmark, suite : str
     judged : bool
         Whether a judge rates the answers.
-    variant : Variant
     toolkit : str
         That makes the checkpoint; `none` for the unquantized model.
-    protocol, stack : str
     tasks : dict of str to int or None
         lm-eval task to its number of answer choices; None where there is no chance level.
     metrics : tuple of LmEvalMetric
