@@ -110,13 +110,15 @@ def _findings(audit: Audit, severity: str) -> Section:
 
 
 def _evidence(name: str, title: str, text: str, rows: list[dict], folded: bool | None = None) -> Section:
-    keys = list(rows[0]) if rows else []
+    keys = sorted(rows[0], key="verdict".__ne__) if rows else []
     columns = {key: Column(key.replace("_", " "), _kind([row[key] for row in rows]), digits=None) for key in keys}
     return Section(name, title, text, [grids.of_records(name, title, rows, columns, page=PAGE, folded=folded)], nav=title)
 
 
 def _kind(values: list) -> str:
-    return "number" if all(value == "" or grids.number(value).order != "" for value in values) else "choice"
+    if all(value == "" or grids.number(value).order != "" for value in values):
+        return "number"
+    return "long" if max(map(len, values)) > 60 else "choice"
 
 
 def html(audit: Audit) -> str:

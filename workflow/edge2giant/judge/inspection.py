@@ -76,21 +76,13 @@ def change(a: Side, b: Side, question: int) -> float | None:
     return sum(gaps) / len(gaps) if gaps else None
 
 
-def _direction(gap: float | None) -> str:
-    if not gap:
-        return "same"
-    return "up" if gap > 0 else "down"
-
-
 def question_view(bench: material.Bench, key: int, a: Side, b: Side) -> dict:
     """Return what the page shows of one question."""
     question = bench.questions[key]
-    gap = change(a, b, key)
     return {
         "id": key,
         "category": visible(question["category"]),
-        "change": gap,
-        "direction": _direction(gap),
+        "change": change(a, b, key),
         "turns": [_turn_view(bench, question, turn, a, b) for turn in (1, 2)],
     }
 

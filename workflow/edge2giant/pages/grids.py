@@ -9,10 +9,11 @@ MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
 LONGEST = 600
 STEPS = (0.25, 1.0, 3.0, 8.0)
 MARKS = {
-    **dict.fromkeys(("agrees", "holds", "made", "gained", "for"), "good"),
+    **dict.fromkeys(("agrees", "holds", "made", "gained", "for", "fits"), "good"),
     **dict.fromkeys(("differs", "fails", "error", "failed", "lost", "against"), "bad"),
-    **dict.fromkeys(("holds in part", "doubtful"), "fair"),
-    **dict.fromkeys(("cannot be compared", "cannot be decided", "note", "not run", "missing", "same"), "soft"),
+    **dict.fromkeys(("holds in part", "doubtful", "weak support"), "fair"),
+    **dict.fromkeys(("cannot be compared", "cannot be decided", "no power", "rejected"), "soft"),
+    **dict.fromkeys(("note", "not run", "missing", "same"), "soft"),
 }
 
 
