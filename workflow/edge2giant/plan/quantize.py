@@ -3,21 +3,20 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
+from edge2giant.config import Config, Study
+from edge2giant.config.recipes import Recipe
 from edge2giant.errors import UserError
 from edge2giant.plan import paths
+from edge2giant.plan.members import member
 from edge2giant.quantize import RESULT_VERSION, toolkits
 from edge2giant.specs.quantize import CalibrationSpec, HeldoutSpec, PublishedSpec, QuantizeSpec
 from edge2giant.specs.variant import Variant
 
 if TYPE_CHECKING:
-    from edge2giant.config import Config
-    from edge2giant.config.recipes import Recipe
-    from edge2giant.config.studies import Study
     from edge2giant.plan import Plan
     from edge2giant.schemes.scheme import Scheme
 
 HELDOUT = "heldout"
-RECIPES = "config/recipes.yaml"
 
 
 # --- functions of a plan and wildcards ---------------------------------------------------------------------------------
@@ -70,14 +69,8 @@ def environment(plan: "Plan", wildcards) -> str:
 
 def checkpoint(plan: "Plan", wildcards) -> str:
     """The checkpoint of a study's variant."""
-    variant = Variant(wildcards.model, wildcards.method, wildcards.bits)
-    known = checkpoints(plan, wildcards.study)
-    if variant not in known:
-        from edge2giant.config import unknown
-
-        where = f"config/studies/{wildcards.study}.yaml"
-        raise unknown("variant", variant.path, [one.path for one in known], where)
-    return f"<results>/{known[variant].path}"
+    study, variant = member(plan, wildcards)
+    return f"<results>/{checkpoints(plan, study.name)[variant].path}"
 
 
 def calibration_locks(plan: "Plan", wildcards) -> list[str]:
@@ -111,14 +104,14 @@ def _by_folder(plan: "Plan") -> dict[str, QuantizeSpec]:
     return {one.folder: one for study in plan.config.studies for one in checkpoints(plan, study).values()}
 
 
-def checkpoint_spec(config: "Config", study: "Study", variant: Variant) -> QuantizeSpec:
+def checkpoint_spec(config: Config, study: Study, variant: Variant) -> QuantizeSpec:
     """What decides the checkpoint of a study's variant."""
     if study.checkpoints.get(variant.method_bits) == "published":
         return published_spec(config, study, variant)
     return made_spec(config, study, variant, study.recipe_settings.get(variant.method_bits))
 
 
-def made_spec(config: "Config", study: "Study", variant: Variant, settings: dict | None) -> QuantizeSpec:
+def made_spec(config: Config, study: Study, variant: Variant, settings: dict | None) -> QuantizeSpec:
     """The checkpoint as the recipe makes it, with `settings` of the toolkit over the recipe's own."""
     entry = recipe_of(config, variant)
     overrides = [one for one in entry.overrides if variant.model in one.models]
@@ -138,28 +131,15 @@ def made_spec(config: "Config", study: "Study", variant: Variant, settings: dict
     )
 
 
-def scheme(config: "Config", study: "Study", variant: Variant) -> "Scheme":
+def scheme(config: Config, study: Study, variant: Variant) -> "Scheme":
     """The scheme of a variant's checkpoint, by its recipe also where it is published: its config.json is not fetched yet."""
     spec = made_spec(config, study, variant, study.recipe_settings.get(variant.method_bits))
     return toolkits.module(spec.toolkit).scheme(spec.recipe)
 
 
-def published_spec(config: "Config", study: "Study", variant: Variant) -> QuantizeSpec:
-    """The checkpoint that the recipe names on the hub.
-
-    Raises
-    ------
-    UserError
-        If it names none of this model.
-    """
-    known = recipe_of(config, variant).published
-    if variant.model not in known:
-        raise UserError(
-            f"{variant.method_bits} names no published checkpoint of {variant.model} (it does for: {', '.join(known) or 'none'})",
-            RECIPES,
-            "make the checkpoint, or name one under `published`",
-        )
-    found = known[variant.model]
+def published_spec(config: Config, study: Study, variant: Variant) -> QuantizeSpec:
+    """The checkpoint that the recipe names on the hub."""
+    found = recipe_of(config, variant).published[variant.model]
     return QuantizeSpec(
         toolkit="published",
         source="published",
@@ -168,7 +148,7 @@ def published_spec(config: "Config", study: "Study", variant: Variant) -> Quanti
     )
 
 
-def _common(config: "Config", study: "Study", variant: Variant, toolkit: str) -> dict:
+def _common(config: Config, study: Study, variant: Variant, toolkit: str) -> dict:
     model, heldout = config.models[variant.model], config.calibration[HELDOUT]
     return {
         "variant": variant,
@@ -181,32 +161,15 @@ def _common(config: "Config", study: "Study", variant: Variant, toolkit: str) ->
     }
 
 
-def recipe_of(config: "Config", variant: Variant) -> "Recipe":
-    """The entry of recipes.yaml for a method and bits.
-
-    Raises
-    ------
-    UserError
-        If there is none.
-    """
-    from edge2giant.config import unknown
-
-    if variant.method not in config.methods:
-        raise unknown("method", variant.method, config.methods, RECIPES)
-    widths = config.methods[variant.method].bits
-    if variant.bits not in widths:
-        raise unknown(f"methods.{variant.method}.bits", variant.bits, widths, RECIPES)
-    return widths[variant.bits]
+def recipe_of(config: Config, variant: Variant) -> Recipe:
+    """The entry of recipes.yaml for a method and bits."""
+    return config.methods[variant.method].bits[variant.bits]
 
 
-def calibration_spec(config: "Config", name: str | None) -> CalibrationSpec | None:
+def calibration_spec(config: Config, name: str | None) -> CalibrationSpec | None:
     """The calibration set of that name."""
     if name is None:
         return None
-    if name not in config.calibration:
-        from edge2giant.config import unknown
-
-        raise unknown("calibration set", name, config.calibration, "config/calibration.yaml")
     entry = dict(config.calibration[name])
     return CalibrationSpec(name=name, **{key: value for key, value in entry.items() if key != "place" and value is not None})
 
