@@ -8,13 +8,12 @@ results, so a dry run needs none.
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from edge2giant import config as configuration
 from edge2giant import records, specs
+from edge2giant.config import Config
 from edge2giant.plan import submitted
-
-if TYPE_CHECKING:
-    from edge2giant.config import Config
 
 PACKAGE = Path(__file__).resolve().parent.parent
 CODE = ("**/*.py", "**/*.j2", "**/*.jinja", "**/*.css", "**/*.js")
@@ -37,8 +36,6 @@ def open_plan(run: dict, main_process: bool = True, root: Path = PACKAGE.parent.
     UserError
         If anything in the configuration is not as its models and the other files say.
     """
-    from edge2giant import config as configuration
-
     config = configuration.load(root)
     return Plan(config, configuration.check_run(run, config), submitted.open_ledger(main_process))
 
@@ -55,7 +52,7 @@ class Plan:
         Digests of the specs that this run planned.
     """
 
-    def __init__(self, config: "Config", run, ledger: submitted.PlannedSpecs | None = None):
+    def __init__(self, config: Config, run, ledger: submitted.PlannedSpecs | None = None):
         self.config, self.run, self.ledger = config, run, ledger
         self._specs: dict[tuple, str] = {}
 

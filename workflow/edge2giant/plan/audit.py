@@ -1,19 +1,15 @@
 """The spec of the audit of the printed tables."""
 
-from typing import TYPE_CHECKING
-
+from edge2giant.config import Config
+from edge2giant.config.grids import Candidates
 from edge2giant.specs.audit import AuditedColumn, AuditSpec, ModelSize, QuestionSetSpec
-
-if TYPE_CHECKING:
-    from edge2giant.config import Config
-    from edge2giant.config.grids import Candidates
 
 
 def spec(plan, wildcards) -> AuditSpec:
     return audit_spec(plan.config)
 
 
-def audit_spec(config: "Config") -> AuditSpec:
+def audit_spec(config: Config) -> AuditSpec:
     """Build the spec of the audit."""
     return AuditSpec(
         models={name: ModelSize(str(entry.nominal_billions), entry.facts.parameters) for name, entry in config.models.items()},
@@ -22,7 +18,7 @@ def audit_spec(config: "Config") -> AuditSpec:
     )
 
 
-def _column(benchmark: str, entry: "Candidates") -> AuditedColumn:
+def _column(benchmark: str, entry: Candidates) -> AuditedColumn:
     sets = tuple(
         QuestionSetSpec(name, found.label, tuple((questions, str(chance)) for questions, chance in found.parts))
         for name, found in (entry.sets or {}).items()

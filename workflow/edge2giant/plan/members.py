@@ -1,20 +1,16 @@
 """The study and the variant that a job's wildcards name."""
 
-from typing import TYPE_CHECKING
-
+from edge2giant.config import Study
 from edge2giant.errors import unknown
+from edge2giant.plan import Plan
 from edge2giant.specs.variant import Variant
-
-if TYPE_CHECKING:
-    from edge2giant.config import Study
-    from edge2giant.plan import Plan
 
 
 def variant_of(wildcards) -> Variant:
     return Variant(wildcards.model, wildcards.method, wildcards.bits)
 
 
-def member(plan: "Plan", wildcards) -> tuple["Study", Variant]:
+def member(plan: Plan, wildcards) -> tuple[Study, Variant]:
     """The study and its variant, or a `UserError` with the variants that the study has."""
     study, variant = plan.config.study(wildcards.study), variant_of(wildcards)
     if variant not in study.variants:

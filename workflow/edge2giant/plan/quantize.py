@@ -1,20 +1,16 @@
 """Checkpoints: what decides each, where it lies, and what its job reads."""
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 from edge2giant.config import Config, Study
 from edge2giant.config.recipes import Recipe
 from edge2giant.errors import UserError
-from edge2giant.plan import paths
+from edge2giant.plan import Plan, paths
 from edge2giant.plan.members import member
 from edge2giant.quantize import RESULT_VERSION, toolkits
+from edge2giant.schemes.scheme import Scheme
 from edge2giant.specs.quantize import CalibrationSpec, HeldoutSpec, PublishedSpec, QuantizeSpec
 from edge2giant.specs.variant import Variant
-
-if TYPE_CHECKING:
-    from edge2giant.plan import Plan
-    from edge2giant.schemes.scheme import Scheme
 
 HELDOUT = "heldout"
 
@@ -22,7 +18,7 @@ HELDOUT = "heldout"
 # --- functions of a plan and wildcards ---------------------------------------------------------------------------------
 
 
-def spec(plan: "Plan", wildcards) -> QuantizeSpec:
+def spec(plan: Plan, wildcards) -> QuantizeSpec:
     """The spec that the path of a checkpoint names by its digest.
 
     Raises
@@ -40,7 +36,7 @@ def spec(plan: "Plan", wildcards) -> QuantizeSpec:
     return known[wildcards.digest]
 
 
-def inputs(plan: "Plan", wildcards) -> dict[str, str]:
+def inputs(plan: Plan, wildcards) -> dict[str, str]:
     """The model, the text and the published checkpoint that a job reads; of text the lock beside its folder."""
     wanted = spec(plan, wildcards)
     found = {
@@ -55,7 +51,7 @@ def inputs(plan: "Plan", wildcards) -> dict[str, str]:
     return found
 
 
-def folders(plan: "Plan", wildcards) -> str:
+def folders(plan: Plan, wildcards) -> str:
     """The options that name the folders of text and of a published checkpoint."""
     found = inputs(plan, wildcards)
     named = {name: found[name] for name in ("heldout", "calibration", "published") if name in found}
@@ -63,24 +59,24 @@ def folders(plan: "Plan", wildcards) -> str:
     return " ".join(options).replace("<results>", plan.results)
 
 
-def environment(plan: "Plan", wildcards) -> str:
+def environment(plan: Plan, wildcards) -> str:
     return spec(plan, wildcards).environment
 
 
-def checkpoint(plan: "Plan", wildcards) -> str:
+def checkpoint(plan: Plan, wildcards) -> str:
     """The checkpoint of a study's variant."""
     study, variant = member(plan, wildcards)
     return f"<results>/{checkpoints(plan, study.name)[variant].path}"
 
 
-def calibration_locks(plan: "Plan", wildcards) -> list[str]:
+def calibration_locks(plan: Plan, wildcards) -> list[str]:
     """Calibration text that the checkpoints of a study read."""
     sets = [one.calibration for one in checkpoints(plan, wildcards.study).values()]
     texts = sorted({one.name for one in sets if one and one.reads_text})
     return [paths.calibration_lock(plan.config.study(wildcards.study).source, name) for name in texts]
 
 
-def evaluated_locks(plan: "Plan", wildcards) -> list[str]:
+def evaluated_locks(plan: Plan, wildcards) -> list[str]:
     """The main data sets of a study's lm-eval benchmarks; questions of a judged one have no right answers."""
     study = plan.config.study(wildcards.study)
     return [
@@ -92,14 +88,14 @@ def evaluated_locks(plan: "Plan", wildcards) -> list[str]:
 
 
 @cache
-def checkpoints(plan: "Plan", study: str) -> dict[Variant, QuantizeSpec]:
+def checkpoints(plan: Plan, study: str) -> dict[Variant, QuantizeSpec]:
     """The specs of a study's checkpoints."""
     entry = plan.config.study(study)
     return {variant: checkpoint_spec(plan.config, entry, variant) for variant in entry.variants}
 
 
 @cache
-def _by_folder(plan: "Plan") -> dict[str, QuantizeSpec]:
+def _by_folder(plan: Plan) -> dict[str, QuantizeSpec]:
     """The specs of every study's checkpoints, by the last folder of their paths."""
     return {one.folder: one for study in plan.config.studies for one in checkpoints(plan, study).values()}
 
@@ -131,7 +127,7 @@ def made_spec(config: Config, study: Study, variant: Variant, settings: dict | N
     )
 
 
-def scheme(config: Config, study: Study, variant: Variant) -> "Scheme":
+def scheme(config: Config, study: Study, variant: Variant) -> Scheme:
     """The scheme of a variant's checkpoint, by its recipe also where it is published: its config.json is not fetched yet."""
     spec = made_spec(config, study, variant, study.recipe_settings.get(variant.method_bits))
     return toolkits.module(spec.toolkit).scheme(spec.recipe)

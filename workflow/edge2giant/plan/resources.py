@@ -5,23 +5,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edge2giant.config import Config, Study
 from edge2giant.config.clusters import Cluster, Submission
 from edge2giant.engine.plan import GIB, Serving
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
-from edge2giant.plan import placement
+from edge2giant.plan import Plan, placement
 from edge2giant.plan import quantize as checkpoints
 from edge2giant.plan.members import member
 from edge2giant.plan.placement import Placement
 from edge2giant.quantize import toolkits
 from edge2giant.specs.quantize import QuantizeSpec
 from edge2giant.specs.variant import Variant
-
-if TYPE_CHECKING:
-    from edge2giant.plan import Plan
 
 MIB = 2**20
 ASKED = ("gpu", "mem_mb", "runtime", "parallel", "engine", "scratch", "slurm_partition", "gpu_model", "cpus_per_task", "nodes")
@@ -78,21 +75,21 @@ class Job:
         return self.device == "cpu" and not self.judge_gpus
 
 
-JobOf = Callable[["Plan", Any], Job]
+JobOf = Callable[[Plan, Any], Job]
 
 
 # --- the jobs of each phase, by wildcards --------------------------------------------------------------------------------
 
 
-def quantize(plan: "Plan", wildcards) -> Job:
+def quantize(plan: Plan, wildcards) -> Job:
     return quantize_job(plan.config, checkpoints.spec(plan, wildcards))
 
 
-def evaluate(plan: "Plan", wildcards) -> Job:
+def evaluate(plan: Plan, wildcards) -> Job:
     return evaluate_job(plan.config, *member(plan, wildcards))
 
 
-def judge(plan: "Plan", wildcards) -> Job:
+def judge(plan: Plan, wildcards) -> Job:
     study, variant = member(plan, wildcards)
     return Job("judge", variant, plan.config.stacks[study.stack].device, judge_gpus=plan.config.judges[study.judge].gpus)
 
@@ -118,7 +115,7 @@ def evaluate_job(config: Config, study: Study, variant: Variant) -> Job:
 # --- what the rules get --------------------------------------------------------------------------------------------------
 
 
-def of(plan: "Plan", job_of: JobOf) -> dict[str, Callable]:
+def of(plan: Plan, job_of: JobOf) -> dict[str, Callable]:
     """The resources of a rule: `resources: **resources.of(PLAN, resources.evaluate)`."""
     asked = cache(Requests(plan.config, plan.config.cluster(plan.run.cluster)).asked)
 
@@ -128,7 +125,7 @@ def of(plan: "Plan", job_of: JobOf) -> dict[str, Callable]:
     return {name: named(name) for name in ASKED}
 
 
-def threads(plan: "Plan", job_of: JobOf) -> Callable[[Any], int]:
+def threads(plan: Plan, job_of: JobOf) -> Callable[[Any], int]:
     """CPU cores: the miniature's models are too small to share one, a GPU job tokenizes while it computes."""
     return lambda wildcards: 1 if job_of(plan, wildcards).small else GPU_JOB_THREADS
 
