@@ -229,6 +229,11 @@ def test_a_missing_file_is_named(root):
     assert refused(lambda: config.load(root)) == "config/stacks.yaml: is missing; restore it from git"
 
 
+def test_a_study_cannot_have_the_name_of_the_printed_numbers(root):
+    shutil.copy(root / "config/studies/smoke.yaml", root / "config/studies/published.yaml")
+    assert "published.yaml: this name means the printed numbers" in refused(lambda: config.load(root))
+
+
 def test_toolkits_are_the_modules_of_their_package():
     assert checks.toolkits() == toolkits.names()
 

@@ -3,6 +3,5 @@
 from edge2giant.config.loading import FILES, Config, check_run, load
 from edge2giant.config.run import RunSettings
 from edge2giant.config.studies import Study, StudyFile
-from edge2giant.errors import unknown
 
-__all__ = ["FILES", "Config", "RunSettings", "Study", "StudyFile", "check_run", "load", "unknown"]
+__all__ = ["FILES", "Config", "RunSettings", "Study", "StudyFile", "check_run", "load"]

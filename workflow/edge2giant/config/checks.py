@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 SERVICES = ("miniature", "evaluate")
 """What a stack has environments for beside toolkits."""
+PRINTED = "published"
+"""What stands in a study's place in the paths of what is made of the printed numbers."""
 
 
 def toolkits() -> list[str]:
@@ -63,6 +65,8 @@ def check_stacks(config: "Config") -> None:
 
 def check_study(config: "Config", study: "Study") -> None:
     where = f"config/studies/{study.name}.yaml"
+    if study.name == PRINTED:
+        raise UserError("this name means the printed numbers", where, "give the file another name")
     if study.judged_benchmark:
         answered = [name for name, entry in study.models.items() if entry.judged]
         for name in study.figure2_models:

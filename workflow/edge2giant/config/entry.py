@@ -110,7 +110,6 @@ def _as_written(value, check):
 
 
 # A number keeps the form it has in the file, so that 80 is not recorded as 80.0.
-Number = Annotated[float, WrapValidator(_as_written)]
 Positive = Annotated[float, Field(gt=0), WrapValidator(_as_written)]
 NotNegative = Annotated[float, Field(ge=0), WrapValidator(_as_written)]
 Count = Annotated[int, Field(ge=1)]

@@ -1,32 +1,27 @@
 """What a study fetches: one spec for each model, data set, calibration set and table."""
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 from edge2giant.config import Config
 from edge2giant.errors import UserError, unknown
-from edge2giant.plan import paths, quantize
+from edge2giant.plan import Plan, paths, quantize
 from edge2giant.specs.acquire import AcquireSpec, FetchSpec, SourceService
 from edge2giant.store import mt_bench, punkt, selection, texts
-
-if TYPE_CHECKING:
-    from edge2giant.plan import Plan
-
 
 # --- functions of a plan and wildcards ---------------------------------------------------------------------------------
 
 
-def spec(plan: "Plan", wildcards) -> AcquireSpec:
+def spec(plan: Plan, wildcards) -> AcquireSpec:
     """All that the study in the path fetches; nothing where its material is made here."""
     study = plan.config.study(wildcards.study)
     return AcquireSpec(study.name, pieces(plan, study.name) if study.source == "hub" else ())
 
 
-def model(plan: "Plan", wildcards) -> FetchSpec:
+def model(plan: Plan, wildcards) -> FetchSpec:
     return model_of(plan.config, wildcards.model)
 
 
-def published(plan: "Plan", wildcards) -> FetchSpec:
+def published(plan: Plan, wildcards) -> FetchSpec:
     """The repository that a study takes a published checkpoint from."""
     folder = f"published/{wildcards.owner}/{wildcards.repository}"
     for study in plan.config.studies:
@@ -36,24 +31,24 @@ def published(plan: "Plan", wildcards) -> FetchSpec:
     raise UserError("no study takes a checkpoint from there", f"store/hub/{folder}", "see `checkpoints` in config/studies/")
 
 
-def dataset(plan: "Plan", wildcards) -> FetchSpec:
+def dataset(plan: Plan, wildcards) -> FetchSpec:
     return _data_at(plan.config, f"datasets/{wildcards.data}.lock.json")
 
 
-def calibration(plan: "Plan", wildcards) -> FetchSpec:
+def calibration(plan: Plan, wildcards) -> FetchSpec:
     return calibration_of(plan.config, wildcards.name)
 
 
-def nltk(plan: "Plan", wildcards) -> FetchSpec:
+def nltk(plan: Plan, wildcards) -> FetchSpec:
     return _data_at(plan.config, paths.NLTK_LOCK)
 
 
-def source(plan: "Plan", wildcards) -> str:
+def source(plan: Plan, wildcards) -> str:
     """Path of the file that says where everything is fetched from."""
     return plan.service("acquire", SourceService(plan.run.mirror, plan.run.token_file))
 
 
-def locks(plan: "Plan", study: str) -> list[str]:
+def locks(plan: Plan, study: str) -> list[str]:
     """Locks of all that a study reads from its source."""
     folder = plan.config.study(study).source
     return [f"<results>/store/{folder}/{one.lock}" for one in pieces(plan, study)]
@@ -63,7 +58,7 @@ def locks(plan: "Plan", study: str) -> list[str]:
 
 
 @cache
-def pieces(plan: "Plan", name: str) -> tuple[FetchSpec, ...]:
+def pieces(plan: Plan, name: str) -> tuple[FetchSpec, ...]:
     """Everything that a study reads from its source, models first; nothing twice."""
     config, study = plan.config, plan.config.study(name)
     checkpoints = quantize.checkpoints(plan, name).values()

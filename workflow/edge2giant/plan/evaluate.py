@@ -1,22 +1,17 @@
 """Evaluations: the benchmarks of a batch, all that decides their answers, and where the results of a batch lie."""
 
-from typing import TYPE_CHECKING
-
 from edge2giant import evaluate
-from edge2giant.errors import UserError
-from edge2giant.plan import paths
+from edge2giant.config import Config, Study
+from edge2giant.errors import UserError, unknown
+from edge2giant.plan import Plan, paths
 from edge2giant.plan.members import member
 from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, GenerationSpec, TasksSpec
 from edge2giant.specs.variant import Variant
 
-if TYPE_CHECKING:
-    from edge2giant.config import Config, Study
-    from edge2giant.plan import Plan
-
 WHOLE = "all"
 
 
-def spec(plan: "Plan", wildcards) -> EvaluateSpec:
+def spec(plan: Plan, wildcards) -> EvaluateSpec:
     """All that the configuration says about the evaluation of a batch."""
     study, variant = member(plan, wildcards)
     return EvaluateSpec(
@@ -30,7 +25,7 @@ def spec(plan: "Plan", wildcards) -> EvaluateSpec:
     )
 
 
-def engine_spec(config: "Config", study: "Study", model: str) -> EngineSpec:
+def engine_spec(config: Config, study: Study, model: str) -> EngineSpec:
     """The engine of a study for one of its models, with the settings that stack, study and protocol decide."""
     stack, protocol, entry = config.stacks[study.stack], config.protocols[study.protocol], config.models[model]
     settings = {
@@ -47,7 +42,7 @@ def engine_spec(config: "Config", study: "Study", model: str) -> EngineSpec:
     return EngineSpec(name=stack.engine, settings=settings)
 
 
-def benchmark_spec(config: "Config", study: "Study", name: str) -> BenchmarkSpec:
+def benchmark_spec(config: Config, study: Study, name: str) -> BenchmarkSpec:
     """All that decides a benchmark's answers, apart from the engine."""
     protocol, benchmark = config.protocols[study.protocol], config.benchmark(study, name)
     locks = paths.data_locks(name, benchmark)
@@ -66,7 +61,7 @@ def benchmark_spec(config: "Config", study: "Study", name: str) -> BenchmarkSpec
     return BenchmarkSpec(name, locks, tasks=tasks)
 
 
-def benchmarks(plan: "Plan", wildcards) -> list[str]:
+def benchmarks(plan: Plan, wildcards) -> list[str]:
     """The benchmarks of a batch, in the order of the study.
 
     Raises
@@ -84,36 +79,34 @@ def benchmarks(plan: "Plan", wildcards) -> list[str]:
     return names
 
 
-def benchmarks_of_batch(config: "Config", study: "Study", variant: Variant, batch: str) -> list[str]:
+def benchmarks_of_batch(config: Config, study: Study, variant: Variant, batch: str) -> list[str]:
     """The benchmarks of a variant that belong to a batch, in the order of the study."""
     return [name for name in study.benchmarks_of(variant) if batch in (name, config.benchmarks[name].suite, WHOLE)]
 
 
-def datasets(plan: "Plan", wildcards) -> list[str]:
+def datasets(plan: Plan, wildcards) -> list[str]:
     """Locks of all data that the benchmarks of a batch read."""
     source = plan.config.study(wildcards.study).source
     locks = [lock for name in benchmarks(plan, wildcards) for lock in paths.data_locks(name, plan.config.benchmarks[name])]
     return [paths.store(source, lock) for lock in dict.fromkeys(locks)]
 
 
-def environment(plan: "Plan", wildcards) -> str:
+def environment(plan: Plan, wildcards) -> str:
     """`<stack>/<name>` of the environment that holds the study's engine."""
     return plan.config.environment(plan.config.study(wildcards.study).stack, "evaluate")
 
 
-def store(plan: "Plan", wildcards) -> str:
+def store(plan: Plan, wildcards) -> str:
     """Folder of the models and data sets of a study's source."""
     return f"{plan.results}/store/{plan.config.study(wildcards.study).source}"
 
 
-def manifest(plan: "Plan", wildcards) -> str:
+def manifest(plan: Plan, wildcards) -> str:
     """Manifest of the batch that has a cell's answers; of the judged benchmark where the wildcards name none."""
     study, variant = member(plan, wildcards)
     name = getattr(wildcards, "benchmark", study.judged_benchmark)
     known = study.benchmarks_of(variant)
     if name not in known:
-        from edge2giant.config import unknown
-
         raise unknown(f"benchmark of {variant.path}", name, known, f"study {study.name}")
     batch = {"suite": plan.config.benchmarks[name].suite, "checkpoint": WHOLE, "benchmark": name}[plan.run.batch]
     return f"<results>/{study.name}/evaluations/{variant.path}/{batch}.json"

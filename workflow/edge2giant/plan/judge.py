@@ -1,13 +1,9 @@
 """What `rules/judge.smk` needs: MT-Bench's files, the judge's spec and how it is reached."""
 
-from typing import TYPE_CHECKING
-
+from edge2giant.config.judges import Judge
 from edge2giant.plan import evaluate, paths
 from edge2giant.plan.members import variant_of
 from edge2giant.specs.judge import JudgeService, JudgeSpec
-
-if TYPE_CHECKING:
-    from edge2giant.config.judges import Judge
 
 NO_STUDY = "(?!)"
 SERVICE = ("limit_usd", "concurrency", "serve", "ready_timeout_s", "key_file", "key_env", "timeout_s", "attempts")
@@ -48,7 +44,7 @@ def name(plan, wildcards) -> str:
     return plan.config.study(wildcards.study).judge
 
 
-def entry(plan, wildcards) -> "Judge":
+def entry(plan, wildcards) -> Judge:
     return plan.config.judges[name(plan, wildcards)]
 
 

@@ -8,9 +8,10 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge2giant import environments, errors, records
+from edge2giant.config import Config, Study
+from edge2giant.config.clusters import Cluster
 from edge2giant.errors import UserError
 from edge2giant.plan import quantize, resources
 from edge2giant.plan.placement import Placement
@@ -20,15 +21,11 @@ from edge2giant.schemes.scheme import Scheme
 from edge2giant.schemes.unquantized import SixteenBits
 from edge2giant.specs.variant import Variant
 
-if TYPE_CHECKING:
-    from edge2giant.config import Config, Study
-    from edge2giant.config.clusters import Cluster
-
 FALLBACK = "fallback"
 LEVELS = (FALLBACK, DEGRADED, REFUSED)
 
 
-def counts(config: "Config", study: "Study") -> list[dict]:
+def counts(config: Config, study: Study) -> list[dict]:
     """Checkpoints of each model, and its cells of each suite."""
     by_model = Counter((cell.variant.model, config.benchmarks[cell.benchmark].suite) for cell in study.cells)
     checkpoints = Counter(variant.model for variant in study.variants)
@@ -40,12 +37,12 @@ def counts(config: "Config", study: "Study") -> list[dict]:
     ]
 
 
-def lines_of(config: "Config", study: "Study", cluster: "Cluster") -> list[dict]:
+def lines_of(config: Config, study: Study, cluster: Cluster) -> list[dict]:
     """What each variant takes: environment, bytes, GPUs, cells, and what is known against it (`quantize.preflight`)."""
     return [line_of(config, study, variant, cluster) for variant in study.variants]
 
 
-def line_of(config: "Config", study: "Study", variant: Variant, cluster: "Cluster") -> dict:
+def line_of(config: Config, study: Study, variant: Variant, cluster: Cluster) -> dict:
     """The plan of one variant."""
     spec, scheme = quantize.checkpoint_spec(config, study, variant), quantize.scheme(config, study, variant)
     jobs = (resources.quantize_job(config, spec), resources.evaluate_job(config, study, variant))
@@ -65,7 +62,7 @@ def line_of(config: "Config", study: "Study", variant: Variant, cluster: "Cluste
     }
 
 
-def findings(config: "Config", study: "Study", variant: Variant, places: dict, cluster: "Cluster") -> list[str]:
+def findings(config: Config, study: Study, variant: Variant, places: dict, cluster: Cluster) -> list[str]:
     """What is known against a variant, and where the study leaves the recipe because of it."""
     changed = study.recipe_settings.get(variant.method_bits)
     verdicts = known_against(config, study, variant, changed, places, cluster)
@@ -94,7 +91,7 @@ def in_words(place: Placement | None) -> str:
 
 
 def known_against(
-    config: "Config", study: "Study", variant: Variant, settings: dict | None, places: dict, cluster: "Cluster"
+    config: Config, study: Study, variant: Variant, settings: dict | None, places: dict, cluster: Cluster
 ) -> list[preflight.Verdict]:
     """Verdicts on making a variant's checkpoint and on loading it, each on the hardware it is placed on.
 
@@ -115,7 +112,7 @@ def known_against(
     return making + preflight.without_met_needs(loading, environment, present)
 
 
-def disk(config: "Config", study: "Study", lines: list[dict]) -> list[str]:
+def disk(config: Config, study: Study, lines: list[dict]) -> list[str]:
     """What the study takes of a disk, in words. Checkpoints that only link to the store take nothing of their own."""
     models = sum(planned_gb(config, model, SixteenBits()) for model in study.models)
     made, linked = {}, {}
@@ -139,7 +136,7 @@ def gb(gigabytes: float) -> str:
     return f"{gigabytes:,.1f} GB" if gigabytes >= 1 else f"{gigabytes:.3f} GB"
 
 
-def planned_gb(config: "Config", model: str, scheme: Scheme) -> float:
+def planned_gb(config: Config, model: str, scheme: Scheme) -> float:
     """Estimated size of a model's weights, in 10^9 bytes."""
     return sizes.planned_bytes(config.models[model].facts, scheme)["total"] / 1e9
 
@@ -154,7 +151,7 @@ def table(lines: list[dict], total: bool = False) -> str:
     return "\n".join("  ".join(f"{line[head]!s:<{widest[head]}}" for head in heads).rstrip() for line in body)
 
 
-def show(config: "Config", study: "Study", cluster: "Cluster", out: Path) -> None:
+def show(config: Config, study: Study, cluster: Cluster, out: Path) -> None:
     """Print the plan and write it as CSV.
 
     Raises

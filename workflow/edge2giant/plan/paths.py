@@ -3,10 +3,7 @@
 `<results>` is written as Snakemake's path variable, so these strings serve rules as inputs and outputs alike.
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from edge2giant.config.benchmarks import Benchmark
+from edge2giant.config.benchmarks import Benchmark
 
 NLTK_LOCK = "nltk.lock.json"
 
@@ -19,7 +16,7 @@ def model_lock(source: str, name: str) -> str:
     return f"<results>/store/{source}/models/{name}.lock.json"
 
 
-def data_locks(name: str, benchmark: "Benchmark") -> tuple[str, ...]:
+def data_locks(name: str, benchmark: Benchmark) -> tuple[str, ...]:
     """Locks of a benchmark's data below the store: one for each data set, and that of nltk's tables where it needs them."""
     more = (f"datasets/{name}-{number}.lock.json" for number in range(2, len(benchmark.datasets) + 1))
     return f"datasets/{name}.lock.json", *more, *([NLTK_LOCK] if benchmark.nltk else [])

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from edge2giant import published
-from edge2giant.config import unknown
+from edge2giant.errors import unknown
 from edge2giant.plan.members import member, variant_of
 from edge2giant.specs.score import LmEvalMetric, PrintedScore, ScoreSpec, StatisticsSpec
 from edge2giant.specs.variant import Variant

@@ -1,19 +1,16 @@
 """Specs of what is made from a study's cells: tables, figures, comparison, trade-offs, claims, report, exports."""
 
 from functools import cache
-from typing import TYPE_CHECKING
 
+from edge2giant.config import Config
+from edge2giant.config.benchmarks import SuiteTable
+from edge2giant.config.checks import PRINTED
+from edge2giant.config.claims import ClaimPart
+from edge2giant.config.studies import Study
 from edge2giant.specs.claims import ClaimSpec, ClaimsSpec, FactSpec, PartSpec, ReadingSpec
 from edge2giant.specs.study import AVERAGE, Labels, StudyBenchmark, StudySpec, StudyVariant, SuiteColumns, TableLayout
 
-if TYPE_CHECKING:
-    from edge2giant.config import Config
-    from edge2giant.config.benchmarks import SuiteTable
-    from edge2giant.config.claims import ClaimPart
-    from edge2giant.config.studies import Study
-
 PAPER = "paper"
-PRINTED = "published"
 
 
 def spec(plan, wildcards) -> StudySpec:
@@ -58,7 +55,7 @@ def cells_of_table(plan, wildcards) -> list[str]:
     return paths_of_cells(plan.config.study(wildcards.study), benchmarks, set(layout.variants))
 
 
-def tables(plan, study: "Study") -> list[str]:
+def tables(plan, study: Study) -> list[str]:
     """Every table that a study names, in its four forms."""
     return [f"<figures>/{study.name}/table{number}.{form}" for number in study.tables for form in ("csv", "tex", "html", "md")]
 
@@ -68,13 +65,13 @@ def printed_tables(plan) -> list[int]:
     return sorted(table.number for suite in plan.config.suites.values() if suite.printed for table in suite.tables)
 
 
-def figure2(plan, study: "Study") -> list[str]:
+def figure2(plan, study: Study) -> list[str]:
     """Figure 2 in its three forms, of a study with a judged benchmark."""
     forms = ("pdf", "png", "svg") if paths_of_cells(study, {study.judged_benchmark}) else ()
     return [f"<figures>/{study.name}/figure2.{form}" for form in forms]
 
 
-def paths_of_cells(study: "Study", benchmarks: set | None = None, variants: set | None = None) -> list[str]:
+def paths_of_cells(study: Study, benchmarks: set | None = None, variants: set | None = None) -> list[str]:
     """Paths of a study's cells, of some benchmarks or variants if named."""
     return [
         f"<results>/{cell.path}"
@@ -88,7 +85,7 @@ def _built(plan, name: str) -> StudySpec:
     return study_spec(plan.config, name)
 
 
-def study_spec(config: "Config", name: str) -> StudySpec:
+def study_spec(config: Config, name: str) -> StudySpec:
     """Build the spec of a study."""
     study = config.study(name)
     protocol = config.protocols[study.protocol]
@@ -113,7 +110,7 @@ def study_spec(config: "Config", name: str) -> StudySpec:
     )
 
 
-def labels(config: "Config") -> Labels:
+def labels(config: Config) -> Labels:
     """Labels of all that `config/` names."""
     methods = config.recipes.methods
     tables = (table for suite in config.suites.values() for table in suite.tables)
@@ -126,12 +123,12 @@ def labels(config: "Config") -> Labels:
     )
 
 
-def nominal_gb(config: "Config", variant) -> float:
+def nominal_gb(config: Config, variant) -> float:
     """Parameters times weight bits over 8, in 10^9 bytes: what the paper prints as storage."""
     return config.models[variant.model].nominal_billions * variant.widths[0] / 8
 
 
-def benchmark_of(config: "Config", study: "Study", name: str) -> StudyBenchmark:
+def benchmark_of(config: Config, study: Study, name: str) -> StudyBenchmark:
     entry = config.benchmark(study, name)
     return StudyBenchmark(
         suite=entry.suite,
@@ -145,14 +142,14 @@ def benchmark_of(config: "Config", study: "Study", name: str) -> StudyBenchmark:
     )
 
 
-def columns_of(config: "Config", study: "Study", name: str) -> SuiteColumns:
+def columns_of(config: Config, study: Study, name: str) -> SuiteColumns:
     """The benchmarks of a suite that the paper prints, in its order, and after them what else the study has of it."""
     suite = config.suites[name]
     more = [one for one, entry in config.benchmarks.items() if entry.suite == name and one in study.benchmarks]
     return SuiteColumns(name, suite.label, suite.short_label, tuple(dict.fromkeys([*suite.printed, *more])), suite.average)
 
 
-def layout(config: "Config", study: "Study", columns: SuiteColumns, table: "SuiteTable") -> TableLayout:
+def layout(config: Config, study: Study, columns: SuiteColumns, table: SuiteTable) -> TableLayout:
     """One table: its columns, and the variants of the study that it shows."""
     suite = config.suites[columns.name]
     elsewhere = {model for other in suite.tables if other != table for model in other.models or ()}
@@ -174,7 +171,7 @@ def layout(config: "Config", study: "Study", columns: SuiteColumns, table: "Suit
     )
 
 
-def claims_spec(config: "Config") -> ClaimsSpec:
+def claims_spec(config: Config) -> ClaimsSpec:
     """The claims with both readings of each part written out."""
     file = config.claims
     return ClaimsSpec(
@@ -188,7 +185,7 @@ def claims_spec(config: "Config") -> ClaimsSpec:
     )
 
 
-def _part(part: "ClaimPart") -> PartSpec:
+def _part(part: ClaimPart) -> PartSpec:
     """A lenient reading changes parameters of the strict one, unless it names another predicate."""
     strict = ReadingSpec(part.strictly, part.predicate, part.with_)
     if part.lenient is None:

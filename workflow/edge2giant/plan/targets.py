@@ -1,39 +1,35 @@
 """Files that the named targets mean: everything of one study."""
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
-from edge2giant.plan import quantize
+from edge2giant.plan import Plan, quantize
 from edge2giant.specs.variant import Variant
 
-if TYPE_CHECKING:
-    from edge2giant.plan import Plan
 
-
-def checkpoints(plan: "Plan") -> list[str]:
+def checkpoints(plan: Plan) -> list[str]:
     return [f"<results>/{spec.path}" for spec in quantize.checkpoints(plan, plan.study.name).values()]
 
 
-def cells(plan: "Plan") -> list[str]:
+def cells(plan: Plan) -> list[str]:
     return [f"<results>/{cell.path}" for cell in plan.study.cells]
 
 
-def overlap(plan: "Plan") -> list[str]:
+def overlap(plan: Plan) -> list[str]:
     """Comparison of calibration text with benchmarks, where the study has both."""
     named = SimpleNamespace(study=plan.study.name)
     compared = quantize.calibration_locks(plan, named) and quantize.evaluated_locks(plan, named)
     return [f"<results>/{plan.study.name}/overlap.json"] if compared else []
 
 
-def quantized_and_judged(plan: "Plan") -> list[Variant]:
+def quantized_and_judged(plan: Plan) -> list[Variant]:
     """Quantized variants whose judged answers can be compared with those of the unquantized model."""
     study = plan.study
     return [one for one in study.variants if one.method != "fp16" and study.judged_benchmark in study.benchmarks_of(one)]
 
 
-def noise(plan: "Plan") -> list[str]:
+def noise(plan: Plan) -> list[str]:
     return [f"<results>/{plan.study.name}/noise/{one.path}.json" for one in quantized_and_judged(plan)]
 
 
-def inspections(plan: "Plan") -> list[str]:
+def inspections(plan: Plan) -> list[str]:
     return [f"<figures>/{plan.study.name}/inspection/{one.path}.html" for one in quantized_and_judged(plan)]
