@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge2giant.config.entry import Commit, ConfigEntry, Count, KnownModel, Natural, Text, distinct, listed, refusal
+from edge2giant.config import names
+from edge2giant.config.entry import Commit, ConfigEntry, Count, Natural, Text, distinct, listed, refusal
 from edge2giant.store import punkt
 
 Aggregation = Literal["single", "size_weighted", "mean"]
@@ -18,7 +19,7 @@ class SuiteTable(ConfigEntry):
 
     number: Count
     title: Text
-    models: distinct(KnownModel) | None = Field(default=None, description="models shown here and in no other table of the suite")
+    models: distinct(names.Model) | None = Field(default=None, description="models shown here and in no other table of the suite")
     parts: dict[Text, Text] = Field(default={}, description="columns of a judged benchmark: category or turn, and its heading")
 
 

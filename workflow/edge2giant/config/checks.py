@@ -1,4 +1,4 @@
-"""Checks that need several files of `config/`. That a name is known is checked where it stands, by its type (`entry.name_of`)."""
+"""Checks that need several files of `config/`. A name is checked where it stands, by its type: see `config/names.py`."""
 
 from typing import TYPE_CHECKING
 

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge2giant.config.entry import ConfigEntry, Count, KnownModel, Name, Natural, Positive, Text, listed, refusal
+from edge2giant.config import names
+from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Positive, Text, listed, refusal
 
 
 class Submission(ConfigEntry):
@@ -73,7 +74,7 @@ class Cluster(ConfigEntry):
     )
     cpu: Cpu = Field(default=Cpu(), description="where jobs without GPU go")
     overrides: listed(ResourceOverride) = Field(default=(), description="merged key by key; of two that match the later counts")
-    rehearse: dict[KnownModel, KnownModel] = Field(
+    rehearse: dict[names.Model, names.Model] = Field(
         default={}, description="models placed as if they were others, on a stack without GPU"
     )
 

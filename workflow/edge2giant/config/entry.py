@@ -14,7 +14,6 @@ from pydantic import (
     JsonValue,
     Strict,
     ValidationError,
-    ValidationInfo,
     WrapValidator,
     create_model,
     model_validator,
@@ -149,45 +148,3 @@ def _without_repeats(values: tuple) -> tuple:
         if values.count(value) > 1:
             raise ValueError(f"'{value}' is given twice")
     return values
-
-
-# --- names that another file defines: files are read in the order of `loading.FILES`, with the earlier ones as context -----
-
-
-def name_of(kind: str, file: str):
-    """A name that must be one of those that `file` defines."""
-
-    def check(name: str, info: ValidationInfo) -> str:
-        _refuse_unknown(kind, name, (info.context or {}).get(file))
-        return name
-
-    return Annotated[Text, AfterValidator(check)]
-
-
-def _refuse_unknown(kind: str, name: str | int, known: Iterable | None) -> None:
-    if known is not None and name not in known:
-        raise refusal(f"unknown {kind} '{name}'", f"choose one of: {', '.join(map(str, sorted(known)))}")
-
-
-def _check_table(number: int, info: ValidationInfo) -> int:
-    _refuse_unknown("table", number, (info.context or {}).get("tables"))
-    return number
-
-
-def _check_method_bits(name: str, info: ValidationInfo) -> str:
-    method, bits = name.split("/")
-    if methods := (info.context or {}).get("recipes"):
-        _refuse_unknown("method", method, methods)
-        _refuse_unknown(f"width of {method}", bits, methods[method].bits)
-    return name
-
-
-KnownModel = name_of("model", "models")
-KnownBenchmark = name_of("benchmark", "benchmarks")
-KnownTable = Annotated[Count, AfterValidator(_check_table)]
-KnownProtocol = name_of("protocol", "protocols")
-KnownStack = name_of("stack", "stacks")
-KnownCalibrationSet = name_of("calibration set", "calibration")
-KnownJudge = name_of("judge", "judges")
-KnownMethod = name_of("method", "recipes")
-KnownMethodBits = Annotated[str, Field(pattern=r"^[a-z0-9-]+/w[0-9]+a[0-9]+$"), AfterValidator(_check_method_bits)]

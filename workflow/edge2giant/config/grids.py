@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, Strict, WithJsonSchema, model_validator
 
-from edge2giant.config.entry import ConfigEntry, Count, KnownBenchmark, Text, listed, refusal
+from edge2giant.config import names
+from edge2giant.config.entry import ConfigEntry, Count, Text, listed, refusal
 
 
 def _chance(value: object) -> object:
@@ -46,6 +47,6 @@ class Candidates(ConfigEntry):
 
 
 Grids = Annotated[
-    dict[KnownBenchmark, Candidates],
+    dict[names.Benchmark, Candidates],
     Field(min_length=1, title="config/published/grids.yaml: which values a benchmark's score can take"),
 ]

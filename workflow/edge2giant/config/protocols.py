@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from edge2giant.config import names
 from edge2giant.config.benchmarks import Aggregation, Benchmark, Metrics, Tasks
-from edge2giant.config.entry import ConfigEntry, Count, KnownBenchmark, Name, Natural, Text
+from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Text
 
 
 class Seeds(ConfigEntry):
@@ -54,7 +55,7 @@ class Protocol(ConfigEntry):
     option_order: Literal["stable", "lm-eval"] = Field(
         description="order of the options of a `shuffled` benchmark: by the question's id, or lm-eval's own"
     )
-    benchmarks: dict[KnownBenchmark, Override] = Field(description="what differs from config/benchmarks.yaml")
+    benchmarks: dict[names.Benchmark, Override] = Field(description="what differs from config/benchmarks.yaml")
     generation: AnswerGeneration = Field(description="of the answers of a judged benchmark")
 
     def needs_bos(self, repo: str) -> bool | None:

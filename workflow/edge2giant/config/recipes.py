@@ -4,18 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from edge2giant.config.entry import (
-    ConfigEntry,
-    KnownCalibrationSet,
-    KnownModel,
-    Repo,
-    Settings,
-    Text,
-    distinct,
-    listed,
-    name_of,
-    refusal,
-)
+from edge2giant.config import names
+from edge2giant.config.entry import ConfigEntry, Repo, Settings, Text, distinct, listed, refusal
 
 Bits = Annotated[str, Field(pattern=r"^w[0-9]+a[0-9]+$")]
 Places = Annotated[dict[Text, Text], Field(min_length=1)]
@@ -24,9 +14,9 @@ Places = Annotated[dict[Text, Text], Field(min_length=1)]
 class RecipeOverride(ConfigEntry):
     """What differs for some models."""
 
-    models: distinct(KnownModel)
+    models: distinct(names.Model)
     recipe: Settings = Field(default={}, description="laid over the recipe")
-    calibration: KnownCalibrationSet | None = Field(
+    calibration: names.CalibrationSet | None = Field(
         default=None, description="set of config/calibration.yaml; null: none is read"
     )
 
@@ -49,9 +39,9 @@ class Recipe(ConfigEntry):
     """A method at one width."""
 
     recipe: Settings = Field(description="parameters of the toolkit")
-    calibration: KnownCalibrationSet | None = Field(description="set of config/calibration.yaml; null: none is read")
+    calibration: names.CalibrationSet | None = Field(description="set of config/calibration.yaml; null: none is read")
     overrides: listed(RecipeOverride, min_length=1) = ()
-    published: Annotated[dict[KnownModel, Published], Field(min_length=1)] = Field(
+    published: Annotated[dict[names.Model, Published], Field(min_length=1)] = Field(
         default={}, description="checkpoints on the hub by model"
     )
     place: Places = Field(description="where each value stands in the paper")
@@ -62,7 +52,7 @@ class Method(ConfigEntry):
     """A quantization method with its toolkit."""
 
     label: Text = Field(description="as tables print it")
-    toolkit: name_of("toolkit", "toolkits") = Field(description="module of quantize/toolkits/")
+    toolkit: names.name_of("toolkit", "toolkits") = Field(description="module of quantize/toolkits/")
     paper: bool = Field(description="whether the paper has this method")
     bits: Annotated[dict[Bits, Recipe], Field(min_length=1)] = Field(description="widths of the form w4a16")
 

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from edge2giant.config.entry import ConfigEntry, Text, name_of
+from edge2giant.config import names
+from edge2giant.config.entry import ConfigEntry, Text
 
 
 def _spelt(value: object) -> object:
@@ -18,7 +19,7 @@ Folder = Annotated[str, Field(pattern=r"^[^/~]")]
 class RunSettings(ConfigEntry):
     """Choices for one run of Snakemake."""
 
-    study: name_of("study", "studies") = Field(description="a file of config/studies/")
+    study: names.name_of("study", "studies") = Field(description="a file of config/studies/")
     batch: Literal["suite", "checkpoint", "benchmark"] = Field(description="how many benchmarks one evaluation job runs")
     results: Folder = Field(description="a folder below the working directory; it may be a link")
     figures: Folder = Field(description="a folder below the working directory; it may be a link")
@@ -27,6 +28,6 @@ class RunSettings(ConfigEntry):
     )
     mirror: Text | None = Field(default=None, description="folder of hub ids that acquire reads in place of the hub")
     token_file: Text | None = Field(default=None, description="file that holds the hub token")
-    cluster: name_of("cluster", "clusters") | None = Field(
+    cluster: names.name_of("cluster", "clusters") | None = Field(
         default=None, description="entry of config/clusters.yaml; the first where it is left out"
     )

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from edge2giant.config.entry import ConfigEntry, Name, Settings, Text, name_of
+from edge2giant.config import names
+from edge2giant.config.entry import ConfigEntry, Name, Settings, Text
 
 
 def _no_remote_code(settings: dict) -> dict:
@@ -29,7 +30,7 @@ class Stack(ConfigEntry):
         description="release that preflight judges by, in quotes; the pin stands in envs/"
     )
     engine_settings: EngineSettings = Field(description="arguments of the engine")
-    environments: Annotated[dict[name_of("toolkit", "served"), Environment], Field(min_length=1)] = Field(
+    environments: Annotated[dict[names.name_of("toolkit", "served"), Environment], Field(min_length=1)] = Field(
         description="toolkit and its environment: a file of envs/<stack>/, or of another stack as <stack>/<name>"
     )
 

@@ -5,25 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from edge2giant.config.entry import (
-    ConfigEntry,
-    Count,
-    KnownBenchmark,
-    KnownCalibrationSet,
-    KnownJudge,
-    KnownMethodBits,
-    KnownModel,
-    KnownProtocol,
-    KnownStack,
-    KnownTable,
-    Settings,
-    Text,
-    distinct,
-)
+from edge2giant.config import names
+from edge2giant.config.entry import ConfigEntry, Count, Settings, Text, distinct
 from edge2giant.config.stacks import EngineSettings
 from edge2giant.specs.variant import Cell, Variant
 
-Variants = distinct(KnownMethodBits)
+Variants = distinct(names.MethodBits)
 
 
 class StudyModel(ConfigEntry):
@@ -46,22 +33,22 @@ class StudyFile(ConfigEntry):
     extends: Text | None = Field(default=None, description="a study whose keys hold wherever this one has none of its own")
     title: Text
     source: Literal["hub", "miniature"] = Field(description="fetched by acquire, or made here")
-    protocol: KnownProtocol = Field(description="entry of config/protocols.yaml")
-    stack: KnownStack = Field(description="entry of config/stacks.yaml")
-    judge: KnownJudge = Field(description="entry of config/judges.yaml")
-    calibration: KnownCalibrationSet | None = Field(default=None, description="set that replaces every recipe's own")
+    protocol: names.Protocol = Field(description="entry of config/protocols.yaml")
+    stack: names.Stack = Field(description="entry of config/stacks.yaml")
+    judge: names.Judge = Field(description="entry of config/judges.yaml")
+    calibration: names.CalibrationSet | None = Field(default=None, description="set that replaces every recipe's own")
     limit: Count | None = Field(default=None, description="questions of each task; all where it is left out")
-    benchmarks: distinct(KnownBenchmark) = Field(description="entries of config/benchmarks.yaml")
-    tables: distinct(KnownTable) = Field(description="numbers of tables in config/benchmarks.yaml")
-    figure2_models: distinct(KnownModel) = Field(description="models of Figure 2")
+    benchmarks: distinct(names.Benchmark) = Field(description="entries of config/benchmarks.yaml")
+    tables: distinct(names.Table) = Field(description="numbers of tables in config/benchmarks.yaml")
+    figure2_models: distinct(names.Model) = Field(description="models of Figure 2")
     engine_settings: EngineSettings = Field(default={}, description="over those of the stack")
-    recipe_settings: dict[KnownMethodBits, Settings] = Field(
+    recipe_settings: dict[names.MethodBits, Settings] = Field(
         default={}, description="toolkit parameters that the study changes, by method/bits"
     )
-    checkpoints: dict[KnownMethodBits, Literal["make", "published"]] = Field(
+    checkpoints: dict[names.MethodBits, Literal["make", "published"]] = Field(
         default={}, description="method/bits whose checkpoint is made, or taken from the hub"
     )
-    models: Annotated[dict[KnownModel, StudyModel], Field(min_length=1)] = Field(description="models and what is run on each")
+    models: Annotated[dict[names.Model, StudyModel], Field(min_length=1)] = Field(description="models and what is run on each")
 
 
 class Study(StudyFile):

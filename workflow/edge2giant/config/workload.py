@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from edge2giant.config.entry import ConfigEntry, Count, KnownBenchmark, KnownMethod, NotNegative, Positive, name_of
+from edge2giant.config import names
+from edge2giant.config.entry import ConfigEntry, Count, NotNegative, Positive
 
 
 class Tokens(ConfigEntry):
@@ -29,15 +30,15 @@ class Start(ConfigEntry):
 class Workload(ConfigEntry):
     """The whole file."""
 
-    tokens: dict[KnownBenchmark, Tokens] = Field(description="by benchmark")
+    tokens: dict[names.Benchmark, Tokens] = Field(description="by benchmark")
     other_tokens: Tokens = Field(description="of a benchmark without an entry in `tokens`")
     shares: Shares
     concurrency: Count = Field(description="sequences that decode together")
     start: Start
-    quantize_seconds_per_billion: dict[name_of("toolkit", "toolkits"), NotNegative] = Field(
+    quantize_seconds_per_billion: dict[names.name_of("toolkit", "toolkits"), NotNegative] = Field(
         description="by toolkit, for 10^9 parameters"
     )
-    method_seconds_per_billion: dict[KnownMethod, NotNegative] = Field(
+    method_seconds_per_billion: dict[names.Method, NotNegative] = Field(
         default={}, description="the same of methods that take another time than most of their toolkit"
     )
     link_seconds_per_billion: NotNegative
