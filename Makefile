@@ -45,7 +45,7 @@ published: .venv/.ready ## Tables 1, 2, 4-7 and Figure 2 as the paper prints the
 	@ls paper_figures/published
 
 schemas: .venv/.ready ## workflow/schemas/*.schema.json of the config files, for editors, from their models
-	@workflow/in-env workflow python -m edge2giant.config schemas
+	@workflow/in-env workflow python -m edge2giant.config.schemas
 
 lint: setup ## snakemake --lint, snakefmt, ruff
 	@$(SNAKEMAKE) --lint

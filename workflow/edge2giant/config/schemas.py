@@ -1,10 +1,10 @@
-"""JSON schemas of the config files for editors, made from the models."""
+"""JSON schemas of the config files for editors, made from the models: `make schemas`."""
 
-from pathlib import Path
+import sys
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from edge2giant import ROOT, records
+from edge2giant import ROOT, errors, records
 from edge2giant.config import files
 from edge2giant.config.loading import FILES
 from edge2giant.config.run import RunSettings
@@ -40,18 +40,17 @@ def documents() -> dict[str, dict]:
         schema = files.adapter(kind).json_schema(schema_generator=_Schema)
         for part in schema.get("$defs", {}).values():
             part.pop("title", None)
-        about = {
-            "title": file,
-            "$comment": "Made by python -m edge2giant.config schemas; edit workflow/edge2giant/config instead.",
-        }
+        about = {"title": file, "$comment": "Made by `make schemas`; edit workflow/edge2giant/config instead."}
         found[name] = {"$schema": _Schema.schema_dialect} | schema | about
     return found
 
 
-def write(folder: Path = FOLDER) -> list[Path]:
-    """Write `<name>.schema.json` for each config file and return the paths."""
-    paths = []
+def main() -> None:
     for name, schema in documents().items():
-        paths.append(folder / f"{name}.schema.json")
-        records.write_json(paths[-1], schema)
-    return paths
+        path = FOLDER / f"{name}.schema.json"
+        records.write_json(path, schema)
+        print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(errors.run(main))
