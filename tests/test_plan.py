@@ -26,7 +26,7 @@ def loaded() -> config.Config:
 def plans(loaded) -> dict[str, list[dict]]:
     """The plan of the paper's grid by stack."""
     cluster = loaded.cluster(None)
-    return {stack: overview.lines_of(loaded, loaded.study(name), cluster) for stack, name in OF_STACK.items()}
+    return {stack: overview.Overview(loaded, loaded.study(name), cluster).lines for stack, name in OF_STACK.items()}
 
 
 def variants_with(lines: list[dict], level: str) -> list[str]:
@@ -72,7 +72,7 @@ def test_a_cpu_blocks_variants_each_with_its_reason_and_hint(plans):
 
 def test_the_plan_of_a_blocked_study_fails_after_showing_every_reason(loaded, tmp_path, capsys):
     with pytest.raises(UserError, match="20 variants cannot run on stack cpu"):
-        overview.show(loaded, loaded.study("paper-cpu"), loaded.cluster(None), tmp_path / "plan.csv")
+        overview.show(overview.Overview(loaded, loaded.study("paper-cpu"), loaded.cluster(None)), tmp_path / "plan.csv")
     shown = capsys.readouterr().out
     assert shown.count("without CUDA") == 8
     assert "50 variants: 30 ok, 0 fallback, 0 degraded, 20 refused" in shown
@@ -81,12 +81,11 @@ def test_the_plan_of_a_blocked_study_fails_after_showing_every_reason(loaded, tm
 
 
 def test_disk_counts_links_once_and_says_what_false_saves(loaded, plans):
-    paper = loaded.study("paper")
     half, quantized = (
         sum(line["gigabytes"] for line in plans["current"] if (line["variant"] == "fp16/w16a16") == unquantized)
         for unquantized in (True, False)
     )
-    store, kept, freed = overview.disk(loaded, paper, plans["current"])
+    store, kept, freed = overview.Overview(loaded, loaded.study("paper"), loaded.cluster(None)).disk()
     assert store == f"disk: {half:,.1f} GB of unquantized models in the store, {quantized:,.1f} GB of 38 checkpoints made"
     assert kept.endswith(f"true   {half + quantized:,.1f} GB in the end")
     largest = max(line["gigabytes"] for line in plans["current"] if line["variant"] != "fp16/w16a16")

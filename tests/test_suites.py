@@ -103,7 +103,11 @@ def test_a_users_benchmark_is_in_report_statistics_plan_and_forecast(more, tmp_p
     assert {first_page.place(material, (*key, "boolq")).score.text for key in variants_of(study)} == {"59.50"}
     assert set(material.benchmarks) == set(NAMES)
     assert score.statistics(more, job()).suites["leaderboard_v1"] == tuple(NAMES[:-1])
-    (line,) = [line for line in overview.counts(more.config, study) if line["model"] == study.variants[0].model]
+    (line,) = [
+        line
+        for line in overview.Overview(more.config, study, more.config.cluster(None)).counts()
+        if line["model"] == study.variants[0].model
+    ]
     variants = [one for one in study.variants if one.model == line["model"]]
     assert line["v1 cells"] == 7 * len(variants) and "v2 cells" not in line
     expected, cluster = more.config.workload.other_tokens, more.config.clusters["paper"]

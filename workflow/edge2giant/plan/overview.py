@@ -7,10 +7,11 @@ import argparse
 import json
 import sys
 from collections import Counter
+from functools import cached_property
 from pathlib import Path
 
 from edge2giant import environments, errors, records
-from edge2giant.config import Config, Study
+from edge2giant.config import Config, Study, load
 from edge2giant.config.clusters import Cluster
 from edge2giant.errors import UserError
 from edge2giant.plan import quantize, resources
@@ -25,53 +26,97 @@ FALLBACK = "fallback"
 LEVELS = (FALLBACK, DEGRADED, REFUSED)
 
 
-def counts(config: Config, study: Study) -> list[dict]:
-    """Checkpoints of each model, and its cells of each suite."""
-    by_model = Counter((cell.variant.model, config.benchmarks[cell.benchmark].suite) for cell in study.cells)
-    checkpoints = Counter(variant.model for variant in study.variants)
-    suites = {config.benchmarks[name].suite for name in study.benchmarks}
-    shown = {name: f"{suite.short_label} cells" for name, suite in config.suites.items() if name in suites}
-    return [
-        {"model": model, "checkpoints": checkpoints[model]} | {label: by_model[model, name] for name, label in shown.items()}
-        for model in checkpoints
-    ]
+class Overview:
+    """What a study takes on one cluster."""
 
+    def __init__(self, config: Config, study: Study, cluster: Cluster):
+        self.config, self.study, self.cluster = config, study, cluster
+        self.requests = resources.Requests(config, cluster)
+        self.environment = config.environment(study.stack, "evaluate")
+        self.packages = set(environments.distributions(self.environment, config.root))
 
-def lines_of(config: Config, study: Study, cluster: Cluster) -> list[dict]:
-    """What each variant takes: environment, bytes, GPUs, cells, and what is known against it (`quantize.preflight`)."""
-    return [line_of(config, study, variant, cluster) for variant in study.variants]
+    def counts(self) -> list[dict]:
+        """Checkpoints of each model, and its cells of each suite."""
+        entries = self.config.benchmarks
+        by_model = Counter((cell.variant.model, entries[cell.benchmark].suite) for cell in self.study.cells)
+        suites = {entries[name].suite for name in self.study.benchmarks}
+        shown = {name: f"{suite.short_label} cells" for name, suite in self.config.suites.items() if name in suites}
+        return [
+            {"model": model, "checkpoints": count} | {label: by_model[model, name] for name, label in shown.items()}
+            for model, count in Counter(variant.model for variant in self.study.variants).items()
+        ]
 
+    @cached_property
+    def lines(self) -> list[dict]:
+        """What each variant takes: environment, bytes, GPUs, cells, and what is known against it (`quantize.preflight`)."""
+        return [self._line(variant) for variant in self.study.variants]
 
-def line_of(config: Config, study: Study, variant: Variant, cluster: Cluster) -> dict:
-    """The plan of one variant."""
-    spec, scheme = quantize.checkpoint_spec(config, study, variant), quantize.scheme(config, study, variant)
-    jobs = (resources.quantize_job(config, spec), resources.evaluate_job(config, study, variant))
-    requests = resources.Requests(config, cluster)
-    places = {job.phase: requests.place(job) for job in jobs}
-    return {
-        "model": variant.model,
-        "variant": variant.method_bits,
-        "scheme": scheme.label,
-        "environment": spec.environment,
-        "checkpoint": spec.folder,
-        "gigabytes": round(planned_gb(config, variant.model, scheme), 3),
-        "quantize on": in_words(places["quantize"]),
-        "evaluate on": in_words(places["evaluate"]),
-        "cells": len(study.benchmarks_of(variant)),
-        "verdict": "; ".join(findings(config, study, variant, places, cluster)) or "ok",
-    }
+    def _line(self, variant: Variant) -> dict:
+        spec = quantize.checkpoint_spec(self.config, self.study, variant)
+        scheme = quantize.scheme(self.config, self.study, variant)
+        making = self.requests.place(resources.quantize_job(self.config, spec))
+        evaluation = self.requests.place(resources.evaluate_job(self.config, self.study, variant))
+        return {
+            "model": variant.model,
+            "variant": variant.method_bits,
+            "scheme": scheme.label,
+            "environment": spec.environment,
+            "checkpoint": spec.folder,
+            "gigabytes": round(self._planned_gb(variant.model, scheme), 3),
+            "quantize on": in_words(making),
+            "evaluate on": in_words(evaluation),
+            "cells": len(self.study.benchmarks_of(variant)),
+            "verdict": "; ".join(self._findings(variant, self._device(making), self._device(evaluation))) or "ok",
+        }
 
+    def _device(self, place: Placement | None) -> str:
+        return f"cuda:{self.cluster.partitions[place.partition].compute_capability}" if place else "cpu"
 
-def findings(config: Config, study: Study, variant: Variant, places: dict, cluster: Cluster) -> list[str]:
-    """What is known against a variant, and where the study leaves the recipe because of it."""
-    changed = study.recipe_settings.get(variant.method_bits)
-    verdicts = known_against(config, study, variant, changed, places, cluster)
-    found = [f"{v.level}: {v.reason} ({v.hint})" for v in verdicts]
-    if changed:
-        avoided = [v.reason for v in known_against(config, study, variant, None, places, cluster) if v not in verdicts]
-        change = ", ".join(f"{key} {json.dumps(value)}" for key, value in changed.items())
-        found.append(f"{FALLBACK}: {change}" + (f", since {', '.join(avoided)}" if avoided else ""))
-    return found
+    def _findings(self, variant: Variant, *devices: str) -> list[str]:
+        """What is known against a variant, and where the study leaves the recipe because of it."""
+        changed = self.study.recipe_settings.get(variant.method_bits)
+        verdicts = self._verdicts(variant, changed, *devices)
+        found = [f"{v.level}: {v.reason} ({v.hint})" for v in verdicts]
+        if changed:
+            avoided = [v.reason for v in self._verdicts(variant, None, *devices) if v not in verdicts]
+            change = ", ".join(f"{key} {json.dumps(value)}" for key, value in changed.items())
+            found.append(f"{FALLBACK}: {change}" + (f", since {', '.join(avoided)}" if avoided else ""))
+        return found
+
+    def _verdicts(self, variant: Variant, settings: dict | None, makes: str, evaluates: str) -> list[preflight.Verdict]:
+        """Verdicts on making a variant's checkpoint and on loading it, each on the device that it is placed on.
+
+        The config.json of a published checkpoint is not fetched yet, so it is judged by its recipe.
+        """
+        stack, spec = self.config.stacks[self.study.stack], quantize.made_spec(self.config, self.study, variant, settings)
+        published = self.study.checkpoints.get(variant.method_bits) == "published"
+        making = [] if published else toolkits.check_making(spec.toolkit, variant.model, makes)
+        scheme = toolkits.module(spec.toolkit).scheme(spec.recipe)
+        loading = preflight.check(scheme, stack.engine, stack.engine_version, evaluates)
+        return making + preflight.without_met_needs(loading, self.environment, self.packages)
+
+    def _planned_gb(self, model: str, scheme: Scheme) -> float:
+        """Estimated size of a model's weights, in 10^9 bytes."""
+        return sizes.planned_bytes(self.config.models[model].facts, scheme)["total"] / 1e9
+
+    def disk(self) -> list[str]:
+        """What the study takes of a disk, in words. Checkpoints that only link to the store take nothing of their own."""
+        models = sum(self._planned_gb(model, SixteenBits()) for model in self.study.models)
+        made, linked = {}, {}
+        for variant, line in zip(self.study.variants, self.lines, strict=True):
+            if self.study.checkpoints.get(variant.method_bits) == "published":
+                linked[line["checkpoint"]] = line["gigabytes"]
+            elif not toolkits.links(self.config.toolkit(variant)):
+                made[line["checkpoint"]] = line["gigabytes"]
+        store = models + sum(linked.values())
+        whole, largest = sum(made.values()), max(made.values(), default=0)
+        fetched = f" and {len(linked)} published checkpoints" if linked else ""
+        ends, at_once = f"{gb(store)} in the end", f"at most {gb(store + largest)} if one job runs at a time"
+        return [
+            f"disk: {gb(store)} of unquantized models{fetched} in the store, {gb(whole)} of {len(made)} checkpoints made",
+            f"  keep_checkpoints: true   {gb(store + whole)} in the end",
+            f"  keep_checkpoints: false  {ends}, {at_once}, up to {gb(store + whole)} if all are made before one is evaluated",
+        ]
 
 
 def totals(lines: list[dict]) -> str:
@@ -90,55 +135,8 @@ def in_words(place: Placement | None) -> str:
     return f"{place.gpus} x {place.gpu}" + (f" on {place.nodes} nodes" if place.nodes > 1 else "")
 
 
-def known_against(
-    config: Config, study: Study, variant: Variant, settings: dict | None, places: dict, cluster: Cluster
-) -> list[preflight.Verdict]:
-    """Verdicts on making a variant's checkpoint and on loading it, each on the hardware it is placed on.
-
-    The config.json of a published checkpoint is not fetched yet, so it is judged by its recipe.
-    """
-    stack, environment = config.stacks[study.stack], config.environment(study.stack, "evaluate")
-    spec = quantize.made_spec(config, study, variant, settings)
-    scheme = toolkits.module(spec.toolkit).scheme(spec.recipe)
-
-    def device(phase: str) -> str:
-        place = places[phase]
-        return f"cuda:{cluster.partitions[place.partition].compute_capability}" if place else "cpu"
-
-    published = study.checkpoints.get(variant.method_bits) == "published"
-    making = [] if published else toolkits.check_making(spec.toolkit, variant.model, device("quantize"))
-    loading = preflight.check(scheme, stack.engine, stack.engine_version, device("evaluate"))
-    present = set(environments.distributions(environment, config.root))
-    return making + preflight.without_met_needs(loading, environment, present)
-
-
-def disk(config: Config, study: Study, lines: list[dict]) -> list[str]:
-    """What the study takes of a disk, in words. Checkpoints that only link to the store take nothing of their own."""
-    models = sum(planned_gb(config, model, SixteenBits()) for model in study.models)
-    made, linked = {}, {}
-    for variant, line in zip(study.variants, lines, strict=True):
-        if study.checkpoints.get(variant.method_bits) == "published":
-            linked[line["checkpoint"]] = line["gigabytes"]
-        elif not toolkits.links(config.toolkit(variant)):
-            made[line["checkpoint"]] = line["gigabytes"]
-    store = models + sum(linked.values())
-    whole, largest = sum(made.values()), max(made.values(), default=0)
-    fetched = f" and {len(linked)} published checkpoints" if linked else ""
-    ends, at_once = f"{gb(store)} in the end", f"at most {gb(store + largest)} if one job runs at a time"
-    return [
-        f"disk: {gb(store)} of unquantized models{fetched} in the store, {gb(whole)} of {len(made)} checkpoints made",
-        f"  keep_checkpoints: true   {gb(store + whole)} in the end",
-        f"  keep_checkpoints: false  {ends}, {at_once}, up to {gb(store + whole)} if all are made before one is evaluated",
-    ]
-
-
 def gb(gigabytes: float) -> str:
     return f"{gigabytes:,.1f} GB" if gigabytes >= 1 else f"{gigabytes:.3f} GB"
-
-
-def planned_gb(config: Config, model: str, scheme: Scheme) -> float:
-    """Estimated size of a model's weights, in 10^9 bytes."""
-    return sizes.planned_bytes(config.models[model].facts, scheme)["total"] / 1e9
 
 
 def table(lines: list[dict], total: bool = False) -> str:
@@ -151,7 +149,7 @@ def table(lines: list[dict], total: bool = False) -> str:
     return "\n".join("  ".join(f"{line[head]!s:<{widest[head]}}" for head in heads).rstrip() for line in body)
 
 
-def show(config: Config, study: Study, cluster: Cluster, out: Path) -> None:
+def show(overview: Overview, out: Path) -> None:
     """Print the plan and write it as CSV.
 
     Raises
@@ -159,33 +157,27 @@ def show(config: Config, study: Study, cluster: Cluster, out: Path) -> None:
     UserError
         If a variant cannot run as the study asks for it.
     """
-    lines = lines_of(config, study, cluster)
+    study, lines = overview.study, overview.lines
     records.write_csv(out, lines)
     print(f"study {study.name}: {study.title} (protocol {study.protocol}, stack {study.stack})\n")
-    print(table(counts(config, study), total=True), table(lines), sep="\n\n")
-    print(f"\n{len(study.cells)} cells of {len(lines)} checkpoints; as CSV: {out}", *disk(config, study, lines), sep="\n")
-    print(totals(lines))
+    print(table(overview.counts(), total=True), table(lines), sep="\n\n")
+    print(f"\n{len(study.cells)} cells of {len(lines)} checkpoints; as CSV: {out}", *overview.disk(), totals(lines), sep="\n")
     refused = [line for line in lines if "refused:" in line["verdict"]]
     if refused:
-        first = refused[0]
-        name = f"{first['model']}/{first['variant']}"
-        raise UserError(
-            f"{len(refused)} variants cannot run on stack {study.stack}, first {name}: {first['verdict']}",
-            f"config/studies/{study.name}.yaml",
-            "change the recipe by `recipe_settings`, or take another stack",
-        )
+        first = "{model}/{variant}: {verdict}".format_map(refused[0])
+        what = f"{len(refused)} variants cannot run on stack {study.stack}, first {first}"
+        hint = "change the recipe by `recipe_settings`, or take another stack"
+        raise UserError(what, f"config/studies/{study.name}.yaml", hint)
 
 
 def main() -> None:
-    from edge2giant import config as configuration
-
     top = argparse.ArgumentParser(prog="python -m edge2giant.plan.overview", description=__doc__)
     top.add_argument("--study", required=True)
     top.add_argument("--cluster", help="entry of config/clusters.yaml; the first if left out")
     top.add_argument("--out", required=True, type=Path, help="CSV to write")
     options = top.parse_args()
-    config = configuration.load()
-    show(config, config.study(options.study), config.cluster(options.cluster), options.out)
+    config = load()
+    show(Overview(config, config.study(options.study), config.cluster(options.cluster)), options.out)
 
 
 if __name__ == "__main__":
