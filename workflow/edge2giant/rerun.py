@@ -81,7 +81,7 @@ def differences(record: dict, config: Config, results: Path) -> list[str]:
     found += spec_differences("checkpoint", told, lambda text: text, asdict(checkpoint))
     entry = results / "answer_cache" / made["fingerprint"] / "entry.json"
     found += spec_differences("evaluation", entry, lambda text: text["identity"], evaluation.of(evaluation.benchmarks[0]))
-    found += environment_differences(made["packages"], environments.distributions(evaluation.environment, config.root))
+    found += environment_differences(made["packages"], environments.distributions(evaluation.environment))
     lock = results / "store" / checkpoint.store / evaluation.benchmarks[0].locks[0]
     if lock.exists() and (revision := records.read_json(lock, Lock)["revision"]) not in made["datasets"].values():
         found.append(f"the data in the store are at {revision[:16]}")

@@ -33,7 +33,7 @@ class Overview:
         self.config, self.study, self.cluster = config, study, cluster
         self.requests = resources.Requests(config, cluster)
         self.environment = config.environment(study.stack, "evaluate")
-        self.packages = set(environments.distributions(self.environment, config.root))
+        self.packages = set(environments.distributions(self.environment))
 
     def counts(self) -> list[dict]:
         """Checkpoints of each model, and its cells of each suite."""
