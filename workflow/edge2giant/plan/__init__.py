@@ -10,26 +10,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from edge2giant import ROOT, records, specs
 from edge2giant import config as configuration
-from edge2giant import records, specs
-from edge2giant.config import Config
+from edge2giant.config import Config, RunSettings, Study
+from edge2giant.errors import unknown
 from edge2giant.plan import submitted
+from edge2giant.specs.variant import Variant
 
-PACKAGE = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "workflow/edge2giant"
 CODE = ("**/*.py", "**/*.j2", "**/*.jinja", "**/*.css", "**/*.js")
 
 
-def open_plan(run: dict, main_process: bool = True, root: Path = PACKAGE.parent.parent) -> "Plan":
-    """Check `config/config.yaml` as Snakemake merged it and all of `config/`, and return the plan of this run.
+def open_plan(run: dict, main_process: bool = True, root: Path = ROOT) -> "Plan":
+    """Check `config/config.yaml` as Snakemake merged it and all of `config/` below `root`, and return the plan of this run.
 
-    Parameters
-    ----------
-    run : dict
-        Snakemake's `config`.
-    main_process : bool
-        False where Snakemake reads the workflow again inside a job.
-    root : path
-        Folder that holds `config/`.
+    `main_process` is False where Snakemake reads the workflow again inside a job.
 
     Raises
     ------
@@ -41,18 +36,9 @@ def open_plan(run: dict, main_process: bool = True, root: Path = PACKAGE.parent.
 
 
 class Plan:
-    """Answers for one run of Snakemake.
+    """Answers for one run of Snakemake. The ledger notes the digest of every spec that this run planned."""
 
-    Parameters
-    ----------
-    config : Config
-    run : RunSettings
-        Checked content of `config/config.yaml`.
-    ledger : submitted.PlannedSpecs
-        Digests of the specs that this run planned.
-    """
-
-    def __init__(self, config: Config, run, ledger: submitted.PlannedSpecs | None = None):
+    def __init__(self, config: Config, run: RunSettings, ledger: submitted.PlannedSpecs | None = None):
         self.config, self.run, self.ledger = config, run, ledger
         self._specs: dict[tuple, str] = {}
 
@@ -69,6 +55,13 @@ class Plan:
     def study(self):
         """The study that the named targets mean."""
         return self.config.study(self.run.study)
+
+    def member(self, wildcards) -> tuple[Study, Variant]:
+        """The study and the variant that a job's wildcards name, or a `UserError` with the variants that the study has."""
+        study, variant = self.config.study(wildcards.study), Variant(wildcards.model, wildcards.method, wildcards.bits)
+        if variant not in study.variants:
+            raise unknown("variant", variant.path, [one.path for one in study.variants], f"config/studies/{study.name}.yaml")
+        return study, variant
 
     def ask(self, function: Callable[["Plan", Any], Any]) -> Callable[[Any], Any]:
         """A function of wildcards alone, for an input or a param of a rule."""

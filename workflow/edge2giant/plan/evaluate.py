@@ -4,7 +4,6 @@ from edge2giant import evaluate
 from edge2giant.config import Config, Study
 from edge2giant.errors import UserError, unknown
 from edge2giant.plan import Plan, paths
-from edge2giant.plan.members import member
 from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, GenerationSpec, TasksSpec
 from edge2giant.specs.variant import Variant
 
@@ -13,7 +12,7 @@ WHOLE = "all"
 
 def spec(plan: Plan, wildcards) -> EvaluateSpec:
     """All that the configuration says about the evaluation of a batch."""
-    study, variant = member(plan, wildcards)
+    study, variant = plan.member(wildcards)
     return EvaluateSpec(
         study=study.name,
         variant=variant,
@@ -69,7 +68,7 @@ def benchmarks(plan: Plan, wildcards) -> list[str]:
     UserError
         If the variant has none of them.
     """
-    study, variant = member(plan, wildcards)
+    study, variant = plan.member(wildcards)
     names = benchmarks_of_batch(plan.config, study, variant, wildcards.batch)
     if not names:
         raise UserError(
@@ -103,7 +102,7 @@ def store(plan: Plan, wildcards) -> str:
 
 def manifest(plan: Plan, wildcards) -> str:
     """Manifest of the batch that has a cell's answers; of the judged benchmark where the wildcards name none."""
-    study, variant = member(plan, wildcards)
+    study, variant = plan.member(wildcards)
     name = getattr(wildcards, "benchmark", study.judged_benchmark)
     known = study.benchmarks_of(variant)
     if name not in known:

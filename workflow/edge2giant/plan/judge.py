@@ -2,8 +2,8 @@
 
 from edge2giant.config.judges import Judge
 from edge2giant.plan import evaluate, paths
-from edge2giant.plan.members import variant_of
 from edge2giant.specs.judge import JudgeService, JudgeSpec
+from edge2giant.specs.variant import Variant
 
 NO_STUDY = "(?!)"
 SERVICE = ("limit_usd", "concurrency", "serve", "ready_timeout_s", "key_file", "key_env", "timeout_s", "attempts")
@@ -16,7 +16,7 @@ def spec(plan, wildcards) -> JudgeSpec:
     judge = entry(plan, wildcards)
     return JudgeSpec(
         study=wildcards.study,
-        variant=variant_of(wildcards),
+        variant=Variant(wildcards.model, wildcards.method, wildcards.bits),
         judge=name(plan, wildcards),
         model=judge.model,
         repeats=judge.repeats,

@@ -6,7 +6,6 @@ from edge2giant.config import Config, Study
 from edge2giant.config.recipes import Recipe
 from edge2giant.errors import UserError
 from edge2giant.plan import Plan, paths
-from edge2giant.plan.members import member
 from edge2giant.quantize import RESULT_VERSION, toolkits
 from edge2giant.schemes.scheme import Scheme
 from edge2giant.specs.quantize import CalibrationSpec, HeldoutSpec, PublishedSpec, QuantizeSpec
@@ -65,7 +64,7 @@ def environment(plan: Plan, wildcards) -> str:
 
 def checkpoint(plan: Plan, wildcards) -> str:
     """The checkpoint of a study's variant."""
-    study, variant = member(plan, wildcards)
+    study, variant = plan.member(wildcards)
     return f"<results>/{checkpoints(plan, study.name)[variant].path}"
 
 

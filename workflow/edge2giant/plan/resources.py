@@ -14,7 +14,6 @@ from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
 from edge2giant.plan import Plan, placement
 from edge2giant.plan import quantize as checkpoints
-from edge2giant.plan.members import member
 from edge2giant.plan.placement import Placement
 from edge2giant.quantize import toolkits
 from edge2giant.specs.quantize import QuantizeSpec
@@ -86,11 +85,11 @@ def quantize(plan: Plan, wildcards) -> Job:
 
 
 def evaluate(plan: Plan, wildcards) -> Job:
-    return evaluate_job(plan.config, *member(plan, wildcards))
+    return evaluate_job(plan.config, *plan.member(wildcards))
 
 
 def judge(plan: Plan, wildcards) -> Job:
-    study, variant = member(plan, wildcards)
+    study, variant = plan.member(wildcards)
     return Job("judge", variant, plan.config.stacks[study.stack].device, judge_gpus=plan.config.judges[study.judge].gpus)
 
 

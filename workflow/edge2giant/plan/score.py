@@ -5,14 +5,13 @@ from pathlib import Path
 
 from edge2giant import published
 from edge2giant.errors import unknown
-from edge2giant.plan.members import member, variant_of
 from edge2giant.specs.score import LmEvalMetric, PrintedScore, ScoreSpec, StatisticsSpec
 from edge2giant.specs.variant import Variant
 
 
 def spec(plan, wildcards) -> ScoreSpec:
     """The spec of the cell in the path."""
-    return score_spec(plan.config, *member(plan, wildcards), wildcards.benchmark)
+    return score_spec(plan.config, *plan.member(wildcards), wildcards.benchmark)
 
 
 def score_spec(config, study, variant: Variant, name: str) -> ScoreSpec:
@@ -42,7 +41,7 @@ def judgments(plan, wildcards) -> list[str]:
     """The judge's ratings that the cell of a judged benchmark reads; nothing for the others."""
     if wildcards.benchmark != plan.config.study(wildcards.study).judged_benchmark:
         return []
-    return [f"<results>/{wildcards.study}/judgments/{variant_of(wildcards).path}.jsonl"]
+    return [f"<results>/{wildcards.study}/judgments/{Variant(wildcards.model, wildcards.method, wildcards.bits).path}.jsonl"]
 
 
 def statistics(plan, wildcards) -> StatisticsSpec:
