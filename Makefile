@@ -11,7 +11,7 @@ SNAKEMAKE := .venv/bin/snakemake
 # uv does not read pip's configuration; a local folder of wheels named there holds for both.
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: help setup envs demo published schemas test test-full lint resume faults bench bench-toolkits clean
+.PHONY: help setup envs demo published schemas add-model test test-full lint resume faults bench bench-toolkits clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ published: .venv/.ready ## Tables 1, 2, 4-7 and Figure 2 as the paper prints the
 
 schemas: .venv/.ready ## workflow/schemas/*.schema.json of the config files, for editors, from their models
 	@workflow/in-env workflow python -m edge2giant.config.schemas
+
+add-model: .venv/.ready ## write a model's entry of config/models.yaml from its own files: make add-model MODEL=ORG/NAME OPTIONS='--name short'
+	@workflow/in-env workflow python -m edge2giant.add_model $(or $(MODEL),--help) $(OPTIONS)
 
 lint: setup ## snakemake --lint, snakefmt, ruff
 	@$(SNAKEMAKE) --lint

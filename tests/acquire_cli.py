@@ -1,9 +1,12 @@
 """What the tests of the acquire phase share: a small model, its hub, and the command line."""
 
+import json
+import math
 from pathlib import Path
 
 import pytest
 from edge2giant import errors, specs
+from edge2giant.models.facts import ModelFacts
 from edge2giant.specs.acquire import FetchSpec
 from edge2giant.store import __main__ as cli
 from edge2giant.store import retries
@@ -20,6 +23,36 @@ MODEL = {
     "original/params.json": b"{}",
     "training_args.bin": b"\x80",
 }
+
+
+def files_of(facts: ModelFacts, **config) -> dict[str, bytes]:
+    """The small files of a Llama-like model with these facts, and a file of weights that is a header alone."""
+    keys = ("model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+            "head_dim", "vocab_size", "max_position_embeddings", "tie_word_embeddings")  # fmt: skip
+    tensors = {"model.embed_tokens.weight": (facts.vocab_size, facts.hidden_size), "model.norm.weight": (facts.hidden_size,)}
+    for one in facts.linear_layers:
+        tensors |= {f"model.layers.{number}.{one.name}.weight": (one.outputs, one.inputs) for number in range(one.count)}
+    rest = facts.parameters - sum(math.prod(shape) for shape in tensors.values())
+    if not facts.tie_word_embeddings:
+        tensors["lm_head.weight"] = (facts.vocab_size, facts.hidden_size)
+        rest -= math.prod(tensors["lm_head.weight"])
+    tensors["model.layers.0.input_layernorm.weight"] = (rest,)
+    return {
+        "config.json": json.dumps({key: getattr(facts, key) for key in keys} | config).encode(),
+        "tokenizer_config.json": b'{"chat_template": "{{ messages }}"}',
+        "tokenizer.json": b"{}",
+        "README.md": b"---\nlicense: apache-2.0\n---\n",
+        "model.safetensors": header(tensors),
+    }
+
+
+def header(tensors: dict[str, tuple[int, ...]], dtype: str = "BF16") -> bytes:
+    """A safetensors file without its weights."""
+    entries = {name: {"dtype": dtype, "shape": shape, "data_offsets": [0, 0]} for name, shape in tensors.items()}
+    content = json.dumps({"__metadata__": {"format": "pt"}} | entries).encode()
+    return len(content).to_bytes(8, "little") + content
+
+
 KEPT = ["README.md", "config.json", "model.safetensors", "tokenizer.json"]
 TOKEN = "hf_thetestsownsecret"
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from acquire_cli import MODEL
+from acquire_cli import files_of
 from edge2giant.plan import acquire as fetching
 from edge2giant.plan import open_plan
 from edge2giant.specs.acquire import FetchSpec
@@ -56,10 +56,12 @@ def clone(tmp_path) -> Path:
 def offer(server, clone: Path) -> list[FetchSpec]:
     """Put all that the study needs onto the hub."""
     run = {"study": "fetching", "batch": "suite", "results": "results", "figures": "paper_figures"}
-    wanted = list(fetching.pieces(open_plan(run, root=clone), "fetching"))
+    opened = open_plan(run, root=clone)
+    facts = opened.config.models["llama-3.2-1b-it"].facts
+    wanted = list(fetching.pieces(opened, "fetching"))
     for need in wanted:
         if need.kind == "model":
-            server.add("model", need.repo, MODEL, gated=True)
+            server.add("model", need.repo, files_of(facts), gated=True)
         elif need.kind == "dataset":
             repo = server.add("dataset", need.repo, {"data/test-00000-of-00001.parquet": b"PAR1" * 400, "README.md": b"---"})
             repo.commits[need.revision] = repo.commits[repo.main]

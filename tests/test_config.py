@@ -157,6 +157,7 @@ def test_numbers_keep_the_form_that_they_have_in_the_file(loaded):
             'parameters: "2.5e9"',
             "gemma-2b-it.facts.parameters: '2.5e9' should be an integer",
         ),
+        ("models.yaml", "  unverified: true\n", "", "should have either `config_sha256` or `unverified: true`"),
         ("models.yaml", "gemma-2b-it:", "Gemma-2b-it:", "the key 'Gemma-2b-it' should match"),
         (
             "benchmarks.yaml",

@@ -1,9 +1,9 @@
 """Facts read from a model's small files and headers: an unknown architecture, buffers, what is refused."""
 
 import json
-import struct
 
 import pytest
+from acquire_cli import header
 from edge2giant.errors import UserError
 from edge2giant.models import read
 from edge2giant.models.facts import LinearLayer, ModelFacts
@@ -26,17 +26,10 @@ TENSORS = {"model.embed_tokens.weight": (10, 8)} | {f"model.layers.{n}.{name}": 
 PARAMETERS = 80 + 2 * (64 + 8 + 32 + 2 * 128 + 16)
 
 
-def safetensors(tensors: dict[str, tuple[int, ...]], dtype: str = "BF16") -> bytes:
-    """The header of a safetensors file."""
-    entries = {name: {"dtype": dtype, "shape": shape, "data_offsets": [0, 0]} for name, shape in tensors.items()}
-    header = json.dumps({"__metadata__": {"format": "pt"}} | entries).encode()
-    return struct.pack("<Q", len(header)) + header
-
-
 def model(folder, config=CONFIG, tensors=TENSORS):
     (folder / "config.json").write_text(json.dumps(config))
     if tensors:
-        (folder / "model.safetensors").write_bytes(safetensors(tensors))
+        (folder / "model.safetensors").write_bytes(header(tensors))
     return folder
 
 
@@ -62,7 +55,7 @@ def test_an_output_layer_counts_once_where_it_is_tied(tmp_path):
 
 def test_shards_are_those_of_the_index(tmp_path):
     model(tmp_path).joinpath("model.safetensors").rename(tmp_path / "model-00001-of-00001.safetensors")
-    (tmp_path / "consolidated.safetensors").write_bytes(safetensors({"tok_embeddings.weight": (10, 8)}))
+    (tmp_path / "consolidated.safetensors").write_bytes(header({"tok_embeddings.weight": (10, 8)}))
     index = {"weight_map": dict.fromkeys(TENSORS, "model-00001-of-00001.safetensors")}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     assert facts(tmp_path).parameters == PARAMETERS

@@ -116,6 +116,7 @@ Natural = Annotated[int, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Repo = Annotated[str, Field(pattern=r"^[^/ ]+/[^/ ]+$")]
 Settings = dict[str, JsonValue]
 

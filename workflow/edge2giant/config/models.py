@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from edge2giant import typed
-from edge2giant.config.entry import Commit, ConfigEntry, Name, Positive, Text, entry_of, refusal
+from edge2giant.config.entry import Commit, ConfigEntry, Name, Positive, Sha256, Text, entry_of, refusal
 from edge2giant.models.facts import ModelFacts
 
 
@@ -28,12 +28,22 @@ class Model(ConfigEntry):
     trust_remote_code: bool = Field(
         default=False, description="whether code of the model's repository may run; needs a `revision`"
     )
+    config_sha256: Sha256 | None = Field(default=None, description="of the config.json that the facts were read from")
+    unverified: bool = Field(
+        default=False, description="the facts were typed by hand; `python -m edge2giant.add_model` reads them from the model"
+    )
     made_by: Literal["miniature"] | None = Field(default=None, description="made here and not fetched")
 
     @model_validator(mode="after")
     def _code_was_read(self):
         if self.trust_remote_code and self.revision is None:
             raise refusal("trust_remote_code needs a `revision`: the commit whose code was read")
+        return self
+
+    @model_validator(mode="after")
+    def _facts_have_a_source(self):
+        if not self.made_by and self.unverified == (self.config_sha256 is not None):
+            raise refusal("should have either `config_sha256` or `unverified: true`", "add the model by edge2giant.add_model")
         return self
 
 

@@ -1,6 +1,7 @@
 """The record of a model's facts, and what follows from it: counts of weights and the tokens that its cache holds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -104,3 +105,17 @@ class ModelFacts:
         """Tokens that the caches of all layers hold for a sequence: a sliding layer holds at most its window."""
         sliding = self.sliding_layers * min(length, self.sliding_window or length)
         return (self.num_hidden_layers - self.sliding_layers) * length + sliding
+
+
+def flat(facts: ModelFacts) -> dict[str, Any]:
+    """The facts by name; each linear layer by its own, such as `self_attn.q_proj`: 32 x [4096, 4096]."""
+    found = {one.name: getattr(facts, one.name) for one in fields(ModelFacts) if one.name != "linear_layers"}
+    for one in facts.linear_layers:
+        found[one.name] = f"{one.count} x [{one.outputs}, {one.inputs}]{' with bias' if one.bias else ''}"
+    return found
+
+
+def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Facts that are not as expected: name, value expected, value found. What is not known on either side is left out."""
+    known = {name: value for name, value in expected.items() if value is not None and name in found}
+    return [(name, value, found[name]) for name, value in known.items() if value != found[name] is not None]

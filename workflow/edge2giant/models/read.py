@@ -81,15 +81,18 @@ def has_template(folder: Path, repo: str) -> bool:
 
 def tensors_of(folder: Path, repo: str) -> list[headers.Header]:
     """Headers of the weights in a folder; empty where it holds none."""
-    index = folder / INDEX
-    if index.exists():
-        files = read_json(index, repo).get("weight_map")
-        if not isinstance(files, dict):
-            raise UserError("is not a valid index of weights", f"{repo}/{INDEX}", "name another revision")
-        paths = [folder / name for name in sorted(set(map(str, files.values())))]
-    else:
-        paths = sorted(folder.glob("*.safetensors"))
-    return [one for path in paths if path.exists() for one in headers.read(path)]
+    names = shards(folder, repo) or sorted(path.name for path in folder.glob("*.safetensors"))
+    return [one for name in names if (folder / name).exists() for one in headers.read(folder / name)]
+
+
+def shards(folder: Path, repo: str) -> list[str]:
+    """Files that the index of weights names; empty without an index."""
+    if not (folder / INDEX).exists():
+        return []
+    files = read_json(folder / INDEX, repo).get("weight_map")
+    if not isinstance(files, dict):
+        raise UserError("is not a valid index of weights", f"{repo}/{INDEX}", "name another revision")
+    return sorted(set(map(str, files.values())))
 
 
 def numbers(folder: Path, repo: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from functools import cache
 from edge2giant.config import Config
 from edge2giant.errors import UserError, unknown
 from edge2giant.plan import Plan, paths, quantize
-from edge2giant.specs.acquire import AcquireSpec, FetchSpec, SourceService
+from edge2giant.specs.acquire import AcquireSpec, ExpectedModel, FetchSpec, SourceService
 from edge2giant.store import mt_bench, punkt, selection, texts
 
 # --- functions of a plan and wildcards ---------------------------------------------------------------------------------
@@ -44,8 +44,9 @@ def nltk(plan: Plan, wildcards) -> FetchSpec:
 
 
 def source(plan: Plan, wildcards) -> str:
-    """Path of the file that says where everything is fetched from."""
-    return plan.service("acquire", SourceService(plan.run.mirror, plan.run.token_file))
+    """Path of the file that says where everything is fetched from, and what models are expected to be."""
+    models = {name: ExpectedModel(entry.facts, entry.config_sha256) for name, entry in plan.config.models.items()}
+    return plan.service("acquire", SourceService(plan.run.mirror, plan.run.token_file, models))
 
 
 def locks(plan: Plan, study: str) -> list[str]:

@@ -1,7 +1,9 @@
 """What is fetched: one spec for each piece, and all of a study's for the job that surveys them first."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from edge2giant.models.facts import ModelFacts
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,27 @@ class AcquireSpec:
 
 
 @dataclass(frozen=True)
+class ExpectedModel:
+    """What config/models.yaml says of a model; the SHA-256 is that of its config.json, None where it was never read."""
+
+    facts: ModelFacts
+    config_sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class SourceService:
-    """Where everything is fetched from: a mirror folder, or the hub with the token of a file. It makes no job run again."""
+    """Where everything is fetched from, and what models are expected to be. It makes no job run again.
+
+    Parameters
+    ----------
+    mirror : str or None
+        A folder of hub ids, or the address of a hub; None for the public hub.
+    token_file : str or None
+        File that holds the hub token.
+    models : dict of str to ExpectedModel
+        By name.
+    """
 
     mirror: str | None = None
     token_file: str | None = None
+    models: dict[str, ExpectedModel] = field(default_factory=dict)

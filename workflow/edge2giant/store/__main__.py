@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
         specs.add_arguments(command)
         command.add_argument("--store", required=True, type=Path, help="results/store/<source>")
         command.add_argument("--pins", type=Path, help="folder of the committed locks: kept to, or else written")
-        command.add_argument("--source", type=Path, help="results/services/acquire.json: mirror and token file")
+        command.add_argument("--source", type=Path, help="results/services/acquire.json: mirror, token file, models")
         command.set_defaults(run=run)
     planning.add_argument("--out", type=Path, help="JSON to write")
     verify = commands.add_parser("verify", help="check that files are those of their locks")
@@ -42,7 +42,9 @@ def source(args: argparse.Namespace) -> SourceService:
 def fetch(args: argparse.Namespace) -> None:
     """Fetch the piece of a spec."""
     piece = specs.of_arguments(args, FetchSpec)
-    acquire.acquire(piece, sources.choose(source(args))(piece), args.store, args.pins)
+    service = source(args)
+    expected = service.models.get(piece.name) if piece.folder == f"models/{piece.name}" else None
+    acquire.acquire(piece, sources.choose(service)(piece), args.store, args.pins, expected)
 
 
 def survey_study(args: argparse.Namespace) -> None:

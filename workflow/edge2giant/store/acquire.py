@@ -13,13 +13,13 @@ from pathlib import Path
 from edge2giant import records, store
 from edge2giant.errors import UserError
 from edge2giant.records.lock import Lock
-from edge2giant.specs.acquire import FetchSpec
-from edge2giant.store import mt_bench, punkt, selection, texts
+from edge2giant.specs.acquire import ExpectedModel, FetchSpec
+from edge2giant.store import expectations, mt_bench, punkt, selection, texts
 
 SPARE = 64 * 2**20
 
 
-def acquire(piece: FetchSpec, source, folder: Path, pins: Path | None = None) -> dict:
+def acquire(piece: FetchSpec, source, folder: Path, pins: Path | None = None, expected: ExpectedModel | None = None) -> dict:
     """Fetch one piece into the store and return its lock, which is written.
 
     Parameters
@@ -30,12 +30,14 @@ def acquire(piece: FetchSpec, source, folder: Path, pins: Path | None = None) ->
         The store.
     pins : path or None
         The committed locks. That of the piece decides revision and hashes; where there is none, it is written.
+    expected : ExpectedModel or None
+        What a model is compared with: its config.json before its weights are fetched, then their headers.
 
     Raises
     ------
     UserError
         If the repository, its revision or access to it is missing, it cannot serve, the disk is too small, or what came is not
-        what was locked.
+        what was locked or expected.
     """
     into = folder / piece.folder
     listing = source.listing(piece, agreed_revision(piece, pins))
@@ -44,10 +46,14 @@ def acquire(piece: FetchSpec, source, folder: Path, pins: Path | None = None) ->
     at = f"at {listing.commit[:12]}" if listing.commit else "as mirrored"
     print(f"{piece.repo} {at}: {len(listing.files)} files, {human(listing.bytes)}", file=sys.stderr, flush=True)
     partial.mkdir(parents=True, exist_ok=True)
+    if expected:
+        expectations.require_config(expected, piece, source, listing)
     source.fetch(piece, listing, partial)
     drop_unlisted(partial, listing)
     if piece.kind == "model":
         selection.refuse_missing_shards(partial, piece.repo)
+    if expected:
+        expectations.require_weights(expected, piece, partial)
     made = arranged(piece, partial)
     checked = {name: entry.sha256 for name, entry in listing.files.items() if entry.sha256 and made == partial}
     lock = describe(made, piece, listing.commit, pins, source.name, checked)

@@ -8,11 +8,12 @@ import glob
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from edge2giant import records
 from edge2giant.errors import UserError
+from edge2giant.models.headers import Header
 from edge2giant.specs.acquire import FetchSpec
 from edge2giant.store.retries import refusal, retried
 from edge2giant.store.selection import Entry, Listing, wanted
@@ -21,23 +22,25 @@ TIMEOUT = 30.0
 
 
 class Hub:
-    """A hub at an address (`HF_ENDPOINT`, else the public one), read with a token or anonymously.
+    """A hub, read with a token or anonymously.
 
     Parameters
     ----------
     token : str or None
         Access token. Tokens that the environment or a login of the user would offer are not used.
+    endpoint : str or None
+        Its address; `HF_ENDPOINT` if left out, else the public hub.
     """
 
     name = "hub"
 
-    def __init__(self, token: str | None = None):
+    def __init__(self, token: str | None = None, endpoint: str | None = None):
         # read by the client when it is imported
         os.environ.pop("HF_HUB_OFFLINE", None)
         os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_DISABLE_IMPLICIT_TOKEN="1")
         from huggingface_hub import HfApi
 
-        self.api = HfApi(token=token or False, endpoint=os.environ.get("HF_ENDPOINT") or None)
+        self.api = HfApi(token=token or False, endpoint=endpoint or os.environ.get("HF_ENDPOINT") or None)
 
     def listing(self, piece: FetchSpec, revision: str | None) -> Listing:
         """Files of a repository that are wanted, at the commit that the revision (default: the newest) stands for.
@@ -55,7 +58,30 @@ class Hub:
             revision,
         )
         every = {file.rfilename: file for file in info.siblings or []}
-        return Listing(piece.repo, info.sha, {name: announced(every[name]) for name in wanted(piece, every)})
+        files = {name: announced(every[name]) for name in wanted(piece, every)}
+        return Listing(piece.repo, info.sha, files, bool(getattr(info, "gated", False)))
+
+    def tensors(self, listing: Listing, names: Iterable[str]) -> list[Header]:
+        """Headers of safetensors files, without their weights.
+
+        Raises
+        ------
+        UserError
+            If a file cannot be had or has no valid header.
+        """
+        from huggingface_hub.errors import SafetensorsParsingError
+
+        found = []
+        for name in names:
+            try:
+                parsed = self._ask(
+                    listing.repo,
+                    lambda name=name: self.api.parse_safetensors_file_metadata(listing.repo, name, revision=listing.commit),
+                )
+            except SafetensorsParsingError:
+                raise UserError("has no readable header of tensors", f"{listing.repo}/{name}", "name another revision") from None
+            found += [Header(tensor, one.dtype, tuple(one.shape)) for tensor, one in parsed.tensors.items()]
+        return found
 
     def allowed(self, piece: FetchSpec) -> str | None:
         """Say why a repository's files cannot be fetched with this token, or None."""

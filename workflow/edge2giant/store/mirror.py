@@ -1,9 +1,12 @@
 """A folder that mirrors a hub: `<mirror>/<hub id>/...`, for nodes without network and for tests."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from edge2giant.errors import UserError
+from edge2giant.models import headers
+from edge2giant.models.headers import Header
 from edge2giant.specs.acquire import FetchSpec
 from edge2giant.store.selection import Entry, Listing, wanted
 
@@ -25,6 +28,11 @@ class Mirror:
         every = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if not path.is_dir()}
         sizes = {name: self._inside(every[name]).stat().st_size for name in wanted(piece, every)}
         return Listing(piece.repo, None, {name: Entry(size) for name, size in sizes.items()})
+
+    def tensors(self, listing: Listing, names: Iterable[str]) -> list[Header]:
+        """Headers of safetensors files."""
+        folder = self._folder(listing.repo)
+        return [one for name in names for one in headers.read(self._inside(folder / name))]
 
     def allowed(self, piece: FetchSpec) -> str | None:
         """Say why a repository cannot be copied, or None."""

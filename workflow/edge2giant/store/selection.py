@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -55,10 +55,15 @@ class Listing:
     repo: str
     commit: str | None
     files: dict[str, Entry]
+    gated: bool = False
 
     @property
     def bytes(self) -> int:
         return sum(entry.bytes for entry in self.files.values())
+
+    def only(self, names: Collection[str]) -> "Listing":
+        """The part of it with some of the files."""
+        return replace(self, files={name: self.files[name] for name in names if name in self.files})
 
 
 def wanted(piece: FetchSpec, names: Collection[str]) -> list[str]:

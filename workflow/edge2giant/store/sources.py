@@ -1,5 +1,6 @@
 """Where material comes from, by the type of its repository: a hub and the web, or one mirror folder for all."""
 
+import re
 import stat
 import sys
 from collections.abc import Callable
@@ -14,10 +15,11 @@ from edge2giant.store.web import Web
 
 def choose(service: SourceService) -> Callable[[FetchSpec], Hub | Mirror | Web]:
     """Return a function from a piece to its source."""
-    if service.mirror:
+    address = service.mirror if re.match("https?://", service.mirror or "") else None
+    if service.mirror and not address:
         mirror = Mirror(Path(service.mirror).expanduser())
         return lambda piece: mirror
-    hub, web = Hub(read_token(service.token_file)), Web()
+    hub, web = Hub(read_token(service.token_file), address), Web()
     return lambda piece: web if piece.repo_type == "web" else hub
 
 

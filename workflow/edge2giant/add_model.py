@@ -1,0 +1,112 @@
+"""Add a model to config/models.yaml: fetch its small files, read its facts, write its entry."""
+
+import argparse
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from edge2giant import errors, records
+from edge2giant.config import model_file
+from edge2giant.config.loading import ROOT
+from edge2giant.config.models import Model
+from edge2giant.errors import UserError
+from edge2giant.models import read
+from edge2giant.models.facts import ModelFacts, differences, flat
+from edge2giant.specs.acquire import FetchSpec, SourceService
+from edge2giant.store import sources
+from edge2giant.store.selection import Listing
+
+CARD = "README.md"
+SMALL_FILES = (read.CONFIG, read.INDEX, "tokenizer_config.json", "chat_template.jinja", "chat_template.json", CARD)
+OWN_BY_HAND = ("name", "licence", "gated", "nominal_billions", "trust_remote_code")
+
+
+def add(root: Path, repo: str, name: str | None, revision: str | None, service: SourceService) -> tuple[str, ModelFacts]:
+    """Write a model's entry and return its name and facts. An entry that is `unverified` gets the model's own facts.
+
+    Raises
+    ------
+    UserError
+        If the name is taken, or the model cannot be fetched or read.
+    """
+    name, earlier = entry_of(model_file.read(root), repo, name)
+    piece = FetchSpec("model", name, repo, revision or (earlier.revision if earlier else None), "", "")
+    source = sources.choose(service)(piece)
+    listing = source.listing(piece, piece.revision)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        source.fetch(piece, listing.only(SMALL_FILES), folder)
+        facts = read.read(folder, repo, source.tensors(listing, weights_of(listing, folder, repo)))
+        entry = described(listing, folder, facts)
+    if earlier:
+        entry |= earlier.model_dump(include=set(OWN_BY_HAND), exclude_defaults=True)
+        for key, typed, own in differences(flat(earlier.facts), flat(facts)):
+            print(f"{name}: {key} was typed as {typed}, the model says {own}")
+    model_file.write(root, name, entry, facts)
+    return name, facts
+
+
+def entry_of(known: dict[str, Model], repo: str, name: str | None) -> tuple[str, Model | None]:
+    """The name of the entry to write, and the unverified entry that it replaces."""
+    of_repo = [one for one, entry in known.items() if entry.repo == repo]
+    name = name or next(iter(of_repo), repo.rsplit("/", 1)[-1].lower())
+    earlier = known.get(name)
+    if earlier and (earlier.repo != repo or not earlier.unverified):
+        hint = "give it another --name" if earlier.repo != repo else "delete the entry to add it anew"
+        raise UserError(f"'{name}' is there already, for {earlier.repo}", model_file.FILE, hint)
+    return name, earlier
+
+
+def weights_of(listing: Listing, folder: Path, repo: str) -> list[str]:
+    """Names of the files of weights: those of the index, else all safetensors files."""
+    return read.shards(folder, repo) or [name for name in listing.files if name.endswith(".safetensors")]
+
+
+def described(listing: Listing, folder: Path, facts: ModelFacts) -> dict[str, Any]:
+    """The entry but for its facts."""
+    title = listing.repo.rsplit("/", 1)[-1]
+    return {
+        "name": title,
+        "repo": listing.repo,
+        "revision": listing.commit,
+        "licence": licence(folder / CARD),
+        "gated": listing.gated,
+        "nominal_billions": nominal_billions(title, facts.parameters),
+        "config_sha256": records.file_sha256(folder / read.CONFIG),
+    }
+
+
+def licence(card: Path) -> str:
+    """The licence that a model's card states in its head; `license_name` says which one `other` is."""
+    text = card.read_text(encoding="utf-8", errors="replace") if card.exists() else ""
+    head = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
+    stated = dict(re.findall(r"^(license|license_name): *['\"]?([^'\"\n]+)", head[1] if head else "", re.MULTILINE))
+    return stated.get("license_name") or stated.get("license") or "not stated"
+
+
+def nominal_billions(title: str, parameters: int) -> float:
+    """The size in a model's name, such as 0.135 of `SmolLM2-135M`; of a name without one, its parameters."""
+    found = re.search(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)(b|m)(?![a-z0-9])", title.lower())
+    size = float(found[1]) / (1000 if found[2] == "m" else 1) if found else float(f"{parameters / 1e9:.3g}")
+    return int(size) if size == int(size) else size
+
+
+def main() -> None:
+    top = argparse.ArgumentParser(prog="python -m edge2giant.add_model", description=__doc__)
+    top.add_argument("repo", metavar="ORG/NAME", help="id on the Hugging Face hub")
+    top.add_argument("--name", help="of the entry; the repository's, in small letters, if left out")
+    top.add_argument("--revision", help="commit or branch; the newest commit if left out")
+    top.add_argument("--mirror", metavar="FOLDER_OR_URL", help="folder of hub ids or address of a hub, not the public one")
+    top.add_argument("--token-file", metavar="FILE", help="file that holds the hub token")
+    options = top.parse_args()
+    service = SourceService(options.mirror, options.token_file)
+    name, facts = add(ROOT, options.repo, options.name, options.revision, service)
+    template = "with" if facts.chat_template else "without"
+    print(f"{model_file.FILE}: {name}, {facts.model_type}, {facts.parameters:,} parameters, {template} a chat template")
+    print(f"next: name it under `models` of a study, and run snakemake plan; acquire then fetches {options.repo}")
+
+
+if __name__ == "__main__":
+    sys.exit(errors.run(main))
