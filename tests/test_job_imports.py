@@ -28,7 +28,8 @@ def imported(modules: tuple[str, ...]) -> subprocess.CompletedProcess:
         pytest.param(QUANTIZE, marks=pytest.mark.toolkit("autoawq")),
         pytest.param(QUANTIZE, marks=pytest.mark.toolkit("gptqmodel")),
         pytest.param(QUANTIZE, marks=pytest.mark.toolkit("autogptq")),
-        pytest.param(EVALUATE, marks=pytest.mark.toolkit("vllm")),
+        # a judge that its job serves runs in the environment of the engine
+        pytest.param((*EVALUATE, "judge.__main__"), marks=pytest.mark.toolkit("vllm")),
         pytest.param(WORKFLOW, id="workflow"),
     ],
 )
