@@ -129,7 +129,7 @@ def test_a_users_suite_has_a_table_of_its_own(tmp_path):
     variant = dataclasses.asdict(study.variants[0])
     assert [one.name for one in evaluate.spec(more, job(**variant, batch="reading")).benchmarks] == ["boolq"]
     assert studies.printed_tables(more) == [1, 2, 4, 5, 6, 7]
-    with pytest.raises(UserError, match="has no table 8"):
+    with pytest.raises(UserError, match="unknown table '8'"):
         studies.study_spec(more.config, "paper").table(8)
 
 

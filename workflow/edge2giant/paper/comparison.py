@@ -1,6 +1,5 @@
 """Figures of the comparison: a heat map of z, and the differences with their intervals."""
 
-import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -68,19 +67,16 @@ def draw_intervals(result: pd.DataFrame, labels: Labels) -> Figure:
     variants = _variants(tested, labels)
     benchmarks = list(dict.fromkeys(tested["benchmark"]))
     across = min(max(len(benchmarks), 1), 7)
-    down = max(1, math.ceil(len(benchmarks) / across))
-    size = (2.6 + 1.75 * max(across, 2), (1.2 + 0.16 * max(len(variants), 6)) * down + 0.4)
-    figure, grid = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained", sharey=True)
+    width, row = 2.6 + 1.75 * max(across, 2), 1.2 + 0.16 * max(len(variants), 6)
+    figure, grid = plotting.grid(len(benchmarks), across, width, row, 0.4, sharey=True)
     places = {key: number for number, (key, _) in enumerate(variants)}
-    for axes, benchmark in zip(grid.flat, benchmarks, strict=False):
+    for axes, benchmark in zip(grid, benchmarks, strict=False):
         _interval_panel(axes, tested[tested["benchmark"] == benchmark], places)
         axes.set_title(labels.benchmark(benchmark), fontsize=9)
         axes.set_yticks(range(len(variants)), [text for _, text in variants], fontsize=6.5)
-    grid.flat[0].set_ylim(len(variants) - 0.5, -0.5)
-    for axes in list(grid.flat)[len(benchmarks) :]:
-        axes.set_axis_off()
+    grid[0].set_ylim(len(variants) - 0.5, -0.5)
     figure.suptitle("Regenerated minus printed, with 95% intervals", fontsize=10)
-    plotting.shared_legend(figure, grid.flat)
+    plotting.shared_legend(figure, grid)
     return figure
 
 

@@ -8,7 +8,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -152,24 +151,14 @@ def draw(panels: Panels, labels: Labels, intervals: bool) -> Figure:
     plotting.use_style()
     cases = [(source, title, model) for source, title in panels.sources for model in panels.models]
     across = len(panels.models) if len(panels.models) <= 4 or len(panels.sources) > 1 else 4
-    down = math.ceil(len(cases) / across)
-    figure, grid = plt.subplots(
-        down,
-        across,
-        figsize=(3.45 * across, (3.2 if intervals else 3.15) * down + 0.4),
-        subplot_kw={} if intervals else {"projection": "polar"},
-        squeeze=False,
-        layout="constrained",
-    )
-    axes = list(grid.flat)
+    row, axes_kind = (3.2, {}) if intervals else (3.15, {"projection": "polar"})
+    figure, axes = plotting.grid(len(cases), across, 3.45 * across, row, 0.4, subplot_kw=axes_kind)
     for panel, (source, title, model) in zip(axes, cases, strict=False):
         variants = panels.variants(source, model)
         (_points if intervals else _radar)(panel, panels, variants, labels)
         panel.set_title(labels.model(model) + (f"\n{title}" if len(panels.sources) > 1 else ""), pad=8)
         if not variants:
             plotting.empty(panel, "no score")
-    for panel in axes[len(cases) :]:
-        panel.set_axis_off()
     plotting.shared_legend(figure, axes, [labels.method(method) for method in plotting.STYLES])
     return figure
 

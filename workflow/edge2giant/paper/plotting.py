@@ -77,6 +77,16 @@ def save(figure: Figure, prefix: str | Path, formats: tuple[str, ...] = ("svg", 
     return paths
 
 
+def grid(count: int, across: int, width: float, row: float, more: float = 0.0, **options) -> tuple[Figure, list]:
+    """A figure with `count` panels, `across` in a row of height `row` (inches), and `more` height for what all share."""
+    down = max(1, math.ceil(count / across))
+    size = (width, row * down + more)
+    figure, found = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained", **options)
+    for axes in list(found.flat)[max(count, 1) :]:
+        axes.set_axis_off()
+    return figure, list(found.flat)
+
+
 def save_csv(frame: pd.DataFrame, prefix: str | Path, **options) -> Path:
     """Write the numbers of a figure as `<prefix>.csv`, whole or not at all."""
     path = Path(f"{prefix}.csv")

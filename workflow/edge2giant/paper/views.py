@@ -19,15 +19,15 @@ NO_AVERAGES = "no row has a complete average and an FP16 average"
 def _by_suite(found: pd.DataFrame, spec: StudySpec, height: float, draw: Callable, missing: str) -> tuple[Figure, list]:
     """A figure with a panel for each suite, drawn by `draw(axes, rows)`; a suite without rows says what is missing."""
     suites = [suite for suite in spec.suites if suite.average]
-    figure, panels = plt.subplots(1, len(suites), figsize=(5.25 * len(suites), height), layout="constrained", squeeze=False)
-    for suite, axes in zip(suites, panels.flat, strict=True):
+    figure, panels = plotting.grid(len(suites), len(suites), 5.25 * len(suites), height)
+    for suite, axes in zip(suites, panels, strict=True):
         axes.set_title(suite.label)
         rows = found[found["suite"] == suite.name]
         if rows.empty:
             plotting.empty(axes, missing)
         else:
             draw(axes, rows)
-    return figure, list(panels.flat)
+    return figure, panels
 
 
 def _marks(method: str, bits: str) -> dict:
@@ -117,10 +117,8 @@ def draw_difficulty(found: pd.DataFrame, spec: StudySpec) -> Figure:
     """One panel a benchmark: difference from FP16 against the FP16 score."""
     benchmarks = list(dict.fromkeys(found["benchmark"]))
     across = min(6, max(1, math.ceil(len(benchmarks) / 2)))
-    down = max(1, math.ceil(len(benchmarks) / across))
-    size = (max(2.15 * across, 6.5), 2.35 * down + 0.7)
-    figure, grid = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained", sharey=True)
-    for axes, benchmark in zip(grid.flat, benchmarks, strict=False):
+    figure, grid = plotting.grid(len(benchmarks), across, max(2.15 * across, 6.5), 2.35, 0.7, sharey=True)
+    for axes, benchmark in zip(grid, benchmarks, strict=False):
         chosen = found[found["benchmark"] == benchmark]
         _scatter(axes, chosen, "fp16", "delta", spec)
         axes.axhline(0, color=plotting.GREY, linewidth=1)
@@ -128,14 +126,12 @@ def draw_difficulty(found: pd.DataFrame, spec: StudySpec) -> Figure:
         text = "" if math.isnan(rho) else f"\nSpearman {rho:+.2f}"
         axes.set_title(spec.labels.benchmark(benchmark) + text, fontsize=9)
         axes.set_xlabel("FP16 score" if axes.get_subplotspec().is_last_row() else "")
-    for axes in list(grid.flat)[len(benchmarks) :]:
-        axes.set_axis_off()
     if benchmarks:
-        _deepest(grid.flat, found["delta"])
+        _deepest(grid, found["delta"])
     else:
-        plotting.empty(grid.flat[0], "no quantized score with its FP16 score")
+        plotting.empty(grid[0], "no quantized score with its FP16 score")
     figure.supylabel("Score minus FP16 (points)", fontsize=9)
-    _legend(figure, grid.flat, spec)
+    _legend(figure, grid, spec)
     return figure
 
 

@@ -8,15 +8,7 @@ from edge2giant.specs.variant import Variant
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """The engine that loads the checkpoint.
-
-    Parameters
-    ----------
-    name : {'hf', 'vllm', 'vllm-stock'}
-        See `edge2giant.engine`.
-    settings : dict
-        Arguments of the engine, see `edge2giant.engine.settings`: those of stack and study, data type, longest sequence, BOS.
-    """
+    """The engine that loads the checkpoint, with the arguments that stack, study, protocol and model decide."""
 
     name: Literal["hf", "vllm", "vllm-stock"]
     settings: dict[str, Any]
@@ -28,13 +20,10 @@ class TasksSpec:
 
     Parameters
     ----------
-    names : tuple of str
-        Tasks, sorted.
     folder : str
-        Folder of lm_eval/tasks that defines them.
-    num_fewshot : int
-    chat_template, fewshot_as_multiturn : bool
-        Whether prompts go through the chat template, and examples as turns of the chat.
+        Folder of lm_eval/tasks that defines the tasks.
+    fewshot_as_multiturn : bool
+        Whether examples are turns of the chat.
     limit : int or None
         Questions of each task; None for all.
     seeds : dict of str to int
@@ -55,17 +44,7 @@ class TasksSpec:
 
 @dataclass(frozen=True)
 class GenerationSpec:
-    """How the answers of a judged benchmark are generated.
-
-    Parameters
-    ----------
-    temperatures : {'fastchat', 'greedy'}
-        FastChat's temperature of each category, or no sampling at all.
-    max_new_tokens : int
-        Longest answer, in tokens.
-    seed : int
-        Seed of each question's sampling.
-    """
+    """How the answers of a judged benchmark are generated: with FastChat's temperature of each category, or without sampling."""
 
     temperatures: Literal["fastchat", "greedy"]
     max_new_tokens: int
@@ -78,11 +57,8 @@ class BenchmarkSpec:
 
     Parameters
     ----------
-    name : str
     locks : tuple of str
-        Locks of its data below the store; the first names the revision of its main data set.
-    tasks : TasksSpec or None
-    generation : GenerationSpec or None
+        Locks of its data below the store; the first is that of its main data set.
     """
 
     name: str
@@ -97,17 +73,10 @@ class EvaluateSpec:
 
     Parameters
     ----------
-    study : str
-    variant : Variant
     batch : str
-        Name of the batch: a suite, `all` or a benchmark.
-    benchmarks : tuple of BenchmarkSpec
-        In the order to run them.
-    engine : EngineSpec
+        A suite, `all` or a benchmark.
     environment : str
         `<stack>/<name>` of the environment that runs the job.
-    result_version : int
-        `edge2giant.evaluate.RESULT_VERSION`.
     """
 
     study: str

@@ -36,14 +36,10 @@ class ScoreSpec:
         lm-eval task to its number of answer choices; None where there is no chance level.
     metrics : tuple of LmEvalMetric
         Several are averaged.
-    aggregation : str
-        How subtasks become one score.
     normalise : bool
         Whether chance is 0 and perfect is 100.
     clip : bool
         Whether a normalised score below chance counts as 0.
-    printed : PrintedScore or None
-        What the paper prints; None where it prints nothing.
     """
 
     study: str
@@ -68,9 +64,8 @@ class StatisticsSpec:
 
     Parameters
     ----------
-    study : str
     suites : dict of str to tuple of str
-        Suite to the study's benchmarks in it; an average is compared where all of them are.
+        Suite with an average to the study's benchmarks in it; the averages are compared where all of them are.
     """
 
     study: str

@@ -6,7 +6,7 @@ Mappings are for look-up alone: a spec is stored with sorted keys, so whatever h
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from edge2giant.errors import UserError
+from edge2giant.errors import unknown
 from edge2giant.specs.variant import Variant, widths
 
 FP16 = ("fp16", "w16a16")
@@ -19,8 +19,8 @@ class Labels:
 
     Parameters
     ----------
-    models, methods, benchmarks : dict of str to str
-        Labels of every model, method and benchmark in `config/`. That of a method has its toolkit's mark (`GPTQ*`).
+    methods : dict of str to str
+        With the mark of the toolkit (`GPTQ*`).
     toolkits : dict of str to str
         Toolkit of every method; `none` for the unquantized model.
     parts : dict of str to str
@@ -64,7 +64,6 @@ class StudyVariant:
 
     Parameters
     ----------
-    variant : Variant
     storage_gb : float
         Nominal size of its weights in 10^9 bytes: the billions of parameters in the model's name times weight bits over 8.
     benchmarks : tuple of str
@@ -82,18 +81,12 @@ class StudyBenchmark:
 
     Parameters
     ----------
-    suite : str
     questions : int
         Size of the whole set.
-    confidential : bool
-        Whether its questions and answers must not be shown.
     datasets : dict of str to str
         Repository to revision.
     metrics : tuple of str
         lm-eval's names; empty for a judged benchmark.
-    num_fewshot : int
-    aggregation : str
-        How subtasks become one score.
     normalise : bool
         Whether the score is scaled from chance (0) to perfect (100).
     """
@@ -114,7 +107,6 @@ class SuiteColumns:
 
     Parameters
     ----------
-    name, label, short : str
     benchmarks : tuple of str
         In the order of the columns: all that the paper prints, and what the study has beside them.
     average : bool
@@ -134,11 +126,6 @@ class TableLayout:
 
     Parameters
     ----------
-    number : int
-        Number in the paper, or that a user gave it.
-    title : str
-        What the caption begins with.
-    suite : str
     columns : tuple of str
         Benchmarks, or parts of a judged one; the average last.
     variants : tuple of Variant
@@ -164,15 +151,10 @@ class StudySpec:
 
     Parameters
     ----------
-    study, title : str
-        Name of its file and its title.
-    protocol, protocol_title, stack : str
     source : str
         Where models and data come from: `hub`, or `miniature` for models and questions made up here.
-    variants : tuple of StudyVariant
-        In the order of the study's file.
     labels : Labels
-        The one table of labels; it holds all of `config/`, so that it names what the paper prints, too.
+        Of all in `config/`, so that what the paper prints has its labels, too.
     repositories : dict of str to str
         Hub id of every model.
     benchmarks : dict of str to StudyBenchmark
@@ -200,18 +182,11 @@ class StudySpec:
     figure2_models: tuple[str, ...]
 
     def table(self, number: int) -> TableLayout:
-        """Layout of a numbered table.
-
-        Raises
-        ------
-        UserError
-            If no suite of the study has it.
-        """
-        for table in self.tables:
-            if table.number == number:
-                return table
-        known = ", ".join(str(table.number) for table in self.tables)
-        raise UserError(f"has no table {number}", f"study {self.study}", f"its suites have tables {known}")
+        """Layout of a numbered table; a `UserError` with those that the study's suites have if it has none of that number."""
+        known = {table.number: table for table in self.tables}
+        if number not in known:
+            raise unknown("table", str(number), map(str, known), f"study {self.study}")
+        return known[number]
 
     @property
     def categories(self) -> TableLayout | None:
@@ -229,5 +204,4 @@ class StudySpec:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Models of the study in its order."""
         return tuple(dict.fromkeys(entry.variant.model for entry in self.variants))
