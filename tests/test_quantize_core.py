@@ -9,6 +9,7 @@ import pytest
 from edge2giant import specs
 from edge2giant.errors import UserError
 from edge2giant.quantize import calibration, card, compat, core, environment, faults, toolkits
+from edge2giant.records.checkpoint import Fallback
 from quantize_model import calibration_set, spec, write_model, write_text
 from shared import ROOT
 
@@ -182,7 +183,7 @@ def test_out_of_memory_says_what_to_give():
 
 
 def test_singular_hessian_names_layers_and_hint():
-    tried = [{"layers": ["model.layers.3.mlp.down_proj"], "dampening_frac": 0.01, "cause": "x"}]
+    tried = [Fallback(("model.layers.3.mlp.down_proj",), 0.01, "x")]
     message = str(faults.singular(tried, allowed=[]))
     assert "model.layers.3.mlp.down_proj" in message and "0.01" in message and "fallback_dampening" in message
 

@@ -1,5 +1,6 @@
 """The independent reader against packers written here by the formats' descriptions; spoilt checkpoints fail their validation."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -206,7 +207,7 @@ def test_moved_scales_are_taken_back(tmp_path):
     again.mkdir()
     toolkits.module("rtn").quantize(smoothed, {"bits": 8, "group_size": -1, "ignore": ["lm_head"]}, None, again)
     scheme = Integers("compressed-tensors", 8, schemes.scheme.BY_CHANNEL)
-    checks, summary = validated.validate_tensors(model, again, scheme, executed | {"transform": "smoothing"})
+    checks, summary = validated.validate_tensors(model, again, scheme, dataclasses.replace(executed, transform="smoothing"))
     validation.require(checks, "test")
     assert summary["weight_error_largest"] < 0.03
     checks, _ = validated.validate_tensors(model, again, scheme, executed)
@@ -226,7 +227,7 @@ def moved_to(tmp_path, spread, spoil=None):
     source = write_model(tmp_path / "moved", {name: values.astype(np.float16) for name, values in moved.items()})
     (tmp_path / "again").mkdir()
     toolkits.module("rtn").quantize(source, {"bits": 4, "group_size": 128, "ignore": ["lm_head"]}, None, tmp_path / "again")
-    return validated.validate_tensors(model, tmp_path / "again", scheme, executed | {"transform": "smoothing"})
+    return validated.validate_tensors(model, tmp_path / "again", scheme, dataclasses.replace(executed, transform="smoothing"))
 
 
 def test_error_is_measured_where_the_rounding_was(tmp_path):

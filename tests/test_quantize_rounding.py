@@ -46,7 +46,7 @@ def engine(folder, reference, change=None, keep_scales=False, half=False, seed=1
     noise = 0.0 if half else rounding.PRECISION["float16"]
     if half:
         model.half()
-    with rounding.RoundedInputs(model, stored, layers, scheme, "vllm", noise, seed):
+    with rounding.rounded_inputs(model, stored, layers, scheme, "vllm", noise, seed):
         return likelihood.log_probabilities(model, reference["token_ids"])
 
 

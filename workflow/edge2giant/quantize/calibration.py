@@ -15,6 +15,7 @@ random_tokens  token ids drawn uniformly from the vocabulary; no text is read
 Shuffling is that of `datasets.Dataset.shuffle(seed)`: the permutation of numpy's default generator.
 """
 
+import itertools
 import json
 import random
 from dataclasses import dataclass
@@ -27,15 +28,7 @@ from edge2giant.specs.quantize import CalibrationSpec
 
 @dataclass(frozen=True)
 class Calibration:
-    """Token ids to calibrate with.
-
-    Attributes
-    ----------
-    spec : CalibrationSpec
-    token_ids : list of list of int
-    text_sha256 : str or None
-        SHA-256 of the text file; None for random tokens.
-    """
+    """Token ids to calibrate with, and the SHA-256 of the text file; None for random tokens."""
 
     spec: CalibrationSpec
     token_ids: list[list[int]]
@@ -181,23 +174,13 @@ def _token_ids(documents, spec, tokenizer):
             yield ids
 
 
-def _truncate(documents, spec, tokenizer):
-    samples = []
-    for ids in _token_ids(documents, spec, tokenizer):
-        samples.append(ids[: spec.length])
-        if len(samples) == spec.samples:
-            break
-    return samples
+def _truncate(documents, spec, tokenizer, least=0):
+    long_enough = (ids[: spec.length] for ids in _token_ids(documents, spec, tokenizer) if len(ids) >= least)
+    return list(itertools.islice(long_enough, spec.samples))
 
 
 def _full(documents, spec, tokenizer):
-    samples = []
-    for ids in _token_ids(documents, spec, tokenizer):
-        if len(ids) >= spec.length:
-            samples.append(ids[: spec.length])
-        if len(samples) == spec.samples:
-            break
-    return samples
+    return _truncate(documents, spec, tokenizer, spec.length)
 
 
 def _blocks(documents, spec, tokenizer):

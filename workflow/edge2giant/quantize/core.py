@@ -4,17 +4,18 @@ Everything is written to a folder beside the target and renamed at the end, so t
 """
 
 import contextlib
+import dataclasses
 import os
 import shutil
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge2giant import records, specs
+from edge2giant import records, specs, typed
 from edge2giant.errors import UserError
 from edge2giant.quantize import card, compat, environment, faults, sizes, toolkits
 from edge2giant.quantize.tensors import Tensors
-from edge2giant.records.checkpoint import CheckpointRecord
+from edge2giant.records.checkpoint import CheckpointRecord, ExecutedRecipe
 from edge2giant.schemes.scheme import Scheme
 from edge2giant.specs.quantize import QuantizeSpec
 
@@ -28,21 +29,7 @@ TOKENIZER_FILES = (
 
 @dataclass(frozen=True)
 class Folders:
-    """Where a job reads and writes.
-
-    Parameters
-    ----------
-    model : Path
-        Folder of the unquantized model.
-    heldout : Path
-        Folder with text.jsonl, unlike the calibration text.
-    out : Path
-        The checkpoint to make.
-    calibration : Path or None
-        Folder with text.jsonl; None for recipes that read none.
-    published : Path or None
-        Folder of the published checkpoint, for specs that take one.
-    """
+    """Where a job reads and writes: `heldout` and `calibration` hold text.jsonl, `out` is the checkpoint to make."""
 
     model: Path
     heldout: Path
@@ -52,14 +39,7 @@ class Folders:
 
 
 def run(spec: QuantizeSpec, folders: Folders, lock: dict | None = None) -> dict:
-    """Make a checkpoint and return its record.
-
-    Parameters
-    ----------
-    spec : QuantizeSpec
-    folders : Folders
-    lock : dict, optional
-        The model's lock (id, revision, files).
+    """Make a checkpoint and return its record; the model's `lock` has its id and revision.
 
     Raises
     ------
@@ -97,26 +77,18 @@ def recipe_of(spec: QuantizeSpec, folders: Folders) -> dict:
     return {"folder": str(folders.published)}
 
 
-def quantize(name: str, recipe: dict, model: Path, readable: Path, calibration, made: Path) -> dict:
+def quantize(name: str, recipe: dict, model: Path, readable: Path, calibration, made: Path) -> ExecutedRecipe:
     """Let a toolkit write its checkpoint, then restore the source's config and the tensors that should not have changed.
 
-    Parameters
-    ----------
-    name : str
-        The toolkit.
-    model, readable : Path
-        The model, and the same for the installed transformers (`compat.readable`).
-    calibration : calibration.Calibration or None
-    made : Path
-        Folder to write to.
+    `readable` is the model for the installed transformers (`compat.readable`).
     """
     toolkit = toolkits.module(name)
     if toolkits.links(name):
         return toolkit.quantize(model, recipe, calibration, made)
     executed = toolkit.quantize(readable, recipe, calibration, made)
     compat.adopt_config(model, made)
-    executed["parameters"]["restored_tensors"] = len(compat.restore_unquantized(model, made))
-    return executed
+    restored = len(compat.restore_unquantized(model, made))
+    return dataclasses.replace(executed, parameters=executed.parameters | {"restored_tensors": restored})
 
 
 def check_group_size(source: Tensors, size: int, model: str) -> None:
@@ -216,7 +188,7 @@ def bring_tokenizer(model_dir: Path, folder: Path) -> None:
 
 
 def validate(
-    spec: QuantizeSpec, recipe: dict, scheme: Scheme, executed: dict, folders: Folders, readable: Path, made: Path
+    spec: QuantizeSpec, recipe: dict, scheme: Scheme, executed: ExecutedRecipe, folders: Folders, readable: Path, made: Path
 ) -> dict:
     """Run all checks; write `validation.json`, with which a serving engine can be compared.
 
@@ -233,7 +205,9 @@ def validate(
     return checkpoint.validate(readable, made, samples, scheme, executed, engine, toolkit, folders.out)
 
 
-def describe(spec: QuantizeSpec, model: Path, lock: dict, executed: dict, calibration, validation: dict, made: Path) -> dict:
+def describe(
+    spec: QuantizeSpec, model: Path, lock: dict, executed: ExecutedRecipe, calibration, validation: dict, made: Path
+) -> dict:
     """Assemble the record of a valid checkpoint."""
     files, toolkit = checksums(made), toolkits.module(spec.toolkit)
     return {
@@ -245,7 +219,7 @@ def describe(spec: QuantizeSpec, model: Path, lock: dict, executed: dict, calibr
             "digest": digest_of(checksums(model)),
             "licence": card.licence(model),
         },
-        "recipe": {"spec": specs.digest(spec), "planned": asdict(spec), "executed": executed},
+        "recipe": {"spec": specs.digest(spec), "planned": asdict(spec), "executed": typed.as_json(executed)},
         "toolkit": {
             "name": spec.toolkit,
             "packages": environment.versions(toolkit.PACKAGES),

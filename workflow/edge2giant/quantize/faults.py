@@ -1,8 +1,10 @@
 """Errors of toolkits as one line: the layer or the amount, and a hint."""
 
 from edge2giant.errors import UserError
+from edge2giant.records.checkpoint import Fallback
 
 GIB = 2**30
+NOT_DEFINITE = "Hessian not positive definite"
 
 
 def not_finite(layer: str) -> UserError:
@@ -14,11 +16,11 @@ def not_finite(layer: str) -> UserError:
     )
 
 
-def singular(tried: list[dict], allowed: list[float]) -> UserError:
+def singular(tried: list[Fallback], allowed: list[float]) -> UserError:
     """A Hessian that stayed without Cholesky factors at every dampening tried."""
-    layers = sorted({layer for attempt in tried for layer in attempt["layers"]})
+    layers = sorted({layer for attempt in tried for layer in attempt.layers})
     shown = ", ".join(layers[:5]) + (f" and {len(layers) - 5} more" if len(layers) > 5 else "")
-    values = ", ".join(str(attempt["dampening_frac"]) for attempt in tried)
+    values = ", ".join(str(attempt.dampening_frac) for attempt in tried)
     hint = "take more calibration samples or a larger dampening_frac"
     if not allowed:
         hint += ", or allow the recipe a list `fallback_dampening`"
@@ -30,32 +32,19 @@ def out_of_memory(error: BaseException, weights: int, gpu: int | None) -> UserEr
 
     Parameters
     ----------
-    error : BaseException
     weights : int
         Bytes of the model's weights.
     gpu : int or None
         Memory in bytes of the GPU that was used, if one was.
     """
     text = str(error).lower()
-    device = type(error).__name__ == "OutOfMemoryError" or "cuda out of memory" in text
-    host = isinstance(error, MemoryError) or "can't allocate memory" in text or "cannot allocate memory" in text
-    if not device and not host:
+    if type(error).__name__ == "OutOfMemoryError" or "cuda out of memory" in text:
+        what, more = "out of GPU memory" + (f" (this one has {gpu / GIB:.0f} GiB)" if gpu else ""), "a GPU with more memory"
+    elif isinstance(error, MemoryError) or "can't allocate memory" in text or "cannot allocate memory" in text:
+        # two copies of the weights beside programs and activations
+        need = 2 * weights + 4 * GIB
+        what = "out of memory"
+        more = f"at least {need / GIB:.1f} GiB (Snakemake: --set-resources quantize:mem_mb={need // 2**20})"
+    else:
         return None
-    if device:
-        had = f" (this one has {gpu / GIB:.0f} GiB)" if gpu else ""
-        return UserError(
-            f"out of GPU memory{had}",
-            "quantize",
-            "give it a GPU with more memory, or a calibration set with shorter `length` or fewer `samples`",
-        )
-    return UserError(
-        "out of memory",
-        "quantize",
-        f"give it at least {host_need(weights) / GIB:.1f} GiB (Snakemake: --set-resources quantize:mem_mb="
-        f"{host_need(weights) // 2**20}), or a calibration set with shorter `length` or fewer `samples`",
-    )
-
-
-def host_need(weights: int) -> int:
-    """Host memory in bytes of a quantization: two copies of the weights beside 4 GiB of programs and activations."""
-    return 2 * weights + 4 * GIB
+    return UserError(what, "quantize", f"give it {more}, or a calibration set with shorter `length` or fewer `samples`")

@@ -39,12 +39,12 @@ class Fallback:
 
 @dataclass(frozen=True)
 class ExecutedRecipe:
-    """What the toolkit did."""
+    """What the toolkit did; `transform` says whether it moved scales between layers."""
 
-    transform: Literal["none", "smoothing"]
-    ignore: Names
     parameters: dict
-    fallbacks: tuple[Fallback, ...]
+    transform: Literal["none", "smoothing"] = "none"
+    ignore: Names = ("lm_head",)
+    fallbacks: tuple[Fallback, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from edge2giant.quantize import compat
+from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes.integers import Integers
 from edge2giant.typed import Positive
 
@@ -37,7 +38,7 @@ def scheme(recipe: dict) -> Integers:
     return Integers("awq", recipe["w_bit"], recipe["q_group_size"], symmetric=not recipe["zero_point"])
 
 
-def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
+def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> ExecutedRecipe:
     """Search scales and clipping, quantize every linear layer but the head, and save."""
     import torch
     from awq import AutoAWQForCausalLM
@@ -55,12 +56,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     with copied_weights() if on_cpu else contextlib.nullcontext():
         search(model, tokenizer, recipe, calibration)
     model.save_quantized(str(out_dir))
-    return {
-        "transform": "smoothing",
-        "ignore": ["lm_head"],
-        "parameters": recipe | {"calibrated_in": "float32" if on_cpu else own},
-        "fallbacks": [],
-    }
+    return ExecutedRecipe(recipe | {"calibrated_in": "float32" if on_cpu else own}, transform="smoothing")
 
 
 def search(model, tokenizer, recipe: dict, calibration) -> None:

@@ -16,6 +16,7 @@ from edge2giant.errors import UserError
 from edge2giant.quantize import faults
 from edge2giant.quantize.preflight import Verdict
 from edge2giant.quantize.toolkits import GroupSize
+from edge2giant.records.checkpoint import ExecutedRecipe, Fallback
 from edge2giant.schemes.integers import Integers
 from edge2giant.schemes.limits import DEGRADED, REFUSED
 from edge2giant.typed import Positive, Range
@@ -59,14 +60,14 @@ def check_making(model: str, device: str) -> list[Verdict]:
     return []
 
 
-def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
+def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> ExecutedRecipe:
     """Run GPTQ over every linear layer but the head, again with each fallback damping that the recipe allows."""
     tried = []
     for damping in [recipe["damp_percent"], *recipe.get("fallback_dampening", [])]:
         model, layer = compress(model_dir, recipe | {"damp_percent": damping}, calibration)
         if layer is None:
             return store(model, recipe | {"damp_percent": damping}, tried, out_dir)
-        tried.append({"layers": [layer], "dampening_frac": damping, "cause": "Hessian not positive definite"})
+        tried.append(Fallback((layer,), damping, faults.NOT_DEFINITE))
     raise faults.singular(tried, allowed=recipe.get("fallback_dampening", []))
 
 
@@ -97,18 +98,14 @@ def compress(model_dir: Path, recipe: dict, calibration):
     return model, None
 
 
-def store(model, recipe: dict, tried: list[dict], out_dir: Path) -> dict:
+def store(model, recipe: dict, tried: list[Fallback], out_dir: Path) -> ExecutedRecipe:
     """Write the checkpoint under the names that loaders look for."""
     model.save_quantized(str(out_dir), use_safetensors=True)
     weights = sorted(out_dir.glob("*.safetensors"))
     if len(weights) == 1:
         weights[0].rename(out_dir / "model.safetensors")
-    return {
-        "transform": "none",
-        "ignore": ["lm_head"],
-        "parameters": recipe | {"calibrated_in": str(model.model.dtype).removeprefix("torch.")},
-        "fallbacks": tried,
-    }
+    dtype = str(model.model.dtype).removeprefix("torch.")
+    return ExecutedRecipe(recipe | {"calibrated_in": dtype}, fallbacks=tuple(tried))
 
 
 class Progress(logging.Handler):

@@ -13,6 +13,7 @@ from typing import Literal
 from edge2giant.errors import UserError
 from edge2giant.quantize import compat
 from edge2giant.quantize.toolkits import GroupSize
+from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes.integers import Integers
 from edge2giant.typed import Natural, Positive
 
@@ -41,7 +42,7 @@ def scheme(recipe: dict) -> Integers:
     return Integers(FORMS[recipe["export"]], recipe["bits"], recipe["group_size"], recipe["sym"], signed_scales=True)
 
 
-def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
+def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> ExecutedRecipe:
     """Tune the rounding of every linear layer but the head, and export."""
     import torch
     from auto_round import AutoRound
@@ -70,12 +71,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     written = out_dir / "export"
     tuner.quantize_and_save(str(written), format=recipe["export"])
     lift(written, out_dir)
-    return {
-        "transform": "none",
-        "ignore": ["lm_head"],
-        "parameters": recipe | {"nsamples": len(calibration.token_ids), "seqlen": length, "calibrated_in": calibrated_in},
-        "fallbacks": [],
-    }
+    return ExecutedRecipe(recipe | {"nsamples": len(calibration.token_ids), "seqlen": length, "calibrated_in": calibrated_in})
 
 
 def equal_length(calibration) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from edge2giant.quantize.toolkits import GroupSize
+from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes.integers import Integers
 from edge2giant.typed import Positive, Range
 
@@ -39,7 +40,7 @@ def scheme(recipe: dict) -> Integers:
     return Integers("gptq", recipe["bits"], recipe["group_size"], recipe["sym"], desc_act=recipe["desc_act"])
 
 
-def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
+def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> ExecutedRecipe:
     """Run GPTQ over every linear layer but the head."""
     enough_workers()
     from gptqmodel import GPTQModel, QuantizeConfig
@@ -51,12 +52,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
     model.quantize(examples, batch_size=recipe.get("batch_size", 1), calibration_data_min_length=min(10, shortest))
     model.save(str(out_dir))
     drop_traces(out_dir)
-    return {
-        "transform": "none",
-        "ignore": ["lm_head"],
-        "parameters": recipe | {"calibrated_in": calibrated_in},
-        "fallbacks": [],
-    }
+    return ExecutedRecipe(recipe | {"calibrated_in": calibrated_in})
 
 
 def drop_traces(out_dir: Path) -> None:

@@ -24,6 +24,7 @@ from edge2giant.errors import UserError
 from edge2giant.quantize import faults
 from edge2giant.quantize.toolkits import _llmcompressor03 as early
 from edge2giant.quantize.toolkits._llmcompressor_recipe import ModifierRecipe
+from edge2giant.records.checkpoint import ExecutedRecipe, Fallback
 from edge2giant.schemes.scheme import COMPRESSED, Scheme
 
 PACKAGES = ("llmcompressor", "compressed-tensors", "transformers", "torch")
@@ -49,25 +50,19 @@ def quantizing(recipe: dict) -> dict:
     raise KeyError("no quantizing modifier")
 
 
-def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
+def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> ExecutedRecipe:
     """Run the recipe, and again with each fallback dampening that it allows, until every layer was really quantized by GPTQ."""
     tried, is_early = [], release() == EARLY_RELEASE
-    recipe = early.translated(recipe) if is_early else recipe
+    recipe = early.translated(recipe) if is_early else copy.deepcopy(recipe)
+    samples = samples_of(calibration, recipe)
     for dampening in [None, *recipe.get("fallback_dampening", [])]:
-        attempt = with_dampening(recipe, dampening)
-        model, failed = (
-            early.compress(model_dir, attempt, samples_of(calibration)) if is_early else compress(model_dir, attempt, calibration)
-        )
+        if dampening is not None:
+            quantizing(recipe)["dampening_frac"] = dampening
+        model, failed = (early.compress if is_early else compress)(model_dir, recipe, samples)
         if not failed:
-            save(model, out_dir)
-            return executed(attempt, tried, str(model.dtype).removeprefix("torch."))
-        tried.append(
-            {
-                "layers": failed,
-                "dampening_frac": dampening_of(attempt),
-                "cause": "Hessian not positive definite",
-            }
-        )
+            model.save_pretrained(str(out_dir), save_compressed=True)
+            return executed(recipe, tried, str(model.dtype).removeprefix("torch."))
+        tried.append(Fallback(tuple(failed), quantizing(recipe).get("dampening_frac"), faults.NOT_DEFINITE))
         del model
     raise faults.singular(tried, allowed=recipe.get("fallback_dampening", []))
 
@@ -78,60 +73,31 @@ def validation_engine(recipe: dict) -> str:
     return "none" if release() == EARLY_RELEASE and made.rounds_activations and not made.static_activations else "hf"
 
 
-def with_dampening(recipe: dict, dampening: float | None) -> dict:
-    """Return the recipe with another dampening fraction of its GPTQ modifier."""
-    attempt = copy.deepcopy(recipe)
-    if dampening is not None:
-        quantizing(attempt)["dampening_frac"] = dampening
-    return attempt
-
-
-def dampening_of(recipe: dict) -> float | None:
-    return quantizing(recipe).get("dampening_frac")
-
-
-def executed(recipe: dict, tried: list[dict], dtype: str) -> dict:
+def executed(recipe: dict, tried: list[Fallback], dtype: str) -> ExecutedRecipe:
     """What `checkpoint.json` records of the run."""
-    names = [name for modifier in recipe["modifiers"] for name in modifier]
-    return {
-        "transform": "smoothing" if set(names) & set(SMOOTHING) else "none",
-        "ignore": quantizing(recipe).get("ignore", []),
-        "parameters": {
-            "modifiers": recipe["modifiers"],
-            "batch_size": recipe.get("batch_size", 1),
-            "calibrated_in": dtype,
-        },
-        "fallbacks": tried,
-    }
+    names = {name for modifier in recipe["modifiers"] for name in modifier}
+    return ExecutedRecipe(
+        {"modifiers": recipe["modifiers"], "batch_size": recipe.get("batch_size", 1), "calibrated_in": dtype},
+        "smoothing" if names & set(SMOOTHING) else "none",
+        tuple(quantizing(recipe).get("ignore", ())),
+        tuple(tried),
+    )
 
 
-def compress(model_dir: Path, recipe: dict, calibration):
-    """Quantize in memory.
-
-    Returns
-    -------
-    model : transformers.PreTrainedModel
-    failed : list of str
-        Layers whose Hessian could not be factorised.
-    """
+def compress(model_dir: Path, recipe: dict, samples: dict):
+    """Quantize in memory; return the model and the layers whose Hessian could not be factorised."""
     import torch
     from llmcompressor import oneshot
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     dtype = "auto" if torch.accelerator.is_available() else "float32"
     model = AutoModelForCausalLM.from_pretrained(str(model_dir), dtype=dtype)
-    modifiers, watch = build(recipe["modifiers"])
-    samples = samples_of(calibration)
-    if samples:
-        samples["batch_size"] = batch_size(recipe, calibration)
+    failed: list[str] = []
+    classes = modifier_classes(failed)
+    modifiers = [classes[name](**copy.deepcopy(given)) for one in recipe["modifiers"] for name, given in one.items()]
     with unpinned():
-        oneshot(
-            model=model,
-            tokenizer=AutoTokenizer.from_pretrained(str(model_dir)),
-            recipe=modifiers,
-            **samples,
-        )
-    return model, watch.failed
+        oneshot(model=model, tokenizer=AutoTokenizer.from_pretrained(str(model_dir)), recipe=modifiers, **samples)
+    return model, failed
 
 
 def release() -> tuple[int, int]:
@@ -153,79 +119,42 @@ def release() -> tuple[int, int]:
     return major, minor
 
 
-def batch_size(recipe: dict, calibration) -> int:
-    """Samples per forward pass; more than one only of equal length, since shorter ones would be padded or longer ones cut.
+def samples_of(calibration, recipe: dict) -> dict:
+    """Arguments of `oneshot` for the calibration text; none without one.
 
     Raises
     ------
     UserError
-        If the recipe has batches of samples of unequal length.
+        If the recipe has batches of samples of unequal length: shorter ones would be padded or longer ones cut.
     """
-    size = recipe.get("batch_size", 1)
-    if size > 1 and len({len(row) for row in calibration.token_ids}) > 1:
+    if calibration is None:
+        return {}
+    from datasets import Dataset
+
+    ids, size = calibration.token_ids, recipe.get("batch_size", 1)
+    if size > 1 and len({len(row) for row in ids}) > 1:
         raise UserError(
             f"batch_size {size} with samples of unequal length", f"calibration set {calibration.spec.name}",
             "use packing `full`, `blocks`, `windows` or `random_tokens`, or batch_size 1",
         )  # fmt: skip
-    return size
-
-
-def save(model, out_dir: Path) -> None:
-    """Write the compressed checkpoint."""
-    model.save_pretrained(str(out_dir), save_compressed=True)
-
-
-def samples_of(calibration) -> dict:
-    """Arguments of `oneshot` for the calibration text; none without one."""
-    if calibration is None:
-        return {}
-    return {
-        "dataset": dataset(calibration),
-        "num_calibration_samples": len(calibration.token_ids),
+    found = {
+        "dataset": Dataset.from_dict({"input_ids": ids, "attention_mask": [[1] * len(row) for row in ids]}),
+        "num_calibration_samples": len(ids),
         "max_seq_length": calibration.longest,
         "shuffle_calibration_samples": False,
     }
+    return found if release() == EARLY_RELEASE else found | {"batch_size": size}
 
 
-def dataset(calibration):
-    """Token ids as the `datasets.Dataset` that `oneshot` takes."""
-    from datasets import Dataset
+def modifier_classes(failed: list[str]) -> dict[str, type]:
+    """llmcompressor's modifiers; GPTQ's adds to `failed` what the original only warns of.
 
-    ids = calibration.token_ids
-    return Dataset.from_dict({"input_ids": ids, "attention_mask": [[1] * len(row) for row in ids]})
-
-
-class SkippedLayers:
-    """Collects the layers that GPTQ could not treat."""
-
-    def __init__(self):
-        self.failed: list[str] = []
-
-
-def build(modifiers: list[dict]):
-    """Make llmcompressor's modifier objects from the recipe's list."""
-    watch = SkippedLayers()
-    return [make(name, arguments, watch) for modifier in modifiers for name, arguments in modifier.items()], watch
-
-
-def make(name: str, arguments: dict, watch: SkippedLayers):
-    """Make one modifier."""
+    It keeps the original's name, since that is written into the checkpoint.
+    """
+    from llmcompressor.modifiers.gptq import GPTQModifier as Original
     from llmcompressor.modifiers.quantization import QuantizationModifier
     from llmcompressor.modifiers.transform.awq import AWQModifier
     from llmcompressor.modifiers.transform.smoothquant import SmoothQuantModifier
-
-    classes = {
-        "QuantizationModifier": QuantizationModifier,
-        "AWQModifier": AWQModifier,
-        "SmoothQuantModifier": SmoothQuantModifier,
-    }
-    kind = watched_gptq(watch) if name == "GPTQModifier" else classes[name]
-    return kind(**copy.deepcopy(arguments))
-
-
-def watched_gptq(watch: SkippedLayers):
-    """GPTQModifier that reports what the original only warns of (same name, since it is written into the checkpoint)."""
-    from llmcompressor.modifiers.gptq import GPTQModifier as Original
 
     class GPTQModifier(Original):
         def compress_module_list(self, module_list):
@@ -235,10 +164,10 @@ def watched_gptq(watch: SkippedLayers):
             super().compress_module_list(module_list)
 
         def on_finalize(self, state, **kwargs):
-            watch.failed += self._rtn_fallback_module_names
+            failed.extend(self._rtn_fallback_module_names)
             return super().on_finalize(state, **kwargs)
 
-    return GPTQModifier
+    return {kind.__name__: kind for kind in (GPTQModifier, QuantizationModifier, AWQModifier, SmoothQuantModifier)}
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge2giant import schemes
 from edge2giant.quantize.toolkits import none
+from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes.int8_activations import Int8Activations
 from edge2giant.schemes.scheme import COMPRESSED, Scheme
 from edge2giant.typed import Text
@@ -33,13 +34,13 @@ def scheme(recipe: dict) -> Scheme:
     return schemes.of_checkpoint(recipe["folder"])
 
 
-def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
+def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> ExecutedRecipe:
     """Link every file of the published checkpoint."""
     folder = Path(recipe["folder"])
     none.quantize(folder, {}, None, out_dir)
     made = scheme(recipe)
     moved = made.format == "awq" or isinstance(made, Int8Activations)
-    return {"transform": "smoothing" if moved else "none", "ignore": ["lm_head"], "parameters": {}, "fallbacks": []}
+    return ExecutedRecipe({}, transform="smoothing" if moved else "none")
 
 
 def validation_engine(recipe: dict) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from edge2giant.quantize import compat
 from edge2giant.quantize.toolkits import GroupSize
+from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes.integers import Integers
 from edge2giant.schemes.scheme import COMPRESSED
 from edge2giant.typed import Text
@@ -35,7 +36,7 @@ def scheme(recipe: dict) -> Integers:
     return Integers(COMPRESSED, recipe["bits"], recipe["group_size"])
 
 
-def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
+def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> ExecutedRecipe:
     """Round every linear layer but the ignored ones and write the checkpoint, one source file at a time."""
     from edge2giant.quantize.sizes import linear_layers
     from edge2giant.quantize.tensors import Tensors, write
@@ -58,7 +59,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> dict:
         total = sum(path.stat().st_size for path in out_dir.glob("*.safetensors"))
         text = json.dumps({"metadata": {"total_size": total}, "weight_map": index}, indent=2)
         (out_dir / "model.safetensors.index.json").write_text(text, encoding="utf-8")
-    return {"transform": "none", "ignore": recipe["ignore"], "parameters": recipe, "fallbacks": []}
+    return ExecutedRecipe(recipe, ignore=tuple(recipe["ignore"]))
 
 
 def round_layer(layer: str, weight, made: Integers) -> dict:

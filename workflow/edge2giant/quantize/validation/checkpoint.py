@@ -21,28 +21,19 @@ def validate(
     toolkit,
     where: object,
 ) -> dict:
-    """Check a checkpoint folder and write `validation.json` into it.
+    """Check a checkpoint folder, write `validation.json` into it, and return what `checkpoint.json` says.
 
     Parameters
     ----------
-    model_dir, folder : Path
-        Source model, checkpoint.
     samples : list of list of int
         Token ids of the held-out text.
     scheme : Scheme
         That the recipe promises.
-    executed : dict
-        What the toolkit did.
     engine : {'hf', 'toolkit', 'none'}
     toolkit : module
         The toolkit module; its `load` is used for `engine='toolkit'`.
     where : object
         Named in the error.
-
-    Returns
-    -------
-    dict
-        For `checkpoint.json`.
 
     Raises
     ------
@@ -59,7 +50,8 @@ def validate(
     if scheme.rounds_activations:
         exact, drawn = rounding.study(model, Tensors(folder), layers, scheme, samples, own)
     del model
-    result = {"tensors": summary, "heldout": heldout(samples, depth)}
+    heldout = {"samples": len(samples), "tokens": sum(map(len, samples)), "sha256": records.digest(samples)}
+    result = {"tensors": summary, "heldout": heldout | {"decoder_layers": depth}}
     result["divergence"] = divergence(model_dir, samples, own, depth) if quantized else None
     result["rounding"] = drawn and tidy(agreement.summary(drawn))
     reference = {"exact": exact, "rounding": drawn}
@@ -69,16 +61,6 @@ def validate(
     require(checks, where)
     write_reference(folder, samples, reference, depth)
     return result | {"checks": list(checks)}
-
-
-def heldout(samples: list[list[int]], depth: int | None) -> dict:
-    """Describe the held-out text."""
-    return {
-        "samples": len(samples),
-        "tokens": sum(map(len, samples)),
-        "sha256": records.digest(samples),
-        "decoder_layers": depth,
-    }
 
 
 def divergence(model_dir: Path, samples: list[list[int]], own: list[list[float]], depth: int | None) -> dict:
@@ -98,7 +80,8 @@ def compare(folder, samples, reference, depth, engine, toolkit, dtype, checks) -
         return None
     if engine == "toolkit" and not hasattr(toolkit, "load"):
         raise UserError("this toolkit has no loader of its own", "--validation-engine", "use hf or none")
-    model = opened(folder, engine, toolkit, dtype, depth)
+    with compat.readable(folder) as view:
+        model = toolkit.load(view) if engine == "toolkit" else likelihood.served(view, dtype, depth)
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
     found = agreement.judge(likelihood.log_probabilities(model, samples), reference, dtype)
     name = f"mean difference of log-probability, {engine} engine in {dtype} against independent weights"
@@ -110,31 +93,17 @@ def compare(folder, samples, reference, depth, engine, toolkit, dtype, checks) -
     return {"name": engine, "dtype": dtype} | tidy(found)
 
 
-def tidy(value):
-    """Numbers to six significant digits, whatever holds them."""
+def tidy(value, shorten=rounded):
+    """The same with shorter numbers, whatever holds them."""
     if isinstance(value, dict):
-        return {key: tidy(inner) for key, inner in value.items()}
+        return {key: tidy(inner, shorten) for key, inner in value.items()}
     if isinstance(value, list):
-        return [tidy(inner) for inner in value]
-    return rounded(value) if isinstance(value, float) else value
-
-
-def opened(folder: Path, engine: str, toolkit, dtype: str, depth: int | None):
-    """Load the checkpoint with its engine."""
-    with compat.readable(folder) as view:
-        return toolkit.load(view) if engine == "toolkit" else likelihood.served(view, dtype, depth)
+        return [tidy(inner, shorten) for inner in value]
+    return shorten(value) if isinstance(value, float) else value
 
 
 def write_reference(folder: Path, samples: list[list[int]], reference: dict, depth: int | None) -> None:
     """Write held-out token ids and their reference into the checkpoint, to five decimals."""
-    record = {"token_ids": samples, **shortened(reference), "decoder_layers": depth, "limits": agreement.LIMITS}
+    short = tidy(reference, lambda value: round(value, 5))
+    record = {"token_ids": samples, **short, "decoder_layers": depth, "limits": agreement.LIMITS}
     records.write_json(folder / "validation.json", record)
-
-
-def shortened(value):
-    """The same with numbers of five decimals."""
-    if isinstance(value, dict):
-        return {key: shortened(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [shortened(inner) for inner in value]
-    return round(value, 5) if isinstance(value, float) else value

@@ -44,12 +44,8 @@ def study(model, stored: Tensors, layers: list[str], scheme: Scheme, samples: li
     ----------
     model : torch.nn.Module
         As `likelihood.reference` makes it; its fused layers are changed here.
-    stored : Tensors
-        The checkpoint.
     layers : list of str
-        Its quantized layers.
-    scheme : Scheme
-    samples : list of list of int
+        The quantized ones.
     own : list of list of float
         Log-probabilities by the stored weights, nothing rounded.
 
@@ -61,7 +57,7 @@ def study(model, stored: Tensors, layers: list[str], scheme: Scheme, samples: li
         draws, means (two), spread by type, unrounded, moves by misreading.
     """
     exact = {WEIGHTS: own}
-    with RoundedInputs(model, stored, layers, scheme, "transformers"):
+    with rounded_inputs(model, stored, layers, scheme, "transformers"):
         exact[AS_TRANSFORMERS] = likelihood.log_probabilities(model, samples)
     changed = fuse(model, stored, layers, scheme)
     unrounded = likelihood.log_probabilities(model, samples)
@@ -71,7 +67,7 @@ def study(model, stored: Tensors, layers: list[str], scheme: Scheme, samples: li
         moves[UNFUSED] = minus(own, unrounded)
 
     def drawn(dtype: str, seed: int) -> Rows:
-        with RoundedInputs(model, stored, layers, scheme, "vllm", PRECISION[dtype], seed):
+        with rounded_inputs(model, stored, layers, scheme, "vllm", PRECISION[dtype], seed):
             return likelihood.log_probabilities(model, samples)
 
     draws = [drawn("float16", seed) for seed in range(DRAWS)]
@@ -142,53 +138,37 @@ def scaled(modules: list, factor: float):
             module.weight.data = weight
 
 
-class RoundedInputs:
+@contextlib.contextmanager
+def rounded_inputs(model, stored: Tensors, layers: list[str], scheme: Scheme, manner: str, noise: float = 0.0, seed: int = 0):
     """Round the inputs of quantized layers while the block runs.
 
     Parameters
     ----------
-    model : torch.nn.Module
-    stored : Tensors
-        Holds the scales of inputs where they are fixed.
-    layers : list of str
-    scheme : Scheme
     manner : {'transformers', 'vllm'}
     noise : float
         Size, relative to each value, of the normal noise added before rounding.
-    seed : int
     """
+    import torch
 
-    def __init__(self, model, stored: Tensors, layers, scheme: Scheme, manner: str, noise: float = 0.0, seed: int = 0):
-        import torch
+    scales = {name: scheme.input_scale(stored, name) for name in layers}
+    for names in groups(layers):
+        if manner == "vllm" and scales[names[0]] is not None:
+            scales |= dict.fromkeys(names, max(scales[name] for name in names))
+    generator = torch.Generator().manual_seed(seed)
 
-        self.model, self.layers, self.scheme, self.manner, self.noise = model, layers, scheme, manner, noise
-        self.scales = {name: scheme.input_scale(stored, name) for name in layers}
-        for names in groups(layers):
-            if manner == "vllm" and self.scales[names[0]] is not None:
-                self.scales |= dict.fromkeys(names, max(self.scales[name] for name in names))
-        self.generator = torch.Generator().manual_seed(seed)
-        self.hooks: list = []
-
-    def __enter__(self):
-        modules = dict(self.model.named_modules())
-        for name in self.layers:
-            self.hooks.append(modules[name].register_forward_pre_hook(self.rounder(self.scales[name])))
-        return self
-
-    def __exit__(self, *error):
-        for hook in self.hooks:
-            hook.remove()
-
-    def rounder(self, stored: float | None):
+    def rounder(scale: float | None):
         def hook(module, inputs):
-            return (self.scheme.round_inputs(self.moved(inputs[0]), stored, self.manner), *inputs[1:])
+            values = inputs[0]
+            if noise:
+                values = values * (1 + noise * torch.randn(values.shape, generator=generator).to(values))
+            return (scheme.round_inputs(values, scale, manner), *inputs[1:])
 
         return hook
 
-    def moved(self, values):
-        import torch
-
-        if not self.noise:
-            return values
-        noise = torch.randn(values.shape, generator=self.generator).to(values)
-        return values * (1 + self.noise * noise)
+    modules = dict(model.named_modules())
+    hooks = [modules[name].register_forward_pre_hook(rounder(scales[name])) for name in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -17,6 +17,7 @@ from edge2giant import schemes
 from edge2giant.quantize import compat, sizes
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.quantize.validation.checks import Checks, rounded
+from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes.scheme import Layer, Scheme
 
 LEAST_WEIGHT_ERROR = 1e-4
@@ -28,29 +29,18 @@ SMOOTHED = (
 PAIRED = (("mlp.up_proj", "mlp.down_proj"), ("self_attn.v_proj", "self_attn.o_proj"))
 
 
-def validate_tensors(model_dir: Path, checkpoint_dir: Path, scheme: Scheme, executed: dict) -> tuple[Checks, dict]:
-    """Compare a quantized checkpoint's tensors with the source model's.
+def validate_tensors(model_dir: Path, checkpoint_dir: Path, scheme: Scheme, executed: ExecutedRecipe) -> tuple[Checks, dict]:
+    """Compare a quantized checkpoint's tensors with the source model's; return the checks and `TensorSummary`'s content.
 
-    Parameters
-    ----------
-    scheme : Scheme
-        That the recipe promises; the checkpoint is read as its own config says.
-    executed : dict
-        What the toolkit did: `ignore` and `transform`.
-
-    Returns
-    -------
-    checks : Checks
-    summary : dict
-        layers, levels per group (fewest, mean), relative weight error (mean, largest and where).
+    The checkpoint is read as its own config says, and held to the scheme that the recipe promises.
     """
     source, stored, checks = Tensors(model_dir), Tensors(checkpoint_dir), Checks()
     config = compat.read_config(checkpoint_dir)
-    wanted = set(sizes.linear_layers(source, tuple(executed["ignore"])))
+    wanted = set(sizes.linear_layers(source, executed.ignore))
     found = set(stored.quantized_layers)
     checks.add("linear layers not quantized", len(wanted - found), 0, not wanted - found)
     checks.add("layers quantized although the recipe leaves them out", len(found - wanted), 0, not found - wanted)
-    scales = Scales(source, stored, executed["transform"] == "smoothing", config.get("model_type", ""))
+    scales = Scales(source, stored, executed.transform == "smoothing", config.get("model_type", ""))
     summary = check_layers(source, stored, sorted(wanted & found), scheme, scales, checks)
     check_unquantized(source, stored, wanted, scales, config, checks)
     return checks, summary
