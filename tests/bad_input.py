@@ -25,7 +25,6 @@ from edge2giant.plan import evaluate, quantize
 from edge2giant.plan.score import score_spec
 from edge2giant.plan.study import study_spec
 from edge2giant.records.cell import Manifest
-from edge2giant.records.lock import Lock
 from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec
 from edge2giant.specs.variant import Variant
 from factories import make_cell
@@ -83,7 +82,7 @@ class Room:
             self.write("store/models/tiny/config.json", "{}"),
         ]
         lock = self.path / "store/models/tiny.lock.json"
-        records.write_json(lock, store.make_lock(lock.parent, files, ["org/tiny"], "hub", COMMIT), Lock)
+        records.write(lock, store.make_lock(lock.parent, files, ["org/tiny"], "hub", COMMIT))
         return lock
 
     def cell(self, **changes) -> Path:

@@ -4,7 +4,10 @@ import copy
 import json
 from pathlib import Path
 
+from edge2giant import typed
 from edge2giant.mt_bench import CATEGORIES
+from edge2giant.records.cell import CellRecord
+from edge2giant.records.failure import Failure
 
 SUITES = {
     "leaderboard_v1": ("arc_challenge", "gsm8k", "hellaswag", "mmlu", "truthfulqa", "winogrande"),
@@ -95,7 +98,7 @@ def _merge(base: dict, changes: dict) -> dict:
 
 
 def make_cell(**overrides) -> dict:
-    """Return a valid cell record.
+    """Return a valid cell record as its file holds it.
 
     A keyword that names a field of `cell` (model, method, bits, benchmark, study, ...) goes there; the
     suite follows the benchmark; any other keyword replaces a top-level field, mappings being merged. One
@@ -114,6 +117,11 @@ def make_cell(**overrides) -> dict:
         part.update(task=benchmark, raw=record["score"] / 100, normalised=record["score"], n=record["n"])
         part["stderr"] = None if record["stderr"] is None else record["stderr"] / 100
     return record
+
+
+def cell_record(**overrides) -> CellRecord:
+    """Return `make_cell` as it is read."""
+    return typed.build(CellRecord, make_cell(**overrides), "cell")
 
 
 def _mt_bench(record: dict, overrides: dict) -> dict:
@@ -137,7 +145,7 @@ def _mt_bench(record: dict, overrides: dict) -> dict:
     return record
 
 
-def make_failure(**overrides) -> dict:
+def make_failure(**overrides) -> Failure:
     """Return a valid failure record."""
     record = {
         "schema": 1,
@@ -151,25 +159,25 @@ def make_failure(**overrides) -> dict:
         "log": None,
         "time": "2026-01-01T00:00:00Z",
     }
-    return record | overrides
+    return Failure(**record | overrides)
 
 
-def write_records(folder: Path, made: list[dict]) -> list[str]:
+def write_records(folder: Path, made: list) -> list[str]:
     """Write records as numbered JSON files; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number, record in enumerate(made):
         path = folder / f"{number}.json"
-        path.write_text(json.dumps(record), encoding="utf-8")
+        path.write_text(json.dumps(typed.as_json(record)), encoding="utf-8")
         paths.append(str(path))
     return paths
 
 
-def study_cells(rows: list[tuple[str, str, str]], **overrides) -> list[dict]:
+def study_cells(rows: list[tuple[str, str, str]], **overrides) -> list[CellRecord]:
     """Cells of all thirteen benchmarks for (model, method, bits) rows; quantized rows lose a point a step."""
     cells = []
     for number, (model, method, bits) in enumerate(rows):
         for column, benchmark in enumerate(name for members in SUITES.values() for name in members):
             score = (6.0 if benchmark == "mt_bench" else 50.0 + column) - 0.25 * number
-            cells.append(make_cell(model=model, method=method, bits=bits, benchmark=benchmark, score=score, **overrides))
+            cells.append(cell_record(model=model, method=method, bits=bits, benchmark=benchmark, score=score, **overrides))
     return cells

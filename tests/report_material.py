@@ -108,5 +108,5 @@ def hostile_study(folder: Path) -> tuple[list[str], list[str]]:
             cells.append(with_samples(folder, record, rows))
     failure = make_failure(reason=HOSTILE, log=HOSTILE, method="smoothquant", bits="w8a8")
     path = folder / "failure.json"
-    path.write_text(json.dumps(failure), encoding="utf-8")
+    records.write(path, failure)
     return cells, [str(path)]

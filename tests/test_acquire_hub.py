@@ -34,7 +34,7 @@ def test_a_model_is_fetched_checked_and_locked(server, tmp_path):
     assert sorted(p.name for p in (tmp_path / "models/tiny").rglob("*")) == KEPT
     assert (tmp_path / "models/tiny/model.safetensors").read_bytes() == WEIGHTS
     lock = store.check(tmp_path / "models/tiny.lock.json", tmp_path / "models", hashes=True)
-    assert lock["revision"] == commit and lock["source"] == "hub" and lock["id"] == ["org/tiny"]
+    assert (lock.revision, lock.source, lock.id) == (commit, "hub", ("org/tiny",))
     assert not list((tmp_path / "models").glob(".*")), "the download's own folder is left behind"
 
 
@@ -191,11 +191,11 @@ def test_the_committed_lock_is_written_once_and_kept_to(server, tmp_path):
     repo = server.add("model", "org/tiny", MODEL)
     first, pin = repo.main, tmp_path / "lock/models/tiny.lock.json"
     cli.main(command("model", "org/tiny", tmp_path, "--pins", tmp_path / "lock"))
-    assert records.read_json(pin, Lock)["revision"] == first
+    assert records.read(pin, Lock).revision == first
     repo.push(MODEL | {"config.json": b'{"model_type": "moved"}'})
     cli.main(command("model", "org/tiny", tmp_path, "--pins", tmp_path / "lock"))
     assert (tmp_path / "models/tiny/config.json").read_bytes() == MODEL["config.json"], "the branch moved, the lock holds"
-    assert records.read_json(pin, Lock)["revision"] == first
+    assert records.read(pin, Lock).revision == first
 
 
 def test_a_locked_commit_that_the_hub_dropped_is_named(server, tmp_path):

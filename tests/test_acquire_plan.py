@@ -8,7 +8,7 @@ from edge2giant import records, specs
 from edge2giant.errors import UserError
 from edge2giant.plan import acquire as fetching
 from edge2giant.plan import open_plan
-from edge2giant.records.lock import Lock
+from edge2giant.records.lock import FileDigest, Lock
 from edge2giant.specs.acquire import FetchSpec, SourceService
 from edge2giant.store import __main__ as cli
 from edge2giant.store import acquire, sources, survey
@@ -91,8 +91,8 @@ def test_what_is_in_the_store_is_not_fetched_again(opened, tmp_path):
 
 
 def test_a_committed_lock_decides_the_revision(tmp_path):
-    lock = {"id": ["org/a"], "source": "hub", "revision": "a" * 40, "files": {"a/x": {"bytes": 1, "sha256": "0" * 64}}}
-    records.write_json(tmp_path / "models/a.lock.json", lock, Lock)
+    lock = Lock(("org/a",), "hub", "a" * 40, {"a/x": FileDigest(1, "0" * 64)})
+    records.write(tmp_path / "models/a.lock.json", lock)
     assert acquire.agreed_revision(need("a"), tmp_path) == "a" * 40
     assert acquire.agreed_revision(need("b"), tmp_path) is None
 

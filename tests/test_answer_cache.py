@@ -8,21 +8,22 @@ import time
 import pytest
 from edge2giant.errors import UserError
 from edge2giant.evaluate.answer_cache import AnswerCache
-from factories import CELL
+from edge2giant.records.cell import CacheEntry
+from factories import cell_record
 
 FINGERPRINT = "ab" * 32
 
 
 def write(folder):
     (folder / "results.json").write_text("{}")
-    shared = {name: CELL[name] for name in ("schema", "cost", "engine", "provenance", "warnings")}
-    return shared | {"benchmark": "gsm8k", "fingerprint": FINGERPRINT, "identity": {}}
+    made = cell_record()
+    return CacheEntry(1, "gsm8k", FINGERPRINT, {}, {}, made.cost, made.engine, made.provenance, made.warnings)
 
 
 def test_an_entry_is_found_again(tmp_path):
     assert AnswerCache(tmp_path).entry(FINGERPRINT) is None
     AnswerCache(tmp_path).add(FINGERPRINT, write)
-    assert AnswerCache(tmp_path).entry(FINGERPRINT)["benchmark"] == "gsm8k"
+    assert AnswerCache(tmp_path).entry(FINGERPRINT).benchmark == "gsm8k"
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_printed_numbers_that_cannot_be_read_are_refused_in_one_line(copy, text)
 
 
 def test_measured_bytes_are_compared(tmp_path):
-    cell = factories.make_cell(
+    cell = factories.cell_record(
         model="llama-3.2-1b-it", method="fp8", bits="w8a8", benchmark="gsm8k", checkpoint={"bytes": 2_020_000_000}
     )
     found = by_id(run(CONFIG / "published", factories.write_records(tmp_path, [cell])))

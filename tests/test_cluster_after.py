@@ -235,20 +235,20 @@ def test_the_newest_word_counts(tmp_path):
     assert reasons.failure(results, logs, TRIED) is None
     with pytest.raises(ValueError), failures.recorded(results / "failures", "smoke", ROW, "evaluate"):
         raise ValueError("header too large")
-    assert reasons.failure(results, logs, TRIED)["reason"] == "ValueError: header too large"
+    assert reasons.failure(results, logs, TRIED).reason == "ValueError: header too large"
     name = "_".join(["smoke", ROW.model, ROW.method, ROW.bits, "leaderboard_v1"])
     write_log(logs / "slurm/rule_evaluate" / name / "7.log", "error: *** JOB 7 CANCELLED AT now DUE TO TIME LIMIT ***", now + 60)
     found = reasons.failure(results, logs, TRIED)
-    assert (found["phase"], found["reason"]) == ("evaluate", "time limit reached")
-    assert typed.problem(Failure, found) is None
+    assert (found.phase, found.reason) == ("evaluate", "time limit reached")
+    assert typed.problem(Failure, typed.as_json(found)) is None
 
 
 def test_step_without_a_record_is_found_by_its_log(tmp_path):
     log = tmp_path / "logs/quantize" / ROW.path / "0123456789ab.log"
     write_log(log, "loading\nerror: layers.0: 100 input channels do not split into groups of 128; choose another\n", time.time())
     found = reasons.failure(tmp_path / "results", tmp_path / "logs", TRIED)
-    assert found["phase"] == "quantize" and found["reason"].startswith("layers.0: 100 input channels")
-    assert found["log"] == log.as_posix()
+    assert found.phase == "quantize" and found.reason.startswith("layers.0: 100 input channels")
+    assert found.log == log.as_posix()
 
 
 def test_failed_making_is_the_failure_of_rows_that_take_that_checkpoint_alone(tmp_path):
@@ -257,7 +257,7 @@ def test_failed_making_is_the_failure_of_rows_that_take_that_checkpoint_alone(tm
         raise UserError("100 input channels do not split", "layers.0")
     write_log(tmp_path / "logs/quantize" / ROW.path / "another.log", "error: of another recipe\n", time.time() + 60)
     found = reasons.failure(tmp_path / "results", tmp_path / "logs", TRIED)
-    assert (found["study"], found["phase"]) == ("smoke", "quantize") and "do not split" in found["reason"]
+    assert (found.study, found.phase) == ("smoke", "quantize") and "do not split" in found.reason
     other = reasons.Tried("smoke", ROW, "ba9876543210")
     assert reasons.failure(tmp_path / "results", tmp_path / "logs", other) is None
 

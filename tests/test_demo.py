@@ -71,8 +71,8 @@ def test_lock_names_every_file(store, benchmark):
     path = store / f"datasets/{benchmark}.lock.json"
     entry = locks.check(path, path.parent, hashes=True)
     below = {p.relative_to(path.parent).as_posix() for p in (path.parent / ids.IDS[benchmark]).rglob("*") if p.is_file()}
-    assert set(entry["files"]) == below
-    assert entry["source"] == lock.SOURCE
+    assert set(entry.files) == below
+    assert entry.source == lock.SOURCE
 
 
 def _kind(value) -> str:
@@ -228,7 +228,7 @@ def test_install_copies_what_was_shipped(tmp_path):
     folder = install.run("toy", tmp_path / "store", tmp_path / "shipped")
     assert sorted(p.name for p in folder.iterdir()) == ["config.json", "trained.json"]
     entry = locks.check(folder.parent / "toy.lock.json", folder.parent, hashes=True)
-    assert "toy/config.json" in entry["files"]
+    assert "toy/config.json" in entry.files
     (shipped / "config.json").write_text("{ }", encoding="utf-8")
     with pytest.raises(UserError, match="differs from the digest"):
         install.run("toy", tmp_path / "store", tmp_path / "shipped")

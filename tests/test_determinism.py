@@ -27,11 +27,7 @@ def material(tmp_path_factory) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.symlink_to(shared(f"datasets/{repo}"))
         files = [path for path in folder.rglob("*") if path.is_file()]
-        records.write_json(
-            root / f"datasets/{benchmark}.lock.json",
-            store.make_lock(root / "datasets", files, [repo], "test"),
-            "lock",
-        )
+        records.write(root / f"datasets/{benchmark}.lock.json", store.make_lock(root / "datasets", files, [repo], "test"))
     return root
 
 

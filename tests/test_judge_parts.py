@@ -163,11 +163,11 @@ def test_scores_are_fastchats_means():
     rows = turns(values)
     overall = score.mean(rows)
     assert overall.value == pytest.approx(np.nanmean(values)) and overall.n == 30 and overall.stderr > 0
-    by_task = {part["task"]: part for part in score.parts(rows)}
+    by_task = {part.task: part for part in score.parts(rows)}
     assert list(by_task) == [*CATEGORIES, "turn 1", "turn 2"]
-    assert by_task["writing"]["raw"] == 7.0 and by_task["writing"]["n"] == 4
-    assert by_task["reasoning"]["raw"] == 4.0 and by_task["reasoning"]["n"] == 2
-    assert by_task["turn 1"]["raw"] == pytest.approx(np.mean([p[0] for p in values]))
+    assert by_task["writing"].raw == 7.0 and by_task["writing"].n == 4
+    assert by_task["reasoning"].raw == 4.0 and by_task["reasoning"].n == 2
+    assert by_task["turn 1"].raw == pytest.approx(np.mean([p[0] for p in values]))
     samples = score.samples(rows, {81: material.answer({"question_id": 81})})
     assert set(samples[0]) == set(SCHEMA.names) and len(samples) == 32
     assert [row["prediction"][:11] for row in samples[:3]] == ["answer 81 1", "answer 81 2", ""]
@@ -180,12 +180,12 @@ def test_repeats_count_as_one_turn_and_missing_ones_are_told():
     assert score.mean(score.ratings(rows)).value == pytest.approx((6.5 + 6 + 10 + 9) / 4)
     assert score.missing(rows) == {"judgments": 12, "unparsed": 1, "failed": 0, "turns_without_rating": []}
     assert score.warnings(rows) == ["1 of 12 judgments hold no rating: left out"]
-    assert [part["task"] for part in score.parts(score.ratings(rows))] == ["math", "turn 1", "turn 2"]
+    assert [part.task for part in score.parts(score.ratings(rows))] == ["math", "turn 1", "turn 2"]
 
 
 def test_without_any_rating_there_is_no_score_and_no_number_is_made_up():
     rows = turns([(NAN, NAN)] * 8)
-    assert score.mean(rows) == Estimate(None, None, 0) and all(part["raw"] is None for part in score.parts(rows))
+    assert score.mean(rows) == Estimate(None, None, 0) and all(part.raw is None for part in score.parts(rows))
     assert all(row["value"] is None for row in score.samples(rows, {}))
     with pytest.raises(UserError, match="no judgments"):
         score.ratings([])

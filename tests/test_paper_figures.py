@@ -45,8 +45,8 @@ def test_figure_2_is_the_same_bytes_twice(tmp_path):
 
 def test_figure_2_of_cells_with_intervals_and_gaps():
     """Without a printed score a panel stays empty; a rating that is missing leaves a gap, not a zero."""
-    cell = factories.make_cell(model="mini-2m", benchmark="mt_bench")
-    cell["parts"][0]["raw"] = None
+    cell = factories.cell_record(model="mini-2m", benchmark="mt_bench")
+    cell = replace(cell, parts=(replace(cell.parts[0], raw=None), *cell.parts[1:]))
     panels = figure2.regenerated(spec_with(MINIATURE), [cell], PUBLISHED, "intervals")
     ratings = panels.variants("miniature", "mini-2m")[0][2]
     assert math.isnan(ratings.loc["writing", "value"]) and ratings.loc["math", "value"] == 6.0
@@ -76,7 +76,7 @@ def test_intervals_stay_on_the_scale():
 def test_hostile_names_do_not_break_a_figure(tmp_path):
     """A name with $ is text, not a formula."""
     hostile = "$\\frac{<script>"
-    cell = factories.make_cell(model=hostile, benchmark="mt_bench")
+    cell = factories.cell_record(model=hostile, benchmark="mt_bench")
     panels = figure2.regenerated(spec_with([(hostile, "fp16", "w16a16")]), [cell], PUBLISHED)
     figure2.write(panels, LABELS, False, tmp_path / "f")
     assert b"<script>" not in (tmp_path / "f.svg").read_bytes()
@@ -112,13 +112,13 @@ def test_trade_off_views_are_the_same_bytes_twice(tmp_path, names):
 
 def test_trade_off_views_of_nothing_say_so(tmp_path):
     """A study with FP16 alone, or with half of a suite, gets figures that say what is missing."""
-    scores = frames.scores_of([factories.make_cell()])
+    scores = frames.scores_of([factories.cell_record()])
     assert len(views.write(scores, PAPER, tmp_path)) == 15
 
 
-def paper_cell(score: float, **overrides) -> dict:
+def paper_cell(score: float, **overrides):
     base = {"model": "llama-2-7b-chat", "study": "paper", "n": 1172, "stderr": 1.4}
-    return factories.make_cell(**base | {"score": score} | overrides)
+    return factories.cell_record(**base | {"score": score} | overrides)
 
 
 def judged(cells):
@@ -146,13 +146,13 @@ def test_chance_widens_the_error_of_a_normalised_score():
         "normalised": 20.0,
         "n": 546,
     }
-    cell = factories.make_cell(benchmark="gpqa", score=20.0, n=546, parts=[part])
+    cell = factories.cell_record(benchmark="gpqa", score=20.0, n=546, parts=[part])
     assert compare.printed_stderr(20.0, cell) == pytest.approx(100 / 0.75 * math.sqrt(0.24 / 546))
 
 
 def test_chance_of_a_score_that_is_not_normalised_is_left_out():
-    cell = factories.make_cell(score=50.0, n=100)
-    cell["parts"][0] |= {"chance": 0.25}
+    cell = factories.cell_record(score=50.0, n=100)
+    cell = replace(cell, parts=(replace(cell.parts[0], chance=0.25),))
     assert compare.printed_stderr(50.0, cell) == pytest.approx(5.0)
 
 

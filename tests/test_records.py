@@ -7,14 +7,10 @@ from edge2giant import records, typed
 from edge2giant.errors import UserError, one_line, run
 from edge2giant.records.cell import CellRecord
 from edge2giant.records.failure import Failure
-from factories import make_cell
+from factories import make_cell, make_failure
 from hypothesis import given
 from hypothesis import strategies as st
 
-FAILURE = {
-    "schema": 1, "study": "s", "model": "m", "method": "fp16", "bits": "w16a16", "benchmark": None,
-    "phase": "quantize", "reason": "why", "log": None, "time": "2026-01-01T00:00:00+00:00",
-}  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -23,13 +19,13 @@ JSON = st.recursive(
 
 
 def test_a_record_reads_back_as_written(tmp_path):
-    records.write_json(tmp_path / "deep/f.json", FAILURE, Failure)
-    assert records.read_json(tmp_path / "deep/f.json", Failure) == FAILURE
+    records.write(tmp_path / "deep/f.json", make_failure())
+    assert records.read(tmp_path / "deep/f.json", Failure) == make_failure()
 
 
 def test_a_record_that_does_not_fit_is_not_written(tmp_path):
-    with pytest.raises(UserError, match=r"not written: no valid Failure: top level.*reason"):
-        records.write_json(tmp_path / "f.json", {k: v for k, v in FAILURE.items() if k != "reason"}, Failure)
+    with pytest.raises(UserError, match="is not written: no valid Failure: reason: is empty"):
+        records.write(tmp_path / "f.json", make_failure(reason=""))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -81,7 +77,7 @@ def test_a_corrupt_record_is_one_line_with_file_and_hint(tmp_path, content):
     path = tmp_path / "cell.json"
     path.write_text(content)
     with pytest.raises(UserError) as caught:
-        records.read_json(path, Failure)
+        records.read(path, Failure)
     assert str(path) in str(caught.value)
     assert "delete it and run the same command again" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -9,7 +9,7 @@ from edge2giant import records
 from edge2giant.errors import UserError
 from edge2giant.report import __main__ as cli
 from edge2giant.report.exports import every_eval_ever
-from factories import make_cell, write_records
+from factories import cell_record, make_cell, write_records
 from huggingface_hub.repocard_data import model_index_to_eval_results
 from rocrate.rocrate import ROCrate
 from shared import ROOT
@@ -70,7 +70,7 @@ def test_every_eval_ever_records_fit_the_schema(real):
 
 
 def test_the_same_cells_are_the_same_record():
-    row = [make_cell(study="paper", model="llama-3.1-8b-it", benchmark=name) for name in ("mmlu", "gpqa")]
+    row = [cell_record(study="paper", model="llama-3.1-8b-it", benchmark=name) for name in ("mmlu", "gpqa")]
     assert every_eval_ever.record_of(spec_of("paper"), row) == every_eval_ever.record_of(spec_of("paper"), row[::-1])
 
 

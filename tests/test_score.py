@@ -66,7 +66,7 @@ def entry(tmp_path):
 def test_subtasks_are_normalised_each_then_averaged(entry):
     score = cell.score_tasks(entry, TWO)
     assert score.estimate.value == pytest.approx(((0.75 - 0.5) / 0.5 + (0.5 - 0.25) / 0.75) / 2 * 100)
-    assert [part["normalised"] for part in score.parts] == pytest.approx([50, 100 / 3])
+    assert [part.normalised for part in score.parts] == pytest.approx([50, 100 / 3])
     assert score.estimate.n == 6
 
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 from edge2giant import engine, records
-from edge2giant.records.lock import Lock
+from edge2giant.records.lock import FileDigest, Lock
 from edge2giant.specs.evaluate import BenchmarkSpec, TasksSpec
 from edge2giant.specs.variant import Variant
 from shared import ROOT, shared
@@ -28,13 +28,8 @@ def store(tmp_path_factory):
         if folder.is_dir():
             (root / "datasets" / folder.name).symlink_to(folder)
     for name in SAMPLED:
-        lock = {
-            "id": ["sample"],
-            "source": "shared",
-            "revision": f"sample-{name}",
-            "files": {"x": {"bytes": 0, "sha256": "0" * 64}},
-        }
-        records.write_json(root / f"datasets/{name}.lock.json", lock, Lock)
+        lock = Lock(("sample",), "shared", f"sample-{name}", {"x": FileDigest(0, "0" * 64)})
+        records.write(root / f"datasets/{name}.lock.json", lock)
     tables = root / "nltk/tokenizers/punkt_tab/english"
     shutil.copytree(ROOT / "workflow/demo/punkt_tab_stand_in", tables)
     os.environ |= {"NLTK_DATA": str(root / "nltk"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(root / "cache")}

@@ -40,7 +40,7 @@ def place(tmp_path):
 
 def lock(folder, path):
     files = [file for file in folder.rglob("*") if file.is_file() and not file.name.endswith(".lock.json")]
-    records.write_json(path, store.make_lock(folder, files, ["some/benchmark"], "made by a test"))
+    records.write(path, store.make_lock(folder, files, ["some/benchmark"], "made by a test"))
     return path
 
 

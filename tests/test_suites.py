@@ -1,18 +1,18 @@
 """A benchmark and a suite that a user adds to config/benchmarks.yaml and a study, and a benchmark with two data sets."""
 
 import dataclasses
-import json
 import shutil
 from types import SimpleNamespace
 
 import factories
 import pytest
-from edge2giant import config, plan
+from edge2giant import config, plan, records
 from edge2giant.cluster import forecast
 from edge2giant.errors import UserError
 from edge2giant.paper import render, tables
 from edge2giant.plan import acquire, evaluate, overview, score
 from edge2giant.plan import study as studies
+from edge2giant.records.cell import CellRecord
 from edge2giant.report import gather
 from edge2giant.report import overview as first_page
 from edge2giant.specs.variant import Variant
@@ -64,9 +64,9 @@ def job(**names) -> SimpleNamespace:
     return SimpleNamespace(study="more", **names)
 
 
-def cells_of(study, *without: str) -> list[dict]:
+def cells_of(study, *without: str) -> list[CellRecord]:
     return [
-        factories.make_cell(study="more", **dataclasses.asdict(cell.variant), benchmark=cell.benchmark, score=score)
+        factories.cell_record(study="more", **dataclasses.asdict(cell.variant), benchmark=cell.benchmark, score=score)
         for cell in study.cells
         if (score := 6.0 if cell.benchmark == "mt_bench" else 59.5 if cell.benchmark == "boolq" else 50.0)
         and cell.benchmark not in without
@@ -96,9 +96,9 @@ def test_a_users_benchmark_is_in_report_statistics_plan_and_forecast(more, tmp_p
     study = more.config.study("more")
     paths = []
     for cell in cells_of(study):
-        name = "-".join(cell["cell"][key] for key in ("model", "method", "bits", "benchmark"))
+        name = "-".join((*dataclasses.astuple(cell.cell.variant), cell.cell.benchmark))
         paths.append(tmp_path / f"{name}.json")
-        paths[-1].write_text(json.dumps(cell))
+        records.write(paths[-1], cell)
     material = gather.read(studies.spec(more, job()), PUBLISHED, map(str, paths))
     assert {first_page.place(material, (*key, "boolq")).score.text for key in variants_of(study)} == {"59.50"}
     assert set(material.benchmarks) == set(NAMES)

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge2giant import records, store
-from edge2giant.records.lock import Lock
 
 SOURCE = "made by workflow/demo"
 
@@ -17,7 +16,7 @@ def write_lock(path: Path, identifiers: list[str], files: Iterable[Path]) -> Non
     File names are relative to the lock's folder.
     """
     lock = store.make_lock(path.parent, list(files), identifiers, SOURCE)
-    records.write_json(path, lock, Lock)
+    records.write(path, lock)
 
 
 def write_text(path: Path, content: str) -> Path:

@@ -29,19 +29,9 @@ def recorded(folder: str | Path, study: str, variant: Variant, phase: str) -> It
         yield
     except Exception as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        record = {
-            "schema": 1,
-            "study": study,
-            "model": variant.model,
-            "method": variant.method,
-            "bits": variant.bits,
-            "benchmark": None,
-            "phase": phase,
-            "reason": " ".join(reason.split())[:2000] or type(error).__name__,
-            "log": os.environ.get("EDGE2GIANT_LOG"),
-            "time": provenance.now(),
-        }
+        told = " ".join(reason.split())[:2000] or type(error).__name__
         with contextlib.suppress(UserError):
-            records.write_json(target, record, Failure)
+            log = os.environ.get("EDGE2GIANT_LOG")
+            records.write(target, Failure.of(study, variant, phase, told, log, provenance.now()))
         raise
     target.unlink(missing_ok=True)

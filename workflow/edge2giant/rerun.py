@@ -21,69 +21,68 @@ from edge2giant.records.cell import CellRecord
 from edge2giant.records.lock import Lock
 
 
-def script(record: dict, path: str) -> list[str]:
+def script(record: CellRecord, path: str) -> list[str]:
     """Commands that make a cell alone, at the commit and in the environments that it was made in.
 
     Parameters
     ----------
-    record : dict
-        Cell record.
+    record : CellRecord
     path : str
         Path of the cell below the repository, which is also Snakemake's target.
     """
-    cell, made = record["cell"], record["provenance"]
+    cell, made = record.cell, record.provenance
     lines = ["set -e"]
-    if made["git_commit"]:
-        lines.append(f"git checkout {shlex.quote(made['git_commit'])}")
-    if made["git_dirty"]:
+    if made.git_commit:
+        lines.append(f"git checkout {shlex.quote(made.git_commit)}")
+    if made.git_dirty:
         lines.append("# the tree had changes that were not committed: this commit alone does not give the same code")
-    stack, study, target = (shlex.quote(part) for part in (cell["stack"], cell["study"], path))
-    by_conda = made.get("installer") == "conda"
+    stack, study, target = (shlex.quote(part) for part in (cell.stack, cell.study, path))
+    by_conda = made.installer == "conda"
     lines += [
         "" if by_conda else f"make setup envs STACK={stack}",
         f"snakemake {'--sdm conda' if by_conda else ''} --cores all --config study={study} batch=benchmark -- {target}",
-        f"# expected: score {record['score']!r}, samples {record['samples']['sha256']}",
+        f"# expected: score {record.score!r}, samples {record.samples.sha256}",
     ]
     return [" ".join(line.split()) for line in lines if line]
 
 
-def facts(record: dict) -> list[str]:
+def facts(record: CellRecord) -> list[str]:
     """Where and with what a cell was made, for the head of the script."""
-    made, engine, cost = record["provenance"], record["engine"], record["cost"]
-    gpu = f"{cost['gpu_count']} x {cost['gpu_name']}" if cost["gpu_name"] else "no GPU"
-    driver = made["packages"].get("nvidia-driver")
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(made["packages"].items()))
+    made, engine, cost = record.provenance, record.engine, record.cost
+    gpu = f"{cost.gpu_count} x {cost.gpu_name}" if cost.gpu_name else "no GPU"
+    driver = made.packages.get("nvidia-driver")
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(made.packages.items()))
     return [
-        f"made {made['started']} on {made['host']} with {gpu}{f', driver {driver}' if driver else ''}",
-        f"engine {engine['name']} ({engine['version']}), kernel {engine['kernel']}, {engine['dtype']}",
-        f"environment {made['environment_sha256'][:16]} by {made.get('installer') or 'an unknown installer'}: {versions}",
-        f"data {', '.join(f'{name} {revision[:16]}' for name, revision in sorted(made['datasets'].items()))}",
-        f"checkpoint {record['checkpoint']['digest'][:16]}, recipe {record['checkpoint']['recipe'].get('spec', '')[:16]}",
+        f"made {made.started} on {made.host} with {gpu}{f', driver {driver}' if driver else ''}",
+        f"engine {engine.name} ({engine.version}), kernel {engine.kernel}, {engine.dtype}",
+        f"environment {made.environment_sha256[:16]} by {made.installer or 'an unknown installer'}: {versions}",
+        f"data {', '.join(f'{name} {revision[:16]}' for name, revision in sorted(made.datasets.items()))}",
+        f"checkpoint {record.checkpoint.digest[:16]}, recipe {record.checkpoint.recipe.get('spec', '')[:16]}",
     ]
 
 
-def differences(record: dict, config: Config, results: Path) -> list[str]:
+def differences(record: CellRecord, config: Config, results: Path) -> list[str]:
     """What is other here than where the cell was made: code, what its jobs were told, packages, data."""
-    made, cell = record["provenance"], record["cell"]
+    made, cell = record.provenance, record.cell
     commit, dirty = provenance.git_state(config.root)
     found = []
-    if made["git_commit"] != commit:
-        found.append(f"this tree is at commit {commit}, the cell is of {made['git_commit']}")
+    if made.git_commit != commit:
+        found.append(f"this tree is at commit {commit}, the cell is of {made.git_commit}")
     if dirty:
         found.append("this tree has changes that are not committed")
-    wildcards = SimpleNamespace(**cell, batch=cell["benchmark"])
+    wildcards = SimpleNamespace(**asdict(cell), batch=cell.benchmark)
     try:
         evaluation = evaluate.spec(Plan(config, None), wildcards)
-        checkpoint = quantize.checkpoint_spec(config, config.study(cell["study"]), evaluation.variant)
+        checkpoint = quantize.checkpoint_spec(config, config.study(cell.study), evaluation.variant)
     except UserError as error:
         return [*found, str(error)]
-    told = specs.path(results, record["checkpoint"]["recipe"].get("spec", ""))
+    told = specs.path(results, record.checkpoint.recipe.get("spec", ""))
     found += spec_differences("checkpoint", told, lambda text: text, asdict(checkpoint))
-    entry = results / "answer_cache" / made["fingerprint"] / "entry.json"
+    entry = results / "answer_cache" / made.fingerprint / "entry.json"
     found += spec_differences("evaluation", entry, lambda text: text["identity"], evaluation.of(evaluation.benchmarks[0]))
-    found += environment_differences(made["packages"], environments.distributions(evaluation.environment))
+    found += environment_differences(made.packages, environments.distributions(evaluation.environment))
     lock = results / "store" / checkpoint.store / evaluation.benchmarks[0].locks[0]
-    if lock.exists() and (revision := records.read_json(lock, Lock)["revision"]) not in made["datasets"].values():
+    if lock.exists() and (revision := records.read(lock, Lock).revision) not in made.datasets.values():
         found.append(f"the data in the store are at {revision[:16]}")
     return found
 
@@ -117,9 +116,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> None:
     args = parser().parse_args(arguments)
-    record = records.read_json(args.cell, CellRecord)
-    cell = record["cell"]
-    path = f"results/{cell['study']}/cells/{cell['model']}/{cell['method']}/{cell['bits']}/{cell['benchmark']}.json"
+    record = records.read(args.cell, CellRecord)
+    cell = record.cell
+    path = f"results/{cell.study}/cells/{cell.variant.path}/{cell.benchmark}.json"
     for line in [*facts(record), *(f"DIFFERS HERE: {line}" for line in differences(record, configuration.load(), args.results))]:
         print("#", *line.split())  # a record must not be able to leave the comment
     print("\n".join(script(record, path)))

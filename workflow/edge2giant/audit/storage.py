@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from edge2giant.audit.exact import number
 from edge2giant.audit.printed import PrintedRow
-from edge2giant.paper.frames import variant_of
+from edge2giant.records.cell import CellRecord
 from edge2giant.specs.audit import ModelSize
 
 #: Share by which a size may miss the printed one before it is worth a note.
@@ -24,9 +24,9 @@ class PrintedSize:
     measured: Fraction | None
 
 
-def sizes(rows: list[PrintedRow], models: Mapping[str, ModelSize], cells: Iterable[dict]) -> list[PrintedSize]:
+def sizes(rows: list[PrintedRow], models: Mapping[str, ModelSize], cells: Iterable[CellRecord]) -> list[PrintedSize]:
     """Every size that the tables of scores print for a variant, beside what models and cell records say."""
-    measured = {variant_of(cell): Fraction(cell["checkpoint"]["bytes"], 10**9) for cell in cells if cell["checkpoint"]["bytes"]}
+    measured = {cell.cell.variant: Fraction(cell.checkpoint.bytes, 10**9) for cell in cells}
     found = {}
     for row in rows:
         model, width = models.get(row.variant.model), Fraction(row.variant.widths[0], 8)

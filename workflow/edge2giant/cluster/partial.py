@@ -49,15 +49,15 @@ def write_failures(config: "Config", study: "Study", results: Path, logs: Path, 
         digest = quantize.checkpoint_spec(config, study, variant).folder
         if record := reasons.failure(results, logs, reasons.Tried(study.name, variant, digest)):
             path = out / "failures" / variant.path / "failure.json"
-            records.write_json(path, record, Failure)
+            records.write(path, record)
             written.append(path)
     return written
 
 
 def _draw(spec: StudySpec, cells: list[Path], failures: list[Path], published: Path, out: Path) -> None:
     read = frames.read_cells(cells, spec.study)
-    why = tables.failure_reasons(records.read_json(path, Failure) for path in failures)
+    why = tables.failure_reasons(records.read(path, Failure) for path in failures)
     for number in (1, 2):
         write(tables.regenerated(spec, number, read, published, why), out / f"table{number}")
-    if any(cell["unit"] == "rating" for cell in read):
+    if any(cell.unit == "rating" for cell in read):
         figure2.write(figure2.regenerated(spec, read, published), spec.labels, False, out / "figure2")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,31 +80,28 @@ def reasons(logs: Path, tried: Tried) -> list[tuple[float, str, str, Path]]:
     return sorted(found, key=lambda each: each[0])
 
 
-def recorded(folder: Path, tried: Tried) -> list[dict]:
+def recorded(folder: Path, tried: Tried) -> list[Failure]:
     """The failure records that a variant's phases left, oldest first."""
     found = []
     for of in (tried.study, failures.of_checkpoint(tried.digest)):
         for path in (folder / of / tried.variant.path).glob("*.json"):
             try:
-                found.append((path.stat().st_mtime, records.read_json(path, Failure) | {"study": tried.study}))
+                found.append((path.stat().st_mtime, replace(records.read(path, Failure), study=tried.study)))
             except UserError:
                 continue  # a record cut short by a full disk says nothing that the log does not
     return [record for _, record in sorted(found, key=lambda each: each[0])]
 
 
-def failure(results: Path, logs: Path, tried: Tried) -> dict | None:
-    """Why a variant with missing cells failed, as a record of schema `failure`; None when there is no trace that it was tried.
+def failure(results: Path, logs: Path, tried: Tried) -> Failure | None:
+    """Why a variant with missing cells failed; None when there is no trace that it was tried.
 
     A newer reason in SLURM's log replaces what the job itself recorded.
     """
     written = recorded(results / "failures", tried)
     logged = reasons(logs, tried)
     newest = written[-1] if written else None
-    if logged and (newest is None or logged[-1][0] > datetime.fromisoformat(newest["time"]).timestamp() + 1):
+    if logged and (newest is None or logged[-1][0] > datetime.fromisoformat(newest.time).timestamp() + 1):
         at, phase, reason, path = logged[-1]
-        return {
-            "schema": 1, "study": tried.study, **asdict(tried.variant), "benchmark": None,
-            "phase": phase, "reason": errors.one_line(reason, None, None), "log": path.as_posix(),
-            "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"),
-        }  # fmt: skip
+        time = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+        return Failure.of(tried.study, tried.variant, phase, errors.one_line(reason, None, None), path.as_posix(), time)
     return newest

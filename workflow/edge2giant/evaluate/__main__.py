@@ -47,15 +47,15 @@ def evaluate(args: argparse.Namespace) -> None:
         batch.offline_environment(store, args.cache.resolve())
         cache = AnswerCache(args.answer_cache.resolve())
         job = batch.Batch(spec, args.checkpoint.resolve(), store, cache, args.parallel, args.planned)
-        records.write_json(args.out, batch.run(job), Manifest)
+        records.write(args.out, batch.run(job))
 
 
 def copy_answers(args: argparse.Namespace) -> None:
     """Copy answers in FastChat's format, so that its tools read them."""
-    manifest = records.read_json(args.manifest, Manifest)
-    if args.benchmark not in manifest["entries"]:
+    manifest = records.read(args.manifest, Manifest)
+    if args.benchmark not in manifest.entries:
         raise UserError(f"holds no {args.benchmark}", args.manifest, "name the manifest of a batch with it")
-    answers = args.answer_cache / manifest["entries"][args.benchmark] / "answers.jsonl"
+    answers = args.answer_cache / manifest.entries[args.benchmark] / "answers.jsonl"
     if not answers.is_file():
         raise UserError("is gone from the answer cache", answers, f"delete {args.manifest} and run the same command again")
     records.write_text(args.out, answers.read_text(encoding="utf-8"))

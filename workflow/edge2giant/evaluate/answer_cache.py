@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from edge2giant import records
@@ -32,14 +33,14 @@ class AnswerCache:
     def folder(self, fingerprint: str) -> Path:
         return self.root / fingerprint
 
-    def entry(self, fingerprint: str) -> dict | None:
+    def entry(self, fingerprint: str) -> CacheEntry | None:
         """Return the entry of a finished benchmark, or None if there is none or one of its files is missing or damaged."""
         folder = self.folder(fingerprint)
         if not (folder / "entry.json").exists():
             return None
         with contextlib.suppress(UserError, OSError):
-            entry = records.read_json(folder / "entry.json", CacheEntry)
-            if all(records.file_sha256(folder / name) == sha256 for name, sha256 in entry["files"].items()):
+            entry = records.read(folder / "entry.json", CacheEntry)
+            if all(records.file_sha256(folder / name) == sha256 for name, sha256 in entry.files.items()):
                 return entry
         return None
 
@@ -73,15 +74,15 @@ class AnswerCache:
             stream.flush()
             yield
 
-    def add(self, fingerprint: str, write: Callable[[Path], dict]) -> dict:
-        """Make an entry: `write(folder)` puts its files there and returns what goes into `entry.json` with their hashes."""
+    def add(self, fingerprint: str, write: Callable[[Path], CacheEntry]) -> CacheEntry:
+        """Make an entry: `write(folder)` puts its files there and returns the entry, to which their hashes are added."""
         partial = self.root / f".{fingerprint}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
             entry = write(partial)
-            entry["files"] = {p.name: records.file_sha256(p) for p in sorted(partial.iterdir())}
-            records.write_json(partial / "entry.json", entry, CacheEntry)
+            entry = replace(entry, files={p.name: records.file_sha256(p) for p in sorted(partial.iterdir())})
+            records.write(partial / "entry.json", entry)
         except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
             # libraries derive errors of the network and of data sets from OSError, without the disk's number

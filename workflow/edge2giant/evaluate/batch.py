@@ -6,13 +6,14 @@ import importlib.metadata
 import logging
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from edge2giant import engine, offline, provenance, records, store
+from edge2giant import engine, offline, provenance, records, store, typed
 from edge2giant.engine import settings
 from edge2giant.errors import UserError
 from edge2giant.evaluate.answer_cache import AnswerCache
+from edge2giant.records.cell import CacheEntry, CheckpointSummary, Cost, EngineFacts, Manifest, Provenance
 from edge2giant.records.checkpoint import CheckpointRecord
 from edge2giant.specs.evaluate import BenchmarkSpec, EvaluateSpec
 
@@ -51,17 +52,17 @@ def engine_versions(name: str) -> dict[str, str]:
     return found
 
 
-def identity(batch: Batch, benchmark: BenchmarkSpec, checkpoint: dict) -> dict:
+def identity(batch: Batch, benchmark: BenchmarkSpec, checkpoint: str) -> dict:
     """Everything that a benchmark's answers depend on; its digest is the fingerprint of the cached answers."""
     locks = [batch.store / lock for lock in benchmark.locks]
     return batch.spec.of(benchmark) | {
-        "checkpoint": checkpoint["digest"],
-        "dataset": [store.check(lock, lock.parent)["revision"] for lock in locks],
+        "checkpoint": checkpoint,
+        "dataset": [store.check(lock, lock.parent).revision for lock in locks],
         "versions": engine_versions(batch.spec.engine.name),
     }
 
 
-def run(batch: Batch) -> dict:
+def run(batch: Batch) -> Manifest:
     """Evaluate what the answer cache does not hold yet and return the batch's manifest.
 
     The engine is not even imported when nothing is left to do.
@@ -72,30 +73,17 @@ def run(batch: Batch) -> dict:
         If the checkpoint or a data set is missing or damaged, or another process evaluates the same.
     """
     spec = batch.spec
-    checkpoint = records.read_json(batch.checkpoint / "checkpoint.json", CheckpointRecord)
-    identities = {one.name: identity(batch, one, checkpoint) for one in spec.benchmarks}
+    checkpoint = records.read(batch.checkpoint / "checkpoint.json", CheckpointRecord)
+    identities = {one.name: identity(batch, one, checkpoint.digest) for one in spec.benchmarks}
     fingerprints = {name: records.digest(record) for name, record in identities.items()}
     with batch.answer_cache.locked(fingerprints.values()):
         pending = [one for one in spec.benchmarks if batch.answer_cache.entry(fingerprints[one.name]) is None]
         log.info("%s: %d of %d benchmarks to run", spec.variant.path, len(pending), len(spec.benchmarks))
         if pending:
             _evaluate(batch, pending, identities)
-    size = checkpoint["size"]
-    return {
-        "schema": 1,
-        "study": spec.study,
-        "model": spec.variant.model,
-        "method": spec.variant.method,
-        "bits": spec.variant.bits,
-        "batch": spec.batch,
-        "checkpoint": {  # what cells carry of it
-            "digest": checkpoint["digest"],
-            "bytes": size["weights_bytes"],
-            "nominal_bytes": size["nominal_bytes"],
-            "recipe": checkpoint["recipe"],
-        },
-        "entries": fingerprints,
-    }
+    size, recipe = checkpoint.size, typed.as_json(checkpoint.recipe)
+    summary = CheckpointSummary(checkpoint.digest, size.weights_bytes, size.nominal_bytes, recipe)
+    return Manifest(1, spec.study, *astuple(spec.variant), spec.batch, summary, fingerprints)
 
 
 def _evaluate(batch: Batch, pending: list[BenchmarkSpec], identities: dict[str, dict]) -> None:
@@ -107,54 +95,56 @@ def _evaluate(batch: Batch, pending: list[BenchmarkSpec], identities: dict[str, 
         log.info("%s: %s ready after %.0f s", path, name, load_seconds)
         for number, one in enumerate(pending, 1):
             entry = _answer(batch, lm, one, identities[one.name], load_seconds)
-            log.info("%s: %s done in %.0f s (%d of %d)", path, one.name, entry["cost"]["seconds"], number, len(pending))
+            log.info("%s: %s done in %.0f s (%d of %d)", path, one.name, entry.cost.seconds, number, len(pending))
 
 
-def _answer(batch: Batch, lm, benchmark: BenchmarkSpec, identity_record: dict, load_seconds: float) -> dict:
+def _answer(batch: Batch, lm, benchmark: BenchmarkSpec, identity_record: dict, load_seconds: float) -> CacheEntry:
     from edge2giant.evaluate import tasks
 
     fingerprint = records.digest(identity_record)
     began, started = time.monotonic(), provenance.now()
     engine.usage(lm)
 
-    def write(folder: Path) -> dict:
+    def write(folder: Path) -> CacheEntry:
         made = tasks.answer(lm, batch.spec.variant, benchmark, batch.store, folder)
         template = lm.chat_template(True) if made.pop("templated") else None
-        usage, description = engine.usage(lm), engine.describe(lm)
+        usage, description = engine.usage(lm), EngineFacts(**engine.describe(lm))
         cut = usage["too_long"]
-        return {
-            "schema": 1,
-            "benchmark": benchmark.name,
-            "fingerprint": fingerprint,
-            "identity": identity_record,
-            "cost": _cost(usage, description, time.monotonic() - began, load_seconds),
-            "engine": description,
-            "provenance": provenance.collect()
-            | made
-            | {
-                "datasets": {f"{benchmark.name}.lock.json": identity_record["dataset"][0]},
-                "chat_template_sha256": hashlib.sha256(template.encode()).hexdigest() if template else None,
-                "started": started,
-                "finished": provenance.now(),
-                "fingerprint": fingerprint,
-            },
-            "warnings": [f"{cut} prompts were longer than the model's limit and were cut from the left"] if cut else [],
-        }
+        return CacheEntry(
+            schema=1,
+            benchmark=benchmark.name,
+            fingerprint=fingerprint,
+            identity=identity_record,
+            files={},
+            cost=_cost(usage, description, time.monotonic() - began, load_seconds),
+            engine=description,
+            provenance=Provenance(
+                **provenance.collect(),
+                **made,
+                datasets={f"{benchmark.name}.lock.json": identity_record["dataset"][0]},
+                chat_template_sha256=hashlib.sha256(template.encode()).hexdigest() if template else None,
+                started=started,
+                finished=provenance.now(),
+                fingerprint=fingerprint,
+            ),
+            warnings=(f"{cut} prompts were longer than the model's limit and were cut from the left",) if cut else (),
+        )
 
     return batch.answer_cache.add(fingerprint, write)
 
 
-def _cost(usage: dict, description: dict, seconds: float, load_seconds: float) -> dict:
+def _cost(usage: dict, description: EngineFacts, seconds: float, load_seconds: float) -> Cost:
     gpu_name, _ = provenance.gpu()
-    gpus = description["tensor_parallel_size"] * description["pipeline_parallel_size"] if gpu_name else 0
+    gpus = description.tensor_parallel_size * description.pipeline_parallel_size if gpu_name else 0
     counts = {name: usage[name] for name in ("requests", "tokens_in", "tokens_out", "tokens_cached", "peak_gpu_bytes")}
-    return counts | {
-        "seconds": round(seconds, 3),
-        "gpu_count": gpus,
-        "gpu_name": gpu_name,
-        "gpu_seconds": round(seconds * gpus, 3),
-        "load_seconds": round(load_seconds, 3),
-    }
+    return Cost(
+        **counts,
+        seconds=round(seconds, 3),
+        gpu_count=gpus,
+        gpu_name=gpu_name,
+        gpu_seconds=round(seconds * gpus, 3),
+        load_seconds=round(load_seconds, 3),
+    )
 
 
 def offline_environment(store_root: Path, cache: Path) -> None:

@@ -77,8 +77,8 @@ def load_tasks(tasks: TasksSpec) -> list:
 def _answer_tasks(lm, benchmark: BenchmarkSpec, store_root: Path, folder: Path) -> dict:
     tasks = benchmark.tasks
     # A cache that an earlier revision of a data set filled would serve its old rows, so each revision has its own.
-    lock = records.read_json(store_root / benchmark.locks[0], Lock)
-    datasets.config.HF_DATASETS_CACHE = Path(os.environ["HF_DATASETS_CACHE"]) / lock["revision"][:16]
+    lock = records.read(store_root / benchmark.locks[0], Lock)
+    datasets.config.HF_DATASETS_CACHE = Path(os.environ["HF_DATASETS_CACHE"]) / lock.revision[:16]
     with contextlib.chdir(store_root / "datasets"):  # where a data set's hub id is its relative path
         results = lm_eval.simple_evaluate(
             model=lm,

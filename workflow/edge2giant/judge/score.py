@@ -7,6 +7,7 @@ import pandas as pd
 
 from edge2giant.errors import UserError
 from edge2giant.mt_bench import CATEGORIES
+from edge2giant.records.cell import Part
 from edge2giant.scoring.aggregation import Estimate, spread
 
 
@@ -67,16 +68,12 @@ def categories(rows: pd.DataFrame) -> list[str]:
     return [c for c in CATEGORIES if c in present] + sorted(present - set(CATEGORIES))
 
 
-def parts(rows: pd.DataFrame) -> list[dict]:
+def parts(rows: pd.DataFrame) -> list[Part]:
     """The `parts` of a cell: for each category, then each turn. A rating has neither chance level nor normalised value."""
     groups = [(name, rows[rows["category"] == name]) for name in categories(rows)]
     groups += [(f"turn {turn}", rows[rows["turn"] == turn]) for turn in (1, 2)]
-    found = []
-    for task, group in groups:
-        one = mean(group)
-        part = {"task": task, "metric": "rating", "raw": one.value, "stderr": one.stderr, "chance": None, "normalised": None}
-        found.append(part | {"n": one.n})
-    return found
+    means = [(task, mean(group)) for task, group in groups]
+    return [Part(task, "rating", one.value, one.stderr, chance=None, normalised=None, n=one.n) for task, one in means]
 
 
 def samples(rows: pd.DataFrame, answers: dict[int, dict]) -> list[dict]:

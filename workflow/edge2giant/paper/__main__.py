@@ -50,7 +50,7 @@ def table(spec: StudySpec, cells: list[dict] | None, arguments: argparse.Namespa
     if cells is None:
         found = tables.published(spec, arguments.number, arguments.published)
     else:
-        failures = tables.failure_reasons(records.read_json(path, Failure) for path in arguments.failures)
+        failures = tables.failure_reasons(records.read(path, Failure) for path in arguments.failures)
         found = tables.regenerated(spec, arguments.number, cells, arguments.published, failures)
     return render.write(found, arguments.out_prefix)
 

@@ -8,6 +8,7 @@ regenerated one is counted, so that there `differs` may be the printed side's no
 """
 
 import math
+from dataclasses import asdict, astuple
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from statsmodels.stats.multitest import multipletests
 from edge2giant.paper import frames
 from edge2giant.paper.frames import VARIANT
 from edge2giant.published import MT_BENCH
+from edge2giant.records.cell import CellRecord
 from edge2giant.specs.study import AVERAGE, FP16, StudySpec
 
 AGREES, DIFFERS, UNCOMPARED = "agrees", "differs", "cannot be compared"
@@ -47,37 +49,37 @@ PROTOCOL = "paper"
 ALPHA = 0.05  # family-wise error rate of the verdicts
 
 
-def printed_stderr(value: float, cell: dict) -> float:
+def printed_stderr(value: float, cell: CellRecord) -> float:
     """Binomial standard error of a printed score in 0..100, in points; NaN for ratings, whose spread the paper does not print.
 
     With c the mean chance level over parts (weighted by questions; 0 where a score is not normalised), the raw accuracy is
     p = c + (1 - c) value / 100 and the error 100 / (1 - c) sqrt(p (1 - p) / n). The regenerated cell gives n and c.
     """
-    if cell["unit"] != "percent":
+    if cell.unit != "percent":
         return float("nan")
     chance = _mean_chance(cell)
     accuracy = min(max(chance + (1 - chance) * value / 100, 0.0), 1.0)
-    return 100 / (1 - chance) * math.sqrt(accuracy * (1 - accuracy) / cell["n"])
+    return 100 / (1 - chance) * math.sqrt(accuracy * (1 - accuracy) / cell.n)
 
 
-def _mean_chance(cell: dict) -> float:
+def _mean_chance(cell: CellRecord) -> float:
     """Chance level that the score is normalised by; 0 when score and raw accuracy are the same."""
-    parts = [part for part in cell["parts"] if part["raw"] is not None and part["n"]]
-    total = sum(part["n"] for part in parts)
-    plain = all(math.isclose(part["normalised"] or 0.0, 100 * part["raw"], abs_tol=1e-9) for part in parts)
+    parts = [part for part in cell.parts if part.raw is not None and part.n]
+    total = sum(part.n for part in parts)
+    plain = all(math.isclose(part.normalised or 0.0, 100 * part.raw, abs_tol=1e-9) for part in parts)
     if plain or not total:
         return 0.0
-    return sum((part["chance"] or 0.0) * part["n"] for part in parts) / total
+    return sum((part.chance or 0.0) * part.n for part in parts) / total
 
 
-def _remarks(cell: dict, spec: StudySpec) -> str:
+def _remarks(cell: CellRecord, spec: StudySpec) -> str:
     """What else differs from the paper's run, from the record."""
-    engine, benchmark = cell["engine"], spec.benchmarks.get(cell["cell"]["benchmark"])
-    found = [f"stack {cell['cell']['stack']}", f"{engine['name']} {engine['version']}"]
-    found += [f"kernel {engine['kernel']}"] if engine["kernel"] not in ("none", "native") else []
-    if benchmark and cell["n"] < benchmark.questions:
-        found.append(f"{cell['n']} of {benchmark.questions} questions")
-    return "; ".join([*found, *cell["warnings"]])
+    engine, benchmark = cell.engine, spec.benchmarks.get(cell.cell.benchmark)
+    found = [f"stack {cell.cell.stack}", f"{engine.name} {engine.version}"]
+    found += [f"kernel {engine.kernel}"] if engine.kernel not in ("none", "native") else []
+    if benchmark and cell.n < benchmark.questions:
+        found.append(f"{cell.n} of {benchmark.questions} questions")
+    return "; ".join([*found, *cell.warnings])
 
 
 def _printed(folder: Path) -> dict[tuple, tuple[float, str]]:
@@ -100,32 +102,34 @@ def _why_not(key: tuple, protocol: str, known: dict) -> str:
     return "benchmark is not printed for this variant"
 
 
-def _row(cell: dict, known: dict, spec: StudySpec) -> dict:
-    identity = cell["cell"]
-    key = tuple(identity[name] for name in (*VARIANT, "benchmark"))
+def _row(cell: CellRecord, known: dict, spec: StudySpec) -> dict:
+    identity = cell.cell
+    key = (*astuple(identity.variant), identity.benchmark)
     value, place = known.get(key, (float("nan"), None))
-    row = {name: identity[name] for name in ("suite", "benchmark", *VARIANT)} | {
-        "regenerated": cell["score"],
-        "stderr": cell["stderr"],
+    row = asdict(identity.variant) | {
+        "suite": identity.suite,
+        "benchmark": identity.benchmark,
+        "regenerated": cell.score,
+        "stderr": cell.stderr,
         "remarks": _remarks(cell, spec),
         "published": value,
         "published_place": place,
-        "reason": _why_not(key, identity["protocol"], known),
+        "reason": _why_not(key, identity.protocol, known),
     }
     if math.isnan(value):
         return row
-    row |= {"difference": round(cell["score"] - value, 10), "published_stderr": printed_stderr(value, cell)}
-    errors = [error for error in (cell["stderr"], row["published_stderr"]) if error is not None and error == error]
+    row |= {"difference": round(cell.score - value, 10), "published_stderr": printed_stderr(value, cell)}
+    errors = [error for error in (cell.stderr, row["published_stderr"]) if error is not None and error == error]
     row["difference_stderr"] = math.sqrt(sum(error**2 for error in errors)) if errors else float("nan")
     if not row["reason"] and not row["difference_stderr"] > 0:
         row["reason"] = "no standard error on either side"
     if len(errors) == 1:
-        side = "printed" if cell["stderr"] is not None else "regenerated"
+        side = "printed" if cell.stderr is not None else "regenerated"
         row["remarks"] += f"; error of the {side} value unknown"
     return row
 
 
-def compare(cells: list[dict], spec: StudySpec, folder: Path) -> pd.DataFrame:
+def compare(cells: list[CellRecord], spec: StudySpec, folder: Path) -> pd.DataFrame:
     """Compare every cell of a study with the value that the paper prints: a row for each, with the columns `COLUMNS`.
 
     `low` and `high` bound the 95% interval of the difference; `p` is two-sided normal; `p_holm` and `p_bh` are adjusted within

@@ -6,7 +6,7 @@ NaN; of regenerated ones the printed columns are empty.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +16,6 @@ from edge2giant.errors import UserError
 from edge2giant.published import PrintedNumber
 from edge2giant.records.cell import CellRecord
 from edge2giant.specs.study import AVERAGE
-from edge2giant.specs.variant import Variant
 
 VARIANT = ["model", "method", "bits"]
 COLUMNS = [
@@ -55,22 +54,22 @@ def published_ratings(folder: Path) -> pd.DataFrame:
     return _published(published.mt_bench(folder))
 
 
-def read_cells(paths: Iterable[str | Path], study: str | None = None) -> list[dict]:
+def read_cells(paths: Iterable[str | Path], study: str | None = None) -> list[CellRecord]:
     """Read the cell records of one study, by default that of the first.
 
     Raises
     ------
     UserError
-        If a record is unreadable, does not fit the schema, is of another study, or stands for a cell that another file holds too.
+        If a record is unreadable or no valid cell, is of another study, or stands for a cell that another file holds too.
     """
     cells, seen = [], {}
     for path in paths:
-        cell = records.read_json(path, CellRecord)
-        identity = cell["cell"]
-        study = study or identity["study"]
-        if identity["study"] != study:
-            raise UserError(f"is a cell of study {identity['study']}", path, f"give cells of study {study} alone")
-        key = tuple(identity[name] for name in (*VARIANT, "benchmark"))
+        cell = records.read(path, CellRecord)
+        identity = cell.cell
+        study = study or identity.study
+        if identity.study != study:
+            raise UserError(f"is a cell of study {identity.study}", path, f"give cells of study {study} alone")
+        key = (*astuple(identity.variant), identity.benchmark)
         if key in seen:
             raise UserError(f"holds the same cell as {seen[key]} ({' '.join(key)})", path, "give each cell once")
         seen[key] = path
@@ -78,32 +77,26 @@ def read_cells(paths: Iterable[str | Path], study: str | None = None) -> list[di
     return cells
 
 
-def variant_of(cell: Mapping) -> Variant:
-    """The variant that a cell record (or a failure record) is about."""
-    identity = cell.get("cell", cell)
-    return Variant(identity["model"], identity["method"], identity["bits"])
-
-
-def _row(cell: dict, benchmark: str, **numbers: float | None) -> dict:
+def _row(cell: CellRecord, benchmark: str, **numbers: float | None) -> dict:
     """A row about a cell, with NaN for numbers that are not known."""
-    identity, size = cell["cell"], cell["checkpoint"].get("bytes") or cell["checkpoint"].get("nominal_bytes")
-    row = {name: identity[name] for name in ("suite", *VARIANT)} | {"source": identity["study"], "benchmark": benchmark}
+    identity = cell.cell
+    row = {"suite": identity.suite, **asdict(identity.variant), "source": identity.study, "benchmark": benchmark}
     known = {name: float("nan") if number is None else float(number) for name, number in numbers.items()}
-    return row | known | NOT_PRINTED | {"storage_gb": size / 1e9 if size else float("nan")}
+    return row | known | NOT_PRINTED | {"storage_gb": cell.checkpoint.bytes / 1e9}
 
 
-def scores_of(cells: Iterable[dict]) -> pd.DataFrame:
+def scores_of(cells: Iterable[CellRecord]) -> pd.DataFrame:
     """A row for each cell record; `source` is the study, `storage_gb` the measured size in 10^9 bytes; no averages."""
-    rows = [_row(cell, cell["cell"]["benchmark"], value=cell["score"], stderr=cell["stderr"], n=cell["n"]) for cell in cells]
+    rows = [_row(cell, cell.cell.benchmark, value=cell.score, stderr=cell.stderr, n=cell.n) for cell in cells]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def ratings_of(cells: Iterable[dict]) -> pd.DataFrame:
+def ratings_of(cells: Iterable[CellRecord]) -> pd.DataFrame:
     """Means by category and by turn of the judged cells among `cells`, and over all ratings as `average`."""
     rows = []
-    for cell in (cell for cell in cells if cell["unit"] == "rating"):
-        parts = [(part["task"], part["raw"], part["stderr"], part["n"]) for part in cell["parts"]]
-        for name, mean, stderr, n in (*parts, (AVERAGE, cell["score"], cell["stderr"], cell["n"])):
+    for cell in (cell for cell in cells if cell.unit == "rating"):
+        parts = [(part.task, part.raw, part.stderr, part.n) for part in cell.parts]
+        for name, mean, stderr, n in (*parts, (AVERAGE, cell.score, cell.stderr, cell.n)):
             rows.append(_row(cell, name, value=mean, stderr=stderr, n=n))
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -12,6 +12,8 @@ import pandas as pd
 from edge2giant.mt_bench import CATEGORIES
 from edge2giant.paper import frames, numerals
 from edge2giant.paper.values import Row, ScoreText, Table, TableEntry
+from edge2giant.records.cell import CellRecord
+from edge2giant.records.failure import Failure
 from edge2giant.specs.study import AVERAGE, FP16, Labels, StudySpec, StudyVariant, TableLayout
 from edge2giant.specs.variant import Variant
 
@@ -33,7 +35,7 @@ def published(spec: StudySpec, number: int, folder: Path) -> Table:
     return _Builder(layout, spec.labels, "As printed in arXiv 2409.11055v6.", columns, variants, by_place(frame)).table()
 
 
-def regenerated(spec: StudySpec, number: int, cells: list[dict], folder: Path, failures: Mapping | None = None) -> Table:
+def regenerated(spec: StudySpec, number: int, cells: list[CellRecord], folder: Path, failures: Mapping | None = None) -> Table:
     """A table from cell records, with the printed values beside them: a row for each variant that the study shows in it.
 
     Parameters
@@ -77,10 +79,10 @@ def by_place(frame: pd.DataFrame) -> Places:
     return {(Variant(row["model"], row["method"], row["bits"]), row["benchmark"]): row for row in rows}
 
 
-def failure_reasons(failures: Iterable[Mapping]) -> dict[tuple[Variant, str], str]:
-    """Index failure records (schema `failure`) by cell; one without a benchmark stands for its whole variant."""
+def failure_reasons(failures: Iterable[Failure]) -> dict[tuple[Variant, str], str]:
+    """Index failures by cell; one without a benchmark stands for its whole variant."""
     return {
-        (frames.variant_of(failure), failure["benchmark"] or ALL): " ".join(f"{failure['phase']}: {failure['reason']}".split())
+        (failure.variant, failure.benchmark or ALL): " ".join(f"{failure.phase}: {failure.reason}".split())
         for failure in failures
     }
 

@@ -69,7 +69,7 @@ def make(arguments: argparse.Namespace, spec: QuantizeSpec) -> None:
         if not folder.is_dir():
             raise UserError("is not a folder", f"{option} {folder}", "acquire it first")
     folders = core.Folders(arguments.model, arguments.heldout, arguments.out, arguments.calibration, arguments.published)
-    lock = records.read_json(arguments.lock, Lock) if arguments.lock else None
+    lock = records.read(arguments.lock, Lock) if arguments.lock else None
     record = core.run(spec, folders, lock)
     print(f"{arguments.out}: {record['size']['weights_bytes']} bytes of weights, {record['seconds']['total']:.1f} s, valid")
 

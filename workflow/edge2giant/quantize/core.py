@@ -16,6 +16,7 @@ from edge2giant.errors import UserError
 from edge2giant.quantize import card, compat, environment, faults, sizes, toolkits
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.records.checkpoint import CheckpointRecord, ExecutedRecipe
+from edge2giant.records.lock import Lock
 from edge2giant.schemes.scheme import Scheme
 from edge2giant.specs.quantize import QuantizeSpec
 
@@ -38,7 +39,7 @@ class Folders:
     published: Path | None = None
 
 
-def run(spec: QuantizeSpec, folders: Folders, lock: dict | None = None) -> dict:
+def run(spec: QuantizeSpec, folders: Folders, lock: Lock | None = None) -> dict:
     """Make a checkpoint and return its record; the model's `lock` has its id and revision.
 
     Raises
@@ -60,7 +61,7 @@ def run(spec: QuantizeSpec, folders: Folders, lock: dict | None = None) -> dict:
         with watch("validation"), memory_explained(folders.model):
             validation = validate(spec, recipe, scheme, executed, folders, readable, made)
         with watch("digest"):
-            record = describe(spec, folders.model, lock or {}, executed, calibration, validation, made)
+            record = describe(spec, folders.model, lock, executed, calibration, validation, made)
         record["seconds"] = watch.seconds
         record["memory"] = environment.peak_memory()
         (made / "README.md").write_text(card.text(record), encoding="utf-8")
@@ -206,7 +207,7 @@ def validate(
 
 
 def describe(
-    spec: QuantizeSpec, model: Path, lock: dict, executed: ExecutedRecipe, calibration, validation: dict, made: Path
+    spec: QuantizeSpec, model: Path, lock: Lock | None, executed: ExecutedRecipe, calibration, validation: dict, made: Path
 ) -> dict:
     """Assemble the record of a valid checkpoint."""
     files, toolkit = checksums(made), toolkits.module(spec.toolkit)
@@ -214,8 +215,8 @@ def describe(
         "schema": 1,
         "variant": asdict(spec.variant),
         "model": {
-            "id": lock.get("id", [spec.repo]),
-            "revision": lock.get("revision"),
+            "id": list(lock.id) if lock else [spec.repo],
+            "revision": lock and lock.revision,
             "digest": digest_of(checksums(model)),
             "licence": card.licence(model),
         },

@@ -12,9 +12,12 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from edge2giant import typed
 from edge2giant.errors import UserError
+
+Record = TypeVar("Record")
 
 
 def canonical(record: object) -> str:
@@ -90,6 +93,31 @@ def read_csv(path: str | Path, hint: str) -> list[dict[str, str]]:
         raise UserError("is missing", path, hint) from None
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"cannot be read as CSV ({error})", path, hint) from None
+
+
+def write(path: str | Path, record: object) -> None:
+    """Write a record, a dataclass, atomically.
+
+    Raises
+    ------
+    UserError
+        If a field holds what it must not (nothing is written), or the disk refuses the file.
+    """
+    content = typed.as_json(record)
+    if wrong := typed.problem(type(record), content):
+        raise UserError(f"is not written: {wrong}", path)
+    write_json(path, content)
+
+
+def read(path: str | Path, kind: type[Record]) -> Record:
+    """Read a record as the dataclass `kind`.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is not JSON, or is no valid `kind`.
+    """
+    return typed.build(kind, read_json(path), path)
 
 
 def write_json(path: str | Path, content: object, kind: type | None = None) -> None:

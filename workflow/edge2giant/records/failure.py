@@ -25,6 +25,11 @@ class Failure:
     log: Text | None
     time: Text
 
+    @classmethod
+    def of(cls, study: str, variant: Variant, phase: str, reason: str, log: str | None, time: str) -> "Failure":
+        """The failure of all of a variant."""
+        return cls(1, study, variant.model, variant.method, variant.bits, None, phase, reason, log, time)
+
     @property
     def variant(self) -> Variant:
         return Variant(self.model, self.method, self.bits)

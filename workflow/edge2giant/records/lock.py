@@ -1,8 +1,10 @@
 """Records of what lies in the store."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
+from edge2giant import records
 from edge2giant.typed import Natural, NotEmpty, Sha256, Text
 
 
@@ -12,6 +14,11 @@ class FileDigest:
 
     bytes: Natural
     sha256: Sha256
+
+    @classmethod
+    def of(cls, path: Path, sha256: str | None = None) -> "FileDigest":
+        """Describe a file; `sha256` is given where it has just been checked."""
+        return cls(path.stat().st_size, sha256 or records.file_sha256(path))
 
 
 @dataclass(frozen=True)

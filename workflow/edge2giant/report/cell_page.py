@@ -10,6 +10,7 @@ from edge2giant import rerun
 from edge2giant.errors import UserError
 from edge2giant.pages import grids
 from edge2giant.pages.grids import Column, Grid, Section, Value
+from edge2giant.records.cell import CellRecord, Part
 from edge2giant.report.gather import Key, ReportMaterial, base_of, page_of
 from edge2giant.report.sections import size
 from edge2giant.stats import samples
@@ -50,28 +51,28 @@ def title(material: ReportMaterial, key: Key) -> str:
 def tiles(material: ReportMaterial, key: Key) -> list[tuple[str, Value]]:
     """The few numbers on top of the page."""
     cell = material.cells[key]
-    rating = cell["unit"] == "rating"
-    printed, weights = cell["published"], cell["checkpoint"]
-    found = [("Score", grids.number(cell["score"], sub="rating, 1 to 10" if rating else "0 to 100"))]
+    rating = cell.unit == "rating"
+    printed, weights = cell.published, cell.checkpoint
+    found = [("Score", grids.number(cell.score, sub="rating, 1 to 10" if rating else "0 to 100"))]
     found += [
-        ("Standard error", grids.number(cell["stderr"])),
-        ("Ratings" if rating else "Questions", grids.number(cell["n"], 0)),
+        ("Standard error", grids.number(cell.stderr)),
+        ("Ratings" if rating else "Questions", grids.number(cell.n, 0)),
     ]
     if key != base_of(key):
         base = material.fp16(key)
         href = "" if base is None else "../../../../" + page_of(base_of(key))
-        sub = "FP16 not made" if base is None else f"FP16: {grids.number(base['score']).text}"
+        sub = "FP16 not made" if base is None else f"FP16: {grids.number(base.score).text}"
         found.append(("Against FP16", grids.number(material.against_fp16(key), signed=True, sub=sub, href=href)))
-    sub = f"{printed['place']}: {printed['value']}" if printed else "not in the paper"
-    against = grids.number((printed or {}).get("difference"), signed=True)
+    sub = f"{printed.place}: {printed.value}" if printed else "not in the paper"
+    against = grids.number(printed and printed.difference, signed=True)
     found.append(("Against the paper", replace(against, sub=sub)))
-    stored = f"{size(weights['bytes']).text} GB" if weights["bytes"] >= 1e8 else f"{weights['bytes'] / 1e6:.1f} MB"
-    return [*found, ("Checkpoint", Value(stored, sub=weights["digest"][:12]))]
+    stored = f"{size(weights.bytes).text} GB" if weights.bytes >= 1e8 else f"{weights.bytes / 1e6:.1f} MB"
+    return [*found, ("Checkpoint", Value(stored, sub=weights.digest[:12]))]
 
 
 def sections(material: ReportMaterial, key: Key, limit: int) -> list[Section]:
     """What stands below: warnings, how to make the cell again, its parts, its answers, and its settings."""
-    warnings = material.cells[key]["warnings"]
+    warnings = material.cells[key].warnings
     found = [Section("warnings", "Warnings", points=warnings)] if warnings else []
     found += [Section("again", "Make this cell again"), Section("parts", "Parts", grids=[_parts(material, key)])]
     found += [_answers(material, key, limit)] if limit else []
@@ -81,20 +82,20 @@ def sections(material: ReportMaterial, key: Key, limit: int) -> list[Section]:
 def _parts(material: ReportMaterial, key: Key) -> Grid:
     """Subtasks, or categories and turns, beside those of FP16."""
     base = None if key == base_of(key) else material.fp16(key)
-    other = {(part["task"], part["metric"]): _shown(part) for part in (base or {"parts": []})["parts"]}
+    other = {(part.task, part.metric): _shown(part) for part in (base.parts if base else ())}
     grid = Grid("parts", "Parts", PARTS)
-    for part in material.cells[key]["parts"]:
-        mine, theirs = _shown(part), other.get((part["task"], part["metric"]))
+    for part in material.cells[key].parts:
+        mine, theirs = _shown(part), other.get((part.task, part.metric))
         difference = None if mine is None or theirs is None else mine - theirs
-        heat = grids.heat(difference, 10 if part["normalised"] is None else 1)
+        heat = grids.heat(difference, 10 if part.normalised is None else 1)
         against = grids.number(difference, signed=True, mark=heat)
-        raw = [part[name] for name in ("n", "raw", "stderr", "chance")]
-        grid.rows.append([part["task"], part["metric"], mine, theirs, against, *raw])
+        raw = [part.n, part.raw, part.stderr, part.chance]
+        grid.rows.append([part.task, part.metric, mine, theirs, against, *raw])
     return grid
 
 
-def _shown(part: dict) -> float | None:
-    return part["raw"] if part["normalised"] is None else part["normalised"]
+def _shown(part: Part) -> float | None:
+    return part.raw if part.normalised is None else part.normalised
 
 
 def _answers(material: ReportMaterial, key: Key, limit: int) -> Section:
@@ -146,9 +147,9 @@ def _alone(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(value_fp16=float("nan"), was=None, prediction_fp16="")
 
 
-def _of_parts(table: pd.DataFrame, cell: dict) -> pd.DataFrame:
+def _of_parts(table: pd.DataFrame, cell: CellRecord) -> pd.DataFrame:
     """Rows of the metrics that make the score, where the parts name them."""
-    scored = {part["metric"].split(",")[0] for part in cell["parts"]}
+    scored = {part.metric.split(",")[0] for part in cell.parts}
     chosen = table[table["metric"].isin(scored)]
     return (chosen if len(chosen) else table).reset_index(drop=True).copy()
 
@@ -170,25 +171,23 @@ def _answer_grid(table: pd.DataFrame, alone: bool, confidential: bool) -> Grid:
 def settings(material: ReportMaterial, key: Key) -> list[tuple[str, list[tuple[str, str]]]]:
     """Groups of names and values: what the cell was made with."""
     cell = material.cells[key]
-    engine, made = cell["engine"], cell["provenance"]
-    plain = {name: value for name, value in engine.items() if name not in ("settings", "self_check")}
-    run = {
-        name: made[name] for name in ("git_commit", "git_dirty", "environment_sha256", "chat_template_sha256", "host", "started")
-    }
-    run |= {name: made[name] for name in ("finished", "fingerprint")} | {"installer": made.get("installer")}
+    engine, made = cell.engine, cell.provenance
+    plain = {name: value for name, value in vars(engine).items() if name not in ("settings", "self_check")}
+    apart = ("seeds", "packages", "task_versions", "task_hashes", "datasets")
+    run = {name: value for name, value in vars(made).items() if name not in apart}
     groups = [
-        ("Cell", cell["cell"]),
+        ("Cell", vars(cell.cell)),
         ("Engine", plain),
-        ("Engine settings", engine["settings"]),
-        ("Engine self-check", engine["self_check"] or {}),
-        ("Cost", cell["cost"]),
+        ("Engine settings", engine.settings),
+        ("Engine self-check", engine.self_check or {}),
+        ("Cost", vars(cell.cost)),
         ("Run", run),
-        ("Seeds", made["seeds"]),
-        ("Packages", made["packages"]),
-        ("Task versions", made["task_versions"]),
-        ("Task hashes", made["task_hashes"]),
-        ("Data sets", made["datasets"]),
-        ("Samples", cell["samples"] | {"path": Path(cell["samples"]["path"]).name}),
+        ("Seeds", made.seeds),
+        ("Packages", made.packages),
+        ("Task versions", made.task_versions),
+        ("Task hashes", made.task_hashes),
+        ("Data sets", made.datasets),
+        ("Samples", vars(cell.samples) | {"path": Path(cell.samples.path).name}),
     ]
     return [(title, [(name, _setting(value)) for name, value in sorted(group.items())]) for title, group in groups if group]
 
@@ -201,7 +200,7 @@ def _setting(value: object) -> str:
 
 def recipe(material: ReportMaterial, key: Key) -> str:
     """The checkpoint's recipe, as requested and as executed, as JSON."""
-    return json.dumps(material.cells[key]["checkpoint"]["recipe"], indent=1, sort_keys=True, ensure_ascii=False)
+    return json.dumps(material.cells[key].checkpoint.recipe, indent=1, sort_keys=True, ensure_ascii=False)
 
 
 def commands(material: ReportMaterial, key: Key) -> str:

@@ -9,6 +9,7 @@ from edge2giant import records
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
 from edge2giant.paper.tables import ALL, failure_reasons
+from edge2giant.records.cell import CellRecord
 from edge2giant.records.failure import Failure
 from edge2giant.specs.study import FP16, Labels, StudySpec, StudyVariant
 from edge2giant.specs.variant import Variant
@@ -36,10 +37,10 @@ class ReportMaterial:
 
     spec: StudySpec
     published: Path
-    cells: dict[Key, dict] = field(default_factory=dict)
+    cells: dict[Key, CellRecord] = field(default_factory=dict)
     paths: dict[Key, Path] = field(default_factory=dict)
     variants: tuple[StudyVariant, ...] = ()
-    failures: list[dict] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     analyses: dict[str, list[dict]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -80,14 +81,14 @@ class ReportMaterial:
         """Whether a benchmark's questions and answers must not be shown."""
         return benchmark in self.spec.benchmarks and self.spec.benchmarks[benchmark].confidential
 
-    def fp16(self, key: Key) -> dict | None:
+    def fp16(self, key: Key) -> CellRecord | None:
         """The unquantized cell that a cell is compared with."""
         return self.cells.get(base_of(key))
 
     def against_fp16(self, key: Key) -> float | None:
         """Score less the FP16 score of the same model, None for FP16 itself or where either is missing."""
         cell, base = self.cells.get(key), self.fp16(key)
-        return None if cell is None or base is None or key == base_of(key) else cell["score"] - base["score"]
+        return None if cell is None or base is None or key == base_of(key) else cell.score - base.score
 
 
 def _keys(variants: Iterable[StudyVariant]) -> list[Key]:
@@ -146,7 +147,7 @@ def read(
     """Read what a report needs; `cells` and `failures` name records or folders of them, `printed` is a folder of two analyses."""
     paths = files(cells)
     given = {
-        (*astuple(frames.variant_of(record)), record["cell"]["benchmark"]): (record, path)
+        (*astuple(record.cell.variant), record.cell.benchmark): (record, path)
         for record, path in zip(frames.read_cells(paths, spec.study), paths, strict=True)
     }
     variants = _variants(spec, given)
@@ -157,7 +158,7 @@ def read(
         {key: record for key, (record, _) in made.items()},
         {key: path for key, (_, path) in made.items()},
         variants,
-        [records.read_json(path, Failure) for path in files(failures)],
+        [records.read(path, Failure) for path in files(failures)],
         _analyses(analyses, printed),
         [text for text in (note, MADE_UP if spec.source != "hub" else "") if text],
     )

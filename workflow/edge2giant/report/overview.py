@@ -57,9 +57,9 @@ def tiles(material: ReportMaterial) -> list[tuple[str, Value]]:
 
 
 def _time(material: ReportMaterial) -> tuple[str, Value]:
-    costs = [cell["cost"] for cell in material.cells.values()]
-    gpu = sum(cost["gpu_seconds"] for cost in costs)
-    seconds, unit = (gpu, "GPU") if gpu else (sum(cost["seconds"] for cost in costs), "CPU")
+    costs = [cell.cost for cell in material.cells.values()]
+    gpu = sum(cost.gpu_seconds for cost in costs)
+    seconds, unit = (gpu, "GPU") if gpu else (sum(cost.seconds for cost in costs), "CPU")
     if seconds < 3600:
         return f"{unit} minutes of evaluation", grids.number(seconds / 60, 1)
     return f"{unit} hours of evaluation", grids.number(seconds / 3600, 1)
@@ -72,11 +72,11 @@ def place(material: ReportMaterial, key: Key) -> Place:
     if record is None:
         reason = material.reason(key) if state == "failed" else ""
         return Place(state, f"{name}: {state}{f' ({reason})' if reason else ''}")
-    scale = RATING_POINTS if record["unit"] == "rating" else 1
-    score = grids.number(record["score"])
+    scale = RATING_POINTS if record.unit == "rating" else 1
+    score = grids.number(record.score)
     fp16, printed = (
         grids.number(value, signed=True, mark=grids.heat(value, scale))
-        for value in (material.against_fp16(key), (record["published"] or {}).get("difference"))
+        for value in (material.against_fp16(key), record.published and record.published.difference)
     )
     hint = f"{name}: {score.text}; against FP16 {fp16.text}; against the paper {printed.text}"
     if key == base_of(key):

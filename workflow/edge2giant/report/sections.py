@@ -3,7 +3,7 @@
 import base64
 import io
 from collections import Counter, defaultdict
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 from edge2giant.audit.report import FINDING
 from edge2giant.claims.report import PART
@@ -11,6 +11,7 @@ from edge2giant.pages import grids
 from edge2giant.pages.grids import Column, Grid, Section, Value
 from edge2giant.paper import figure2, frames, numerals, render, tables
 from edge2giant.paper.values import Table
+from edge2giant.records.cell import CellRecord, Cost
 from edge2giant.report.gather import Key, ReportMaterial, page_of
 from edge2giant.specs.study import FP16
 
@@ -126,12 +127,12 @@ def of_study(material: ReportMaterial) -> list[Section]:
 def _scores(material: ReportMaterial) -> Section:
     grid = Grid("scores", "Every cell", SCORES)
     for key, cell in material.cells.items():
-        printed = cell["published"] or {}
+        printed = cell.published
         name = material.names.benchmark(key[3]) + (" (confidential)" if material.confidential(key[3]) else "")
-        scores = [cell["score"], cell["stderr"], material.against_fp16(key), printed.get("value"), printed.get("difference")]
-        took = [cell["n"], cell["cost"]["seconds"], len(cell["warnings"])]
+        scores = [cell.score, cell.stderr, material.against_fp16(key), printed and printed.value, printed and printed.difference]
+        took = [cell.n, cell.cost.seconds, len(cell.warnings)]
         grid.rows.append([*_variant(material, key), name, *scores, *took, _page(key)])
-    printed = sum(cell["published"] is not None for cell in material.cells.values())
+    printed = sum(cell.published is not None for cell in material.cells.values())
     text = f"The paper prints a value for {printed} of these {len(material.cells)} cells."
     return Section("scores", "Every cell", text, [grid], nav="Every cell", empty=NO_CELL)
 
@@ -175,31 +176,32 @@ def _analysis(material: ReportMaterial, name: str) -> Section:
 
 def _cost(material: ReportMaterial) -> Section:
     """What each variant took, from its cells."""
-    groups: dict[tuple, list[dict]] = defaultdict(list)
+    groups: dict[tuple, list[CellRecord]] = defaultdict(list)
     for key, cell in material.cells.items():
         groups[key[:3]].append(cell)
     rows = [[*_variant(material, (*key, "")), *_spent(cells)] for key, cells in groups.items()]
     return Section("cost", "Cost", grids=[Grid("cost", "Cost of evaluation by variant", COST, rows)], nav="Cost", empty=NO_CELL)
 
 
-def _spent(cells: list[dict]) -> list[object]:
-    costs = [cell["cost"] for cell in cells]
-    total = {name: sum(cost[name] or 0 for cost in costs) for name in costs[0] if name not in ("gpu_name", "gpu_count")}
-    starts = {cost["load_seconds"] for cost in costs}
+def _spent(cells: list[CellRecord]) -> list[object]:
+    costs = [cell.cost for cell in cells]
+    summed = ("seconds", "gpu_seconds", "requests", "tokens_in", "tokens_cached", "tokens_out")
+    seconds, gpu_seconds, *counts = (sum(getattr(cost, name) for cost in costs) for name in summed)
+    starts = {cost.load_seconds for cost in costs}
     return [
         len(cells),
-        total["seconds"],
-        total["gpu_seconds"],
+        seconds,
+        gpu_seconds,
         ", ".join(sorted({_gpus(cost, "CPU") for cost in costs})),
-        sum(start or 0 for start in starts),
-        *(total[name] for name in ("requests", "tokens_in", "tokens_cached", "tokens_out")),
-        size(max(cost["peak_gpu_bytes"] or 0 for cost in costs) or None),
-        size(cells[0]["checkpoint"]["bytes"]),
+        sum(starts),
+        *counts,
+        size(max(cost.peak_gpu_bytes or 0 for cost in costs) or None),
+        size(cells[0].checkpoint.bytes),
     ]
 
 
-def _gpus(cost: dict, without: str) -> str:
-    return f"{cost['gpu_count']} x {cost['gpu_name']}" if cost["gpu_name"] else without
+def _gpus(cost: Cost, without: str) -> str:
+    return f"{cost.gpu_count} x {cost.gpu_name}" if cost.gpu_name else without
 
 
 def _provenance(material: ReportMaterial) -> Section:
@@ -208,7 +210,7 @@ def _provenance(material: ReportMaterial) -> Section:
     warnings = [
         [*_variant(material, key), material.names.benchmark(key[3]), warning, _page(key)]
         for key, cell in material.cells.items()
-        for warning in cell["warnings"]
+        for warning in cell.warnings
     ]
     setups = Counter(map(_setup, cells)).most_common()
     made = [
@@ -227,15 +229,15 @@ def _counted(name: str, caption: str, columns: list[Column], found: list[tuple[t
     return Grid(name, caption, [*columns, Column("Cells", "count")], rows, folded=True)
 
 
-def _pairs(cells: list[dict], name: str) -> list[tuple[tuple, int]]:
-    return sorted(Counter(pair for cell in cells for pair in cell["provenance"][name].items()).items(), key=str)
+def _pairs(cells: list[CellRecord], name: str) -> list[tuple[tuple, int]]:
+    return sorted(Counter(pair for cell in cells for pair in getattr(cell.provenance, name).items()).items(), key=str)
 
 
-def _setup(cell: dict) -> tuple[str, ...]:
-    engine, made = cell["engine"], cell["provenance"]
-    commit = (made["git_commit"] or "unknown")[:12] + (" + changes" if made["git_dirty"] else "")
-    known = (engine["name"], engine["version"], engine["kernel"], engine["dtype"], _gpus(cell["cost"], "none"))
-    run = (cell["cell"]["stack"], cell["cell"]["protocol"], commit, (made["environment_sha256"] or "unknown")[:12], made["host"])
+def _setup(cell: CellRecord) -> tuple[str, ...]:
+    engine, made = cell.engine, cell.provenance
+    commit = (made.git_commit or "unknown")[:12] + (" + changes" if made.git_dirty else "")
+    known = (engine.name, engine.version, engine.kernel, engine.dtype, _gpus(cell.cost, "none"))
+    run = (cell.cell.stack, cell.cell.protocol, commit, (made.environment_sha256 or "unknown")[:12], made.host)
     return (*known, *run)
 
 
@@ -243,9 +245,9 @@ def _failures(material: ReportMaterial) -> Section:
     """Every failure record with its reason."""
     grid = Grid("failed-variants", "Failed variants", FAILURES)
     for record in material.failures:
-        variant = _variant(material, (record["model"], record["method"], record["bits"], ""))
-        benchmark = material.names.benchmark(record["benchmark"]) if record["benchmark"] else "all"
-        rest = [record["phase"], Value(record["reason"], mark="bad"), record["log"], record["time"]]
+        variant = _variant(material, (*astuple(record.variant), ""))
+        benchmark = material.names.benchmark(record.benchmark) if record.benchmark else "all"
+        rest = [record.phase, Value(record.reason, mark="bad"), record.log, record.time]
         grid.rows.append([*variant, benchmark, *rest])
     nav = f"Failures ({len(grid.rows)})" if grid.rows else "Failures"
     return Section("failures", "Failed variants", grids=[grid], nav=nav, empty="No failure is recorded.")

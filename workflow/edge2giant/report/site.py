@@ -15,10 +15,10 @@ UP = "../../../.."
 def index(material: ReportMaterial) -> str:
     """The report's first page as text."""
     spec = material.spec
-    protocols = sorted({cell["cell"]["protocol"] for cell in material.cells.values()})
+    protocols = sorted({cell.cell.protocol for cell in material.cells.values()})
     titles = {spec.protocol: f" ({spec.protocol_title})" if spec.protocol_title else ""}
     said = [spec.title, *(f"Protocol {name}{titles.get(name, '')}" for name in protocols)]
-    said += [f"Stack {name}" for name in sorted({cell["cell"]["stack"] for cell in material.cells.values()})]
+    said += [f"Stack {name}" for name in sorted({cell.cell.stack for cell in material.cells.values()})]
     return pages.render(
         "report/templates/index.html.j2",
         title=f"Study {spec.study}",

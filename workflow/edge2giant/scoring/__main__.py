@@ -7,7 +7,7 @@ from pathlib import Path
 from edge2giant import errors, jsonl, records, specs
 from edge2giant.errors import UserError
 from edge2giant.mt_bench import CATEGORIES
-from edge2giant.records.cell import CacheEntry, CellRecord, Manifest
+from edge2giant.records.cell import CacheEntry, Manifest
 from edge2giant.records.mt_bench import Answer, Judgment
 from edge2giant.scoring import cell, samples
 from edge2giant.scoring.aggregation import Aggregation
@@ -28,16 +28,16 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     args = parser().parse_args()
     spec = specs.of_arguments(args, ScoreSpec)
-    manifest = records.read_json(args.manifest, Manifest)
-    if spec.benchmark not in manifest["entries"]:
+    manifest = records.read(args.manifest, Manifest)
+    if spec.benchmark not in manifest.entries:
         raise UserError(f"does not list {spec.benchmark}", args.manifest, f"delete {args.manifest} and run again")
-    folder = args.answer_cache / manifest["entries"][spec.benchmark]
+    folder = args.answer_cache / manifest.entries[spec.benchmark]
     if not (folder / "entry.json").exists():
         raise UserError("is gone from the answer cache", folder, f"delete {args.manifest} and run the same command again")
-    entry = records.read_json(folder / "entry.json", CacheEntry)
+    entry = records.read(folder / "entry.json", CacheEntry)
     score = score_judgments(args.judgments, folder / "answers.jsonl") if spec.judged else cell.score_tasks(folder, spec)
     samples.write(args.samples, score.rows)
-    records.write_json(args.out, cell.assemble(spec, manifest, entry, score, args.samples), CellRecord)
+    records.write(args.out, cell.assemble(spec, manifest, entry, score, args.samples))
 
 
 def score_judgments(paths: list[Path], answers: Path) -> cell.Score:

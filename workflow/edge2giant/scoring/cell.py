@@ -7,6 +7,16 @@ import numpy as np
 
 from edge2giant import records
 from edge2giant.errors import UserError
+from edge2giant.records.cell import (
+    AggregationRecord,
+    CacheEntry,
+    CellIdentity,
+    CellRecord,
+    Manifest,
+    PaperValue,
+    Part,
+    SampleTable,
+)
 from edge2giant.scoring import samples
 from edge2giant.scoring.aggregation import Aggregation, Estimate, mean_of_metrics, weighted_mean
 from edge2giant.specs.score import LmEvalMetric, ScoreSpec
@@ -19,7 +29,7 @@ class Score:
     """The score of a cell with what it was computed from."""
 
     estimate: Estimate
-    parts: list[dict]
+    parts: list[Part]
     rows: list[dict]
     aggregation: Aggregation
     warnings: list[str] = field(default_factory=list)
@@ -65,48 +75,44 @@ def check_mean(folder: Path, task: str, metric: LmEvalMetric, values: np.ndarray
         raise UserError(what, folder, "delete the entry and run again")
 
 
-def part(task: str, metric: str, estimate: Estimate, choices: int | None, aggregation: Aggregation) -> dict:
+def part(task: str, metric: str, estimate: Estimate, choices: int | None, aggregation: Aggregation) -> Part:
     """One line of a cell's `parts`."""
-    return {
-        "task": task,
-        "metric": metric,
-        "raw": estimate.value,
-        "stderr": estimate.stderr,
-        "chance": 1 / choices if choices else None,
-        "normalised": float(aggregation.normalised(task, estimate.value, aggregation.clip)),
-        "n": estimate.n,
-    }
+    return Part(
+        task,
+        metric,
+        raw=estimate.value,
+        stderr=estimate.stderr,
+        chance=1 / choices if choices else None,
+        normalised=float(aggregation.normalised(task, estimate.value, aggregation.clip)),
+        n=estimate.n,
+    )
 
 
-def assemble(spec: ScoreSpec, manifest: dict, entry: dict, score: Score, table: Path) -> dict:
+def assemble(spec: ScoreSpec, manifest: Manifest, entry: CacheEntry, score: Score, table: Path) -> CellRecord:
     """Return the cell record; the sample table must have been written to `table`."""
-    estimate, printed = score.estimate, None
-    if spec.printed:
-        printed = asdict(spec.printed) | {"difference": estimate.value - float(spec.printed.value)}
-    return {
-        "schema": 1,
-        "cell": {
-            "study": spec.study,
-            "model": spec.variant.model,
-            "method": spec.variant.method,
-            "toolkit": spec.toolkit,
-            "bits": spec.variant.bits,
-            "benchmark": spec.benchmark,
-            "suite": spec.suite,
-            "protocol": spec.protocol,
-            "stack": spec.stack,
-        },
-        "score": estimate.value,
-        "stderr": estimate.stderr,
-        "n": estimate.n,
-        "unit": "rating" if spec.judged else "percent",
-        "parts": score.parts,
-        "aggregation": asdict(score.aggregation),
-        "published": printed,
-        "samples": {"path": table.as_posix(), "sha256": records.file_sha256(table), "rows": len(score.rows)},
-        "checkpoint": manifest["checkpoint"],
-        "cost": entry["cost"],
-        "engine": entry["engine"],
-        "provenance": entry["provenance"],
-        "warnings": entry["warnings"] + score.warnings,
-    }
+    estimate, printed = score.estimate, spec.printed
+    return CellRecord(
+        schema=1,
+        cell=CellIdentity(
+            study=spec.study,
+            **asdict(spec.variant),
+            toolkit=spec.toolkit,
+            benchmark=spec.benchmark,
+            suite=spec.suite,
+            protocol=spec.protocol,
+            stack=spec.stack,
+        ),
+        score=estimate.value,
+        stderr=estimate.stderr,
+        n=estimate.n,
+        unit="rating" if spec.judged else "percent",
+        parts=tuple(score.parts),
+        aggregation=AggregationRecord(**asdict(score.aggregation)),
+        published=printed and PaperValue(printed.value, estimate.value - float(printed.value), printed.place),
+        samples=SampleTable(table.as_posix(), records.file_sha256(table), len(score.rows)),
+        checkpoint=manifest.checkpoint,
+        cost=entry.cost,
+        engine=entry.engine,
+        provenance=entry.provenance,
+        warnings=(*entry.warnings, *score.warnings),
+    )

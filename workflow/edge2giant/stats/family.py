@@ -3,6 +3,7 @@
 import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -32,25 +33,25 @@ def compare(a: samples.Evaluation, b: samples.Evaluation, table: pd.DataFrame | 
     **options
         ``resamples`` and ``seed`` of `paired.compare`.
     """
-    joined, benchmark = samples.join(a, b), a.identity["benchmark"]
-    how, other = (Aggregation(**one.cell["aggregation"]) for one in (a, b))
+    joined, benchmark = samples.join(a, b), a.identity.benchmark
+    how, other = (Aggregation(**asdict(one.cell.aggregation)) for one in (a, b))
     if how != other:
         raise UserError(f"is not scored like {b.name}", a.name, "pair cells of one protocol")
     found = paired.compare(joined, clusters.attach(joined, table), how, benchmark, **options)
     for one, score in ((a, found.score_a), (b, found.score_b)):
-        if abs(score - one.cell["score"]) > TOLERANCE:
-            what = f"samples give {score:.6f}, the cell says {one.cell['score']:.6f}"
+        if abs(score - one.cell.score) > TOLERANCE:
+            what = f"samples give {score:.6f}, the cell says {one.cell.score:.6f}"
             raise UserError(what, one.name, "delete the cell and make it again")
     warnings = list(found.warnings)
     if found.prompts_differ:
         warnings.append(f"{found.prompts_differ} prompts differ")
-    if a.identity["protocol"] != b.identity["protocol"]:
-        warnings.append(f"protocols {a.identity['protocol']} and {b.identity['protocol']}")
+    if a.identity.protocol != b.identity.protocol:
+        warnings.append(f"protocols {a.identity.protocol} and {b.identity.protocol}")
     return _identity(a, b) | vars(found) | {"warnings": warnings}
 
 
 def _identity(a: samples.Evaluation, b: samples.Evaluation) -> dict:
-    names = {name: a.identity[name] for name in ("study", "model", "suite", "benchmark")}
+    names = {name: getattr(a.identity, name) for name in ("study", "model", "suite", "benchmark")}
     for side, variant in (("a", a.variant), ("b", b.variant)):
         names |= {f"method_{side}": variant.method, f"bits_{side}": variant.bits}
     return names
@@ -60,7 +61,7 @@ def pairs(cells: list[samples.Evaluation], reference: str) -> tuple[list[tuple],
     """(reference, other) of every model and benchmark, and the names of the cells that have no reference."""
     groups = defaultdict(list)
     for one in cells:
-        groups[tuple(one.identity[name] for name in ("study", "model", "benchmark"))].append(one)
+        groups[one.identity.study, one.identity.model, one.identity.benchmark].append(one)
     found, alone = [], []
     for group in groups.values():
         if len({one.variant for one in group}) < len(group):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from edge2giant import records
 from edge2giant.errors import UserError
-from edge2giant.records.cell import CellRecord
+from edge2giant.records.cell import CellIdentity, CellRecord
 from edge2giant.specs.variant import Variant
 
 KEY = ["task", "metric", "doc_id"]
@@ -20,27 +20,27 @@ SHOWN = 3
 class Evaluation:
     """A cell record and where it lies."""
 
-    cell: dict
+    cell: CellRecord
     path: Path
 
     @property
-    def identity(self) -> dict:
+    def identity(self) -> CellIdentity:
         """Model, method, bits, benchmark and the like."""
-        return self.cell["cell"]
+        return self.cell.cell
 
     @property
     def variant(self) -> Variant:
-        return Variant(*(self.identity[key] for key in ("model", "method", "bits")))
+        return self.identity.variant
 
     @property
     def name(self) -> str:
         """Short name for messages."""
-        return f"{self.variant.path}/{self.identity['benchmark']}"
+        return f"{self.variant.path}/{self.identity.benchmark}"
 
     def samples(self) -> pd.DataFrame:
         """The per-sample table, one row per (task, metric, document), as it was when the cell was written."""
         path = self._table()
-        if records.file_sha256(path) != self.cell["samples"]["sha256"]:
+        if records.file_sha256(path) != self.cell.samples.sha256:
             raise UserError("is not the table that the cell was made from", path, "delete the cell and make it again")
         table = pd.read_parquet(path, columns=COLUMNS)
         if double := int(table.duplicated(KEY).sum()):
@@ -48,7 +48,7 @@ class Evaluation:
         return table
 
     def _table(self) -> Path:
-        named = Path(self.cell["samples"]["path"])
+        named = Path(self.cell.samples.path)
         for path in (named, self.path.parent / named.name):
             if path.is_file():
                 return path
@@ -57,7 +57,7 @@ class Evaluation:
 
 def read(path: Path) -> Evaluation:
     """Read a cell record."""
-    return Evaluation(records.read_json(path, CellRecord), path)
+    return Evaluation(records.read(path, CellRecord), path)
 
 
 def join(a: Evaluation, b: Evaluation) -> pd.DataFrame:
@@ -69,7 +69,7 @@ def join(a: Evaluation, b: Evaluation) -> pd.DataFrame:
         `KEY`, ``weight``, and ``value``, ``correct``, ``prediction``, ``prompt_hash`` with suffixes ``_a``
         and ``_b``.
     """
-    if a.identity["benchmark"] != b.identity["benchmark"]:
+    if a.identity.benchmark != b.identity.benchmark:
         raise UserError(f"cannot be paired with {b.name}", a.name, "give two cells of one benchmark")
     pair = f"{a.name} with {b.name}"
     both = a.samples().merge(b.samples(), on=KEY, how="outer", suffixes=("_a", "_b"), indicator=True)

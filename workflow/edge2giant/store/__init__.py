@@ -9,9 +9,9 @@ the same bytes.
 
 from pathlib import Path, PurePosixPath
 
-from edge2giant import records
+from edge2giant import records, typed
 from edge2giant.errors import UserError
-from edge2giant.records.lock import Lock
+from edge2giant.records.lock import FileDigest, Lock
 
 
 def make_lock(
@@ -21,18 +21,16 @@ def make_lock(
     source: str,
     revision: str | None = None,
     known: dict[str, str] | None = None,
-) -> dict:
+) -> Lock:
     """Describe files below `root`: ids they belong to, where they came from, bytes and SHA-256 of each.
 
     The revision defaults to the digest of the files, for material without a commit of its own. `known` holds the SHA-256 of files
     that have just been checked, by name, so that hundreds of gigabytes need not be read twice.
     """
     root, known = Path(root), known or {}
-    listing = {}
-    for path in sorted(files):
-        name = path.relative_to(root).as_posix()
-        listing[name] = {"bytes": path.stat().st_size, "sha256": known.get(name) or records.file_sha256(path)}
-    return {"id": ids, "source": source, "revision": revision or records.digest(listing), "files": listing}
+    names = {path.relative_to(root).as_posix(): path for path in sorted(files)}
+    listing = {name: FileDigest.of(path, known.get(name)) for name, path in names.items()}
+    return Lock(tuple(ids), source, revision or records.digest(typed.as_json(listing)), listing)
 
 
 def check(lock_path: str | Path, root: str | Path, hashes: bool = False) -> dict:
@@ -43,13 +41,13 @@ def check(lock_path: str | Path, root: str | Path, hashes: bool = False) -> dict
     UserError
         Naming the first file that is missing or differs.
     """
-    lock = records.read_json(lock_path, Lock)
+    lock = records.read(lock_path, Lock)
     hint = f"delete {lock_path} and run the same command again to fetch it anew"
-    for name, expected in lock["files"].items():
+    for name, expected in lock.files.items():
         path = Path(root) / plain_name(name, lock_path)
         if not path.is_file():
             raise UserError("is missing from the store", path, hint)
-        if path.stat().st_size != expected["bytes"] or (hashes and records.file_sha256(path) != expected["sha256"]):
+        if path.stat().st_size != expected.bytes or (hashes and records.file_sha256(path) != expected.sha256):
             raise UserError("differs from what was fetched", path, hint)
     return lock
 
@@ -68,16 +66,16 @@ def plain_name(name: str, where: object) -> str:
     return name
 
 
-def differences(expected: dict, found: dict) -> list[str]:
+def differences(expected: Lock, found: Lock) -> list[str]:
     """Say in which files two locks differ, one line each, at most five."""
-    before, after = expected["files"], found["files"]
+    before, after = expected.files, found.files
     lines = [f"{name} is new" for name in sorted(after.keys() - before.keys())]
     lines += [f"{name} is gone" for name in sorted(before.keys() - after.keys())]
     lines += [f"{name} differs" for name in sorted(before.keys() & after.keys()) if before[name] != after[name]]
     return lines if len(lines) <= 5 else [*lines[:5], f"and {len(lines) - 5} more"]
 
 
-def compare(pin_path: str | Path, lock: dict) -> None:
+def compare(pin_path: str | Path, lock: Lock) -> None:
     """Compare a lock with the committed one.
 
     Raises
@@ -85,7 +83,7 @@ def compare(pin_path: str | Path, lock: dict) -> None:
     UserError
         If the files are not those that were locked.
     """
-    pin = records.read_json(pin_path, Lock)
+    pin = records.read(pin_path, Lock)
     if lines := differences(pin, lock):
         hint = f"fetch again; if the change is wanted, delete {pin_path} and commit the new one"
-        raise UserError(f"is not what {pin_path} locks: {', '.join(lines)}", pin["id"][0], hint)
+        raise UserError(f"is not what {pin_path} locks: {', '.join(lines)}", pin.id[0], hint)

@@ -73,8 +73,8 @@ def verify_locks(args: argparse.Namespace) -> None:
         except UserError as error:
             wrong.append(str(error))
         else:
-            size = acquire.human(sum(file["bytes"] for file in entry["files"].values()))
-            print(f"{lock}: {len(entry['files'])} files, {size}, as locked{' and committed' if committed else ''}")
+            size = acquire.human(sum(file.bytes for file in entry.files.values()))
+            print(f"{lock}: {len(entry.files)} files, {size}, as locked{' and committed' if committed else ''}")
     if wrong:
         raise UserError(f"{len(wrong)} of {len(args.locks)} fail: {' | '.join(wrong)}", "store")
 

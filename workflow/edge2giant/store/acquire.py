@@ -7,6 +7,7 @@ used.
 import re
 import shutil
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -60,27 +61,27 @@ def acquire(piece: FetchSpec, source, folder: Path, pins: Path | None = None, ex
     place(made, into)
     if made != partial:
         shutil.rmtree(partial)
-    records.write_json(folder / piece.lock, lock, Lock)
+    records.write(folder / piece.lock, lock)
     if pins and not (pins / piece.lock).exists():
-        records.write_json(pins / piece.lock, lock, Lock)
+        records.write(pins / piece.lock, lock)
     return lock
 
 
-def committed(piece: FetchSpec, pins: Path | None) -> dict | None:
+def committed(piece: FetchSpec, pins: Path | None) -> Lock | None:
     """The committed lock of a piece, if there is one."""
-    return records.read_json(pins / piece.lock, Lock) if pins and (pins / piece.lock).exists() else None
+    return records.read(pins / piece.lock, Lock) if pins and (pins / piece.lock).exists() else None
 
 
 def agreed_revision(piece: FetchSpec, pins: Path | None) -> str | None:
     """The revision to fetch: the committed lock's, if there is one, and it must not contradict the config."""
     pin = committed(piece, pins)
-    if pin is None or not _is_commit(pin["revision"]):
+    if pin is None or not _is_commit(pin.revision):
         return piece.revision
-    if piece.revision and _is_commit(piece.revision) and piece.revision != pin["revision"]:
+    if piece.revision and _is_commit(piece.revision) and piece.revision != pin.revision:
         path = pins / piece.lock
-        what = f"the config wants revision {piece.revision}, {path} locks {pin['revision']}"
+        what = f"the config wants revision {piece.revision}, {path} locks {pin.revision}"
         raise UserError(what, piece.repo, f"delete {path} if the config is right, else correct the config")
-    return pin["revision"]
+    return pin.revision
 
 
 def _is_commit(revision: str) -> bool:
@@ -140,7 +141,7 @@ def arranged(piece: FetchSpec, fetched: Path) -> Path:
     return made
 
 
-def describe(made: Path, piece: FetchSpec, commit: str | None, pins: Path | None, source: str, checked: dict[str, str]) -> dict:
+def describe(made: Path, piece: FetchSpec, commit: str | None, pins: Path | None, source: str, checked: dict[str, str]) -> Lock:
     """The lock of a folder that is about to be put in place, compared with the committed one.
 
     A mirror knows no commit: the committed lock lends its revision when the files are the same, so that a mirror and the hub
@@ -149,10 +150,10 @@ def describe(made: Path, piece: FetchSpec, commit: str | None, pins: Path | None
     files = [path for path in made.rglob("*") if path.is_file()]
     lock = store.make_lock(made, files, [piece.repo], source, commit, checked)
     prefix = Path(piece.folder).relative_to(Path(piece.lock).parent).as_posix()
-    lock["files"] = {f"{prefix}/{name}": entry for name, entry in lock["files"].items()}
+    lock = replace(lock, files={f"{prefix}/{name}": entry for name, entry in lock.files.items()})
     if pin := committed(piece, pins):
         store.compare(pins / piece.lock, lock)
-        lock["revision"] = pin["revision"]
+        return replace(lock, revision=pin.revision)
     return lock
 
 

@@ -98,7 +98,7 @@ def read(lock: Path) -> list[Document]:
     UserError
         If its files hold none.
     """
-    files = [lock.parent / name for name in records.read_json(lock, Lock)["files"]]
+    files = [lock.parent / name for name in records.read(lock, Lock).files]
     found = [Document(row) for path in evaluated(files) for row in texts.rows(path)]
     if not found:
         raise UserError("holds no document to compare", lock, "acquire the data set again")

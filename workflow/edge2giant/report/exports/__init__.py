@@ -31,7 +31,7 @@ def write(spec: StudySpec, cells: Iterable[str], out: Path) -> list[Path]:
         raise UserError("no cell is given", "--cells", "give the cells of one study")
     variants = defaultdict(list)
     for record in made:
-        variants[frames.variant_of(record["cell"])].append(record)
+        variants[record.cell.variant].append(record)
     written = [path for cells in variants.values() for path in hugging_face.write(spec, cells, out / "hugging_face")]
     written += [every_eval_ever.write(spec, cells, out / "every_eval_ever") for cells in variants.values()]
     return [*written, crate.write(spec, dict(zip(paths, made, strict=True)), written, out)]
