@@ -106,7 +106,7 @@ def place_judge(gpus: int, partitions: dict[str, dict]) -> Placement:
     UserError
         If no node has as many GPUs.
     """
-    found = [(p["gpu_memory_gib"], p["compute_capability"], name) for name, p in partitions.items() if p["gpus_per_node"] >= gpus]
+    found = [(kind.memory_gib, kind.compute_capability, kind.name) for kind in plan.gpus_of(partitions) if kind.per_node >= gpus]
     if not found:
         raise _nowhere(f"hold a judge on {gpus} GPUs of one node", Scheme.native)
     name = min(found)[2]
