@@ -28,7 +28,8 @@ def commands(page: Path) -> list[str]:
     return found
 
 
-SHOWN = [(page.relative_to(ROOT).as_posix(), line) for page in PAGES for line in commands(page)]
+# tests/test_extending.py runs the commands of docs/extending.md.
+SHOWN = [(page.relative_to(ROOT).as_posix(), line) for page in PAGES if page.stem != "extending" for line in commands(page)]
 
 
 def of_kind(name: str) -> list:
@@ -58,9 +59,8 @@ def test_a_make_command_has_its_target(line):
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.parametrize("line", of_kind("python"))
-def test_a_bare_python_line_is_not_shown(line):
-    pytest.fail(f"fails as pasted; write: workflow/in-env workflow {line}")
+def test_no_python_line_is_shown_that_fails_as_pasted():
+    assert not of_kind("python"), "write: workflow/in-env workflow python ..."
 
 
 @pytest.mark.parametrize("line", of_kind("bash"))

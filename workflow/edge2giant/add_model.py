@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge2giant import errors, records
-from edge2giant.config import model_file
+from edge2giant.config import files, model_file
 from edge2giant.config.loading import ROOT
 from edge2giant.config.models import Model
 from edge2giant.errors import UserError
@@ -98,10 +98,12 @@ def main() -> None:
     top.add_argument("repo", metavar="ORG/NAME", help="id on the Hugging Face hub")
     top.add_argument("--name", help="of the entry; the repository's, in small letters, if left out")
     top.add_argument("--revision", help="commit or branch; the newest commit if left out")
-    top.add_argument("--mirror", metavar="FOLDER_OR_URL", help="folder of hub ids or address of a hub, not the public one")
-    top.add_argument("--token-file", metavar="FILE", help="file that holds the hub token")
+    top.add_argument("--mirror", metavar="FOLDER_OR_URL", help="folder of hub ids or address of a hub; else that of config.yaml")
+    top.add_argument("--token-file", metavar="FILE", help="file that holds the hub token; else that of config.yaml")
     options = top.parse_args()
-    service = SourceService(options.mirror, options.token_file)
+    configured = files.read_yaml(ROOT, "config/config.yaml")
+    mirror, token_file = options.mirror or configured.get("mirror"), options.token_file or configured.get("token_file")
+    service = SourceService(mirror, token_file)
     name, facts = add(ROOT, options.repo, options.name, options.revision, service)
     template = "with" if facts.chat_template else "without"
     print(f"{model_file.FILE}: {name}, {facts.model_type}, {facts.parameters:,} parameters, {template} a chat template")
