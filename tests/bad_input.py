@@ -24,7 +24,7 @@ from edge2giant.plan import acquire as acquiring
 from edge2giant.plan import evaluate, quantize
 from edge2giant.plan.score import score_spec
 from edge2giant.plan.study import study_spec
-from edge2giant.records.cell import Manifest
+from edge2giant.records.cell import CheckpointSummary, Manifest
 from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, TasksSpec
 from edge2giant.specs.variant import Variant
 from factories import make_cell
@@ -861,12 +861,9 @@ def scoring(room: Room, benchmark: str = "arc_challenge") -> list:
 
 
 def a_manifest(room: Room) -> None:
-    summary = {"digest": "0" * 64, "bytes": 1, "nominal_bytes": 1, "recipe": {}}
-    records.write_json(
-        room.path / "manifest.json",
-        {"schema": 1, "study": "smoke", "model": "tiny-0.4m", "method": "fp16", "bits": "w16a16", "batch": "leaderboard_v1",
-         "checkpoint": summary, "entries": {"arc_challenge": "f" * 64}}, Manifest,
-    )  # fmt: skip
+    summary = CheckpointSummary("0" * 64, 1, 1, {})
+    names = ("smoke", "tiny-0.4m", "fp16", "w16a16", "leaderboard_v1")
+    records.write(room.path / "manifest.json", Manifest(1, *names, summary, {"arc_challenge": "f" * 64}))
 
 
 @case("evaluation", "a cell of a benchmark that the batch lacks", "manifest.json: does not list gpqa", "run again")

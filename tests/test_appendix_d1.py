@@ -5,7 +5,7 @@ Not run here: vLLM 0.6.6.post1 and torch 2.5.1, which the stack paper2024 pins b
 
 import pytest
 import yaml
-from edge2giant import config, records
+from edge2giant import config, records, typed
 from edge2giant.records.cell import CellRecord
 from edge2giant.records.checkpoint import CheckpointRecord
 from shared import ROOT
@@ -32,14 +32,14 @@ def test_every_benchmark_is_scored_by_the_papers_harness(tmp_path):
     clone = make_clone(tmp_path / "edge2giant")
     (clone / "config/studies/appendix.yaml").write_text(STUDY)
     succeeded(run(clone, "cells", "--config", "study=appendix", "batch=checkpoint"))
-    cells = {p.stem: records.read_json(p, CellRecord) for p in (clone / f"results/appendix/cells/{ROW}").glob("*.json")}
+    cells = {p.stem: typed.as_json(records.read(p, CellRecord)) for p in (clone / f"results/appendix/cells/{ROW}").glob("*.json")}
     assert set(cells) == set(config.load().study("miniature").benchmarks)
     for name, cell in cells.items():
         packages = cell["provenance"]["packages"]
         assert {key: packages[key] for key in VERSIONS} == VERSIONS, name
         assert cell["n"] > 0
     (checkpoint,) = (clone / f"results/checkpoints/{ROW}").glob("*.json")
-    made = records.read_json(checkpoint, CheckpointRecord)["toolkit"]["packages"]
+    made = typed.as_json(records.read(checkpoint, CheckpointRecord))["toolkit"]["packages"]
     assert (made["llmcompressor"], made["compressed-tensors"]) == ("0.3.1", "0.8.1")
 
 

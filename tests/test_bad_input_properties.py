@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import yaml
-from edge2giant import config, jsonl, records, store
+from edge2giant import config, jsonl, records, store, typed
 from edge2giant.errors import UserError
 from edge2giant.plan import quantize
 from edge2giant.records.cell import CellRecord
@@ -169,5 +169,5 @@ def test_a_name_that_is_accepted_stays_in_its_folder(tmp_path_factory, name):
 def test_any_bytes_as_a_record_are_read_or_refused(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("record") / "x.json"
     path.write_bytes(text)
-    one_line_or_none(lambda: records.read_json(path, CellRecord))
+    one_line_or_none(lambda: typed.as_json(records.read(path, CellRecord)))
     one_line_or_none(lambda: list(jsonl.read(path, Answer)))

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from edge2giant import config, records
+from edge2giant import config, records, typed
 from edge2giant.plan import quantize
 from edge2giant.records.cell import CellRecord
 from edge2giant.records.checkpoint import CheckpointRecord
@@ -69,10 +69,10 @@ def test_a_slice_of_the_dag_runs_in_environments_that_snakemake_made(clone):
     assert all((folder / "conda-meta/history").is_file() for folder in built.values())
     assert "Running post-deploy script" in said  # GPTQModel has no wheel: nothing else installs it
 
-    record = records.read_json(clone / checkpoint / "checkpoint.json", CheckpointRecord)
+    record = typed.as_json(records.read(clone / checkpoint / "checkpoint.json", CheckpointRecord))
     assert record["environment"]["installer"] == "conda"
     assert record["toolkit"]["packages"]["gptqmodel"] == "7.6.0"
-    cell = records.read_json(clone / CELL, CellRecord)
+    cell = typed.as_json(records.read(clone / CELL, CellRecord))
     assert cell["provenance"]["installer"] == "conda"
     again = run(clone, "--config", "study=conda", "batch=checkpoint", "--", checkpoint, CELL)
     assert "Nothing to be done" in again

@@ -12,7 +12,7 @@ from pathlib import Path
 import miniature_scores
 import pyarrow.parquet
 import pytest
-from edge2giant import records
+from edge2giant import records, typed
 from edge2giant.records.cell import CellRecord
 from edge2giant.records.checkpoint import CheckpointRecord
 from edge2giant.records.failure import Failure
@@ -52,7 +52,7 @@ def succeeded(done: subprocess.CompletedProcess) -> str:
 
 def cells(root: Path, study: str) -> dict[str, dict]:
     folder = root / f"results/{study}/cells"
-    return {p.relative_to(folder).as_posix(): records.read_json(p, CellRecord) for p in sorted(folder.rglob("*.json"))}
+    return {p.relative_to(folder).as_posix(): typed.as_json(records.read(p, CellRecord)) for p in sorted(folder.rglob("*.json"))}
 
 
 def results(found: dict[str, dict]) -> dict[str, tuple]:
@@ -108,7 +108,7 @@ def test_a_second_run_has_nothing_to_do(smoke):
 def test_a_quantized_checkpoint_is_smaller_and_validated(smoke):
     checkpoints = smoke / "results/checkpoints"
     (made,), (fp16,) = (list(checkpoints.glob(f"{row}/*/checkpoint.json")) for row in (ROW, "tiny-0.4m/fp16/w16a16"))
-    record = records.read_json(made, CheckpointRecord)
+    record = typed.as_json(records.read(made, CheckpointRecord))
     assert record["size"]["weights_bytes"] < records.read_json(fp16)["size"]["weights_bytes"]
     assert record["validation"]["checks"]
     assert all(check["passed"] for check in record["validation"]["checks"])
@@ -210,7 +210,7 @@ def test_checkpoints_that_are_not_kept_leave_their_records_and_come_back(smoke, 
     assert "Removing temporary output" in release("all")
     assert not weights()
     assert {path.suffix for path in (clone / f"results/checkpoints/{ROW}").iterdir()} == {".json", ".md"}
-    record = records.read_json(next((clone / f"results/checkpoints/{ROW}").glob("*.json")), CheckpointRecord)
+    record = typed.as_json(records.read(next((clone / f"results/checkpoints/{ROW}").glob("*.json")), CheckpointRecord))
     assert {cell["checkpoint"]["digest"] for name, cell in cells(clone, "smoke").items() if ROW in name} == {record["digest"]}
     assert (results(cells(clone, "smoke")), engine_starts(clone)) == (before, starts)
     assert {path: path.stat().st_size for path in store} == store  # 16-bit rows are links into the store
@@ -232,7 +232,7 @@ def test_checkpoints_that_are_not_kept_leave_their_records_and_come_back(smoke, 
     succeeded(run(clone, cell, *settings))
     assert quantizations(clone) == made + 1
     assert not weights()
-    assert records.read_json(clone / cell, CellRecord)["checkpoint"]["digest"] == record["digest"]
+    assert typed.as_json(records.read(clone / cell, CellRecord))["checkpoint"]["digest"] == record["digest"]
 
 
 def test_a_row_whose_recipe_fails_is_shown_with_its_reason(smoke, tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import rehearsal
-from edge2giant import records
+from edge2giant import records, typed
 from edge2giant.records.cell import CellRecord
 from rehearsal import ROOT, wait_for
 
@@ -75,7 +75,7 @@ class Clone:
     def cells(self):
         found = {}
         for path in (self.folder / "results/smoke/cells").glob("**/*.json"):
-            record = records.read_json(path, CellRecord)
+            record = typed.as_json(records.read(path, CellRecord))
             found[path.relative_to(self.folder / "results/smoke/cells").as_posix()] = record["score"], record["samples"]["sha256"]
         return found
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from acquire_cli import fetching, piece
-from edge2giant import records
+from edge2giant import records, typed
 from edge2giant.records.cell import CellRecord
 from shared import ROOT
 
@@ -95,7 +95,9 @@ def world(tmp_path_factory) -> Path:
 
 
 def cells(world: Path) -> list[dict]:
-    return [records.read_json(path, CellRecord) for path in sorted((world / "clone/results/smoke/cells").rglob("*.json"))]
+    return [
+        typed.as_json(records.read(path, CellRecord)) for path in sorted((world / "clone/results/smoke/cells").rglob("*.json"))
+    ]
 
 
 def test_the_namespace_has_no_network():

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from edge2giant import specs
@@ -153,8 +154,8 @@ def test_the_unquantized_checkpoint_is_links_that_survive_a_move(tmp_path):
 
 def test_a_changed_file_is_found(tmp_path, monkeypatch):
     model = fake_model(tmp_path / "model")
-    monkeypatch.setattr(core.records, "read_json", lambda path, schema: {"files": core_files})
-    core_files = core.checksums(model)
+    recorded = SimpleNamespace(files=core.checksums(model))
+    monkeypatch.setattr(core.records, "read", lambda path, kind: recorded)
     core.verify(model)
     (model / "config.json").write_text("{}")
     with pytest.raises(UserError, match=r"config\.json was changed"):

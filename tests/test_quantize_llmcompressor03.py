@@ -4,7 +4,7 @@ import json
 from importlib import metadata
 
 import pytest
-from edge2giant import schemes
+from edge2giant import schemes, typed
 from edge2giant.errors import UserError
 from edge2giant.quantize import core, toolkits
 from quantize_model import run, write_model, write_text, write_tokenizer
@@ -28,7 +28,7 @@ def test_the_papers_schemes_are_made_and_validated(place, tmp_path, row, monkeyp
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "checkpoint"
     record = run(place, out, of_config(*row))
-    assert json.loads((out / "checkpoint.json").read_text()) == record == core.verify(out)
+    assert json.loads((out / "checkpoint.json").read_text()) == record == typed.as_json(core.verify(out))
     assert record["toolkit"]["packages"]["llmcompressor"] == metadata.version("llmcompressor") == "0.3.1"
     assert record["toolkit"]["packages"]["compressed-tensors"] == "0.8.1"
     assert (record["validation"]["engine"] is None) == (row[0] == "smoothquant")  # see _llmcompressor03

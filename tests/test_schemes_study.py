@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from edge2giant import config, records
+from edge2giant import config, records, typed
 from edge2giant.plan import quantize
 from edge2giant.quantize import preflight, toolkits
 from edge2giant.records.checkpoint import CheckpointRecord
@@ -55,7 +55,9 @@ def test_all_checkpoints_are_valid_and_scored(tmp_path_factory, name):
     clone = make_clone(tmp_path_factory.mktemp(name) / "edge2giant")
     succeeded(run(clone, "all", "--config", f"study={name}", "batch=checkpoint"))
     study = CONFIG.study(name)
-    made = [records.read_json(path, CheckpointRecord) for path in (clone / "results/checkpoints").rglob("checkpoint.json")]
+    made = [
+        typed.as_json(records.read(path, CheckpointRecord)) for path in (clone / "results/checkpoints").rglob("checkpoint.json")
+    ]
     assert {Variant(**one["variant"]) for one in made} == set(study.variants)
     assert all(check["passed"] for one in made for check in one["validation"]["checks"])
     assert len(cells(clone, name)) == len(study.cells)

@@ -91,7 +91,7 @@ def do_verify(arguments: argparse.Namespace) -> None:
     from edge2giant.quantize import core
 
     record = core.verify(arguments.checkpoint)
-    print(f"{arguments.checkpoint}: {len(record['files'])} files as recorded, digest {record['digest'][:12]}")
+    print(f"{arguments.checkpoint}: {len(record.files)} files as recorded, digest {record.digest[:12]}")
 
 
 def main() -> int | None:

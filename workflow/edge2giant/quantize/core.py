@@ -16,7 +16,7 @@ from edge2giant.errors import UserError
 from edge2giant.quantize import card, compat, environment, faults, sizes, toolkits
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.records.checkpoint import CheckpointRecord, ExecutedRecipe
-from edge2giant.records.lock import Lock
+from edge2giant.records.lock import FileDigest, Lock
 from edge2giant.schemes.scheme import Scheme
 from edge2giant.specs.quantize import QuantizeSpec
 
@@ -65,7 +65,7 @@ def run(spec: QuantizeSpec, folders: Folders, lock: Lock | None = None) -> dict:
         record["seconds"] = watch.seconds
         record["memory"] = environment.peak_memory()
         (made / "README.md").write_text(card.text(record), encoding="utf-8")
-        records.write_json(made / "checkpoint.json", record, CheckpointRecord)
+        records.write(made / "checkpoint.json", typed.build(CheckpointRecord, record, folders.out))
     return record
 
 
@@ -229,10 +229,10 @@ def describe(
         "calibration": calibration and calibration.record(),
         "size": {
             "weights_bytes": sizes.weight_bytes(made),
-            "total_bytes": sum(entry["bytes"] for entry in files.values()),
+            "total_bytes": sum(entry.bytes for entry in files.values()),
             "nominal_bytes": sizes.nominal_bytes(Tensors(model), spec.variant.widths[0]),
         },
-        "files": files,
+        "files": typed.as_json(files),
         "digest": digest_of(files),
         "validation": validation,
         "environment": environment.record(),
@@ -240,22 +240,18 @@ def describe(
     }
 
 
-def checksums(folder: Path) -> dict:
+def checksums(folder: Path) -> dict[str, FileDigest]:
     """Bytes and SHA-256 of the files that a loader reads (links followed)."""
     paths = {path for pattern in DIGESTED for path in Path(folder).glob(pattern) if path.is_file()}
-    return {
-        path.name: {"bytes": path.stat().st_size, "sha256": records.file_sha256(path)}
-        for path in sorted(paths)
-        if path.name not in NOT_DIGESTED
-    }
+    return {path.name: FileDigest.of(path) for path in sorted(paths) if path.name not in NOT_DIGESTED}
 
 
-def digest_of(files: dict) -> str:
+def digest_of(files: dict[str, FileDigest]) -> str:
     """One SHA-256 for a set of files: over their names and contents."""
-    return records.digest({name: entry["sha256"] for name, entry in files.items()})
+    return records.digest({name: entry.sha256 for name, entry in files.items()})
 
 
-def verify(checkpoint_dir: Path) -> dict:
+def verify(checkpoint_dir: Path) -> CheckpointRecord:
     """Compare a checkpoint's files with its record and return the record.
 
     Raises
@@ -263,9 +259,9 @@ def verify(checkpoint_dir: Path) -> dict:
     UserError
         If a file is missing or was changed.
     """
-    record = records.read_json(checkpoint_dir / "checkpoint.json", CheckpointRecord)
+    record = records.read(checkpoint_dir / "checkpoint.json", CheckpointRecord)
     found = checksums(checkpoint_dir)
-    for name, entry in record["files"].items():
+    for name, entry in record.files.items():
         if found.get(name) != entry:
             state = "was changed" if name in found else "is missing"
             raise UserError(

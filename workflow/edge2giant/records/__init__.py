@@ -120,16 +120,14 @@ def read(path: str | Path, kind: type[Record]) -> Record:
     return typed.build(kind, read_json(path), path)
 
 
-def write_json(path: str | Path, content: object, kind: type | None = None) -> None:
+def write_json(path: str | Path, content: object) -> None:
     """Write JSON atomically.
 
     Raises
     ------
     UserError
-        If the content is no valid `kind` (nothing is written) or the disk refuses it.
+        If the disk refuses it.
     """
-    if kind and (wrong := typed.problem(kind, content)):
-        raise UserError(f"is not written: {wrong}", path)
     with atomic(path) as stream:
         json.dump(content, stream, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
         stream.write("\n")
@@ -139,20 +137,17 @@ def _no_number(name: str):
     raise ValueError(f"{name} is not a number that JSON allows")
 
 
-def read_json(path: str | Path, kind: type | None = None) -> dict:
+def read_json(path: str | Path) -> dict:
     """Read JSON.
 
     Raises
     ------
     UserError
-        If the file is missing, is not JSON, or is no valid `kind`.
+        If the file is missing or is not JSON.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
+        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
     except FileNotFoundError:
         raise UserError("is missing", path, "run `snakemake <this path>` to make it") from None
     except (ValueError, OSError) as error:
         raise UserError(f"cannot be read as JSON ({error})", path, typed.MAKE_AGAIN) from None
-    if kind:
-        typed.build(kind, content, path)
-    return content
