@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from edge2giant.models import families, headers
 from edge2giant.models.facts import ModelFacts
 
 CONFIG = "config.json"
+UNUSABLE = "name a model that transformers loads"
 INDEX = "model.safetensors.index.json"
 OTHER_NAMES = {
     "hidden_size": ("n_embd", "d_model"),
@@ -109,43 +110,53 @@ def numbers(folder: Path, repo: str) -> dict[str, Any]:
     config = whole["text_config"] if isinstance(whole.get("text_config"), dict) else whole
     model_type = config.get("model_type") or whole.get("model_type")
     if not isinstance(model_type, str):
-        raise UserError("says no model_type", where, "name a model that transformers loads")
+        raise UserError("says no model_type", where, UNUSABLE)
     family = families.FAMILIES.get(model_type, families.Family())
+    keys = ConfigKeys(config, family.defaults, where)
+    try:
+        found = {"model_type": model_type, "dtype": keys.value("dtype") or whole.get("dtype") or whole.get("torch_dtype")}
+        found |= sizes(keys, family)
+        found |= windows(keys, family, found["num_hidden_layers"])
+        found |= falcon(config, found["num_attention_heads"]) if model_type == "falcon" else {}
+    except (TypeError, AttributeError, ZeroDivisionError) as error:
+        raise UserError(f"has a value of the wrong type ({error})", where, UNUSABLE) from None
+    tied = whole.get("tie_word_embeddings", keys.value("tie_word_embeddings"))
+    if tied is not None or model_type in families.FAMILIES:
+        found["tie_word_embeddings"] = bool(tied)
+    return found | {"other_parts": any(key.endswith("_config") and key != "text_config" for key in whole)}
 
-    def value(key: str, default: Any = None) -> Any:
+
+@dataclass(frozen=True)
+class ConfigKeys:
+    """Keys of a decoder's config, under any of their names."""
+
+    config: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+    where: str
+
+    def value(self, key: str, default: Any = None) -> Any:
         """A null stands for what the class makes of it, not for the class's default."""
         names = (key, *OTHER_NAMES.get(key, ()))
-        known = next((one for one in (config, family.defaults) if set(names) & one.keys()), {})
+        known = next((one for one in (self.config, self.defaults) if set(names) & one.keys()), {})
         found = next((known[name] for name in names if known.get(name) is not None), None)
         return default if found is None else found
 
-    def count(key: str, default: int | None = None) -> int:
-        found = value(key, default)
+    def count(self, key: str, default: int | None = None) -> int:
+        found = self.value(key, default)
         if type(found) is not int or found < 1:
-            raise UserError(f"{key} is {found!r}, not a positive number", where, "name a model that transformers loads")
+            raise UserError(f"{key} is {found!r}, not a positive number", self.where, UNUSABLE)
         return found
 
-    heads, hidden = count("num_attention_heads"), count("hidden_size")
-    found = {
-        "model_type": model_type,
-        "dtype": value("dtype") or whole.get("dtype") or whole.get("torch_dtype"),
-        "hidden_size": hidden,
-        "num_hidden_layers": count("num_hidden_layers"),
-        "num_attention_heads": heads,
-        "num_key_value_heads": count("num_key_value_heads", heads),
-        "head_dim": count("head_dim", hidden // heads),
-        "vocab_size": count("vocab_size"),
-        "max_position_embeddings": count("max_position_embeddings"),
-        "norms": family.norms,
-        "biased": biased(value),
-        "other_parts": any(key.endswith("_config") and key != "text_config" for key in whole),
-    }
-    tied = whole.get("tie_word_embeddings", value("tie_word_embeddings"))
-    if tied is not None or model_type in families.FAMILIES:
-        found["tie_word_embeddings"] = bool(tied)
-    found |= experts(value, count, found["num_hidden_layers"], None if family.gated else 4 * hidden)
-    found |= windows(config, value, family, found["num_hidden_layers"])
-    return found | (falcon(config, heads) if model_type == "falcon" else {})
+
+def sizes(keys: ConfigKeys, family: families.Family) -> dict[str, Any]:
+    """Numbers of a decoder."""
+    plain = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "max_position_embeddings")
+    found = {key: keys.count(key) for key in plain}
+    heads, hidden = found["num_attention_heads"], found["hidden_size"]
+    found["num_key_value_heads"] = keys.count("num_key_value_heads", heads)
+    found["head_dim"] = keys.count("head_dim", hidden // heads)
+    found |= {"norms": family.norms, "biased": biased(keys.value)}
+    return found | experts(keys.value, keys.count, found["num_hidden_layers"], None if family.gated else 4 * hidden)
 
 
 def biased(value) -> tuple[str, ...]:
@@ -156,15 +167,14 @@ def biased(value) -> tuple[str, ...]:
 
 def experts(value, count, layers: int, size: int | None) -> dict[str, int]:
     """Widths of MLPs and experts, and the number of layers that have experts."""
-    number = value("num_experts", 0)
-    if not number:
+    if not value("num_experts"):
         size = count("intermediate_size", size)
         return {"num_experts": 0, "intermediate_size": size, "dense_size": size, "sparse_layers": 0}
     only_dense, step = value("mlp_only_layers", ()), value("decoder_sparse_step", 1)
     size = count("moe_intermediate_size", value("intermediate_size"))
     shared = value("shared_expert_intermediate_size") or value("n_shared_experts", 0) * size
     return {
-        "num_experts": number,
+        "num_experts": count("num_experts"),
         "num_experts_per_tok": count("num_experts_per_tok"),
         "intermediate_size": size,
         "dense_size": value("intermediate_size", size),
@@ -173,13 +183,13 @@ def experts(value, count, layers: int, size: int | None) -> dict[str, int]:
     }
 
 
-def windows(config: Mapping, value, family: families.Family, layers: int) -> dict[str, int]:
+def windows(keys: ConfigKeys, family: families.Family, layers: int) -> dict[str, int]:
     """The sliding window and the number of layers that have it."""
-    kinds = config.get("layer_types") or []
-    if not value("sliding_window"):
+    kinds, window = keys.config.get("layer_types") or [], keys.value("sliding_window")
+    if not window:
         return {}
-    sliding = kinds.count("sliding_attention") if kinds else sum(family.sliding(config, layer) for layer in range(layers))
-    return {"sliding_window": value("sliding_window"), "sliding_layers": sliding} if sliding else {}
+    sliding = [kind == "sliding_attention" for kind in kinds] or [family.sliding(keys.config, layer) for layer in range(layers)]
+    return {"sliding_window": keys.count("sliding_window"), "sliding_layers": sum(sliding)} if any(sliding) else {}
 
 
 def falcon(config: Mapping, heads: int) -> dict[str, int]:
