@@ -83,10 +83,8 @@ def test_a_chat_template_is_found(tmp_path, file, content, found):
         (json.dumps({"hidden_size": 8}), "says no model_type"),
         (json.dumps(CONFIG | {"hidden_size": "8"}), "hidden_size is '8', not a positive number"),
         (json.dumps({key: CONFIG[key] for key in CONFIG if key != "vocab_size"}), "vocab_size is None, not a positive number"),
-        (
-            json.dumps(CONFIG | {"num_experts": "four", "num_experts_per_tok": 1, "decoder_sparse_step": "x"}),
-            "value of the wrong type",
-        ),
+        (json.dumps(CONFIG | {"num_experts": "four"}), "num_experts is 'four', not a positive number"),
+        (json.dumps(CONFIG | {"num_experts": 4, "num_experts_per_tok": 1, "mlp_only_layers": 3}), "value of the wrong type"),
         (json.dumps(CONFIG | {"sliding_window": 8, "layer_types": 3}), "value of the wrong type"),
         (json.dumps(CONFIG | {"quantization_config": {"bits": 4}}), "is that of a quantized checkpoint"),
         (json.dumps(CONFIG), "model type 'newcomer' is not known here, so that its weights' headers are needed"),
