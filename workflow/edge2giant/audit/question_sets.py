@@ -24,6 +24,11 @@ FITS = 0.9
 SATURATED = 0.99
 
 
+def _score(correct: int, n: int, chance: Fraction) -> Fraction:
+    """Points of `correct` right answers to n questions of this chance level."""
+    return max(100 * (Fraction(correct, n) - chance) / (1 - chance), Fraction(0))
+
+
 @dataclass(frozen=True)
 class QuestionSet:
     """A set of questions and the scores that it can give.
@@ -60,7 +65,7 @@ class QuestionSet:
     def score(self, correct: int) -> Fraction:
         """The score in points of ``correct`` right answers (one part only)."""
         ((n, chance),) = self.parts
-        return max(100 * (Fraction(correct, n) - chance) / (1 - chance), Fraction(0))
+        return _score(correct, n, chance)
 
     def neighbours(self, text: str) -> list[tuple[int, Fraction]]:
         """The counts and scores right below, at and above a printed value (one part only)."""
@@ -96,7 +101,7 @@ class QuestionSet:
         """
         values, scale, width = np.zeros(1, dtype=np.int64), 1, 0  # sums of scores, as whole multiples of 1 / scale
         for n, chance in self.parts:
-            scores = {QuestionSet("", "", ((n, chance),)).score(k) / len(self.parts) for k in range(n + 1)}
+            scores = {_score(k, n, chance) / len(self.parts) for k in range(n + 1)}
             finer = lcm(scale, *(score.denominator for score in scores))
             steps = np.array(sorted(int(score * finer) for score in scores))
             values, scale = np.unique((values * (finer // scale))[:, None] + steps), finer
