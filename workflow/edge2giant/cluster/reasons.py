@@ -1,5 +1,6 @@
 """Why cells are missing: failure records of the phases; for jobs that could write none, the logs of SLURM and of the steps."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -67,41 +68,25 @@ def slurm_logs(logs: Path, tried: Tried) -> Iterator[tuple[str, Path]]:
             yield phase, path
 
 
-def reasons(logs: Path, tried: Tried) -> list[tuple[float, str, str, Path]]:
-    """(time, phase, reason, log) that the logs of a variant give, oldest first.
+def traces(results: Path, logs: Path, tried: Tried) -> Iterator[tuple[float, Failure]]:
+    """(time, record) of each failure of a variant: records that its phases left, and reasons in logs.
 
     Steps that ended well leave no such line, but a success may have followed a failure: use it for variants with missing cells.
     """
-    found = []
+    for of in (tried.study, failures.of_checkpoint(tried.digest)):
+        for path in (results / "failures" / of / tried.variant.path).glob("*.json"):
+            with contextlib.suppress(UserError):  # a record cut short by a full disk says nothing that the log does not
+                record = replace(records.read(path, Failure), study=tried.study)
+                # The log of the same failure ends up to a second later.
+                yield datetime.fromisoformat(record.time).timestamp() + 1, record
     for read, listed in [(step_reason, step_logs), (slurm_reason, slurm_logs)]:
         for phase, path in listed(logs, tried):
             if reason := read(tail(path)):
-                found.append((path.stat().st_mtime, phase, reason, path))
-    return sorted(found, key=lambda each: each[0])
-
-
-def recorded(folder: Path, tried: Tried) -> list[Failure]:
-    """The failure records that a variant's phases left, oldest first."""
-    found = []
-    for of in (tried.study, failures.of_checkpoint(tried.digest)):
-        for path in (folder / of / tried.variant.path).glob("*.json"):
-            try:
-                found.append((path.stat().st_mtime, replace(records.read(path, Failure), study=tried.study)))
-            except UserError:
-                continue  # a record cut short by a full disk says nothing that the log does not
-    return [record for _, record in sorted(found, key=lambda each: each[0])]
+                ended = path.stat().st_mtime
+                time = datetime.fromtimestamp(ended, UTC).isoformat(timespec="seconds")
+                yield ended, Failure.of(tried.study, tried.variant, phase, errors.one_line(reason), path.as_posix(), time)
 
 
 def failure(results: Path, logs: Path, tried: Tried) -> Failure | None:
-    """Why a variant with missing cells failed; None when there is no trace that it was tried.
-
-    A newer reason in SLURM's log replaces what the job itself recorded.
-    """
-    written = recorded(results / "failures", tried)
-    logged = reasons(logs, tried)
-    newest = written[-1] if written else None
-    if logged and (newest is None or logged[-1][0] > datetime.fromisoformat(newest.time).timestamp() + 1):
-        at, phase, reason, path = logged[-1]
-        time = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
-        return Failure.of(tried.study, tried.variant, phase, errors.one_line(reason, None, None), path.as_posix(), time)
-    return newest
+    """The newest reason why a variant with missing cells failed; None when there is no trace that it was tried."""
+    return max(traces(results, logs, tried), key=lambda trace: trace[0], default=(0, None))[1]
