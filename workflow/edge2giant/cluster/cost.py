@@ -1,5 +1,6 @@
 """What a study cost, beside what it was forecast to cost: a CSV line for each step, sums for tables and phases, and a figure."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from edge2giant.config import Config, Study
 
 HOUR = 3600
-COLOURS = {"quantize": "#4477aa", "load": "#ccbb44", "Table 1": "#228833", "Table 2": "#ee6677", "Figure 2": "#aa3377"}
+COLOURS = ("#4477aa", "#ccbb44", "#228833", "#ee6677", "#aa3377", "#66ccee", "#bbbbbb")
 LABELS = {"quantize": "making checkpoints", "load": "starting engines"}
 QUANTITIES = ("forecast_seconds", "forecast_gpu_seconds", "seconds", "gpu_seconds")
 
@@ -71,8 +72,9 @@ def counted(cells: dict[Variant, dict[str, dict]]) -> dict[str, tuple[float, flo
 
 
 def groups(lines: list[Line]) -> dict[str, list[Line]]:
-    """Lines by phase or table."""
-    return {group: found for group in COLOURS if (found := [line for line in lines if line.group == group])}
+    """Lines by phase, then by the place of their numbers."""
+    names = dict.fromkeys([*LABELS, *(line.group for line in lines)])
+    return {name: found for name in names if (found := [line for line in lines if line.group == name])}
 
 
 def total(lines: Iterable[Line], quantity: str) -> float | None:
@@ -134,10 +136,10 @@ def draw(lines: list[Line], title: str, prefix: Path) -> None:
     for number, (name, key) in enumerate(bars.items()):
         places = [index + (number - (len(bars) - 1) / 2) * height for index in range(len(models))]
         left = [0.0] * len(models)
-        for group, members in groups(lines).items():
+        for (group, members), colour in zip(groups(lines).items(), itertools.cycle(COLOURS), strict=False):
             hours = [(total((line for line in members if line.model == model), key) or 0) / HOUR for model in models]
             label, alpha = LABELS.get(group, group) if number == 0 else None, 0.55 if name == "forecast" and len(bars) > 1 else 1
-            axes.barh(places, hours, height * 0.9, left, color=COLOURS[group], alpha=alpha, label=label)
+            axes.barh(places, hours, height * 0.9, left, color=colour, alpha=alpha, label=label)
             left = [a + b for a, b in zip(left, hours, strict=True)]
     axes.set_yticks(range(len(models)), models)
     axes.invert_yaxis()
