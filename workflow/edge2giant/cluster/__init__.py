@@ -1,5 +1,4 @@
-"""Where a job runs: GPU type and count, memory, time, and what is done when a cluster breaks.
+"""Beside and after a run: whose folder it is, resume, damaged outputs, why variants failed, cost and forecast.
 
-Reads `config/clusters.yaml` and `config/models.yaml` through `grid`, cells and failure records of a run. Writes forecasts,
-cost and partial tables. Never imports Snakemake; knows SLURM only by its commands.
+Never imports Snakemake; knows SLURM only by its commands.
 """
