@@ -15,7 +15,7 @@ from edge2giant.claims import cases, predicates, report, scores, verdict
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
 from edge2giant.plan.study import claims_spec
-from edge2giant.specs.claims import ClaimSpec, FactSpec, PartSpec, ReadingSpec
+from edge2giant.specs.claims import ClaimSpec, ClaimsSpec, FactSpec, PartSpec, ReadingSpec
 from shared import ROOT
 from study_specs import arguments_of
 
@@ -46,7 +46,8 @@ def few():
         ("y", "b", "gptq-autogptq", 29.0),
     )
     facts = {"one": FactSpec(0, "s"), "two": FactSpec(1, "s")}
-    return scores.Scores(frame, frame, {"both": ["a", "b"]}, facts, printed=True)
+    spec = ClaimsSpec((), {"both": ("a", "b")}, facts, {"leaderboard_v1": "v1"})
+    return scores.Scores(spec, frame, frame, printed=True)
 
 
 def one(benchmark, model, method):
@@ -159,10 +160,10 @@ def test_winner_counts_ties(few):
 
 def test_a_missing_score_leaves_it_undecided(few):
     present = few.table[few.table["model"] == "a"][[*scores.KEYS, "value"]]
-    half = scores.Scores(few.table, scores._complete(present), few.sets, {}, printed=False)
+    half = scores.Scores(ClaimsSpec((), suites={"leaderboard_v1": "v1"}), few.table, scores._complete(present), printed=False)
     found = predicates.each(half, select={"family": "awq"}, of="delta", relation="above", than=-50.0)
     assert found.holds is None
-    assert found.missing == ["b awq w4a16 leaderboard_v1 x", "b awq w4a16 leaderboard_v1 y"]
+    assert found.missing == ["b awq w4a16 v1 x", "b awq w4a16 v1 y"]
     assert predicates.absent(half, {"method": "fp8"}).holds is None
 
 

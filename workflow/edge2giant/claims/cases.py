@@ -25,18 +25,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """What a predicate found.
-
-    Parameters
-    ----------
-    holds : bool or None
-        None: cannot be decided.
-    summary : str
-    cases : sequence of Case
-        The numbers that decide it.
-    missing : sequence of str
-        What it asked for and did not get.
-    """
+    """What a predicate found: None where it cannot be decided, the numbers that decide it, and what is missing."""
 
     holds: bool | None
     summary: str

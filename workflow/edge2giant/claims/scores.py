@@ -5,14 +5,14 @@ row that the source lacks stays in the selection with a missing value, so that a
 is not quietly decided on three.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
-from edge2giant.specs.claims import FactSpec
+from edge2giant.specs.claims import ClaimsSpec
 from edge2giant.specs.study import AVERAGE, FP16
 from edge2giant.specs.variant import widths
 
@@ -45,7 +45,7 @@ def _complete(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def published(folder: Path) -> pd.DataFrame:
-    """Return the printed scores of all tables.
+    """The printed scores of all tables.
 
     Returns
     -------
@@ -58,13 +58,7 @@ def published(folder: Path) -> pd.DataFrame:
 
 
 def regenerated(folder: Path, cells: Iterable[Path]) -> pd.DataFrame:
-    """Return the scores of cell records in the same form; averages only where a suite is complete.
-
-    Raises
-    ------
-    UserError
-        If a record is unreadable, or the cells are of more than one study.
-    """
+    """The scores of a study's cell records in the same form; averages only where a suite is complete."""
     records = frames.read_cells(cells)
     grid = frames.published_scores(folder)
     columns = grid[grid["benchmark"] != AVERAGE].groupby("suite", sort=False)["benchmark"].unique()
@@ -75,44 +69,30 @@ def regenerated(folder: Path, cells: Iterable[Path]) -> pd.DataFrame:
 
 
 class Scores:
-    """Values of one source on the published grid.
+    """Values of one source on the published grid, whose rows are what claims can select.
 
-    Parameters
-    ----------
-    grid : DataFrame
-        The published scores; its rows are what claims can select.
-    values : DataFrame
-        Scores of the source, as from `published` or `regenerated`.
-    sets : mapping of str to sequence
-        Named lists; ``@name`` in a selection stands for one.
-    facts : mapping of str to FactSpec
-        Named settings, for claims that are not about scores.
-    printed : bool
-        Whether the source is the paper.
-    suites : mapping of str to str
-        Short labels of suites.
+    `values` are those of `published` or `regenerated`; `printed` says whether the source is the paper.
     """
 
-    def __init__(self, grid, values, sets: Mapping[str, Sequence], facts: Mapping[str, FactSpec], printed: bool, suites=None):
-        self.sets, self.facts, self.printed = sets, facts, printed
+    def __init__(self, spec: ClaimsSpec, grid: pd.DataFrame, values: pd.DataFrame, printed: bool):
+        self.sets, self.facts, self.printed = spec.sets, spec.facts, printed
         self.table = grid[[*FILTERS]].merge(values[[*KEYS, *QUANTITIES]], on=KEYS, how="left")
-        self.table["suite_label"] = self.table["suite"].replace(suites or {})
+        self.table["suite_label"] = self.table["suite"].replace(spec.suites)
 
     def expand(self, value: object) -> list:
-        """Return a filter's values as a list, with a named set put in place of its name."""
-        values = value if isinstance(value, list) else [value]
+        """A filter's values as a list, with the members of a named set (`@name`) in place of its name."""
         found = []
-        for item in values:
-            if isinstance(item, str) and item.startswith("@"):
-                if item[1:] not in self.sets:
-                    raise UserError(f"no set '{item[1:]}'", FILE, f"sets are {', '.join(self.sets)}")
+        for item in value if isinstance(value, list) else [value]:
+            if not (isinstance(item, str) and item.startswith("@")):
+                found.append(item)
+            elif item[1:] in self.sets:
                 found += self.sets[item[1:]]
             else:
-                found.append(item)
+                raise UserError(f"no set '{item[1:]}'", FILE, f"sets are {', '.join(self.sets)}")
         return found
 
     def select(self, where: Mapping[str, object]) -> pd.DataFrame:
-        """Return the grid's rows that fit all filters, in printed order; values may be missing."""
+        """The grid's rows that fit all filters, in printed order; values may be missing."""
         rows = self.table
         for column, value in where.items():
             if column not in FILTERS:

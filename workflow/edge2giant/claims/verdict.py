@@ -78,4 +78,4 @@ def run(spec: ClaimsSpec, folder: Path, cells: Iterable[Path] | None = None) -> 
     """Judge all claims on the published numbers (`folder` is `config/published`), or on the cell records of one study."""
     grid = published(folder)
     values = grid if cells is None else regenerated(folder, cells)
-    return judge(spec, Scores(grid, values, spec.sets, spec.facts, cells is None, spec.suites))
+    return judge(spec, Scores(spec, grid, values, cells is None))
