@@ -5,7 +5,7 @@ row that the source lacks stays in the selection with a missing value, so that a
 is not quietly decided on three.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -57,14 +57,13 @@ def published(folder: Path) -> pd.DataFrame:
     return _complete(pd.concat([frames.published_scores(folder), published_ratings(folder)], ignore_index=True))
 
 
-def regenerated(folder: Path, cells: Iterable[Path]) -> pd.DataFrame:
+def regenerated(folder: Path, cells: list[dict]) -> pd.DataFrame:
     """The scores of a study's cell records in the same form; averages only where a suite is complete."""
-    records = frames.read_cells(cells)
     grid = frames.published_scores(folder)
     columns = grid[grid["benchmark"] != AVERAGE].groupby("suite", sort=False)["benchmark"].unique()
     members = {suite: list(benchmarks) for suite, benchmarks in columns.items()}
-    scores = frames.with_average(frames.scores_of(records), members)
-    parts = [part[[*KEYS, "value"]] for part in (scores[scores["suite"].isin(members)], frames.ratings_of(records))]
+    scores = frames.with_average(frames.scores_of(cells), members)
+    parts = [part[[*KEYS, "value"]] for part in (scores[scores["suite"].isin(members)], frames.ratings_of(cells))]
     return _complete(pd.concat([part for part in parts if len(part)] or parts, ignore_index=True))
 
 

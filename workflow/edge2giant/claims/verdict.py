@@ -8,6 +8,7 @@ from edge2giant.claims.cases import Result
 from edge2giant.claims.predicates import PREDICATES
 from edge2giant.claims.scores import FILE, Scores, published, regenerated
 from edge2giant.errors import UserError
+from edge2giant.paper import frames
 from edge2giant.specs.claims import ClaimSpec, ClaimsSpec, PartSpec, ReadingSpec
 
 HOLDS, IN_PART, FAILS, OPEN = "holds", "holds in part", "fails", "cannot be decided"
@@ -77,5 +78,5 @@ def judge(spec: ClaimsSpec, scores: Scores) -> list[ClaimVerdict]:
 def run(spec: ClaimsSpec, folder: Path, cells: Iterable[Path] | None = None) -> list[ClaimVerdict]:
     """Judge all claims on the published numbers (`folder` is `config/published`), or on the cell records of one study."""
     grid = published(folder)
-    values = grid if cells is None else regenerated(folder, cells)
+    values = grid if cells is None else regenerated(folder, frames.read_cells(cells))
     return judge(spec, Scores(spec, grid, values, cells is None))
