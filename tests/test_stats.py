@@ -55,10 +55,10 @@ def joined(a, b):
     return both.rename(columns={"weight_a": "weight"})
 
 
-def compare(a, b, rule, benchmark="x", cluster=None, **options):
+def compare(a, b, rule, cluster=None, **options):
     both = joined(a, b)
     cluster = both["doc_id"] if cluster is None else cluster
-    return paired.compare(both, cluster, rule, benchmark, resamples=FEW, **options)
+    return paired.compare(both, cluster, rule, resamples=FEW, **options)
 
 
 def two_by_two(both_right, a_only, b_only, both_wrong):
@@ -239,6 +239,12 @@ def test_two_metrics_are_averaged_and_weighted():
     assert found.score_a == pytest.approx(100 * (0.5 + 2 / 4) / 2)
     assert found.score_b == pytest.approx(100.0)
     assert (found.a_wrong_b_right, found.both_right) == (1, 1)
+
+
+def test_a_metric_that_some_questions_lack_is_refused():
+    side = pd.concat([questions("t", [1, 0], "strict"), questions("t", [1], "loose")])
+    with pytest.raises(UserError, match="t: a metric is missing for some questions"):
+        compare(side, side, PLAIN)
 
 
 def test_a_score_below_chance_is_clipped_and_says_so():

@@ -33,11 +33,11 @@ def compare(a: samples.Evaluation, b: samples.Evaluation, table: pd.DataFrame | 
     **options
         ``resamples`` and ``seed`` of `paired.compare`.
     """
-    joined, benchmark = samples.join(a, b), a.identity.benchmark
+    joined = samples.join(a, b)
     how, other = (Aggregation(**asdict(one.cell.aggregation)) for one in (a, b))
     if how != other:
         raise UserError(f"is not scored like {b.name}", a.name, "pair cells of one protocol")
-    found = paired.compare(joined, clusters.attach(joined, table), how, benchmark, **options)
+    found = paired.compare(joined, clusters.attach(joined, table), how, **options)
     for one, score in ((a, found.score_a), (b, found.score_b)):
         if abs(score - one.cell.score) > TOLERANCE:
             what = f"samples give {score:.6f}, the cell says {one.cell.score:.6f}"

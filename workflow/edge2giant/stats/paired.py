@@ -90,7 +90,7 @@ def _means(*columns: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.stack([np.mean([x / w for x, w in zip(side, weights, strict=True)], axis=0) for side in (a, b)])
 
 
-def strata(joined: pd.DataFrame, cluster: pd.Series, benchmark: str, ratings: bool) -> dict[str, Stratum]:
+def strata(joined: pd.DataFrame, cluster: pd.Series, ratings: bool) -> dict[str, Stratum]:
     """Sum the samples of each subtask by cluster.
 
     The turns of a judged benchmark are ratings of one kind, so they are pooled; every other benchmark's metrics are averaged.
@@ -103,7 +103,7 @@ def strata(joined: pd.DataFrame, cluster: pd.Series, benchmark: str, ratings: bo
     for task, group in rows.groupby("task", sort=True):
         sums = group.pivot_table(index="cluster", columns="metric", values=["weight", "a", "b"], aggfunc="sum")
         if sums.isna().any().any():
-            raise UserError(f"{task}: a metric is missing for some questions", benchmark, "delete the cells and make them again")
+            raise UserError("a metric is missing for some questions", task, "delete the cells and make them again")
         found[task] = Stratum(*(sums[name].to_numpy().T for name in ("weight", "a", "b")))
     return found
 
@@ -222,12 +222,11 @@ def compare(
     joined: pd.DataFrame,
     cluster: pd.Series,
     aggregation: Aggregation,
-    benchmark: str,
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Comparison:
     """Compare two evaluations of the same questions (`samples.join`), each in a cluster (`clusters.attach`)."""
-    parts, sizes = strata(joined, cluster, benchmark, aggregation.ratings), sizes_of(joined, aggregation.ratings)
+    parts, sizes = strata(joined, cluster, aggregation.ratings), sizes_of(joined, aggregation.ratings)
     means = [dict(zip(parts, side, strict=True)) for side in zip(*(part.means() for part in parts.values()), strict=True)]
     score_a, score_b = (float(aggregation.score(side, sizes)) for side in means)
     clipped = (score_a, score_b) != tuple(float(aggregation.score(side, sizes, clip=False)) for side in means)
