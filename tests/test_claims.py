@@ -233,11 +233,11 @@ def cells_of(change=lambda row: row.value):
     grid = frames.published_scores(PUBLISHED)
     for row in grid[grid["benchmark"] != "average"].itertuples():
         names = {name: getattr(row, name) for name in (*variant, "benchmark")}
-        made.append(factories.make_cell(study="paper", **names, score=change(row)))
+        made.append(factories.cell_record(study="paper", **names, score=change(row)))
     for names, group in scores.published_ratings(PUBLISHED).groupby(variant):
         values = dict(zip(group["benchmark"], group["value"], strict=True))
         identity = dict(zip(variant, names, strict=True)) | {"benchmark": "mt_bench"}
-        made.append(factories.make_cell(study="paper", **identity, score=values.pop("average"), ratings=values))
+        made.append(factories.cell_record(study="paper", **identity, score=values.pop("average"), ratings=values))
     return made
 
 
@@ -271,7 +271,7 @@ def test_other_numbers_give_other_verdicts():
 
 
 def test_a_few_cells_decide_only_what_they_can(tmp_path):
-    few = [cell for cell in cells_of() if cell["cell"]["model"] == "llama-3.2-1b-it"]
+    few = [cell for cell in cells_of() if cell.cell.model == "llama-3.2-1b-it"]
     found = verdict.run(claims(), PUBLISHED, factories.write_records(tmp_path, few))
     assert {one.spec.id: one.word for one in found}.items() >= {"rq3-a": "holds", "rq4-a": "cannot be decided"}.items()
 

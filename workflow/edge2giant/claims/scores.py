@@ -12,6 +12,7 @@ import pandas as pd
 
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
+from edge2giant.records.cell import CellRecord
 from edge2giant.specs.claims import ClaimsSpec
 from edge2giant.specs.study import AVERAGE, FP16
 from edge2giant.specs.variant import widths
@@ -57,7 +58,7 @@ def published(folder: Path) -> pd.DataFrame:
     return _complete(pd.concat([frames.published_scores(folder), published_ratings(folder)], ignore_index=True))
 
 
-def regenerated(folder: Path, cells: list[dict]) -> pd.DataFrame:
+def regenerated(folder: Path, cells: list[CellRecord]) -> pd.DataFrame:
     """The scores of a study's cell records in the same form; averages only where a suite is complete."""
     grid = frames.published_scores(folder)
     columns = grid[grid["benchmark"] != AVERAGE].groupby("suite", sort=False)["benchmark"].unique()
