@@ -33,7 +33,7 @@ def place(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "row", itertools.product(("nvfp4-llmcompressor", "mxfp4-llmcompressor"), ("w4a16", "w4a4")), ids="/".join
+    "row", list(itertools.product(("nvfp4-llmcompressor", "mxfp4-llmcompressor"), ("w4a16", "w4a4"))), ids="/".join
 )
 def test_fp4_is_made_validated_and_scored(place, tmp_path, row):
     out, given = tmp_path / "checkpoint", of_config(*row)

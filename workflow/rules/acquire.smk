@@ -4,8 +4,6 @@
 from edge2giant.plan import acquire as fetching
 
 HUB = "<results>/store/hub"
-STORE = f"{RESULTS}/store/hub"
-PINS = "config/lock/hub"
 
 
 rule acquire_model:
@@ -22,11 +20,13 @@ rule acquire_model:
         **PLAN.spec(fetching.model),
         env="workflow",
         source=PLAN.ask(fetching.source),
+        pins="config/lock/hub",
+        store=PLAN.ask(fetching.store),
     message:
         "Fetching model {wildcards.model}"
     shell:
         "workflow/in-env {params.env} python -m edge2giant.store fetch --spec {params.spec} --spec-digest {params.digest}"
-        " --source {params.source} --pins {PINS} --store {STORE} >{log} 2>&1"
+        " --source {params.source} --pins {params.pins} --store {params.store} >{log} 2>&1"
 
 
 use rule acquire_model as acquire_published with:
@@ -93,11 +93,13 @@ checkpoint plan_acquisition:
         **PLAN.spec(fetching.spec),
         env="workflow",
         source=PLAN.ask(fetching.source),
+        pins="config/lock/hub",
+        store=PLAN.ask(fetching.store),
     message:
         "Surveying what study {wildcards.study} will fetch"
     shell:
         "workflow/in-env {params.env} python -m edge2giant.store survey --spec {params.spec} --spec-digest {params.digest}"
-        " --source {params.source} --pins {PINS} --store {STORE} --out {output} 2>&1 | tee {log}"
+        " --source {params.source} --pins {params.pins} --store {params.store} --out {output} 2>&1 | tee {log}"
 
 
 rule acquire:

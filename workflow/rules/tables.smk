@@ -5,12 +5,6 @@ PRINTED_CSV = {name: f"config/published/{name}.csv" for name in ("scores", "mt_b
 STUDY_OR_PRINTED = "|".join([*PLAN.config.studies, studies.PRINTED])
 
 
-def category(name):
-    return lambda wildcards: (
-        "3 As printed" if wildcards.study == studies.PRINTED else name
-    )
-
-
 rule render_table:
     input:
         **PRINTED_CSV,
@@ -21,7 +15,7 @@ rule render_table:
         html=report(
             "<figures>/{study}/table{number}.html",
             caption="../report/table.rst",
-            category=category("1 Tables"),
+            category=studies.category("1 Tables"),
             labels={"study": "{study}", "table": "Table {number}"},
         ),
         md="<figures>/{study}/table{number}.md",
@@ -57,7 +51,7 @@ rule draw_figure2:
         svg=report(
             "<figures>/{study}/figure2.svg",
             caption="../report/figure2.rst",
-            category=category("2 Figures"),
+            category=studies.category("2 Figures"),
             labels={"study": "{study}", "figure": "Figure 2"},
         ),
         csv="<figures>/{study}/figure2.csv",

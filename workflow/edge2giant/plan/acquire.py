@@ -43,6 +43,11 @@ def nltk(plan: Plan, wildcards) -> FetchSpec:
     return _data_at(plan.config, paths.NLTK_LOCK)
 
 
+def store(plan, wildcards) -> str:
+    """The folder that holds what the hub has."""
+    return f"{plan.results}/store/hub"
+
+
 def source(plan: Plan, wildcards) -> str:
     """Path of the file that says where everything is fetched from, and what models are expected to be."""
     models = {name: ExpectedModel(entry.facts, entry.config_sha256) for name, entry in plan.config.models.items()}

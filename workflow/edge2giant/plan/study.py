@@ -23,6 +23,11 @@ def shown(plan, wildcards) -> StudySpec:
     return _built(plan, PAPER if wildcards.study == PRINTED else wildcards.study)
 
 
+def category(name: str):
+    """The heading in Snakemake's report for what a study shows; the printed numbers have one of their own."""
+    return lambda wildcards: "3 As printed" if wildcards.study == PRINTED else name
+
+
 def unless_printed(function):
     """The same input, and none for the printed numbers, which come from no cells."""
     return lambda plan, wildcards: [] if wildcards.study == PRINTED else function(plan, wildcards)

@@ -37,9 +37,11 @@ class Hub:
     def __init__(self, token: str | None = None, endpoint: str | None = None):
         # read by the client when it is imported
         os.environ.pop("HF_HUB_OFFLINE", None)
-        os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HUB_DISABLE_IMPLICIT_TOKEN="1")
+        os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_IMPLICIT_TOKEN="1")
         from huggingface_hub import HfApi
+        from huggingface_hub.utils import disable_progress_bars
 
+        disable_progress_bars()
         self.api = HfApi(token=token or False, endpoint=endpoint or os.environ.get("HF_ENDPOINT") or None)
 
     def listing(self, piece: FetchSpec, revision: str | None) -> Listing:
