@@ -6,8 +6,8 @@ A toolkit module imports its packages only inside functions and offers
 - `CITATION`: what to cite for it;
 - `RECIPE`: a dataclass (see `typed`) of what a recipe may hold;
 - `scheme(recipe) -> Scheme`: what the numbers of its checkpoint will be (package `schemes`); pure;
-- `quantize(model_dir, recipe, calibration, out_dir) -> dict`: write the checkpoint's weights and config to `out_dir` and
-  return the recipe as executed. `calibration` is a `calibration.Calibration`, or None for a recipe without one;
+- `quantize(model_dir, recipe, calibration, out_dir) -> ExecutedRecipe`: write the checkpoint's weights and config to `out_dir`
+  and return what was done. `calibration` is a `calibration.Calibration`, or None for a recipe without one;
 - `check_making(model, device) -> list of Verdict` (optional): what is known against making a model's checkpoint on a device;
 - `LINKS = True` (optional): nothing is made, the checkpoint links to files that exist;
 - `validation_engine(recipe)` (optional, else 'hf'): who loads the checkpoint when it is validated;
