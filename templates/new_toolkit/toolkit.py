@@ -19,7 +19,7 @@ CITATION = "the vLLM project, llm-compressor, https://github.com/vllm-project/ll
 
 @dataclass(frozen=True)
 class ToolkitRecipe:
-    """What a recipe may hold. Replace: the name, which no other class has, and the fields; those with a default may be left out."""
+    """What a recipe may hold. Replace: the name, which no other class has, and the fields; one with a default may be left out."""
 
     bits: Literal[4, 8]
     group_size: Positive

@@ -8,8 +8,8 @@ PRINTED = "<figures>/published"
 rule all:
     input:
         targets.overlap(PLAN),
-        studies.tables(PLAN, PLAN.study),
-        studies.figure2(PLAN, PLAN.study),
+        studies.tables(PLAN.study),
+        studies.figure2(PLAN.study),
     localrule: True
 
 

@@ -122,7 +122,6 @@ def _kind(values: list) -> str:
 
 
 def html(audit: Audit) -> str:
-    """Return the page of an audit."""
     checks = check_rows(audit)
     tiles = [(TITLES[severity].lower(), grids.count(number, severity)) for severity, number in audit.counts().items()]
     tiles.append(("changes would correct them", grids.count(len(audit.changes()), "holds")))

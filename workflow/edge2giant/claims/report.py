@@ -134,7 +134,6 @@ def _detail(verdict: ClaimVerdict) -> Section:
 
 
 def html(verdicts: list[ClaimVerdict], source: str) -> str:
-    """Return the page of all verdicts."""
     shown = {"title": f"The paper's claims on {source} numbers", "lead": LEAD}
     shown["tiles"] = [(word, grids.count(number_of, word)) for word, number_of in counts(verdicts).items()]
     shown["sections"] = [_overview(verdicts), *(_detail(verdict) for verdict in verdicts)]

@@ -12,7 +12,6 @@ from edge2giant.errors import UserError
 from edge2giant.records.failure import Failure
 from edge2giant.specs.variant import Variant
 
-PHASES = ("quantize", "evaluate", "judge", "cells")
 LOG_TAIL = 20_000
 # What slurmstepd and slurmctld write into a job's log, and how that reads in a table.
 SLURM_SAYS = (

@@ -40,7 +40,6 @@ class Memory:
     activations: int
     logprobs: int
     runtime: int
-    kv_bytes_per_token: int
     kv_cache: int
     kv_tokens: int
 
@@ -194,7 +193,7 @@ def memory(
     per_token = -(-kv_bytes(facts, length, tp, pp, kv_cache_dtype) // length)
     left = int(gpu_bytes * utilization) - weights - activations - GRAPH_BYTES - RUNTIME_BYTES
     cache = max(0, left)
-    return Memory(weights, activations, logprobs, RUNTIME_BYTES + GRAPH_BYTES, per_token, cache, cache // per_token)
+    return Memory(weights, activations, logprobs, RUNTIME_BYTES + GRAPH_BYTES, cache, cache // per_token)
 
 
 def place(facts: ModelFacts, serving: Serving, gpus: Iterable[Gpus]) -> EnginePlacement:

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from edge2giant import errors, specs
+from edge2giant.records.cell import CellRecord
 from edge2giant.records.failure import Failure
 from edge2giant.specs.study import StudySpec
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
     top = argparse.ArgumentParser(prog="python -m edge2giant.paper", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     for function, text in (
@@ -42,8 +42,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def table(spec: StudySpec, cells: list[dict] | None, arguments: argparse.Namespace) -> list[Path]:
-    """Write one table."""
+def table(spec: StudySpec, cells: list[CellRecord] | None, arguments: argparse.Namespace) -> list[Path]:
     from edge2giant import records
     from edge2giant.paper import render, tables
 
@@ -55,8 +54,7 @@ def table(spec: StudySpec, cells: list[dict] | None, arguments: argparse.Namespa
     return render.write(found, arguments.out_prefix)
 
 
-def figure2(spec: StudySpec, cells: list[dict] | None, arguments: argparse.Namespace) -> list[Path]:
-    """Draw Figure 2."""
+def figure2(spec: StudySpec, cells: list[CellRecord] | None, arguments: argparse.Namespace) -> list[Path]:
     from edge2giant.paper import figure2
 
     if cells is None:
@@ -66,8 +64,7 @@ def figure2(spec: StudySpec, cells: list[dict] | None, arguments: argparse.Names
     return figure2.write(panels, spec.labels, arguments.form == "intervals", arguments.out_prefix)
 
 
-def tradeoffs(spec: StudySpec, cells: list[dict] | None, arguments: argparse.Namespace) -> list[Path]:
-    """Draw the trade-off views."""
+def tradeoffs(spec: StudySpec, cells: list[CellRecord] | None, arguments: argparse.Namespace) -> list[Path]:
     from edge2giant.paper import frames, views
 
     if cells is None:
@@ -77,8 +74,7 @@ def tradeoffs(spec: StudySpec, cells: list[dict] | None, arguments: argparse.Nam
     return views.write(scores, spec, arguments.out_dir)
 
 
-def compare(spec: StudySpec, cells: list[dict] | None, arguments: argparse.Namespace) -> list[Path]:
-    """Compare cells with the published values."""
+def compare(spec: StudySpec, cells: list[CellRecord] | None, arguments: argparse.Namespace) -> list[Path]:
     from edge2giant.paper import compare, comparison
 
     result = compare.compare(cells or [], spec, arguments.published)
@@ -86,7 +82,6 @@ def compare(spec: StudySpec, cells: list[dict] | None, arguments: argparse.Names
 
 
 def main() -> None:
-    """Parse the command line and run the command."""
     arguments = parser().parse_args()
     spec = specs.of_arguments(arguments, StudySpec)
     cells = None

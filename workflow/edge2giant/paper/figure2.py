@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from edge2giant.paper import frames, plotting
+from edge2giant.records.cell import CellRecord
 from edge2giant.specs.study import AVERAGE, FP16, Labels, StudySpec
 
 Z95 = 1.959963984540054
@@ -53,7 +54,7 @@ def published(spec: StudySpec, folder: Path) -> Panels:
     return panels_of(spec, frames.published_ratings(folder), spec.figure2_models, (frames.PUBLISHED, "as printed"))
 
 
-def regenerated(spec: StudySpec, cells: list[dict], folder: Path, form: str = "radar") -> Panels:
+def regenerated(spec: StudySpec, cells: list[CellRecord], folder: Path, form: str = "radar") -> Panels:
     """The panels of a study's cells.
 
     Parameters

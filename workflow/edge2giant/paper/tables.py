@@ -40,10 +40,6 @@ def regenerated(spec: StudySpec, number: int, cells: list[CellRecord], folder: P
 
     Parameters
     ----------
-    spec : StudySpec
-    number : int
-    cells : list of dict
-        Cell records of the study.
     folder : path
         `config/published`.
     failures : mapping, optional

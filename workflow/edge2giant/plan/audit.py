@@ -10,7 +10,6 @@ def spec(plan, wildcards) -> AuditSpec:
 
 
 def audit_spec(config: Config) -> AuditSpec:
-    """Build the spec of the audit."""
     return AuditSpec(
         models={name: ModelSize(str(entry.nominal_billions), entry.facts.parameters) for name, entry in config.models.items()},
         questions={name: entry.documents for name, entry in config.benchmarks.items()},

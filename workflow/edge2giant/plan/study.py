@@ -39,12 +39,10 @@ def cells_option(plan, wildcards) -> str:
 
 
 def claims(plan, wildcards) -> ClaimsSpec:
-    """The paper's claims."""
     return claims_spec(plan.config)
 
 
 def cells(plan, wildcards) -> list[str]:
-    """Every cell of a study."""
     return paths_of_cells(plan.config.study(wildcards.study))
 
 
@@ -60,7 +58,7 @@ def cells_of_table(plan, wildcards) -> list[str]:
     return paths_of_cells(plan.config.study(wildcards.study), benchmarks, set(layout.variants))
 
 
-def tables(plan, study: Study) -> list[str]:
+def tables(study: Study) -> list[str]:
     """Every table that a study names, in its four forms."""
     return [f"<figures>/{study.name}/table{number}.{form}" for number in study.tables for form in ("csv", "tex", "html", "md")]
 
@@ -70,7 +68,7 @@ def printed_tables(plan) -> list[int]:
     return sorted(table.number for suite in plan.config.suites.values() if suite.printed for table in suite.tables)
 
 
-def figure2(plan, study: Study) -> list[str]:
+def figure2(study: Study) -> list[str]:
     """Figure 2 in its three forms, of a study with a judged benchmark."""
     forms = ("pdf", "png", "svg") if paths_of_cells(study, {study.judged_benchmark}) else ()
     return [f"<figures>/{study.name}/figure2.{form}" for form in forms]
@@ -91,7 +89,6 @@ def _built(plan, name: str) -> StudySpec:
 
 
 def study_spec(config: Config, name: str) -> StudySpec:
-    """Build the spec of a study."""
     study = config.study(name)
     protocol = config.protocols[study.protocol]
     suites = tuple(suite for suite in (columns_of(config, study, suite) for suite in config.suites) if suite.benchmarks)

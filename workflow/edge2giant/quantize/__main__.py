@@ -13,7 +13,6 @@ from edge2giant.specs.quantize import QuantizeSpec
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the commands."""
     top = argparse.ArgumentParser(prog="python -m edge2giant.quantize", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
     add_run(commands)

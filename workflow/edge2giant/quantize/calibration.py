@@ -77,7 +77,6 @@ def load(spec: CalibrationSpec, folder: str | Path | None, model_dir: str | Path
 
 
 def model_tokenizer(model_dir: str | Path):
-    """Load the tokenizer of a model folder."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(str(model_dir))

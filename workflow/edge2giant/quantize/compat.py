@@ -14,12 +14,10 @@ STORED = {"float16": "F16", "bfloat16": "BF16"}
 
 
 def read_config(folder: Path) -> dict:
-    """Read a model folder's config.json."""
     return json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
 
 
 def write_config(folder: Path, config: dict) -> None:
-    """Write a model folder's config.json."""
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     (Path(folder) / "config.json").write_text(text, encoding="utf-8")
 
@@ -31,7 +29,6 @@ def dtype(folder: Path) -> str | None:
 
 
 def transformers_major() -> int:
-    """Generation of the installed transformers."""
     return int(metadata.version("transformers").split(".")[0])
 
 

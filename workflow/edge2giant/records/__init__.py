@@ -65,7 +65,6 @@ def atomic(path: str | Path):
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text atomically."""
     with atomic(path) as stream:
         stream.write(text)
 

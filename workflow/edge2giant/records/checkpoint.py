@@ -149,7 +149,6 @@ class EngineAgreement:
     limit: float
     misreadings: tuple[Misreading, ...] | None = field(default=None, metadata=OMITTED)
     reference: Text | None = field(default=None, metadata=OMITTED)
-    activations_rounded: bool | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True)

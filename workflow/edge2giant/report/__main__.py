@@ -13,7 +13,6 @@ from edge2giant.specs.study import StudySpec
 
 
 def parser() -> argparse.ArgumentParser:
-    """Command line."""
     raw = argparse.RawTextHelpFormatter
     top = argparse.ArgumentParser(prog="python -m edge2giant.report", description=__doc__, formatter_class=raw)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -42,7 +41,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def build(options: argparse.Namespace) -> None:
-    """Write the pages."""
     from edge2giant.report import gather, site
 
     if options.samples < 0:
@@ -57,7 +55,6 @@ def build(options: argparse.Namespace) -> None:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Write the exports."""
     from edge2giant.report import exports
 
     for path in exports.write(specs.of_arguments(options, StudySpec), options.cells, options.out):
@@ -65,7 +62,6 @@ def export(options: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one command."""
     options = parser().parse_args(argv)
     {"build": build, "export": export}[options.command](options)
 

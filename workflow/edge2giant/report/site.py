@@ -13,7 +13,6 @@ UP = "../../../.."
 
 
 def index(material: ReportMaterial) -> str:
-    """The report's first page as text."""
     spec = material.spec
     protocols = sorted({cell.cell.protocol for cell in material.cells.values()})
     titles = {spec.protocol: f" ({spec.protocol_title})" if spec.protocol_title else ""}
@@ -34,7 +33,6 @@ def index(material: ReportMaterial) -> str:
 
 
 def cell(material: ReportMaterial, key: Key, limit: int) -> str:
-    """The page of one cell as text."""
     path = "/".join(key)
     return pages.render(
         "report/templates/cell.html.j2",

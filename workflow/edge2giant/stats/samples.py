@@ -56,7 +56,6 @@ class Evaluation:
 
 
 def read(path: Path) -> Evaluation:
-    """Read a cell record."""
     return Evaluation(records.read(path, CellRecord), path)
 
 

@@ -33,7 +33,7 @@ def make_lock(
     return Lock(tuple(ids), source, revision or records.digest(typed.as_json(listing)), listing)
 
 
-def check(lock_path: str | Path, root: str | Path, hashes: bool = False) -> dict:
+def check(lock_path: str | Path, root: str | Path, hashes: bool = False) -> Lock:
     """Return a lock whose files are all there with their sizes (and, with `hashes`, their SHA-256).
 
     Raises

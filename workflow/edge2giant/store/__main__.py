@@ -40,7 +40,6 @@ def source(args: argparse.Namespace) -> SourceService:
 
 
 def fetch(args: argparse.Namespace) -> None:
-    """Fetch the piece of a spec."""
     piece = specs.of_arguments(args, FetchSpec)
     service = source(args)
     expected = service.models.get(piece.name) if piece.folder == f"models/{piece.name}" else None

@@ -20,7 +20,7 @@ from edge2giant.store import expectations, mt_bench, punkt, selection, texts
 SPARE = 64 * 2**20
 
 
-def acquire(piece: FetchSpec, source, folder: Path, pins: Path | None = None, expected: ExpectedModel | None = None) -> dict:
+def acquire(piece: FetchSpec, source, folder: Path, pins: Path | None = None, expected: ExpectedModel | None = None) -> Lock:
     """Fetch one piece into the store and return its lock, which is written.
 
     Parameters

@@ -8,6 +8,7 @@ from edge2giant.quantize import compat, sizes
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.quantize.validation import agreement, likelihood, rounding, weights
 from edge2giant.quantize.validation.checks import Checks, require, rounded
+from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes.scheme import Scheme
 
 
@@ -16,7 +17,7 @@ def validate(
     folder: Path,
     samples: list[list[int]],
     scheme: Scheme,
-    executed: dict,
+    executed: ExecutedRecipe,
     engine: str,
     toolkit,
     where: object,
@@ -79,7 +80,7 @@ def compare(folder, samples, reference, depth, engine, toolkit, dtype, checks) -
     if engine == "none":
         return None
     if engine == "toolkit" and not hasattr(toolkit, "load"):
-        raise UserError("this toolkit has no loader of its own", "--validation-engine", "use hf or none")
+        raise UserError("has no function `load`", toolkit.__name__, "add it, or let `validation_engine` return hf or none")
     with compat.readable(folder) as view:
         model = toolkit.load(view) if engine == "toolkit" else likelihood.served(view, dtype, depth)
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
