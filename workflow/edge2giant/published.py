@@ -19,9 +19,6 @@ class PrintedNumber:
 
     Parameters
     ----------
-    table : int
-    suite : str
-    variant : Variant
     column : str
         Benchmark, or category or turn of MT-Bench, or `average`.
     value : str

@@ -26,7 +26,6 @@ def script(record: CellRecord, path: str) -> list[str]:
 
     Parameters
     ----------
-    record : CellRecord
     path : str
         Path of the cell below the repository, which is also Snakemake's target.
     """

@@ -17,8 +17,6 @@ class PrintedRow:
 
     Parameters
     ----------
-    table : int
-    variant : Variant
     storage : str
         Printed gigabytes.
     values, deltas : dict of str to str

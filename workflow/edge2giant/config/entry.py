@@ -56,7 +56,6 @@ def explained(error: ValidationError, described: dict[str, str | None]) -> Valid
 
     Parameters
     ----------
-    error : ValidationError
     described : dict
         The keys of the entry with their descriptions, which are hints.
     """

@@ -65,8 +65,6 @@ def check(document: object, kind: object, where: str, known: dict | None = None)
 
     Parameters
     ----------
-    document : object
-    kind : type
     where : str
         The file.
     known : dict, optional

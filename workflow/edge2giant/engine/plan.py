@@ -75,7 +75,6 @@ class Serving:
         Of the checkpoint.
     max_model_len : int
         Longest prompt plus answer of the protocol, in tokens.
-    kv_cache_dtype : str
     max_num_batched_tokens, gpu_memory_utilization : optional
         Where the config fixes them, the plan does not choose.
     whole_prompts : bool

@@ -89,14 +89,11 @@ class _Builder:
 
     Parameters
     ----------
-    layout : TableLayout
-    labels : Labels
     source : str
         Ends the caption.
     columns : tuple of str
     variants : tuple of StudyVariant
         Rows to show.
-    scores : Places
     beside : Places or None
         Printed values to show beside; None for the table as printed.
     failures : mapping

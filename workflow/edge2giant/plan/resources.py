@@ -50,7 +50,6 @@ class Job:
     Parameters
     ----------
     phase : {'quantize', 'evaluate', 'judge'}
-    variant : Variant
     device : {'cpu', 'cuda'}
         Of the stack it runs on.
     links : bool

@@ -48,7 +48,6 @@ class Limit:
     engines : tuple of str
     since : str
         Release of the engine since which it holds (of transformers for 'hf').
-    applies : callable
     level : {'refused', 'degraded', 'needs'}
         It will not work; it works in another way than the recipe says; it works if something is installed.
     reason, hint : str

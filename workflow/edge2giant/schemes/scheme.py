@@ -24,7 +24,6 @@ class Layer:
     ----------
     name : str
         Module name, without `.weight`.
-    bits : int
     codes : numpy.ndarray (out, in)
         Stored values: integers, or the numbers of a small float.
     scale, zero : numpy.ndarray (out, groups)

@@ -18,7 +18,6 @@ class Estimate:
 
     Attributes
     ----------
-    value : float
     stderr : float or None
         None where one document alone gives no error.
     n : int

@@ -76,7 +76,6 @@ class QuantizeSpec:
 
     Parameters
     ----------
-    variant : Variant
     toolkit : str
         Module of `quantize/toolkits/`.
     source : {'make', 'published'}
@@ -85,7 +84,6 @@ class QuantizeSpec:
         Parameters of the toolkit, as its JSON Schema says.
     calibration : CalibrationSpec or None
         None for a recipe that reads no calibration text.
-    heldout : HeldoutSpec
     published : PublishedSpec or None
         The checkpoint that is taken, where `source` is 'published'.
     store : {'hub', 'miniature'}

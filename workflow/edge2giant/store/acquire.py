@@ -25,7 +25,6 @@ def acquire(piece: FetchSpec, source, folder: Path, pins: Path | None = None, ex
 
     Parameters
     ----------
-    piece : FetchSpec
     source : Hub, Mirror or Web
     folder : path
         The store.

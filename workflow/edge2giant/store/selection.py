@@ -36,7 +36,6 @@ class Entry:
 
     Attributes
     ----------
-    bytes : int
     sha256 : str or None
         SHA-256 of the content, where the source tells it (large files of a hub).
     blob : str or None

@@ -69,12 +69,10 @@ def write(spec: StudySpec, made: dict[Path, CellRecord], extra: list[Path], out:
 
     Parameters
     ----------
-    spec : StudySpec
     made : dict
         Cell records by their files.
     extra : list of Path
         Files that already lie in `out` and belong to the crate.
-    out : Path
     """
     cells = list(made.values())
     crate = ROCrate(version="1.1")
