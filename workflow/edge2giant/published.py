@@ -11,6 +11,7 @@ from edge2giant.specs.variant import Variant
 
 MT_BENCH = "mt_bench"
 """The suite, and its benchmark, whose numbers are in mt_bench.csv."""
+CATEGORIES_TABLE, TURNS_TABLE = 6, 7
 
 
 @dataclass(frozen=True)

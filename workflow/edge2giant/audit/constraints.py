@@ -11,11 +11,11 @@ from fractions import Fraction
 from edge2giant.audit.exact import EXACT, OFF, ROUNDING, agreement, decimals, number, show, unit
 from edge2giant.audit.printed import Key, PrintedRow, baseline
 from edge2giant.audit.question_sets import QuestionSet
+from edge2giant.published import CATEGORIES_TABLE, TURNS_TABLE
 from edge2giant.specs.study import AVERAGE
 
 Texts = Mapping[Key, str]
 
-CATEGORIES_TABLE, TURNS_TABLE = 6, 7
 RATING = (Fraction(1), Fraction(10))
 ANSWERS_PER_TURN = 80
 #: Where a category mean can come from, and the steps per point that it then has; the most ordinary first.

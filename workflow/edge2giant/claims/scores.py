@@ -12,6 +12,7 @@ import pandas as pd
 
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
+from edge2giant.published import TURNS_TABLE
 from edge2giant.records.cell import CellRecord
 from edge2giant.specs.claims import ClaimsSpec
 from edge2giant.specs.study import AVERAGE, FP16
@@ -21,7 +22,6 @@ FILE = "config/published/claims.yaml"
 KEYS = ["suite", "benchmark", "model", "method", "bits"]
 FILTERS = [*KEYS, "family", "w_bits"]
 QUANTITIES = ("value", "delta", "size_of_delta", "recovery")
-TURNS_TABLE = 7
 
 
 def published_ratings(folder: Path) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
-from edge2giant.plan import placement, quantize, resources
+from edge2giant.plan import evaluate, placement, quantize, resources
 from edge2giant.quantize.sizes import planned_bytes
 from edge2giant.schemes.limits import Device
 from edge2giant.specs.variant import Variant
@@ -144,7 +144,7 @@ class Forecast:
         loaded = set()
         for name in self.study.benchmarks_of(variant):
             suite, seconds = self.config.benchmarks[name].suite, None
-            resident = {"suite": suite, "checkpoint": "all", "benchmark": name}[self.batch]
+            resident = evaluate.batch_of(self.config, name, self.batch)
             if resident not in loaded:
                 loaded.add(resident)
                 yield _line("load", variant, placed, start, resident)

@@ -6,9 +6,9 @@ from pydantic import Field, model_validator
 
 from edge2giant.config import names
 from edge2giant.config.entry import Commit, ConfigEntry, Count, Natural, Text, distinct, listed, refusal
+from edge2giant.specs.score import Aggregation
 from edge2giant.store import punkt
 
-Aggregation = Literal["single", "size_weighted", "mean"]
 Choices = Annotated[int, Field(ge=2)]
 Tasks = dict[Text, Choices | None]
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]

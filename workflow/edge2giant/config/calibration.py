@@ -1,10 +1,11 @@
 """config/calibration.yaml: calibration sets."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Repo, Text
+from edge2giant.specs.quantize import Packing
 
 
 class CalibrationSet(ConfigEntry):
@@ -18,7 +19,7 @@ class CalibrationSet(ConfigEntry):
     revision: Text | None = Field(default=None, description="commit; null: acquire resolves the branch once and locks it")
     samples: Count
     length: Count = Field(description="tokens of a sample")
-    packing: Literal["truncate", "full", "blocks", "windows", "random_tokens"] = Field(description="how documents become samples")
+    packing: Packing = Field(description="how documents become samples")
     seed: Natural
     special_tokens: bool | None = None
     place: Text = Field(description="where the paper or the tool says so")

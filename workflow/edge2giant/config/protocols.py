@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edge2giant.config import names
-from edge2giant.config.benchmarks import Aggregation, Benchmark, Metrics, Tasks
+from edge2giant.config.benchmarks import Benchmark, Metrics, Tasks
 from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Text
+from edge2giant.specs.score import Aggregation
 
 
 class Seeds(ConfigEntry):

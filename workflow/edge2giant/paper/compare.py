@@ -18,7 +18,7 @@ from statsmodels.stats.multitest import multipletests
 
 from edge2giant.paper import frames
 from edge2giant.paper.frames import VARIANT
-from edge2giant.published import MT_BENCH
+from edge2giant.published import CATEGORIES_TABLE, MT_BENCH
 from edge2giant.records.cell import CellRecord
 from edge2giant.specs.study import AVERAGE, FP16, StudySpec
 
@@ -86,7 +86,7 @@ def _printed(folder: Path) -> dict[tuple, tuple[float, str]]:
     """(model, method, bits, benchmark) to value and place; MT-Bench by the average of Table 6."""
     scores = frames.published_scores(folder)
     scores = scores[scores["benchmark"] != AVERAGE]
-    ratings = frames.keep(frames.published_ratings(folder), table=6, benchmark=AVERAGE)
+    ratings = frames.keep(frames.published_ratings(folder), table=CATEGORIES_TABLE, benchmark=AVERAGE)
     both = pd.concat([scores, ratings.assign(benchmark=MT_BENCH)])
     return {(row.model, row.method, row.bits, row.benchmark): (row.value, f"Table {row.table}") for row in both.itertuples()}
 

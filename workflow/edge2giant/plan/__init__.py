@@ -102,8 +102,7 @@ class Plan:
         """
         target, text = Path(self.results) / "services" / f"{name}.json", specs.text(content)
         if not target.exists() or target.read_text(encoding="utf-8") != text:
-            with records.atomic(target) as stream:
-                stream.write(text)
+            records.write_text(target, text)
         return target.as_posix()
 
     @cached_property

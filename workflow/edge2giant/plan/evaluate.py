@@ -83,6 +83,11 @@ def benchmarks_of_batch(config: Config, study: Study, variant: Variant, batch: s
     return [name for name in study.benchmarks_of(variant) if batch in (name, config.benchmarks[name].suite, WHOLE)]
 
 
+def batch_of(config: Config, benchmark: str, size: str) -> str:
+    """The batch that a benchmark is in where one job evaluates a `suite`, a whole `checkpoint` or one `benchmark`."""
+    return {"suite": config.benchmarks[benchmark].suite, "checkpoint": WHOLE, "benchmark": benchmark}[size]
+
+
 def datasets(plan: Plan, wildcards) -> list[str]:
     """Locks of all data that the benchmarks of a batch read."""
     source = plan.config.study(wildcards.study).source
@@ -107,5 +112,4 @@ def manifest(plan: Plan, wildcards) -> str:
     known = study.benchmarks_of(variant)
     if name not in known:
         raise unknown(f"benchmark of {variant.path}", name, known, f"study {study.name}")
-    batch = {"suite": plan.config.benchmarks[name].suite, "checkpoint": WHOLE, "benchmark": name}[plan.run.batch]
-    return f"<results>/{study.name}/evaluations/{variant.path}/{batch}.json"
+    return f"<results>/{study.name}/evaluations/{variant.path}/{batch_of(plan.config, name, plan.run.batch)}.json"

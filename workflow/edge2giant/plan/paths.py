@@ -8,14 +8,6 @@ from edge2giant.config.benchmarks import Benchmark
 NLTK_LOCK = "nltk.lock.json"
 
 
-def model(source: str, name: str) -> str:
-    return f"<results>/store/{source}/models/{name}"
-
-
-def model_lock(source: str, name: str) -> str:
-    return f"<results>/store/{source}/models/{name}.lock.json"
-
-
 def data_locks(name: str, benchmark: Benchmark) -> tuple[str, ...]:
     """Locks of a benchmark's data below the store: one for each data set, and that of nltk's tables where it needs them."""
     more = (f"datasets/{name}-{number}.lock.json" for number in range(2, len(benchmark.datasets) + 1))

@@ -39,8 +39,8 @@ def inputs(plan: Plan, wildcards) -> dict[str, str]:
     """The model, the text and the published checkpoint that a job reads; of text the lock beside its folder."""
     wanted = spec(plan, wildcards)
     found = {
-        "model": paths.model(wanted.store, wildcards.model),
-        "lock": paths.model_lock(wanted.store, wildcards.model),
+        "model": paths.store(wanted.store, f"models/{wildcards.model}"),
+        "lock": paths.store(wanted.store, f"models/{wildcards.model}.lock.json"),
         "heldout": paths.calibration_lock("miniature", wanted.heldout.name),
     }
     if wanted.calibration and wanted.calibration.reads_text:

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 from edge2giant.plan import Plan, quantize
+from edge2giant.specs.study import FP16
 from edge2giant.specs.variant import Variant
 
 
@@ -24,7 +25,7 @@ def overlap(plan: Plan) -> list[str]:
 def quantized_and_judged(plan: Plan) -> list[Variant]:
     """Quantized variants whose judged answers can be compared with those of the unquantized model."""
     study = plan.study
-    return [one for one in study.variants if one.method != "fp16" and study.judged_benchmark in study.benchmarks_of(one)]
+    return [one for one in study.variants if one.method != FP16[0] and study.judged_benchmark in study.benchmarks_of(one)]
 
 
 def noise(plan: Plan) -> list[str]:

@@ -7,6 +7,7 @@ from edge2giant import specs
 from edge2giant.specs.variant import Variant
 
 RANDOM_TOKENS = "random_tokens"
+Packing = Literal["truncate", "full", "blocks", "windows", "random_tokens"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class CalibrationSpec:
     """
 
     name: str
-    packing: Literal["truncate", "full", "blocks", "windows", "random_tokens"]
+    packing: Packing
     samples: int
     length: int
     seed: int

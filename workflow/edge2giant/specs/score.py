@@ -5,6 +5,8 @@ from typing import Literal
 
 from edge2giant.specs.variant import Variant
 
+Aggregation = Literal["single", "size_weighted", "mean"]
+
 
 @dataclass(frozen=True)
 class LmEvalMetric:
@@ -52,7 +54,7 @@ class ScoreSpec:
     stack: str
     tasks: dict[str, int | None]
     metrics: tuple[LmEvalMetric, ...]
-    aggregation: Literal["single", "size_weighted", "mean"]
+    aggregation: Aggregation
     normalise: bool
     clip: bool
     printed: PrintedScore | None
