@@ -1,29 +1,21 @@
 """What `rules/judge.smk` needs: MT-Bench's files, the judge's spec and how it is reached."""
 
+from dataclasses import fields
+from typing import Any
+
 from edge2giant.config.judges import Judge
 from edge2giant.plan import evaluate, paths
 from edge2giant.specs.judge import JudgeService, JudgeSpec
 from edge2giant.specs.variant import Variant
 
 NO_STUDY = "(?!)"
-SERVICE = ("limit_usd", "concurrency", "serve", "ready_timeout_s", "key_file", "key_env", "timeout_s", "attempts")
-SERVICE += ("longest_wait_s", "give_up_after", "token_limit_parameter")
-"""What a judge's entry and `JudgeService` name alike."""
 
 
 def spec(plan, wildcards) -> JudgeSpec:
     """What decides the ratings of a variant's answers."""
     judge = entry(plan, wildcards)
-    return JudgeSpec(
-        study=wildcards.study,
-        variant=Variant(wildcards.model, wildcards.method, wildcards.bits),
-        judge=name(plan, wildcards),
-        model=judge.model,
-        repeats=judge.repeats,
-        temperature=judge.temperature,
-        max_tokens=judge.max_tokens,
-        extra_body=dict(judge.extra_body),
-    )
+    variant = Variant(wildcards.model, wildcards.method, wildcards.bits)
+    return JudgeSpec(study=wildcards.study, variant=variant, judge=name(plan, wildcards), **shared(judge, JudgeSpec))
 
 
 def service(plan, wildcards) -> str:
@@ -31,12 +23,16 @@ def service(plan, wildcards) -> str:
     judge = entry(plan, wildcards)
     found = JudgeService(
         judge=name(plan, wildcards),
-        base_url=judge.base_url,
         usd_per_1k_prompt_tokens=judge.price_usd_per_1k_tokens.prompt,
         usd_per_1k_completion_tokens=judge.price_usd_per_1k_tokens.completion,
-        **{key: getattr(judge, key) for key in SERVICE},
+        **shared(judge, JudgeService),
     )
     return plan.service(found.judge, found)
+
+
+def shared(judge: Judge, kind: type) -> dict[str, Any]:
+    """What a judge's entry and a dataclass name alike."""
+    return {one.name: getattr(judge, one.name) for one in fields(kind) if one.name in Judge.model_fields}
 
 
 def name(plan, wildcards) -> str:
