@@ -323,8 +323,8 @@ def test_forecast_follows_its_formula():
 
 def test_what_cells_have_counted_goes_before_the_estimate(loaded):
     study, variant = loaded.study("paper"), loaded.study("paper").variants[0]
-    few = {"tokens_in": 3000, "tokens_cached": 1000, "tokens_out": 10}
-    more = {"tokens_in": 6000, "tokens_cached": 0, "tokens_out": 30}
+    few = SimpleNamespace(cost=SimpleNamespace(tokens_in=3000, tokens_cached=1000, tokens_out=10))
+    more = SimpleNamespace(cost=SimpleNamespace(tokens_in=6000, tokens_cached=0, tokens_out=30))
     tokens = cost.counted({variant: {"gsm8k": few}, study.variants[1]: {"gsm8k": more}})
     assert tokens == {"gsm8k": (4000, 20)}
     estimated = {line.benchmark: line.forecast_seconds for line in paper_lines(loaded) if line.step == "cell"}

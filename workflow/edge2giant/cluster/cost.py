@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 from edge2giant import records
 from edge2giant.cluster.forecast import Forecast, Line
 from edge2giant.errors import UserError
-from edge2giant.specs.variant import Variant
+from edge2giant.plan import evaluate
+from edge2giant.records.cell import CellRecord, Cost
+from edge2giant.records.checkpoint import CheckpointRecord
+from edge2giant.specs.variant import Cell, Variant
 
 if TYPE_CHECKING:
     from edge2giant.config import Config, Study
@@ -22,52 +25,47 @@ LABELS = {"quantize": "making checkpoints", "load": "starting engines"}
 QUANTITIES = ("forecast_seconds", "forecast_gpu_seconds", "seconds", "gpu_seconds")
 
 
-def measure(lines: list[Line], config: "Config", results: Path, cells: dict[Variant, dict[str, dict]]) -> None:
+def measure(lines: list[Line], config: "Config", results: Path, cells: dict[Variant, dict[str, CellRecord]]) -> None:
     """Fill in what the cells and checkpoints of a run say; what does not exist stays None."""
     for line in lines:
         found = cells[Variant(line.model, line.method, line.bits)]
-        if line.step == "cell" and (cost := found.get(line.benchmark)):
-            line.measure(cost["seconds"], cost["gpu_count"], cost["gpu_name"])
+        if line.step == "cell" and (cell := found.get(line.benchmark)):
+            line.measure(cell.cost.seconds, cell.cost.gpu_count, cell.cost.gpu_name)
         if line.step == "load":
-            served = [cost for name, cost in found.items() if line.benchmark in ("all", name, config.benchmarks[name].suite)]
-            _measure_start(line, served)
+            batches = {name: (evaluate.WHOLE, name, config.benchmarks[name].suite) for name in found}
+            _measure_start(line, [cell.cost for name, cell in found.items() if line.benchmark in batches[name]])
         if line.step == "quantize":
-            _measure_making(line, results, {cost["digest"] for cost in found.values()})
+            _measure_making(line, results, {cell.checkpoint.digest for cell in found.values()})
 
 
-def _measure_start(line: Line, served: list[dict]) -> None:
+def _measure_start(line: Line, served: list[Cost]) -> None:
     """An engine's start is counted once for the cells that it served: those of one batch carry the same seconds."""
     if served:
-        seconds = dict.fromkeys(cost["load_seconds"] for cost in served)
-        line.measure(sum(seconds), served[0]["gpu_count"], served[0]["gpu_name"])
+        seconds = dict.fromkeys(cost.load_seconds for cost in served)
+        line.measure(sum(seconds), served[0].gpu_count, served[0].gpu_name)
 
 
 def _measure_making(line: Line, results: Path, digests: set[str]) -> None:
     """The making of the checkpoint that the variant's cells scored, or of the only one there is."""
     # A record beside the checkpoint's folder outlives the weights.
     for path in sorted((results / "checkpoints" / line.model / line.method / line.bits).glob("*.json")):
-        record = records.read_json(path)
-        if not digests or record["digest"] in digests:
-            line.measure(record["seconds"]["total"], 1 if record["memory"]["peak_gpu_bytes"] else 0, None)
+        record = records.read(path, CheckpointRecord)
+        if not digests or record.digest in digests:
+            line.measure(record.seconds.total, 1 if record.memory.peak_gpu_bytes else 0, None)
 
 
-def _cells(study: "Study", variant: Variant, results: Path) -> dict[str, dict]:
-    """Costs of a variant's finished cells, with the checkpoint that they scored."""
-    found = {}
-    for benchmark in study.benchmarks_of(variant):
-        path = results / study.name / "cells" / variant.path / f"{benchmark}.json"
-        if path.is_file():
-            record = records.read_json(path)
-            found[benchmark] = record["cost"] | {"digest": record["checkpoint"]["digest"]}
-    return found
+def _cells(study: "Study", variant: Variant, results: Path) -> dict[str, CellRecord]:
+    """A variant's finished cells by benchmark."""
+    paths = {name: results / Cell(study.name, variant, name).path for name in study.benchmarks_of(variant)}
+    return {name: records.read(path, CellRecord) for name, path in paths.items() if path.is_file()}
 
 
-def counted(cells: dict[Variant, dict[str, dict]]) -> dict[str, tuple[float, float]]:
+def counted(cells: dict[Variant, dict[str, CellRecord]]) -> dict[str, tuple[float, float]]:
     """Computed and generated tokens of each benchmark, as its finished cells have counted them on average."""
     tokens = defaultdict(list)
     for found in cells.values():
-        for benchmark, cost in found.items():
-            tokens[benchmark].append((cost["tokens_in"] - cost["tokens_cached"], cost["tokens_out"]))
+        for benchmark, cell in found.items():
+            tokens[benchmark].append((cell.cost.tokens_in - cell.cost.tokens_cached, cell.cost.tokens_out))
     return {benchmark: tuple(map(mean, zip(*each, strict=True))) for benchmark, each in tokens.items()}
 
 

@@ -1,6 +1,7 @@
 """Tables and the figure of a run that is not complete: scores where cells exist, the reason where a variant failed."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def render(config: "Config", study: "Study", results: Path, logs: Path, out: Pat
     failed = write_failures(config, study, results, logs, out, missing)
     if not cells and not failed:
         raise UserError("no cell exists and no failure is recorded", f"study {study.name}", "run it first: snakemake all")
-    _draw(study_spec(config, study.name), cells, failed, config.root / "config/published", out)
+    _draw(study_spec(config, study.name), study.tables, cells, failed, config.root / "config/published", out)
     return f"{len(cells)} of {len(study.cells)} cells, {len(failed)} variants failed: {out}"
 
 
@@ -54,10 +55,10 @@ def write_failures(config: "Config", study: "Study", results: Path, logs: Path, 
     return written
 
 
-def _draw(spec: StudySpec, cells: list[Path], failures: list[Path], published: Path, out: Path) -> None:
+def _draw(spec: StudySpec, numbers: Iterable[int], cells: list[Path], failures: list[Path], published: Path, out: Path) -> None:
     read = frames.read_cells(cells, spec.study)
     why = tables.failure_reasons(records.read(path, Failure) for path in failures)
-    for number in (1, 2):
+    for number in numbers:
         write(tables.regenerated(spec, number, read, published, why), out / f"table{number}")
     if any(cell.unit == "rating" for cell in read):
         figure2.write(figure2.regenerated(spec, read, published), spec.labels, False, out / "figure2")
