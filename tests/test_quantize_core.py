@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 from edge2giant import specs
 from edge2giant.errors import UserError
-from edge2giant.quantize import calibration, card, compat, core, environment, faults, toolkits
+from edge2giant.models import read
+from edge2giant.quantize import calibration, compat, core, environment, faults, toolkits
 from edge2giant.records.checkpoint import Fallback
 from quantize_model import calibration_set, spec, write_model, write_text
 from shared import ROOT
@@ -207,7 +208,7 @@ def test_the_environment_names_no_path_and_no_host():
 def test_the_licence_is_that_of_the_models_readme(tmp_path, text, licence):
     if text is not None:
         (tmp_path / "README.md").write_text(text)
-    assert card.licence(tmp_path) == licence
+    assert read.licence(tmp_path) == licence
 
 
 def test_bad_arguments_are_one_line(tmp_path):

@@ -7,9 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edge2giant import errors, records
+from edge2giant import ROOT, errors, records
 from edge2giant.config import files, model_file
-from edge2giant.config.loading import ROOT
 from edge2giant.config.models import Model
 from edge2giant.errors import UserError
 from edge2giant.models import read
@@ -18,8 +17,7 @@ from edge2giant.specs.acquire import FetchSpec, SourceService
 from edge2giant.store import sources
 from edge2giant.store.selection import Listing
 
-CARD = "README.md"
-SMALL_FILES = (read.CONFIG, read.INDEX, "tokenizer_config.json", "chat_template.jinja", "chat_template.json", CARD)
+SMALL_FILES = (read.CONFIG, read.INDEX, "tokenizer_config.json", "chat_template.jinja", "chat_template.json", read.CARD)
 OWN_BY_HAND = ("name", "licence", "gated", "nominal_billions", "trust_remote_code")
 
 
@@ -71,19 +69,11 @@ def described(listing: Listing, folder: Path, facts: ModelFacts) -> dict[str, An
         "name": title,
         "repo": listing.repo,
         "revision": listing.commit,
-        "licence": licence(folder / CARD),
+        "licence": read.licence(folder) or "not stated",
         "gated": listing.gated,
         "nominal_billions": nominal_billions(title, facts.parameters),
         "config_sha256": records.file_sha256(folder / read.CONFIG),
     }
-
-
-def licence(card: Path) -> str:
-    """The licence that a model's card states in its head; `license_name` says which one `other` is."""
-    text = card.read_text(encoding="utf-8", errors="replace") if card.exists() else ""
-    head = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
-    stated = dict(re.findall(r"^(license|license_name): *['\"]?([^'\"\n]+)", head[1] if head else "", re.MULTILINE))
-    return stated.get("license_name") or stated.get("license") or "not stated"
 
 
 def nominal_billions(title: str, parameters: int) -> float:

@@ -1,10 +1,12 @@
 """Where a result was made and with what: git state, packages, host, GPU. Standard library only."""
 
+import contextlib
 import datetime
 import importlib.metadata
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from edge2giant import ROOT, records
@@ -19,6 +21,15 @@ def packages() -> dict[str, str]:
     """Versions of every distribution of this environment, by name."""
     found = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
     return dict(sorted(found.items()))
+
+
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """Installed versions of distributions; one that is absent is left out."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def installer() -> str:

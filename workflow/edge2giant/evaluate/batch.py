@@ -1,8 +1,6 @@
 """A batch: benchmarks that run one after another on a checkpoint that is loaded once."""
 
-import contextlib
 import hashlib
-import importlib.metadata
 import logging
 import os
 import time
@@ -43,10 +41,7 @@ class Batch:
 
 def engine_versions(name: str) -> dict[str, str]:
     """Versions of the packages that compute the answers, read without importing them."""
-    found = {}
-    for package in (*ENGINE_PACKAGES[name], "lm_eval"):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
+    found = provenance.versions((*ENGINE_PACKAGES[name], "lm_eval"))
     if len(found) < 2:
         raise UserError(f"has no package for engine '{name}'", "this environment", "run `make envs`")
     return found

@@ -11,6 +11,7 @@ from edge2giant.models import families, headers
 from edge2giant.models.facts import ModelFacts
 
 CONFIG = "config.json"
+CARD = "README.md"
 UNUSABLE = "name a model that transformers loads"
 INDEX = "model.safetensors.index.json"
 OTHER_NAMES = {
@@ -78,6 +79,22 @@ def has_template(folder: Path, repo: str) -> bool:
         return True
     settings = folder / "tokenizer_config.json"
     return settings.exists() and bool(read_json(settings, repo).get("chat_template"))
+
+
+def licence(model_dir: Path) -> str | None:
+    """Licence of a model by the front matter of its README.md; None where there is none."""
+    readme = model_dir / CARD
+    lines = readme.read_text(encoding="utf-8", errors="replace").splitlines() if readme.is_file() else []
+    if not lines or lines[0].strip() != "---":
+        return None
+    front = {}
+    for line in lines[1:]:
+        if line.strip() == "---":
+            break
+        key, _, value = line.partition(":")
+        front[key] = value.strip().strip("'\"")
+    named = front.get("license_name") if front.get("license") == "other" else None
+    return named or front.get("license") or None
 
 
 def tensors_of(folder: Path, repo: str) -> list[headers.Header]:

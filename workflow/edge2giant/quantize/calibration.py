@@ -21,8 +21,9 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge2giant import records
+from edge2giant import jsonl, records
 from edge2giant.errors import UserError
+from edge2giant.quantize import compat
 from edge2giant.specs.quantize import CalibrationSpec
 
 
@@ -68,7 +69,7 @@ def load(spec: CalibrationSpec, folder: str | Path | None, model_dir: str | Path
     """
     tokenizer = model_tokenizer(model_dir)
     if not spec.reads_text:
-        vocabulary = json.loads((Path(model_dir) / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+        vocabulary = compat.read_config(Path(model_dir))["vocab_size"]
         return Calibration(spec, random_tokens(spec, min(vocabulary, len(tokenizer))), None)
     if folder is None:
         raise UserError(f"set '{spec.name}' needs its text", "--calibration", "name the folder that holds text.jsonl")
@@ -90,19 +91,10 @@ def read_documents(path: Path) -> list[dict]:
     UserError
         If the file is missing or a line is something else.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except OSError:
-        raise UserError("is missing", path, "acquire the calibration set") from None
-    documents = []
-    for number, line in enumerate(lines, 1):
-        try:
-            document = json.loads(line)
-        except ValueError:
-            document = None
-        if not isinstance(document, dict) or not document.keys() & {"text", "messages"}:
-            raise UserError(f"line {number} is not an object with `text` or `messages`", path, "acquire the set again")
-        documents.append(document)
+    documents = list(jsonl.read(path, hint="acquire the set again"))
+    for number, document in enumerate(documents, 1):
+        if not document.keys() & {"text", "messages"}:
+            raise UserError(f"line {number} has neither `text` nor `messages`", path, "acquire the set again")
     return documents
 
 

@@ -1,7 +1,6 @@
 """The model card of a checkpoint: what it is, how it was made, what was checked, whose licence holds."""
 
 import json
-from pathlib import Path
 
 
 def text(record: dict) -> str:
@@ -49,22 +48,6 @@ def text(record: dict) -> str:
         "",
     ]
     return "\n".join(front + body)
-
-
-def licence(model_dir: Path) -> str | None:
-    """Licence of a model by the front matter of its README.md; None where there is none."""
-    readme = Path(model_dir) / "README.md"
-    lines = readme.read_text(encoding="utf-8", errors="replace").splitlines() if readme.is_file() else []
-    if not lines or lines[0].strip() != "---":
-        return None
-    front = {}
-    for line in lines[1:]:
-        if line.strip() == "---":
-            break
-        key, _, value = line.partition(":")
-        front[key] = value.strip().strip("'\"")
-    named = front.get("license_name") if front.get("license") == "other" else None
-    return named or front.get("license") or None
 
 
 def calibration(spec: dict | None) -> str:

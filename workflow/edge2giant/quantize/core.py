@@ -8,11 +8,11 @@ import dataclasses
 import os
 import shutil
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from edge2giant import records, specs, typed
+from edge2giant import provenance, records, specs, typed
 from edge2giant.errors import UserError
+from edge2giant.models import read
 from edge2giant.quantize import card, compat, environment, faults, sizes, toolkits
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.records.checkpoint import CheckpointRecord, ExecutedRecipe
@@ -218,12 +218,12 @@ def describe(
             "id": list(lock.id) if lock else [spec.repo],
             "revision": lock and lock.revision,
             "digest": digest_of(checksums(model)),
-            "licence": card.licence(model),
+            "licence": read.licence(model),
         },
         "recipe": {"spec": specs.digest(spec), "planned": asdict(spec), "executed": typed.as_json(executed)},
         "toolkit": {
             "name": spec.toolkit,
-            "packages": environment.versions(toolkit.PACKAGES),
+            "packages": provenance.versions(toolkit.PACKAGES),
             "citation": toolkit.CITATION,
         },
         "calibration": calibration and calibration.record(),
@@ -236,7 +236,7 @@ def describe(
         "digest": digest_of(files),
         "validation": validation,
         "environment": environment.record(),
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "made": provenance.now(),
     }
 
 

@@ -6,7 +6,6 @@ import platform
 import resource
 import sys
 import time
-from importlib import metadata
 
 from edge2giant import provenance, records
 
@@ -26,15 +25,6 @@ class Watch:
     @property
     def seconds(self) -> dict[str, float]:
         return self.parts | {"total": round(time.perf_counter() - self.start, 3)}
-
-
-def versions(names) -> dict[str, str]:
-    """Installed versions of distributions; one that is absent is left out."""
-    found = {}
-    for name in names:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
 
 
 def record() -> dict:

@@ -1,12 +1,12 @@
 """Which files of a repository are wanted, and whether they suffice. Pure."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from edge2giant.errors import UserError
+from edge2giant.models import read
 from edge2giant.specs.acquire import FetchSpec
 from edge2giant.store import plain_name
 
@@ -27,7 +27,6 @@ PATTERNS = {
 CODE = "*.py"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.h5", "*.msgpack")
 DUPLICATES = ("consolidated*.safetensors", "*training_args*", "optimizer*")
-INDEX = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
@@ -101,13 +100,6 @@ def refuse_missing_shards(folder: Path, repo: str) -> None:
     UserError
         Naming the first missing file.
     """
-    index = folder / INDEX
-    if not index.exists():
-        return
-    try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError("is not a valid index of weights", f"{repo}/{INDEX}", "name another revision") from None
-    for shard in shards:
-        if not (folder / plain_name(shard, f"{repo}/{INDEX}")).is_file():
-            raise UserError(f"names {shard}, which is not there", f"{repo}/{INDEX}", "name another revision")
+    for shard in read.shards(folder, repo):
+        if not (folder / plain_name(shard, f"{repo}/{read.INDEX}")).is_file():
+            raise UserError(f"names {shard}, which is not there", f"{repo}/{read.INDEX}", "name another revision")
