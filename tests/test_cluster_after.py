@@ -281,6 +281,14 @@ def test_partial_shows_a_failed_row_with_its_reason(loaded, tmp_path, monkeypatc
     assert "checkpoint: cannot be loaded" in shown
 
 
+def test_partial_has_every_table_of_the_study(loaded, tmp_path):
+    results, study = tmp_path / "results", loaded.study("paper")
+    with pytest.raises(UserError), failures.recorded(results / "failures", "paper", study.variants[0], "evaluate"):
+        raise UserError("cannot be loaded", "checkpoint")
+    partial.render(loaded, study, results, tmp_path / "logs", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").glob("table*.csv")} == {f"table{number}.csv" for number in study.tables}
+
+
 def test_partial_of_nothing_says_so(loaded, tmp_path):
     with pytest.raises(UserError, match="no cell exists"):
         partial.render(loaded, loaded.study("smoke"), tmp_path, tmp_path / "logs", tmp_path / "out")

@@ -1,6 +1,6 @@
 """workflow/on-nodes: a real Ray cluster over two nodes of a real SLURM job, and nothing of it left behind.
 
-vLLM's CPU build refuses Ray (its platform names no Ray device), so Ray's own workers prove ranks, addresses and environment.
+vLLM's CPU build refuses Ray (its platform names no Ray device), so Ray's own workers report ranks, addresses and environment.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Quantize LLMs across a grid, measure what it costs in quality, and hold a paper to its numbers."""
+"""Quantize LLMs across a grid, measure what it costs in quality, and compare a paper's numbers with it."""
 
 from pathlib import Path
 

@@ -63,7 +63,7 @@ def relate(left: float, relation: str, right: float, margin: float = 0.0) -> boo
 
 
 def as_printed(value: float, digits: int) -> Decimal:
-    """Round as a table does: half away from zero, on the decimal digits and not on their binary shadow."""
+    """Round as a table does: half away from zero, by the decimal digits and not by those of the binary float."""
     return Decimal(repr(round(value, 9))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
 
 

@@ -5,7 +5,6 @@ from edge2giant.config import Config, Study
 from edge2giant.errors import UserError, unknown
 from edge2giant.plan import Plan, paths
 from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, GenerationSpec, TasksSpec
-from edge2giant.specs.variant import Variant
 
 WHOLE = "all"
 
@@ -69,18 +68,14 @@ def benchmarks(plan: Plan, wildcards) -> list[str]:
         If the variant has none of them.
     """
     study, variant = plan.member(wildcards)
-    names = benchmarks_of_batch(plan.config, study, variant, wildcards.batch)
+    suites = {name: plan.config.benchmarks[name].suite for name in study.benchmarks_of(variant)}
+    names = [name for name, suite in suites.items() if wildcards.batch in (name, suite, WHOLE)]
     if not names:
         raise UserError(
             f"no batch '{wildcards.batch}' of {variant.path} in study {study.name}", "results path",
             f"batches: {', '.join([*plan.config.suites, WHOLE])}, or one of its benchmarks",
         )  # fmt: skip
     return names
-
-
-def benchmarks_of_batch(config: Config, study: Study, variant: Variant, batch: str) -> list[str]:
-    """The benchmarks of a variant that belong to a batch, in the order of the study."""
-    return [name for name in study.benchmarks_of(variant) if batch in (name, config.benchmarks[name].suite, WHOLE)]
 
 
 def batch_of(config: Config, benchmark: str, size: str) -> str:

@@ -10,9 +10,9 @@ A toolkit module imports its packages only inside functions and offers
   and return what was done. `calibration` is a `calibration.Calibration`, or None for a recipe without one;
 - `check_making(model, device) -> list of Verdict` (optional): what is known against making a model's checkpoint on a device;
 - `LINKS = True` (optional): nothing is made, the checkpoint links to files that exist;
-- `validation_engine(recipe)` (optional, else 'hf'): who loads the checkpoint when it is validated;
-- `load(checkpoint_dir)` (optional): the model as the toolkit's own loader runs it, for toolkits that transformers cannot
-  load here.
+- `load(checkpoint_dir)` (optional): the model as the toolkit's own loader runs it, where transformers alone cannot load it;
+- `validation_engine(recipe)` (optional, else 'toolkit' where there is a `load`, or 'hf'): who loads the checkpoint when it is
+  validated.
 """
 
 import importlib
@@ -62,8 +62,10 @@ def validation_engine(name: str, recipe: dict) -> str:
 
     'hf', 'toolkit', or 'none' where nobody can here.
     """
-    chosen = getattr(module(name), "validation_engine", None)
-    return chosen(recipe) if chosen else "hf"
+    toolkit = module(name)
+    if chosen := getattr(toolkit, "validation_engine", None):
+        return chosen(recipe)
+    return "toolkit" if hasattr(toolkit, "load") else "hf"
 
 
 def check(name: str, recipe: dict, where: object = "recipe") -> None:

@@ -99,11 +99,6 @@ def copied_weights():
         AwqQuantizer._compute_best_scale = original
 
 
-def validation_engine(recipe: dict) -> str:
-    """The toolkit's own layers: transformers alone cannot load this format."""
-    return "toolkit"
-
-
 def load(checkpoint_dir: Path):
     """Load a checkpoint with AutoAWQ's own layers; without a GPU by its plain torch path."""
     import torch

@@ -128,11 +128,6 @@ def rotary_on(model, device: str) -> None:
         rotary.to(device)
 
 
-def validation_engine(recipe: dict) -> str:
-    """The toolkit's own layers: transformers alone cannot load this format."""
-    return "toolkit"
-
-
 def load(checkpoint_dir: Path):
     """Load a checkpoint with AutoGPTQ's own layers in torch."""
     from auto_gptq import AutoGPTQForCausalLM

@@ -1,4 +1,4 @@
-"""GPTQModel: GPTQ by AutoGPTQ's living successor, in AutoGPTQ's format.
+"""GPTQModel: GPTQ by AutoGPTQ's successor, in AutoGPTQ's format.
 
 E. Frantar et al., GPTQ, ICLR 2023, arXiv 2210.17323. Written for gptqmodel 7.6. On two cores it asks its own thread pool for more
 workers than the pool has and stops, so its own variable GPTQMODEL_CPU_WORKERS is set there.
@@ -77,11 +77,6 @@ def enough_workers() -> None:
     """Give GPTQModel's thread pool at least LEAST_WORKERS workers; a larger machine or the user's own setting is left alone."""
     if (os.cpu_count() or 1) < 2 * LEAST_WORKERS:
         os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(LEAST_WORKERS))
-
-
-def validation_engine(recipe: dict) -> str:
-    """The toolkit's own layers: transformers alone cannot load this format."""
-    return "toolkit"
 
 
 def load(checkpoint_dir: Path):

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from edge2giant import records
-from edge2giant.errors import UserError
 from edge2giant.quantize import compat, sizes
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.quantize.validation import agreement, likelihood, rounding, weights
@@ -79,8 +78,6 @@ def compare(folder, samples, reference, depth, engine, toolkit, dtype, checks) -
     """Let an engine load the checkpoint and compare its log-probabilities with the reference."""
     if engine == "none":
         return None
-    if engine == "toolkit" and not hasattr(toolkit, "load"):
-        raise UserError("has no function `load`", toolkit.__name__, "add it, or let `validation_engine` return hf or none")
     with compat.readable(folder) as view:
         model = toolkit.load(view) if engine == "toolkit" else likelihood.served(view, dtype, depth)
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
