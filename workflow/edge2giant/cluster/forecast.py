@@ -5,6 +5,7 @@ What finished cells have counted replaces the estimates of `config/workload.yaml
 
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from edge2giant.plan import evaluate, placement, quantize, resources
@@ -116,9 +117,13 @@ class Forecast:
         documents = min(documents, self.study.limit or documents)
         return each.prefill * documents, each.new * documents
 
+    @cached_property
+    def _requests(self) -> resources.Requests:
+        return resources.Requests(self.config, self.cluster)
+
     def _placed(self, job: resources.Job) -> placement.Placement | None:
         """GPUs that a job computes on: none on a stack without GPU, also where it rehearses for those that have some."""
-        return resources.Requests(self.config, self.cluster).place(job) if job.device == "cuda" else None
+        return self._requests.place(job) if job.device == "cuda" else None
 
     def _making(self, variant: Variant) -> Line:
         """A checkpoint that is linked takes time and no GPU."""
