@@ -43,13 +43,18 @@ def nltk(plan: Plan, wildcards) -> FetchSpec:
     return _data_at(plan.config, paths.NLTK_LOCK)
 
 
-def store(plan, wildcards) -> str:
+def store(plan: Plan, wildcards) -> str:
     """The folder that holds what the hub has."""
     return f"{plan.results}/store/hub"
 
 
 def source(plan: Plan, wildcards) -> str:
     """Path of the file that says where everything is fetched from, and what models are expected to be."""
+    return _source(plan)
+
+
+@cache
+def _source(plan: Plan) -> str:
     models = {name: ExpectedModel(entry.facts, entry.config_sha256) for name, entry in plan.config.models.items()}
     return plan.service("acquire", SourceService(plan.run.mirror, plan.run.token_file, models))
 
