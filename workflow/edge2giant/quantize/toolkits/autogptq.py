@@ -10,16 +10,15 @@ it and leaves it on the host while layers run on the GPU (AutoGPTQ issue 729). `
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from edge2giant.errors import UserError
 from edge2giant.quantize import faults
 from edge2giant.quantize.preflight import Verdict
-from edge2giant.quantize.toolkits import GroupSize
+from edge2giant.quantize.toolkits import gptqmodel
 from edge2giant.records.checkpoint import ExecutedRecipe, Fallback
-from edge2giant.schemes.integers import Integers
 from edge2giant.schemes.limits import DEGRADED, REFUSED
-from edge2giant.typed import Positive, Range
+from edge2giant.typed import Range
 
 PACKAGES = ("auto-gptq", "transformers", "torch")
 CITATION = "AutoGPTQ, https://github.com/AutoGPTQ/AutoGPTQ"
@@ -28,25 +27,15 @@ NOT_DEFINITE = ("not positive-definite", "not positive definite", "linalg.choles
 
 
 @dataclass(frozen=True)
-class AutoGPTQRecipe:
+class AutoGPTQRecipe(gptqmodel.GPTQModelRecipe):
     """Settings of BaseQuantizeConfig. `fallback_dampening`: to try, in order, after a Hessian could not be factorised."""
 
-    bits: Literal[4, 8]
-    group_size: GroupSize
-    desc_act: bool
-    sym: bool
-    damp_percent: Annotated[float, Range(0, 1)]
-    true_sequential: bool = True
     static_groups: bool = False
-    batch_size: Positive = 1
     fallback_dampening: tuple[Annotated[float, Range(0, 1)], ...] = ()
 
 
 RECIPE = AutoGPTQRecipe
-
-
-def scheme(recipe: dict) -> Integers:
-    return Integers("gptq", recipe["bits"], recipe["group_size"], recipe["sym"], desc_act=recipe["desc_act"])
+scheme = gptqmodel.scheme
 
 
 def check_making(model: str, device: str) -> list[Verdict]:
