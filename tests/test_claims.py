@@ -65,7 +65,7 @@ LARGER_MODEL = {"left": AWQ, "right": FP16, "models": [["b", "a"]]}
 LARGER_X = {"left": AWQ | {"benchmark": "x"}, "right": FP16 | {"benchmark": "x"}, "models": [["b", "a"]]}
 TOP = {"select": BOTH, "row": ["model", "method"], "column": "benchmark", "top": 1}
 OF_X = {"select": BOTH | {"benchmark": "x"}, "by": "model", "relation": "above", "than": 0.0}
-HARDEST = {"first": FP16, "second": AWQ, "by": "benchmark", "top": 1}
+DROPS = {"select": AWQ, "by": "benchmark", "named": ["x"]}
 
 
 @pytest.mark.parametrize(
@@ -98,16 +98,20 @@ HARDEST = {"first": FP16, "second": AWQ, "by": "benchmark", "top": 1}
         ("extreme", {"select": AWQ, "by": "benchmark", "expected": ["x", "y"], "match": "any"}, True),
         ("extreme", {"select": BOTH, "by": "family", "expected": ["gptq"], "aggregate": "max"}, True),
         ("winner", {"select": AWQ, "by": ["model", "benchmark"], "expected": AWQ}, None),  # no contest
-        # drops: a/awq y, a/gptq y, b/awq y (0 against +1), b/gptq x (-2 against -1)
-        ("count_in_top", TOP | {"expected": [("y", 3), ("x", 1)]}, True),
-        ("count_in_top", TOP | {"expected": [("y", 2)]}, False),
+        # drops: a/awq y, a/gptq y, b/gptq x (-2 against -1); b/awq has none (+1 and 0.00)
+        ("count_in_top", TOP | {"expected": [("y", 2), ("x", 1)]}, True),
+        ("count_in_top", TOP | {"expected": [("y", 3)]}, False),
         ("count_groups", OF_X | {"expected": 0}, True),
         ("count_groups", OF_X | {"expected": 1}, False),
         # the other gap: 61 - 50 = 11
         ("gap_exceeds", LARGER_X | {"a": one("x", "b", "fp16"), "b": one("x", "a", "awq")}, True),  # 12
         ("gap_exceeds", LARGER_X | {"a": one("x", "b", "fp16"), "b": one("x", "a", "fp16")}, False),  # 10
-        ("overlap", HARDEST | {"at_most": 0}, False),  # y is hardest and falls most
-        ("overlap", HARDEST | {"at_most": 1}, True),
+        ("extreme", {"select": AWQ | {"model": "b"}, "by": "benchmark", "expected": ["x"]}, False),  # a rise is no drop
+        ("extreme", {"select": AWQ | {"model": "b"}, "by": "benchmark", "expected": ["y"]}, False),  # nor is 0.00
+        ("largest_drops", DROPS | {"top": 1, "at_most": 0}, True),  # y falls most
+        ("largest_drops", DROPS | {"top": 2, "at_most": 0}, False),
+        ("largest_drops", DROPS | {"top": 2, "at_most": 1}, True),
+        ("largest_drops", DROPS | {"select": AWQ | {"model": "b"}, "top": 2, "at_most": 0}, True),  # a rise is no drop
         ("absent", {"select": {"method": "fp8"}}, True),
         ("absent", {"select": {"method": "fp16"}}, False),
         ("settings", {"facts": ["one"], "equals": 0}, True),
@@ -217,14 +221,63 @@ def test_counts_that_the_documentation_states(judged):
     assert report.counts(list(judged.values())) == words
 
 
-def test_some_verdicts_and_the_numbers_behind_them(judged):
-    assert judged["rq1-d"].word == "holds"
-    assert judged["rq5-g"].word == "fails"
-    assert judged["set-a"].word == "fails"
-    assert judged["sec-b"].word == "cannot be decided"
-    assert (
-        "coding 16 (stated 16); humanities 12 (stated 12); extraction 14 (stated 10)" in judged["rq5-d"].parts[0].strict.summary
+FINDINGS = {
+    ("rq4-b", "TruthfulQA"): ("strict", "1 of 38", None),
+    ("rq4-c", "GPTQ"): ("fails", "largest drops: gsm8k -3.742, ifeval", "largest drops: gsm8k -3.742;"),
+    ("rq4-c", "AWQ"): ("lenient", "largest drops: ifeval -4.387, gsm8k -2.698", "largest drops: ifeval -4.387;"),
+    ("rq4-c", "SmoothQuant"): ("lenient", "mmlu_pro -8.712, mmlu -2.786", ""),
+    ("rq4-c", "FP8"): ("lenient", "math_lvl5 -0.550", ""),
+    ("rq4-c", "single rows"): ("fails", "gsm8k 11 (stated 0); mmlu 1 (stated 0); math_lvl5 2 (stated 0)", None),
+    ("rq5-a", "models of Figure 2"): ("lenient", "coding -0.438, extraction -0.225 (stated coding -0.438, stem -0.183)", ""),
+    ("rq5-a", "all models"): ("lenient", "coding -0.482, humanities -0.304", ""),
+    ("rq5-b", "models of Figure 2"): ("lenient", "mean 0.617 against 1.000", ""),
+    ("rq5-b", "all models"): ("lenient", "mean 0.266 against 1.000", ""),
+    ("rq5-d", "Coding"): ("strict", "coding 16 with ties, 15 without (stated 16)", ""),
+    ("rq5-d", "Humanities"): ("fails", "humanities 11 (stated 12)", ""),
+    ("rq5-d", "Extraction"): ("fails", "extraction 13 with ties, 12 without (stated 10)", ""),
+    ("rq5-g", "GPTQ"): ("strict", "mean -0.292 against -0.225", "8 of 12"),
+    ("rq5-g", "AWQ"): ("fails", "mean -0.016 against -0.116", "4 of 12"),
+    ("sec-a", "70B models"): ("fails", "12 of 14", "7 of 14"),
+    ("sec-a", "1B model"): ("fails", "0 of 4", "3 of 4"),
+}
+WORDS = {
+    verdict.HOLDS: ["rq1-d", "rq4-b"],
+    verdict.IN_PART: ["rq4-c", "rq5-a", "rq5-b", "rq5-d", "rq5-g"],
+    verdict.FAILS: ["sec-a", "set-a"],
+    verdict.OPEN: ["sec-b"],
+}
+
+
+def test_some_verdicts(judged):
+    assert {word: [name for name in names if judged[name].word == word] for word, names in WORDS.items()} == WORDS
+
+
+@pytest.mark.parametrize(("claim", "part"), FINDINGS)
+def test_the_numbers_behind_some_verdicts(judged, claim, part):
+    status, strict, lenient = FINDINGS[claim, part]
+    found = next(one for one in judged[claim].parts if one.spec.says == part)
+    assert found.status == status and strict in found.strict.summary
+    assert (found.lenient is None) == (lenient is None) and (not lenient or lenient in found.lenient.summary)
+
+
+def test_what_occasionally_happens_has_no_counterexamples(judged):
+    assert not [case for part in judged["rq4-b"].parts for case in part.strict.counterexamples]
+
+
+def test_losses_of_the_small_model_in_points(judged):
+    cases = next(part for part in judged["sec-a"].parts if part.spec.says == "1B model").strict.cases
+    assert [case.value for case in cases] == [-10.14, -5.72, -5.08, -2.85]
+
+
+@pytest.mark.parametrize(("ties", "x", "y"), [(True, 1, 1), (False, 0, 0)])
+def test_a_tie_across_the_last_place_counts_or_not(ties, x, y):
+    frame = table(("x", "a", "fp16", 50.0), ("x", "a", "awq", 48.0), ("y", "a", "fp16", 50.0), ("y", "a", "awq", 48.0))
+    found = predicates.count_in_top(
+        scores.Scores(ClaimsSpec(()), frame, frame, printed=True),
+        **TOP | {"expected": [("x", x), ("y", y)]},
+        ties=ties,
     )
+    assert found.holds and "x 1 with ties, 0 without" in found.summary
 
 
 def cells_of(change=lambda row: row.value):

@@ -143,12 +143,17 @@ def mean_is(
     mean, *other = (rows[of].mean() for rows in complete(scores, *selections))
     than = other[0] if other else than
     holds = relate(mean, relation, than, margin)
-    return Result(holds, f"mean {mean:.2f} against {than:.2f}", [Case(f"mean {of}", mean, than, holds)])
+    return Result(holds, f"mean {mean:.3f} against {than:.3f}", [Case(f"mean {of}", mean, than, holds)])
 
 
 def _ranked(rows: pd.DataFrame, by: str, of: str, aggregate: str = "mean", end: str = "lowest") -> pd.Series:
     """A number for each group, from the lowest (highest)."""
     return rows.groupby(by, sort=False)[of].agg(aggregate).sort_values(ascending=end == "lowest", kind="stable")
+
+
+def _first(groups: pd.Series, top: int, drops: bool) -> list[str]:
+    """The first groups; of differences only those that are drops, since 0.00 and a rise are none."""
+    return list((groups[groups < -EPSILON] if drops else groups).index[:top])
 
 
 @predicate
@@ -164,19 +169,35 @@ def extreme(
 ) -> Result:
     """The groups with the lowest (highest) mean, or worst case, are the expected ones.
 
-    As many groups are taken as there are expected ones. `match`: ``same`` groups, or ``any`` of them among
-    these.
+    As many groups are taken as there are expected ones; the lowest differences must be drops. `match`: ``same`` groups, or
+    ``any`` of them among these.
     """
     (rows,) = complete(scores, (select, of))
     groups = _ranked(rows, by, of, aggregate, end)
-    found = list(groups.index[: len(expected)])
+    found = _first(groups, len(expected), of == "delta" and end == "lowest")
     both, either = set(found) & set(expected), {*found, *expected}
     cases = [
         Case(f"{name} ({aggregate} {of})", value, None, name in both if name in either else None)
         for name, value in groups.items()
     ]
     holds = both == either if match == "same" else bool(both)
-    return Result(holds, f"{end}: {', '.join(found)} (stated {', '.join(expected)})", cases)
+    return Result(holds, f"{end}: {_with_values(groups, found)} (stated {_with_values(groups, expected)})", cases)
+
+
+def _with_values(groups: pd.Series, names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {groups[name]:+.3f}" if name in groups else name for name in names) or "none"
+
+
+@predicate
+def largest_drops(scores: Scores, select: Mapping, by: str, named: Sequence[str] | str, top: int, at_most: int) -> Result:
+    """Of the `top` groups with the largest mean drop at most so many are among the named ones."""
+    (rows,) = complete(scores, (select, "delta"))
+    groups, named = _ranked(rows, by, "delta"), scores.expand(named)
+    worst = _first(groups, top, drops=True)
+    both = set(worst) & set(named)
+    cases = [Case(f"{name} (mean delta)", groups[name], None, name not in both) for name in groups.index if name in named]
+    shown = f"largest drops: {_with_values(groups, worst)}; named: {_with_values(groups, named)}"
+    return Result(len(both) <= at_most, shown, cases)
 
 
 @predicate
@@ -205,15 +226,27 @@ def count_in_top(
     top: int,
     expected: Sequence[tuple[str, int]],
     of: str = "delta",
+    ties: bool = True,
 ) -> Result:
-    """How often each column is among a row's `top` lowest numbers; a tie with the last place counts."""
+    """How often each column is among a row's `top` lowest numbers, which must be drops where they are differences.
+
+    `ties`: whether columns that tie across the last place count; the summary gives both counts where they differ.
+    """
     (rows,) = complete(scores, (select, of))
-    places = rows.groupby(list(row))[of].rank(method="min")
-    counts = {name: int(number) for name, number in rows[places <= top].groupby(column).size().items()}
-    cases = [Case(name, counts.get(name, 0), stated, counts.get(name, 0) == stated) for name, stated in expected]
-    others = ", ".join(f"{name} {number}" for name, number in counts.items() if name not in dict(expected))
-    shown = "; ".join(f"{case.what} {case.value} (stated {case.against})" for case in cases)
-    return replace(judge_cases(cases, "all"), summary=f"{shown}; others: {others}")
+    ranks = rows.groupby(list(row))[of]
+    chosen = {kind: rows[(ranks.rank(method=kind) <= top) & ((rows[of] < -EPSILON) | (of != "delta"))] for kind in ("min", "max")}
+    with_ties, without = (found.groupby(column).size() for found in chosen.values())
+    decides = with_ties if ties else without
+    counts = {name: int(decides.get(name, 0)) for name, _ in expected}
+    cases = [Case(name, counts[name], stated, counts[name] == stated) for name, stated in expected]
+
+    def shown(name: str) -> str:
+        one, other = (int(found.get(name, 0)) for found in (with_ties, without))
+        return f"{name} {one}" + (f" with ties, {other} without" if one != other else "")
+
+    stated = "; ".join(f"{shown(name)} (stated {number})" for name, number in expected)
+    others = ", ".join(shown(name) for name in with_ties.index if name not in dict(expected))
+    return replace(judge_cases(cases, "all"), summary=f"{stated}; others: {others}; of {len(ranks)} rows")
 
 
 @predicate
@@ -240,17 +273,6 @@ def gap_exceeds(
         cases.append(Case(case.what.replace(" against ", " less "), other, gap, relate(gap, "above", other)))
     result = judge_cases(cases, share)
     return replace(result, summary=f"{gap:+.2f} is larger than {result.summary}")
-
-
-@predicate
-def overlap(scores: Scores, first: Mapping, second: Mapping, by: str, top: int, at_most: int) -> Result:
-    """The `top` groups with the lowest mean value of one selection and the largest mean drop of another share at most so many."""
-    one, two = complete(scores, (first, "value"), (second, "delta"))
-    drops = _ranked(two, by, "delta")
-    low, worst = (list(groups.index[:top]) for groups in (_ranked(one, by, "value"), drops))
-    cases = [Case(f"{name} (mean delta)", drop, None, name not in worst if name in low else None) for name, drop in drops.items()]
-    both = set(low) & set(worst)
-    return Result(len(both) <= at_most, f"{', '.join(low)}; largest drops: {', '.join(worst)}", cases)
 
 
 @predicate
