@@ -4,8 +4,10 @@ import json
 from collections import Counter
 
 import pytest
+import tiny_models
 from edge2giant.models import families, read
 from edge2giant.models.facts import ModelFacts
+from tiny_models import WINDOW, built, configured
 
 pytestmark = pytest.mark.toolkit("main")
 
@@ -13,48 +15,7 @@ SMALL = {
     "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
     "head_dim": 16, "vocab_size": 90, "max_position_embeddings": 64,
 }  # fmt: skip
-OWN_HEAD = {key: value for key, value in SMALL.items() if key != "head_dim"}
-EQUAL_HEADS = {key: value for key, value in OWN_HEAD.items() if key != "num_key_value_heads"}
-FALCON = {key: value for key, value in EQUAL_HEADS.items() if key != "intermediate_size"}
-WINDOW = {"sliding_window": 8}
-SPARSE = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 40}
-CASES = {
-    "llama": ("llama", SMALL),
-    "llama, tied, with biases": ("llama", SMALL | {"tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True}),
-    "mistral": ("mistral", SMALL | {"sliding_window": None}),
-    "mistral with a window": ("mistral", SMALL | WINDOW),
-    "qwen2": ("qwen2", OWN_HEAD),
-    "qwen2 with windows": ("qwen2", OWN_HEAD | WINDOW | {"use_sliding_window": True, "max_window_layers": 1}),
-    "qwen2_moe": ("qwen2_moe", OWN_HEAD | SPARSE | {"shared_expert_intermediate_size": 56}),
-    "qwen3": ("qwen3", SMALL | {"tie_word_embeddings": True}),
-    "qwen3_moe": ("qwen3_moe", SMALL | SPARSE),
-    "qwen3_moe, partly dense": ("qwen3_moe", SMALL | SPARSE | {"mlp_only_layers": [1]}),
-    "mixtral": ("mixtral", SMALL | {"num_local_experts": 4, "num_experts_per_tok": 2}),
-    "gemma": ("gemma", SMALL | {"num_key_value_heads": 1}),
-    "gemma2": ("gemma2", SMALL | WINDOW),
-    "gemma3_text": ("gemma3_text", SMALL | WINDOW | {"num_hidden_layers": 7}),
-    "phi3": ("phi3", OWN_HEAD | {"pad_token_id": 0}),
-    "phi3 with a window": ("phi3", OWN_HEAD | WINDOW | {"pad_token_id": 0}),
-    "olmo2": ("olmo2", OWN_HEAD),
-    "gpt_neox": ("gpt_neox", EQUAL_HEADS),
-    "falcon, one key for all heads": ("falcon", FALCON),
-    "falcon, a key for each head": ("falcon", FALCON | {"multi_query": False, "parallel_attn": False, "bias": True}),
-    "falcon, grouped keys": ("falcon", FALCON | {"new_decoder_architecture": True, "num_kv_heads": 2, "ffn_hidden_size": 100}),
-}
-
-
-def configured(model_type: str, settings: dict):
-    from transformers import CONFIG_MAPPING
-
-    return CONFIG_MAPPING[model_type](**settings)
-
-
-def built(config, device: str = "meta"):
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    with torch.device(device):
-        return AutoModelForCausalLM.from_config(config)
+CASES = tiny_models.cases(SMALL, ffn=100, expert=40, shared=56)
 
 
 def facts_of(config, folder) -> ModelFacts:
@@ -90,7 +51,10 @@ def test_counts_and_shapes_are_those_of_transformers(tmp_path, model_type, setti
     assert shapes(facts) == matrices(model)
 
 
-WRITTEN = {"max_position_embeddings", "num_key_value_heads", *SPARSE, "shared_expert_intermediate_size", "num_local_experts"}
+WRITTEN = {
+    "max_position_embeddings", "num_key_value_heads", "num_experts", "num_experts_per_tok", "moe_intermediate_size",
+    "shared_expert_intermediate_size", "num_local_experts",
+}  # fmt: skip
 """Keys that published models of most types have."""
 
 
