@@ -363,6 +363,19 @@ study_case(
 )
 
 
+for number, (settings, what) in enumerate(
+    {
+        "{enable_thinking: false}": "engine hf has no setting enable_thinking; use add_bos_token, batch_size,",
+        "{gpu_memory_utilisation: 0.9}": "engine hf has no setting gpu_memory_utilisation",
+        "{batch_size: lots}": "no valid HuggingFaceSettings: batch_size: 'lots'",
+        "{batch_size: 0}": "batch_size:",
+        "{dtype: float61}": "dtype: 'float61' is not one of",
+        "{max_model_len: 999999}": "max_model_len 999999 is more than the 4096 positions of tiny-",
+    }.items()
+):
+    study_case(f"engine setting {number}", "stack: cpu", f"stack: cpu\nengine_settings: {settings}", "engine_settings:", what)
+
+
 @case("study", "an empty file", "config/studies/smoke.yaml: is empty")
 def _(room):
     room.write("config/studies/smoke.yaml", "")

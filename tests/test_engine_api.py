@@ -5,6 +5,7 @@ from edge2giant import engine
 from edge2giant.engine import settings
 from edge2giant.engine.counters import Meter
 from edge2giant.errors import UserError
+from edge2giant.specs import engine as engine_settings
 
 
 def test_unknown_engine_setting_or_checkpoint_is_the_users_error(tmp_path):
@@ -46,7 +47,7 @@ def test_gpus_and_nodes_become_settings_of_vllm():
     assert settings.on_gpus("4x1") == {"tensor_parallel_size": 4, "pipeline_parallel_size": 1}
     two = settings.on_gpus("8x2")
     assert two == {"tensor_parallel_size": 8, "pipeline_parallel_size": 2, "distributed_executor_backend": "ray"}
-    assert set(two) <= set(settings.BY_ENGINE["vllm"]) and set(two) <= set(settings.BY_ENGINE["vllm-stock"])
+    assert engine_settings.check("vllm", two) == engine_settings.check("vllm-stock", two) == two
     for wrong in ("8", "0x1", "8x", "ax2"):
         with pytest.raises(UserError, match="not of the form GPUSxNODES"):
             settings.on_gpus(wrong)

@@ -13,6 +13,7 @@ from edge2giant.schemes.int8_activations import Int8Activations
 from edge2giant.schemes.integers import Integers
 from edge2giant.schemes.nvfp4 import NVFP4
 from edge2giant.schemes.unquantized import SixteenBits
+from edge2giant.specs import engine as engine_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,11 +79,38 @@ def test_a_model_is_never_asked_for_more_than_it_was_trained_on():
     assert place("llama-2-7b-chat", SIXTEEN, [H100]).max_model_len == 4096
 
 
-def test_settings_are_the_engines():
-    from edge2giant.engine.settings import VLLM
+@pytest.mark.parametrize(
+    ("name", "scheme", "gpus", "why"),
+    [
+        ("llama-2-7b-chat", INT4, 2, None),  # 11008 / 2 = 43 groups of 128
+        ("llama-2-7b-chat", INT4, 4, "11008 input channels of mlp.down_proj in groups of 128"),
+        ("llama-2-7b-chat", SIXTEEN, 4, None),
+        ("llama-2-7b-chat", INT8, 8, None),
+        ("llama-2-13b-chat", INT4, 8, "13824 input channels of mlp.down_proj in groups of 128"),
+        ("llama-2-13b-chat", INT4, 4, None),
+        ("llama-2-13b-chat", SIXTEEN, 16, "40 attention heads and 40 of keys and values"),
+        ("llama-3.1-8b-it", INT4, 8, None),
+        ("llama-3.1-8b-it", INT4, 16, None),  # 8 heads of keys and values, each on two GPUs
+        ("llama-3.1-8b-it", INT4, 3, "32 attention heads and 8 of keys and values"),
+        ("gemma-2b-it", INT4, 8, None),  # one head of keys and values, on every GPU
+    ],
+)
+def test_gpus_share_heads_and_groups_evenly(name, scheme, gpus, why):
+    assert plan.indivisible(FACTS[name], scheme, gpus) == why
 
+
+def test_a_checkpoint_is_placed_only_where_its_layers_divide():
+    small = plan.Gpus("small", 16, 8, 1, (8, 6))
+    placed = place("llama-2-7b-chat", INT4, [small])
+    assert placed.tensor_parallel_size == 2
+    smaller = plan.Gpus("smaller", 14, 8, 1, (8, 6))
+    with pytest.raises(UserError, match="do not fit"):
+        place("llama-2-7b-chat", INT4, [smaller])
+
+
+def test_settings_are_the_engines():
     placed = place("llama-3.1-70b-it", SIXTEEN, [H100])
-    assert set(placed.settings) <= set(VLLM)
+    assert engine_settings.check("vllm", placed.settings) == placed.settings
     assert 0.5 < placed.settings["gpu_memory_utilization"] <= 0.9
 
 

@@ -47,6 +47,23 @@ def test_an_unknown_architecture_is_counted_from_its_headers(tmp_path):
     assert (found.tie_word_embeddings, found.dtype, found.head_dim, found.num_key_value_heads) == (True, "bfloat16", 4, 2)
 
 
+@pytest.mark.parametrize(
+    ("model_type", "keys", "kind", "positions"),
+    [
+        ("llama", {}, None, 64),
+        ("llama", {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "llama3", 64),
+        ("llama", {"rope_scaling": {"type": "linear", "factor": 4.0}}, "linear", 256),
+        ("qwen2", {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}}, "yarn", 128),
+        ("qwen2", {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4}}, None, 64),
+        ("phi3", {"rope_scaling": {"type": "longrope", "short_factor": [1.0], "long_factor": [2.0]}}, "longrope", 64),
+        ("gemma3_text", {"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 8.0}}}, "linear", 64),
+    ],
+)
+def test_positions_with_rope_scaling(tmp_path, model_type, keys, kind, positions):
+    found = facts(model(tmp_path, CONFIG | {"model_type": model_type} | keys))
+    assert (found.rope_type, found.positions) == (kind, positions)
+
+
 def test_an_output_layer_counts_once_where_it_is_tied(tmp_path):
     tensors = TENSORS | {"lm_head.weight": (10, 8)}
     assert facts(model(tmp_path, tensors=tensors)).parameters == PARAMETERS + 80

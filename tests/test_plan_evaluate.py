@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 from edge2giant import plan, specs
-from edge2giant.engine import settings
 from edge2giant.errors import UserError
 from edge2giant.plan import evaluate
+from edge2giant.specs import engine
 from edge2giant.specs.evaluate import EvaluateSpec
 from shared import ROOT
 
@@ -84,7 +84,7 @@ def test_every_engine_knows_its_settings(opened):
     for study in opened.config.studies.values():
         for model in study.models:
             found = evaluate.engine_spec(opened.config, study, model)
-            assert settings.check(found.name, found.settings, settings.BY_ENGINE) == found.settings
+            assert engine.check(found.name, found.settings) == found.settings
 
 
 def test_what_decides_scores_and_labels_alone_is_not_in_the_spec(opened):

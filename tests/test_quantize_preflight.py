@@ -1,13 +1,17 @@
 """Preflight: each known limit is found, and nothing is found against what loads."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from edge2giant import config, schemes
 from edge2giant.errors import UserError
+from edge2giant.models.facts import ModelFacts
 from edge2giant.plan import quantize
 from edge2giant.quantize import preflight, toolkits
 from edge2giant.schemes import limits
+from edge2giant.schemes.integers import Integers
+from edge2giant.schemes.nvfp4 import NVFP4
 from edge2giant.specs.variant import Variant
 from shared import ROOT
 
@@ -70,8 +74,35 @@ def test_every_verdict_has_reason_and_hint():
 
 
 def test_autogptq_cannot_be_made_on_a_cpu():
-    assert [v.level for v in toolkits.check_making("autogptq", "llama-2-7b-chat", "cpu")] == ["refused"]
-    assert toolkits.check_making("autogptq", "llama-2-7b-chat", "cuda:9.0") == []
+    facts = {name: model.facts for name, model in CONFIG.models.items()}
+    assert [v.level for v in toolkits.check_making("autogptq", facts["llama-2-7b-chat"], "cpu")] == ["refused"]
+    assert toolkits.check_making("autogptq", facts["llama-2-7b-chat"], "cuda:9.0") == []
+    assert [v.name for v in toolkits.check_making("autogptq", facts["llama-3.3-70b-it"], "cuda:9.0")] == ["autogptq-rotary"]
+
+
+SMOLLM2 = ModelFacts(
+    parameters=134_515_008, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
+    num_key_value_heads=3, head_dim=64, vocab_size=49_152, max_position_embeddings=8192, tie_word_embeddings=True,
+    dtype="bfloat16",
+)  # fmt: skip
+
+
+def test_groups_that_do_not_divide_are_refused_with_those_that_do():
+    int4 = Integers("gptq", 4, 128)
+    (found,) = preflight.check_groups(int4, SMOLLM2)
+    assert (found.level, found.reason) == (
+        "refused", "576 input channels of mlp.gate_proj do not split into groups of 128"
+    )  # fmt: skip
+    assert "32, 64;" in found.hint
+    for size in (64, 32, -1):
+        assert preflight.check_groups(replace(int4, group_size=size), SMOLLM2) == []
+    assert preflight.check_groups(NVFP4("compressed-tensors", 4, 16), SMOLLM2) == []
+
+
+def test_a_bfloat16_model_in_float16_is_warned_of():
+    assert [v.level for v in preflight.check_precision(SMOLLM2, "float16", "evaluated")] == ["degraded"]
+    assert preflight.check_precision(SMOLLM2, "auto", "evaluated") == []
+    assert preflight.check_precision(replace(SMOLLM2, dtype="float16"), "float16", "evaluated") == []
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda", "cuda:9", "cuda:x.y"])

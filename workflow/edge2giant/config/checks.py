@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from edge2giant import ROOT
 from edge2giant.errors import UserError, unknown
+from edge2giant.specs import engine
 
 if TYPE_CHECKING:
     from edge2giant.config.benchmarks import Benchmark
@@ -54,6 +55,7 @@ def check_aggregation(benchmark: "Benchmark", where: str) -> None:
 
 def check_stacks(config: "Config") -> None:
     for name, stack in config.stacks.items():
+        engine.check(stack.engine, stack.engine_settings, where=f"config/stacks.yaml, {name}.engine_settings")
         where = f"config/stacks.yaml, {name}.environments"
         if "evaluate" not in stack.environments:
             raise UserError("'evaluate' is missing", where, "name the environment that holds the engine")
@@ -67,6 +69,7 @@ def check_study(config: "Config", study: "Study") -> None:
     where = f"config/studies/{study.name}.yaml"
     if study.name == PRINTED:
         raise UserError("this name means the printed numbers", where, "give the file another name")
+    check_engine_settings(config, study, f"{where}, engine_settings")
     if study.judged_benchmark:
         answered = [name for name, entry in study.models.items() if entry.judged]
         for name in study.figure2_models:
@@ -74,6 +77,16 @@ def check_study(config: "Config", study: "Study") -> None:
                 raise unknown("model with `judged`", name, answered, f"{where}, figure2_models")
     for variant in study.variants:
         check_variant(config, study, variant, f"{where}, models.{variant.path}")
+
+
+def check_engine_settings(config: "Config", study: "Study", where: str) -> None:
+    """Refuse settings that the stack's engine does not have, and a length that one of the models does not reach."""
+    stack = config.stacks[study.stack]
+    engine.check(stack.engine, study.engine_settings, where=where)
+    length = study.engine_settings.get("max_model_len", stack.engine_settings.get("max_model_len", 0))
+    for name in study.models:
+        if length > (most := config.models[name].facts.positions):
+            raise UserError(f"max_model_len {length} is more than the {most} positions of {name}", where, "set less")
 
 
 def check_variant(config: "Config", study: "Study", variant: "Variant", where: str) -> None:

@@ -23,8 +23,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from edge2giant.engine import settings as engine_settings
 from edge2giant.errors import UserError
+from edge2giant.specs import engine as engine_settings
 
 # name -> module and class; the module brings the heavy imports
 ENGINES = {
@@ -47,7 +47,7 @@ def open_engine(name: str, checkpoint_dir: str | Path, settings: Mapping[str, An
     checkpoint_dir : path
         Directory with weights, ``config.json`` and tokenizer.
     settings : mapping, optional
-        See ``edge2giant.engine.settings``; what is not given stays as the engine has it.
+        See ``edge2giant.specs.engine``; what is not given stays as the engine has it.
 
     Yields
     ------

@@ -38,7 +38,7 @@ class HuggingFace(Counted, HFLM):
 
     @classmethod
     def load(cls, checkpoint: Path, settings: dict[str, Any]) -> "HuggingFace":
-        """Load the checkpoint with the settings of ``edge2giant.engine.settings``."""
+        """Load the checkpoint with the settings of ``edge2giant.specs.engine``."""
         arguments = {key: value for key, value in settings.items() if key not in {"seed", "max_model_len"}}
         arguments["max_length"] = settings.get("max_model_len")
         arguments.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")

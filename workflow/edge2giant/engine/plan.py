@@ -188,7 +188,7 @@ def memory(
     weights = weight_bytes(facts, scheme, tp, pp)
     activations = activation_bytes(facts, max_num_batched_tokens, tp)
     logprobs = logprob_bytes(facts, max_num_batched_tokens)
-    length = length or facts.max_position_embeddings
+    length = length or facts.positions
     per_token = -(-kv_bytes(facts, length, tp, pp, kv_cache_dtype) // length)
     left = int(gpu_bytes * utilization) - weights - activations - GRAPH_BYTES - RUNTIME_BYTES
     cache = max(0, left)
@@ -229,7 +229,7 @@ def place(facts: ModelFacts, serving: Serving, gpus: Iterable[Gpus]) -> EnginePl
 
 def fit(kind: Gpus, facts: ModelFacts, serving: Serving, nodes: int, tp: int) -> EnginePlacement | None:
     """The placement on ``nodes`` nodes with ``tp`` GPUs each, or None if the checkpoint and its cache do not fit there."""
-    longest = min(facts.max_position_embeddings, serving.max_model_len)
+    longest = min(facts.positions, serving.max_model_len)
     for step in serving.steps(longest):
         held = memory(facts, serving.scheme, kind.bytes, tp, nodes, step, serving.kv_cache_dtype, length=longest)
         # the engine does not reserve memory for log-probabilities: its share of the GPU leaves room for them
@@ -245,13 +245,40 @@ def fit(kind: Gpus, facts: ModelFacts, serving: Serving, nodes: int, tp: int) ->
 
 def _on(kind: Gpus, facts: ModelFacts, serving: Serving) -> Iterator[EnginePlacement]:
     """Placements on the numbers of these GPUs that hold the checkpoint, fewest first."""
-    for nodes, tp in _shapes(kind, facts.num_attention_heads):
+    for nodes, tp in _shapes(kind, facts, serving.scheme):
         if placed := fit(kind, facts, serving, nodes, tp):
             yield placed
 
 
-def _shapes(kind: Gpus, heads: int) -> Iterator[tuple[int, int]]:
+def indivisible(facts: ModelFacts, scheme: Scheme, tp: int) -> str | None:
+    """Why ``tp`` GPUs cannot share each layer, in words; None where they can.
+
+    A layer that gives the hidden size is divided by its inputs, any other by its outputs (Megatron-LM, arXiv 1909.08053), and no
+    GPU gets a part of a head or of the channels that a scheme keeps together. Keys and values are repeated on further GPUs.
+    """
+    heads, shared = facts.num_attention_heads, facts.num_key_value_heads
+    if heads % tp or (shared % tp and tp % shared):
+        return f"{heads} attention heads and {shared} of keys and values"
+    outputs, inputs = scheme.block
+    for layer in facts.linear_layers:
+        if layer.outputs == facts.hidden_size:
+            channels, block, kind = layer.inputs, inputs, "input"
+        else:
+            channels, block, kind = _outputs_with_repeated_heads(facts, layer.outputs, tp), outputs, "output"
+        if channels % (tp * block):
+            return f"{channels} {kind} channels of {layer.name}" + (f" in groups of {block}" if block > 1 else "")
+    return None
+
+
+def _outputs_with_repeated_heads(facts: ModelFacts, outputs: int, tp: int) -> int:
+    """Outputs of a layer over all GPUs; of keys and values alone, or of a fused layer with them, more where heads repeat."""
+    heads, shared, size = facts.num_attention_heads, facts.num_key_value_heads, facts.head_dim
+    repeated = max(shared, tp)
+    return {shared * size: repeated * size, (heads + 2 * shared) * size: (heads + 2 * repeated) * size}.get(outputs, outputs)
+
+
+def _shapes(kind: Gpus, facts: ModelFacts, scheme: Scheme) -> Iterator[tuple[int, int]]:
     """Yield (nodes, tensor parallel size): within a node first, then whole nodes as pipeline stages."""
-    sizes = [tp for tp in (2**power for power in range(kind.per_node.bit_length())) if tp <= kind.per_node and heads % tp == 0]
+    sizes = [tp for tp in range(1, kind.per_node + 1) if tp == 1 or not indivisible(facts, scheme, tp)]
     yield from ((1, tp) for tp in sizes)
-    yield from ((nodes, sizes[-1]) for nodes in range(2, kind.nodes + 1))
+    yield from ((nodes, sizes[-1]) for nodes in range(2, min(kind.nodes, facts.num_hidden_layers) + 1))

@@ -41,6 +41,10 @@ class ModelFacts:
         Width of the experts of a layer that compute every token.
     sliding_window : int or None
         Tokens back that `sliding_layers` of the layers see; the others see all.
+    rope_type : str or None
+        Kind of rope scaling, such as `llama3` or `yarn`; None without one.
+    scaled_positions : int or None
+        Positions that the scaling gives, where they are not `max_position_embeddings`.
     dtype : str or None
         Data type of the weights as published, such as `bfloat16`.
     chat_template : bool or None
@@ -67,6 +71,8 @@ class ModelFacts:
     shared_expert_size: int = 0
     sliding_window: int | None = None
     sliding_layers: int = 0
+    rope_type: str | None = None
+    scaled_positions: int | None = None
     linear_layers: tuple[LinearLayer, ...] = ()
 
     def __post_init__(self):
@@ -80,6 +86,11 @@ class ModelFacts:
         attention = {f"self_attn.{name}_proj": shape for name, shape in shapes.items()}
         mlp = {"mlp.gate_proj": (middle, hidden), "mlp.up_proj": (middle, hidden), "mlp.down_proj": (hidden, middle)}
         return tuple(LinearLayer(name, *shape, self.num_hidden_layers) for name, shape in (attention | mlp).items())
+
+    @property
+    def positions(self) -> int:
+        """Tokens of the longest sequence."""
+        return self.scaled_positions or self.max_position_embeddings
 
     @property
     def linear_weights(self) -> int:

@@ -22,6 +22,7 @@ OTHER_NAMES = {
     "num_key_value_heads": ("num_kv_heads",),
     "max_position_embeddings": ("n_positions", "n_ctx", "max_seq_len"),
     "num_experts": ("num_local_experts", "n_routed_experts"),
+    "rope_scaling": ("rope_parameters",),
     "dtype": ("torch_dtype",),
 }
 """What some models call a key of Llama's config.json."""
@@ -134,6 +135,7 @@ def numbers(folder: Path, repo: str) -> dict[str, Any]:
         found = {"model_type": model_type, "dtype": keys.value("dtype") or whole.get("dtype") or whole.get("torch_dtype")}
         found |= sizes(keys, family)
         found |= windows(keys, family, found["num_hidden_layers"])
+        found |= rope(keys, model_type)
         found |= falcon(config, found["num_attention_heads"]) if model_type == "falcon" else {}
     except (TypeError, AttributeError, ZeroDivisionError) as error:
         raise UserError(f"has a value of the wrong type ({error})", where, UNUSABLE) from None
@@ -207,6 +209,22 @@ def windows(keys: ConfigKeys, family: families.Family, layers: int) -> dict[str,
         return {}
     sliding = [kind == "sliding_attention" for kind in kinds] or [family.sliding(keys.config, layer) for layer in range(layers)]
     return {"sliding_window": keys.count("sliding_window"), "sliding_layers": sum(sliding)} if any(sliding) else {}
+
+
+def rope(keys: ConfigKeys, model_type: str) -> dict[str, Any]:
+    """The kind of rope scaling, and the positions that it gives, as vLLM derives them (`_get_and_verify_max_len`)."""
+    given = keys.value("rope_scaling") or {}
+    given = given.get("full_attention", given)  # one for each kind of attention
+    kind = given.get("rope_type", given.get("type", "default"))
+    if kind == "default":
+        return {}
+    if kind in ("llama3", "longrope", "su") or model_type.startswith("gemma3"):  # these declare scaled positions
+        return {"rope_type": kind}
+    positions = keys.count("max_position_embeddings")
+    if kind == "yarn":
+        positions = given.get("original_max_position_embeddings") or positions
+    scaled = int(positions * given.get("factor", 1))
+    return {"rope_type": kind} | ({"scaled_positions": scaled} if scaled != keys.count("max_position_embeddings") else {})
 
 
 def falcon(config: Mapping, heads: int) -> dict[str, int]:

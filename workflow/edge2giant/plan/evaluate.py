@@ -28,7 +28,7 @@ def engine_spec(config: Config, study: Study, model: str) -> EngineSpec:
     stack, protocol, entry = config.stacks[study.stack], config.protocols[study.protocol], config.models[model]
     settings = {
         "dtype": protocol.dtype,
-        "max_model_len": min(protocol.max_model_len, entry.facts.max_position_embeddings),
+        "max_model_len": min(protocol.max_model_len, entry.facts.positions),
         **stack.engine_settings,
         **study.engine_settings,
     }

@@ -14,7 +14,7 @@ from edge2giant import environments, errors, records
 from edge2giant.config import Config, Study, load
 from edge2giant.config.clusters import Cluster
 from edge2giant.errors import UserError
-from edge2giant.plan import quantize, resources
+from edge2giant.plan import evaluate, quantize, resources
 from edge2giant.plan.placement import Placement
 from edge2giant.quantize import preflight, sizes, toolkits
 from edge2giant.schemes.limits import DEGRADED, REFUSED
@@ -23,7 +23,8 @@ from edge2giant.schemes.unquantized import SixteenBits
 from edge2giant.specs.variant import Variant
 
 FALLBACK = "fallback"
-LEVELS = (FALLBACK, DEGRADED, REFUSED)
+LEVELS = (REFUSED, DEGRADED, FALLBACK)
+"""Worst first; a variant counts as its worst."""
 
 
 class Overview:
@@ -54,8 +55,10 @@ class Overview:
     def _line(self, variant: Variant) -> dict:
         spec = quantize.checkpoint_spec(self.config, self.study, variant)
         scheme = quantize.scheme(self.config, self.study, variant)
-        making = self.requests.place(resources.quantize_job(self.config, spec))
-        evaluation = self.requests.place(resources.evaluate_job(self.config, self.study, variant))
+        unplaced: list[str] = []
+        making = self._place(resources.quantize_job(self.config, spec), unplaced)
+        evaluation = self._place(resources.evaluate_job(self.config, self.study, variant), unplaced)
+        known = self._findings(variant, self._device(making), self._device(evaluation))
         return {
             "model": variant.model,
             "variant": variant.method_bits,
@@ -64,10 +67,18 @@ class Overview:
             "checkpoint": spec.folder,
             "gigabytes": round(self._planned_gb(variant.model, scheme), 3),
             "quantize on": in_words(making),
-            "evaluate on": in_words(evaluation),
+            "evaluate on": "nowhere" if unplaced else in_words(evaluation),
             "cells": len(self.study.benchmarks_of(variant)),
-            "verdict": "; ".join(self._findings(variant, self._device(making), self._device(evaluation))) or "ok",
+            "verdict": "; ".join(unplaced + known) or "ok",
         }
+
+    def _place(self, job: resources.Job, unplaced: list[str]) -> Placement | None:
+        """GPUs of a job; why there are none goes to `unplaced`."""
+        try:
+            return self.requests.place(job)
+        except UserError as error:
+            unplaced.append(f"{REFUSED}: {error.what} ({error.hint})")
+            return None
 
     def _device(self, place: Placement | None) -> str:
         return f"cuda:{self.cluster.partitions[place.partition].compute_capability}" if place else "cpu"
@@ -89,11 +100,34 @@ class Overview:
         The config.json of a published checkpoint is not fetched yet, so it is judged by its recipe.
         """
         stack, spec = self.config.stacks[self.study.stack], quantize.made_spec(self.config, self.study, variant, settings)
+        facts = self.config.models[variant.model].facts
         published = self.study.checkpoints.get(variant.method_bits) == "published"
-        making = [] if published else toolkits.check_making(spec.toolkit, variant.model, makes)
+        making = [] if published else toolkits.check_making(spec.toolkit, facts, makes)
         scheme = toolkits.module(spec.toolkit).scheme(spec.recipe)
         loading = preflight.check(scheme, stack.engine, stack.engine_version, evaluates)
-        return making + preflight.without_met_needs(loading, self.environment, self.packages)
+        fits = preflight.check_groups(scheme, facts)
+        dtype = evaluate.engine_spec(self.config, self.study, variant.model).settings["dtype"]
+        precision = preflight.check_precision(facts, dtype, "evaluated")
+        return making + fits + preflight.without_met_needs(loading, self.environment, self.packages) + precision
+
+    def hardware(self) -> list[dict]:
+        """What the engine does with each scheme of the study on each kind of GPU of the cluster."""
+        stack = self.config.stacks[self.study.stack]
+        if stack.device == "cpu":
+            return []
+        found = [quantize.scheme(self.config, self.study, variant) for variant in self.study.variants]
+        schemes = {scheme.label: scheme for scheme in found}
+        capabilities = {name: entry.compute_capability for name, entry in self.cluster.partitions.items()}
+
+        def answer(scheme: Scheme, capability: str) -> str:
+            verdicts = preflight.check(scheme, stack.engine, stack.engine_version, f"cuda:{capability}")
+            levels = {verdict.level for verdict in verdicts}
+            return "refused" if REFUSED in levels else "other kernels" if DEGRADED in levels else "native"
+
+        return [
+            {"scheme": label} | {f"{name} ({cap})": answer(scheme, cap) for name, cap in capabilities.items()}
+            for label, scheme in schemes.items()
+        ]
 
     def _planned_gb(self, model: str, scheme: Scheme) -> float:
         """Estimated size of a model's weights, in 10^9 bytes."""
@@ -120,12 +154,9 @@ class Overview:
 
 
 def totals(lines: list[dict]) -> str:
-    """How many variants have which verdict."""
-    found = {level: sum(f"{level}: " in line["verdict"] for line in lines) for level in LEVELS}
-    fine = sum(line["verdict"] == "ok" for line in lines)
-    several = sum(found.values()) + fine - len(lines)
-    text = f"{len(lines)} variants: {fine} ok, " + ", ".join(f"{count} {level}" for level, count in found.items())
-    return text + (f" ({several} with two verdicts)" if several else "")
+    """How many variants have which verdict; one with several counts as the worst."""
+    worst = Counter(next((level for level in LEVELS if f"{level}: " in line["verdict"]), "ok") for line in lines)
+    return f"{len(lines)} variants: " + ", ".join(f"{worst[level]} {level}" for level in ("ok", *reversed(LEVELS)))
 
 
 def in_words(place: Placement | None) -> str:
@@ -161,6 +192,8 @@ def show(overview: Overview, out: Path) -> None:
     records.write_csv(out, lines)
     print(f"study {study.name}: {study.title} (protocol {study.protocol}, stack {study.stack})\n")
     print(table(overview.counts(), total=True), table(lines), sep="\n\n")
+    if hardware := overview.hardware():
+        print(f"\nkernels of {study.stack} by GPU (compute capability)\n", table(hardware), sep="\n")
     print(f"\n{len(study.cells)} cells of {len(lines)} checkpoints; as CSV: {out}", *overview.disk(), totals(lines), sep="\n")
     refused = [line for line in lines if "refused:" in line["verdict"]]
     if refused:

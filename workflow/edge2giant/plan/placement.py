@@ -116,8 +116,17 @@ def place_judge(gpus: int, partitions: dict[str, dict]) -> Placement:
 def as_set(
     facts: ModelFacts, serving: plan.Serving | None, partitions: dict[str, dict], name: str, nodes: int, gpus: int
 ) -> Placement:
-    """The placement that an override sets; the engine gets its memory where it fits, else it decides by itself."""
+    """The placement that an override sets; the engine gets its memory where it fits, else it decides by itself.
+
+    Raises
+    ------
+    UserError
+        If the GPUs of a node cannot share the layers.
+    """
     if serving:
+        if gpus > 1 and (what := plan.indivisible(facts, serving.scheme, gpus)):
+            fit = [str(one) for one in range(1, gpus) if one == 1 or not plan.indivisible(facts, serving.scheme, one)]
+            raise UserError(f"{gpus} GPUs cannot share {what}", "config/clusters.yaml", f"set `gpus` to {' or '.join(fit)}")
         kind = next(kind for kind in plan.gpus_of(partitions) if kind.name == name)
         if placed := plan.fit(kind, facts, serving, nodes, gpus):
             return _served(placed, partitions)

@@ -7,8 +7,12 @@ import re
 from dataclasses import dataclass, replace
 
 from edge2giant.errors import UserError
-from edge2giant.schemes.limits import NEEDS, REFUSED, Device
+from edge2giant.models.facts import ModelFacts
+from edge2giant.schemes.limits import DEGRADED, NEEDS, REFUSED, Device
 from edge2giant.schemes.scheme import Scheme
+
+GROUP_SIZES = (32, 64, 128)
+"""What kernels have."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,26 @@ def check(scheme: Scheme, engine: str, version: str, device: str) -> list[Verdic
         for limit in scheme.limits
         if engine in limit.engines and release >= release_of(limit.since) and limit.applies(scheme, hardware)
     ]
+
+
+def check_groups(scheme: Scheme, facts: ModelFacts) -> list[Verdict]:
+    """Refuse groups that do not divide a linear layer's inputs, and name the sizes that do."""
+    size = scheme.group_size
+    for layer in facts.linear_layers if size > 0 else ():
+        if layer.inputs % size:
+            fit = [str(one) for one in GROUP_SIZES if not any(other.inputs % one for other in facts.linear_layers)]
+            reason = f"{layer.inputs} input channels of {layer.name} do not split into groups of {size}"
+            hint = f"group sizes that fit: {', '.join(fit) or 'none'}; or take one scale per output channel"
+            return [Verdict(REFUSED, "group-size", reason, hint)]
+    return []
+
+
+def check_precision(facts: ModelFacts, dtype: str, doing: str) -> list[Verdict]:
+    """Warn where a bfloat16 model is computed in float16, whose largest number is 65,504."""
+    if facts.dtype != "bfloat16" or dtype != "float16":
+        return []
+    reason = f"{doing} in float16, the model's own type is bfloat16: activations can overflow"
+    return [Verdict(DEGRADED, "float16", reason, "set dtype to bfloat16, or auto")]
 
 
 def without_met_needs(verdicts: list[Verdict], environment: str, present: set[str]) -> list[Verdict]:

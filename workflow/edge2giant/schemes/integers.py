@@ -101,6 +101,12 @@ class Integers(Scheme):
         return f"int{self.bits} {spread}{'' if self.symmetric else ', asymmetric'}{order}"
 
     @property
+    def block(self) -> tuple[int, int]:
+        """Codes are packed into words of 32 bits, along the inputs or along the outputs."""
+        packed = 32 // self.bits
+        return packed, max(self.group_size, packed)
+
+    @property
     def max_weight_error(self) -> float:
         return 0.05 if self.bits == 8 else 0.3
 

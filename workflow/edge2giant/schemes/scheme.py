@@ -111,6 +111,11 @@ class Scheme:
         return self.activation_bits < 16
 
     @property
+    def block(self) -> tuple[int, int]:
+        """Output and input channels that stay together where a layer is divided among GPUs."""
+        return 1, max(self.group_size, 1)
+
+    @property
     def label(self) -> str:
         """What it is, in a few words."""
         raise NotImplementedError

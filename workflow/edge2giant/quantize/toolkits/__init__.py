@@ -8,7 +8,8 @@ A toolkit module imports its packages only inside functions and offers
 - `scheme(recipe) -> Scheme`: what the numbers of its checkpoint will be (package `schemes`); pure;
 - `quantize(model_dir, recipe, calibration, out_dir) -> ExecutedRecipe`: write the checkpoint's weights and config to `out_dir`
   and return what was done. `calibration` is a `calibration.Calibration`, or None for a recipe without one;
-- `check_making(model, device) -> list of Verdict` (optional): what is known against making a model's checkpoint on a device;
+- `check_making(facts, device) -> list of Verdict` (optional): what is known against making a checkpoint on a device of a model
+  with these `models.facts.ModelFacts`;
 - `LINKS = True` (optional): nothing is made, the checkpoint links to files that exist;
 - `load(checkpoint_dir)` (optional): the model as the toolkit's own loader runs it, where transformers alone cannot load it;
 - `validation_engine(recipe)` (optional, else 'toolkit' where there is a `load`, or 'hf'): who loads the checkpoint when it is
@@ -22,6 +23,7 @@ from typing import Literal
 
 from edge2giant import typed
 from edge2giant.errors import UserError
+from edge2giant.models.facts import ModelFacts
 
 GroupSize = Literal[-1] | typed.Positive
 """Input channels that share a scale; -1 for one scale an output channel."""
@@ -51,10 +53,10 @@ def links(name: str) -> bool:
     return getattr(module(name), "LINKS", False)
 
 
-def check_making(name: str, model: str, device: str) -> list:
+def check_making(name: str, facts: ModelFacts, device: str) -> list:
     """Verdicts (`quantize.preflight`) on making a model's checkpoint with a toolkit on a device."""
     known = getattr(module(name), "check_making", None)
-    return known(model, device) if known else []
+    return known(facts, device) if known else []
 
 
 def validation_engine(name: str, recipe: dict) -> str:

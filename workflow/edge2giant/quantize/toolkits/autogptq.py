@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 from edge2giant.errors import UserError
+from edge2giant.models.facts import ModelFacts
 from edge2giant.quantize import faults
 from edge2giant.quantize.preflight import Verdict
 from edge2giant.quantize.toolkits import gptqmodel
@@ -38,11 +39,10 @@ RECIPE = AutoGPTQRecipe
 scheme = gptqmodel.scheme
 
 
-def check_making(model: str, device: str) -> list[Verdict]:
-    """List what is known against making a model's checkpoint on a device."""
+def check_making(facts: ModelFacts, device: str) -> list[Verdict]:
     if device == "cpu":
         return [Verdict(REFUSED, "autogptq-cuda", NEEDS_CUDA, ON_GPU)]
-    if model.startswith(("llama-3.1", "llama-3.2", "llama-3.3")):
+    if facts.rope_type == "llama3":
         reason = "AutoGPTQ 0.7.1 leaves rotary tensors of Llama 3 on another device (issue 729)"
         hint = "the toolkit module moves them; or take the published checkpoint, or method gptq-gptqmodel"
         return [Verdict(DEGRADED, "autogptq-rotary", reason, hint)]

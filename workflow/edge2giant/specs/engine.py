@@ -1,0 +1,135 @@
+"""The settings that each engine takes; checked when Snakemake starts, and again before a model is loaded."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from edge2giant import typed
+from edge2giant.errors import UserError
+from edge2giant.typed import Natural, Positive, Range, Text
+
+Share = Annotated[float, Range(0, 1)]
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """Settings of every engine; one that is left out stays as the engine has it.
+
+    Parameters
+    ----------
+    dtype : str
+        `auto`: as the checkpoint says.
+    max_model_len : int
+        Longest prompt plus answer, in tokens.
+    batch_size : int or 'auto'
+        Prompts at a time; vLLM batches by itself.
+    seed : int
+    max_gen_toks : int
+        New tokens where a task does not say.
+    add_bos_token : bool or None
+        Put BOS before every text; None for the tokenizer's own rule.
+    trust_remote_code : bool
+        Run code that comes with the checkpoint.
+    """
+
+    dtype: Literal["auto", "float16", "bfloat16", "float32"] | None = None
+    max_model_len: Positive | None = None
+    batch_size: Positive | Literal["auto"] | None = None
+    seed: Natural | None = None
+    max_gen_toks: Positive | None = None
+    add_bos_token: bool | None = None
+    trust_remote_code: bool | None = None
+
+
+@dataclass(frozen=True)
+class HuggingFaceSettings(EngineSettings):
+    """Settings of transformers.
+
+    Parameters
+    ----------
+    device : str
+        Such as `cuda`, `cuda:0`, `cpu`.
+    parallelize : bool
+        Spread the layers over all visible GPUs.
+    softmax_dtype : str
+        Type of the log-softmax.
+    """
+
+    device: Annotated[str, typed.Pattern(r"cpu|cuda(:\d+)?|mps", "cpu, cuda, cuda:<number> or mps")] | None = None
+    parallelize: bool | None = None
+    softmax_dtype: Literal["float16", "bfloat16", "float32"] | None = None
+
+
+@dataclass(frozen=True)
+class StockVLLMSettings(EngineSettings):
+    """Settings of vLLM, by its own names.
+
+    Parameters
+    ----------
+    tensor_parallel_size, pipeline_parallel_size : int
+        GPUs that share each layer; groups of GPUs that share the layers.
+    gpu_memory_utilization : float
+        Share of a GPU's memory that the engine takes.
+    enforce_eager : bool
+        No compilation and no CUDA graphs: starts sooner, generates slower.
+    max_num_seqs, max_num_batched_tokens : int
+        Prompts in flight; prompt tokens that one step computes.
+    quantization : str
+        Where the checkpoint does not say.
+    block_size : int
+        Tokens of a block of the prefix cache.
+    load_format : str
+        How weights are read.
+    """
+
+    tensor_parallel_size: Positive | None = None
+    pipeline_parallel_size: Positive | None = None
+    gpu_memory_utilization: Share | None = None
+    kv_cache_dtype: Literal["auto", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla"] | None = None
+    enforce_eager: bool | None = None
+    max_num_seqs: Positive | None = None
+    max_num_batched_tokens: Positive | None = None
+    quantization: Text | None = None
+    distributed_executor_backend: Literal["mp", "ray", "uni"] | None = None
+    block_size: Positive | None = None
+    load_format: Text | None = None
+
+
+@dataclass(frozen=True)
+class VLLMSettings(StockVLLMSettings):
+    """Settings of vLLM with the scoring of this project.
+
+    Parameters
+    ----------
+    self_check : float
+        Share of log-likelihood requests that are scored both ways.
+    self_check_limit : int
+        At most so many of them in one call.
+    """
+
+    self_check: Share | None = None
+    self_check_limit: Natural | None = None
+
+
+SETTINGS = {"hf": HuggingFaceSettings, "vllm-stock": StockVLLMSettings, "vllm": VLLMSettings}
+
+
+def check(
+    name: str, settings: Mapping[str, Any], known: Collection[str] = tuple(SETTINGS), where: object = None
+) -> dict[str, Any]:
+    """Return the settings of an engine as a dict.
+
+    Raises
+    ------
+    UserError
+        The engine or a setting does not exist, or a value is not allowed.
+    """
+    if name not in known:
+        raise UserError(f"no engine {name!r}", where, f"use one of {', '.join(sorted(known))}")
+    kind = SETTINGS[name]
+    if unknown := sorted(set(settings) - set(kind.__dataclass_fields__)):
+        allowed = ", ".join(sorted(kind.__dataclass_fields__))
+        raise UserError(f"engine {name} has no setting {', '.join(unknown)}", where, f"use {allowed}")
+    if wrong := typed.problem(kind, settings):
+        raise UserError(wrong, where, f"correct the setting of engine {name}")
+    return dict(settings)
