@@ -159,10 +159,10 @@ def test_a_changed_file_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(core.records, "read", lambda path, kind: recorded)
     core.verify(model)
     (model / "config.json").write_text("{}")
-    with pytest.raises(UserError, match=r"config\.json was changed"):
+    with pytest.raises(UserError, match=r"config\.json: was changed"):
         core.verify(model)
     (model / "config.json").unlink()
-    with pytest.raises(UserError, match=r"config\.json is missing"):
+    with pytest.raises(UserError, match=r"config\.json: is missing"):
         core.verify(model)
 
 

@@ -16,6 +16,7 @@ rule evaluate:
     threads: resources.threads(PLAN, resources.evaluate)
     resources:
         **resources.of(PLAN, resources.evaluate),
+        check=PLAN.run.check_checkpoints,  # a resource, since it decides no result
     params:
         **PLAN.spec(evaluate.spec),
         env=PLAN.ask(evaluate.environment),
@@ -26,9 +27,9 @@ rule evaluate:
     message:
         "Evaluating {wildcards.model} {wildcards.method}/{wildcards.bits}, batch {wildcards.batch}"
     shell:
-        "checkpoint=$(workflow/staged {input.checkpoint} '{resources.scratch}') &&"
+        "copy=$(workflow/staged {input.checkpoint} '{resources.scratch}') &&"
         " EDGE2GIANT_LOG={log} workflow/with-gpus {resources.gpu} workflow/in-env {params.env} workflow/on-nodes"
         " python -m edge2giant.evaluate batch --spec {params.spec} --spec-digest {params.digest}"
-        " --checkpoint $checkpoint --store {params.store} --answer-cache {params.answer_cache} --failures {params.failures}"
-        " --cache {params.cache} --parallel {resources.parallel} --planned '{resources.engine}'"
-        " --out {output} >{log} 2>&1"
+        " --checkpoint {input.checkpoint} --copy $copy --check {resources.check} --store {params.store}"
+        " --answer-cache {params.answer_cache} --failures {params.failures} --cache {params.cache}"
+        " --parallel {resources.parallel} --planned '{resources.engine}' --out {output} >{log} 2>&1"

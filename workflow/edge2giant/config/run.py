@@ -26,6 +26,10 @@ class RunSettings(ConfigEntry):
     keep_checkpoints: Annotated[bool, BeforeValidator(_spelt)] = Field(
         default=True, description="whether weights stay once their cells are done"
     )
+    check_checkpoints: Literal["size", "sha256"] = Field(
+        default="size",
+        description="how an evaluation holds a checkpoint's files to its record",
+    )
     mirror: Text | None = Field(default=None, description="folder of hub ids that acquire reads in place of the hub")
     token_file: Text | None = Field(default=None, description="file that holds the hub token")
     cluster: names.name_of("cluster", "clusters") | None = Field(

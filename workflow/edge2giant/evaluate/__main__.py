@@ -16,7 +16,9 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     batch = commands.add_parser("batch", help="evaluate a batch and write its manifest")
     specs.add_arguments(batch)
-    batch.add_argument("--checkpoint", required=True, type=Path)
+    batch.add_argument("--checkpoint", required=True, type=Path, help="its files are held to its record by size")
+    batch.add_argument("--copy", type=Path, help="read this copy of it, held to the record by SHA-256 where it is another folder")
+    batch.add_argument("--check", choices=("size", "sha256"), default="size", help="how the checkpoint is held to its record")
     batch.add_argument("--store", required=True, type=Path, help="results/store/<source>")
     batch.add_argument("--answer-cache", required=True, type=Path, help="results/answer_cache")
     batch.add_argument("--failures", required=True, type=Path, help="results/failures: a failure leaves its reason there")
@@ -46,7 +48,9 @@ def evaluate(args: argparse.Namespace) -> None:
         store = args.store.resolve()
         batch.offline_environment(store, args.cache.resolve())
         cache = AnswerCache(args.answer_cache.resolve())
-        job = batch.Batch(spec, args.checkpoint.resolve(), store, cache, args.parallel, args.planned)
+        checkpoint = args.checkpoint.resolve()
+        copy = args.copy.resolve() if args.copy and args.copy.resolve() != checkpoint else None
+        job = batch.Batch(spec, checkpoint, store, cache, copy, args.check == "sha256", args.parallel, args.planned)
         records.write(args.out, batch.run(job))
 
 

@@ -11,8 +11,8 @@ from edge2giant import engine, offline, provenance, records, store, typed
 from edge2giant.engine import settings
 from edge2giant.errors import UserError
 from edge2giant.evaluate.answer_cache import AnswerCache
+from edge2giant.quantize import core
 from edge2giant.records.cell import CacheEntry, CheckpointSummary, Cost, EngineFacts, Manifest, Provenance
-from edge2giant.records.checkpoint import CheckpointRecord
 from edge2giant.specs.evaluate import BenchmarkSpec, EvaluateSpec
 
 log = logging.getLogger(__name__)
@@ -28,15 +28,23 @@ ENGINE_PACKAGES = {
 class Batch:
     """A spec and where its inputs lie. All paths are absolute, since tasks run with the store as working directory.
 
-    `parallel` and `planned` say where the engine runs, see `engine.settings.on_gpus` and `engine.settings.planned`.
+    `copy` is where the engine reads the checkpoint if a copy was made on the node; `hashes` asks for the SHA-256 of its files
+    also where there is none. `parallel` and `planned` say where the engine runs, see `engine.settings.on_gpus` and
+    `engine.settings.planned`.
     """
 
     spec: EvaluateSpec
     checkpoint: Path
     store: Path
     answer_cache: AnswerCache
+    copy: Path | None = None
+    hashes: bool = False
     parallel: str = "1x1"
     planned: str = "-"
+
+    @property
+    def read_from(self) -> Path:
+        return self.copy or self.checkpoint
 
 
 def engine_versions(name: str) -> dict[str, str]:
@@ -48,11 +56,17 @@ def engine_versions(name: str) -> dict[str, str]:
 
 
 def identity(batch: Batch, benchmark: BenchmarkSpec, checkpoint: str) -> dict:
-    """Everything that a benchmark's answers depend on; its digest is the fingerprint of the cached answers."""
+    """Everything that a benchmark's answers depend on; its digest is the fingerprint of the cached answers.
+
+    Raises
+    ------
+    UserError
+        If a file of its data sets has other content than its lock says.
+    """
     locks = [batch.store / lock for lock in benchmark.locks]
     return batch.spec.of(benchmark) | {
         "checkpoint": checkpoint,
-        "dataset": [store.check(lock, lock.parent).revision for lock in locks],
+        "dataset": [store.check(lock, lock.parent, hashes=True).revision for lock in locks],
         "versions": engine_versions(batch.spec.engine.name),
     }
 
@@ -68,7 +82,7 @@ def run(batch: Batch) -> Manifest:
         If the checkpoint or a data set is missing or damaged, or another process evaluates the same.
     """
     spec = batch.spec
-    checkpoint = records.read(batch.checkpoint / "checkpoint.json", CheckpointRecord)
+    checkpoint = core.verify(batch.read_from, hashes=batch.hashes or batch.copy is not None, copy=batch.copy is not None)
     identities = {one.name: identity(batch, one, checkpoint.digest) for one in spec.benchmarks}
     fingerprints = {name: records.digest(record) for name, record in identities.items()}
     with batch.answer_cache.locked(fingerprints.values()):
@@ -85,7 +99,7 @@ def _evaluate(batch: Batch, pending: list[BenchmarkSpec], identities: dict[str, 
     name, path = batch.spec.engine.name, batch.spec.variant.path
     placed = settings.planned(name, batch.planned) | batch.spec.engine.settings | settings.on_gpus(batch.parallel)
     started = time.monotonic()
-    with engine.open_engine(name, batch.checkpoint, placed) as lm:
+    with engine.open_engine(name, batch.read_from, placed) as lm:
         load_seconds = time.monotonic() - started
         log.info("%s: %s ready after %.0f s", path, name, load_seconds)
         for number, one in enumerate(pending, 1):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from edge2giant import errors, specs
 from edge2giant.errors import UserError
-from edge2giant.records.lock import Lock
 from edge2giant.specs.quantize import QuantizeSpec
 
 
@@ -61,14 +60,18 @@ def do_run(arguments: argparse.Namespace) -> None:
 
 
 def make(arguments: argparse.Namespace, spec: QuantizeSpec) -> None:
-    from edge2giant import records
+    from edge2giant import store
     from edge2giant.quantize import core
 
     for option, folder in (("--model", arguments.model), ("--heldout", arguments.heldout)):
         if not folder.is_dir():
             raise UserError("is not a folder", f"{option} {folder}", "acquire it first")
+    for text in filter(None, (arguments.heldout, arguments.calibration)):
+        lock_of_text = text.with_name(f"{text.name}.lock.json")
+        if lock_of_text.is_file():  # text that nothing fetched has none
+            store.check(lock_of_text, text.parent, hashes=True)
     folders = core.Folders(arguments.model, arguments.heldout, arguments.out, arguments.calibration, arguments.published)
-    lock = records.read(arguments.lock, Lock) if arguments.lock else None
+    lock = store.check(arguments.lock, arguments.lock.parent) if arguments.lock else None
     record = core.run(spec, folders, lock)
     print(f"{arguments.out}: {record['size']['weights_bytes']} bytes of weights, {record['seconds']['total']:.1f} s, valid")
 

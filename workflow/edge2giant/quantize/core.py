@@ -10,7 +10,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edge2giant import provenance, records, specs, typed
+from edge2giant import provenance, records, specs, store, typed
 from edge2giant.errors import UserError
 from edge2giant.models import read
 from edge2giant.quantize import card, compat, environment, faults, sizes, toolkits
@@ -210,14 +210,16 @@ def describe(
     spec: QuantizeSpec, model: Path, lock: Lock | None, executed: ExecutedRecipe, calibration, validation: dict, made: Path
 ) -> dict:
     """Assemble the record of a valid checkpoint."""
-    files, toolkit = checksums(made), toolkits.module(spec.toolkit)
+    files, toolkit, source = checksums(made), toolkits.module(spec.toolkit), checksums(model)
+    if lock:
+        refuse_changed(model, source, lock)
     return {
         "schema": 1,
         "variant": asdict(spec.variant),
         "model": {
             "id": list(lock.id) if lock else [spec.repo],
             "revision": lock and lock.revision,
-            "digest": digest_of(checksums(model)),
+            "digest": digest_of(source),
             "licence": read.licence(model),
         },
         "recipe": {"spec": specs.digest(spec), "planned": asdict(spec), "executed": typed.as_json(executed)},
@@ -240,10 +242,28 @@ def describe(
     }
 
 
+def refuse_changed(model: Path, found: dict[str, FileDigest], lock: Lock) -> None:
+    """Refuse a checkpoint that was made of other bytes than were fetched.
+
+    Raises
+    ------
+    UserError
+        Naming the first file of the model that differs from its lock.
+    """
+    for name, entry in found.items():
+        if lock.files.get(f"{model.name}/{name}", entry) != entry:
+            raise UserError("differs from what was fetched", model / name, "delete the model's lock and fetch it anew")
+
+
 def checksums(folder: Path) -> dict[str, FileDigest]:
     """Bytes and SHA-256 of the files that a loader reads (links followed)."""
+    return {path.name: FileDigest.of(path) for path in digested(folder)}
+
+
+def digested(folder: Path) -> list[Path]:
+    """The files that a loader reads."""
     paths = {path for pattern in DIGESTED for path in Path(folder).glob(pattern) if path.is_file()}
-    return {path.name: FileDigest.of(path) for path in sorted(paths) if path.name not in NOT_DIGESTED}
+    return sorted(path for path in paths if path.name not in NOT_DIGESTED)
 
 
 def digest_of(files: dict[str, FileDigest]) -> str:
@@ -251,22 +271,18 @@ def digest_of(files: dict[str, FileDigest]) -> str:
     return records.digest({name: entry.sha256 for name, entry in files.items()})
 
 
-def verify(checkpoint_dir: Path) -> CheckpointRecord:
-    """Compare a checkpoint's files with its record and return the record.
+def verify(checkpoint_dir: Path, hashes: bool = True, copy: bool = False) -> CheckpointRecord:
+    """Compare a checkpoint's files with its record, by size and with `hashes` by SHA-256, and return the record.
 
     Raises
     ------
     UserError
-        If a file is missing or was changed.
+        If a file is missing, was changed or was added; a `copy` on a node's disk may be deleted, the next job makes it again.
     """
     record = records.read(checkpoint_dir / "checkpoint.json", CheckpointRecord)
-    found = checksums(checkpoint_dir)
-    for name, entry in record.files.items():
-        if found.get(name) != entry:
-            state = "was changed" if name in found else "is missing"
-            raise UserError(
-                f"{name} {state} since the checkpoint was made",
-                checkpoint_dir,
-                "delete the folder and make it again",
-            )
+    hint = f"delete {checkpoint_dir} and " + ("run again: it is a copy" if copy else "make it again")
+    since = "since the checkpoint was made"
+    store.compare_files(record.files, checkpoint_dir, f"is missing {since}", f"was changed {since}", hint, hashes)
+    if added := [path for path in digested(checkpoint_dir) if path.name not in record.files]:
+        raise UserError(f"was added {since}", added[0], hint)
     return record

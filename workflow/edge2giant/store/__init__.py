@@ -43,13 +43,24 @@ def check(lock_path: str | Path, root: str | Path, hashes: bool = False) -> Lock
     """
     lock = records.read(lock_path, Lock)
     hint = f"delete {lock_path} and run the same command again to fetch it anew"
-    for name, expected in lock.files.items():
-        path = Path(root) / plain_name(name, lock_path)
-        if not path.is_file():
-            raise UserError("is missing from the store", path, hint)
-        if path.stat().st_size != expected.bytes or (hashes and records.file_sha256(path) != expected.sha256):
-            raise UserError("differs from what was fetched", path, hint)
+    compare_files(lock.files, Path(root), "is missing from the store", "differs from what was fetched", hint, hashes)
     return lock
+
+
+def compare_files(files: dict[str, FileDigest], root: Path, missing: str, differs: str, hint: str, hashes: bool) -> None:
+    """Hold files below `root` to their recorded sizes and, with `hashes`, to their SHA-256.
+
+    Raises
+    ------
+    UserError
+        Naming the first file that is missing or differs, in the given words.
+    """
+    for name, expected in files.items():
+        path = root / plain_name(name, root)
+        if not path.is_file():
+            raise UserError(missing, path, hint)
+        if path.stat().st_size != expected.bytes or (hashes and records.file_sha256(path) != expected.sha256):
+            raise UserError(differs, path, hint)
 
 
 def plain_name(name: str, where: object) -> str:
