@@ -7,8 +7,9 @@ import shutil
 import factories
 import pytest
 from edge2giant import config, specs
+from edge2giant import published as printed_numbers
 from edge2giant.audit import __main__ as command
-from edge2giant.audit import findings
+from edge2giant.audit import findings, report, results
 from edge2giant.errors import UserError
 from edge2giant.plan.audit import audit_spec
 from shared import ROOT
@@ -66,12 +67,12 @@ def test_known_misprints_and_their_corrections(audit):
     assert "27.37 to 27.47" in gpqa.correction
     arrow = found["difference/T5/gemma-2b-it/gptq-autogptq/w4a16/average"]
     assert arrow.correction.endswith("-0.05 to +0.05 (one arrow)")
-    assert {finding.severity for finding in (fp16, gpqa, arrow)} == {findings.ERROR}
+    assert {finding.severity for finding in (fp16, gpqa, arrow)} == {results.ERROR}
 
 
 def test_counts_that_the_documentation_states(audit):
-    assert audit.counts() == {"error": 20, "doubtful": 6, "note": 51}
-    assert len(audit.changes()) == 8
+    assert audit.counts() == {"error": 22, "doubtful": 24, "note": 54}
+    assert (len(audit.changes()), audit.corrected()) == (8, 15)
 
 
 def test_which_sets_fit(audit):
@@ -83,6 +84,130 @@ def test_which_sets_fit(audit):
     assert verdicts["math_lvl5", "micro"] == "rejected"
     assert verdicts["mmlu", "test"] == "no power"
     assert {"hellaswag", "mmlu", "truthfulqa", "bbh", "ifeval", "musr"} <= set(audit.untestable)
+
+
+def plain(path):
+    return " ".join((ROOT / path).read_text(encoding="utf-8").split())
+
+
+def test_the_documentation_states_what_the_audit_finds(audit):
+    count, rules = audit.counts(), f"{audit.outcomes.total():,}"
+    settled = f"Eight changes of one printed number would settle {audit.corrected()} of the {count['error']} errors"
+    assert f"{rules} rules: {count['error']} errors, {count['doubtful']} doubtful, {count['note']} notes. {settled}" in plain(
+        "docs/audit.md"
+    )
+    found = f"{count['error']} errors, {count['doubtful']} doubtful values and {count['note']} notes. {settled}"
+    assert f"The audit makes {rules} checks on the printed tables and finds {found}" in plain("README.md")
+
+
+def test_the_documentation_states_how_the_rules_come_out(audit):
+    lines = (ROOT / "docs/audit.md").read_text(encoding="utf-8").splitlines()
+    stated = {
+        cells[1].partition(":")[0]: cells[2:-1] for line in lines if len(cells := [c.strip() for c in line.split("|")]) == 8
+    }
+    for row in report.check_rows(audit):
+        name, *numbers = row.values()
+        assert [cell.partition(" (")[0] for cell in stated[name]] == [f"{number:,}" for number in numbers]
+
+
+def test_the_documentation_lists_the_scores_that_stand_out(audit):
+    page = plain("docs/audit.md")
+    found = [finding for finding in audit.findings if finding.check == "plausibility"]
+    assert f"({len(found)} of 600)" in page
+    for finding in found:
+        distance = finding.comment.partition("; ")[2].partition(" times")[0]
+        assert f"| {finding.printed} |" in page and f"| {distance} |" in page
+
+
+def ids(audit, check):
+    return {finding.id.removeprefix(f"{check}/") for finding in audit.findings if finding.check == check}
+
+
+def test_every_printed_size_is_checked_in_both_tables(audit):
+    rows = {f"T{table}/llama-3.2-{size}b-it/smoothquant/w8a8" for table in (1, 2) for size in (1, 3)}
+    wrong = {
+        finding.id: finding for finding in audit.findings if finding.check == "storage" and finding.severity == results.ERROR
+    }
+    assert set(wrong) == {f"storage/{row}" for row in rows}
+    assert {(found.printed, found.recomputed) for found in wrong.values()} == {("0.5", "1"), ("1.5", "3")}
+    assert len(audit.sizes) == 100
+
+
+def test_what_table_3_says_of_tasks_scales_and_samples(audit):
+    found = {one.id: (one.printed, one.recomputed) for one in audit.findings if "/T3/" in one.id}
+    assert found["tasks/T3/mmlu_pro"] == ("13", "14")
+    assert found["tasks/T3/bbh"] == ("23", "24")
+    assert found["scale/T3/mt_bench"] == ("0-10", "1-10")
+    assert ids(audit, "samples") == {f"T3/{name}" for name in ("hellaswag", "winogrande", "gpqa", "bbh", "math_lvl5")}
+    assert len(found) == 8
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "id"),
+    [
+        ("n_tasks", "56", "tasks/T3/mmlu"),
+        ("metric", "Score (1-5)", "scale/T3/mmlu"),
+        ("n_test_samples", "14000", "samples/T3/mmlu"),
+    ],
+)
+def test_a_changed_number_of_table_3_is_found(copy, column, text, id):
+    edit(copy, "benchmarks.csv", benchmark="mmlu", to=(column, text))
+    found = by_id(run(copy))
+    assert id in found
+
+
+def test_table_7_marks_a_toolkit_that_four_models_have_no_row_of(audit):
+    names = ("llama-3.1-405b-it/gptq-llmcompressor", *(f"llama-3.{name}-it/gptq-autoround" for name in ("2-1b", "2-3b", "3-70b")))
+    assert ids(audit, "toolkit") == {f"T7/{name}/w4a16" for name in names}
+
+
+STAND_OUT = {
+    "T1/llama-3.1-405b-it/fp16/w16a16/mmlu",
+    "T1/llama-3.1-405b-it/smoothquant/w8a8/mmlu",
+    "T2/llama-3.1-405b-it/smoothquant/w8a8/bbh",
+    "T2/llama-3.1-405b-it/smoothquant/w8a8/mmlu_pro",
+    "T2/llama-3.1-405b-it/awq/w4a16/ifeval",
+    "T2/llama-3.1-70b-it/gptq-llmcompressor/w8a16/gpqa",
+    "T2/llama-3.1-70b-it/gptq-llmcompressor/w8a16/ifeval",
+    "T1/llama-3.2-3b-it/smoothquant/w8a8/mmlu",  # a misprint, found as such too
+}
+NO_OTHER_GROUND = {
+    "T1/llama-2-7b-chat/gptq-autogptq/w4a16/hellaswag",
+    "T2/llama-2-7b-chat/fp16/w16a16/mmlu_pro",
+    "T1/llama-3.2-1b-it/gptq-autoround/w4a16/hellaswag",
+}
+
+
+def test_scores_that_stand_out_are_doubtful_and_few(audit):
+    assert ids(audit, "plausibility") == {f"{name}/value" for name in STAND_OUT | NO_OTHER_GROUND}
+    found = by_id(audit)["plausibility/T1/llama-3.1-405b-it/fp16/w16a16/mmlu/value"]
+    assert (found.printed, found.recomputed, found.severity) == ("83.98", "85.75", results.DOUBTFUL)
+    assert "85.91, 85.79, 73.28, 85.71; -5.4 times" in found.comment
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "benchmark", "text"),
+    [
+        ("llama-3.1-8b-it", "fp8", "hellaswag", "70.12"),  # 80.12
+        ("llama-2-70b-chat", "awq", "winogrande", "47.98"),
+        ("gemma-7b-it", "fp16", "mmlu", "15.06"),
+    ],
+)
+def test_a_planted_outlier_stands_out(copy, model, method, benchmark, text):
+    edit(copy, "scores.csv", model=model, method=method, benchmark=benchmark, to=("value", text))
+    assert any(f"/{model}/{method}/" in name and f"/{benchmark}/" in name for name in ids(run(copy), "plausibility"))
+
+
+def test_a_model_that_loses_everywhere_has_few_outliers(audit):
+    assert len([name for name in ids(audit, "plausibility") if "llama-3.2-1b-it" in name]) == 1
+
+
+def test_the_marks_of_the_tables_are_those_of_the_audit(audit):
+    """After a change of the printed numbers or the rules: copy paper_figures/published/audit_marks.csv over it."""
+    assert printed_numbers.marks(CONFIG / "published") == audit.marks
+    kinds = {kind: sum(mark.kind == kind for mark in audit.marks) for kind in {mark.kind for mark in audit.marks}}
+    counts = {"misprint": 8, "difference": 11, "average": 3, "grid": 2, "turns": 3, "storage": 4, "ratings": 36, "toolkit": 4}
+    assert kinds == counts
 
 
 def test_ids_are_unique(audit):
@@ -131,10 +256,16 @@ def test_the_command_writes_the_same_bytes_twice(tmp_path, capsys):
     for name in ("one", "two"):
         command_line(tmp_path / "results", tmp_path / name / "audit")
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert files == sorted(["audit.html", *(f"audit{s}.csv" for s in ("", "_grids", "_storage", "_rounding", "_checks"))])
+    assert files == sorted(
+        ["audit.html", *(f"audit{s}.csv" for s in ("", "_grids", "_storage", "_rounding", "_checks", "_marks"))]
+    )
     for name in files:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    assert "20 error, 6 doubtful, 51 note" in capsys.readouterr().out
+    assert (tmp_path / "one/audit_marks.csv").read_bytes() == (CONFIG / "published/marks.csv").read_bytes()
+    out = capsys.readouterr().out
+    assert "22 error, 24 doubtful, 54 note" in out and "would settle 15 of 22 errors" in out
+    page = (tmp_path / "one/audit.html").read_text()
+    assert "errors settled by 8 changes" in page and "15 of 22" in page
 
 
 def test_the_page_escapes_what_it_prints(tmp_path):
@@ -145,3 +276,10 @@ def test_the_page_escapes_what_it_prints(tmp_path):
     text = (tmp_path / "audit.html").read_text()
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert" in text
+
+
+def test_one_number_for_math_on_the_grid_of_all_problems(audit):
+    (micro,) = (one for one in audit.evidence if (one.column, one.candidate.name) == ("math_lvl5", "micro"))
+    share = f"{micro.rounded + micro.truncated} of {micro.cells}"
+    assert f"{share} printed values lie on k/{micro.candidate.questions}" in plain("config/protocols.yaml")
+    assert f"{micro.candidate.questions:,} problems alike (leaderboard) | {share} |" in plain("docs/audit.md")

@@ -221,6 +221,24 @@ def test_counts_that_the_documentation_states(judged):
     assert report.counts(list(judged.values())) == words
 
 
+def test_the_documentation_states_the_counts(judged):
+    hold, part, fail, undecided = report.counts(list(judged.values())).values()
+    page, readme = (" ".join((ROOT / name).read_text(encoding="utf-8").split()) for name in ("docs/claims.md", "README.md"))
+    assert f"{len(judged)} claims: {hold} hold, {part} hold in part, {fail} fail, {undecided} cannot be decided" in page
+    assert (
+        f"Of {len(judged)} claims in the text, {hold} hold on the printed numbers, {part} hold in part, {fail} fail and "
+        f"{undecided} cannot be decided" in readme
+    )
+
+
+def test_the_documentation_names_those_that_hold_or_fail(judged):
+    lines = {
+        line.split("**")[1]: line for line in " ".join((ROOT / "docs/claims.md").read_text().split()).split("- ") if "**" in line
+    }
+    for heading, word in (("Hold", "holds"), ("Fail", "fails")):
+        assert {name for name in judged if name in lines[heading]} == {name for name in judged if judged[name].word == word}
+
+
 FINDINGS = {
     ("rq4-b", "TruthfulQA"): ("strict", "1 of 38", None),
     ("rq4-c", "GPTQ"): ("fails", "largest drops: gsm8k -3.742, ifeval", "largest drops: gsm8k -3.742;"),

@@ -1,5 +1,7 @@
 """The numbers that the paper prints, with their digits: `config/published/*.csv`."""
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from edge2giant.specs.variant import Variant
 MT_BENCH = "mt_bench"
 """The suite, and its benchmark, whose numbers are in mt_bench.csv."""
 CATEGORIES_TABLE, TURNS_TABLE = 6, 7
+MISPRINT = "misprint"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,12 @@ class PrintedNumber:
         Printed difference from FP16, with its sign.
     storage_gb : str
         Printed size of the variant.
+    computed : bool
+        Whether the table prints the difference alone.
+    toolkit_marked : str
+        Toolkit of GPTQ as Table 7 marks it, `unmarked` in Table 6; empty where the table has a row for each toolkit.
+    cost_usd : str
+        What judging a model cost, once for all of its rows (Table 7).
     """
 
     table: int
@@ -38,6 +47,33 @@ class PrintedNumber:
     delta: str | None
     storage_gb: str
     computed: bool = False
+    toolkit_marked: str = ""
+    cost_usd: str = ""
+
+
+@dataclass(frozen=True)
+class PrintedMark:
+    """What the audit says of one printed number.
+
+    Parameters
+    ----------
+    column : str
+        As of a `PrintedNumber`; `storage` or `method` for what a row says of itself.
+    what : str
+        `value` or `delta`.
+    kind : str
+        The rule that it breaks, or `misprint` where one change corrects it.
+    corrected : str
+        The number after that change, else empty.
+    """
+
+    table: int
+    variant: Variant
+    column: str
+    what: str
+    kind: str
+    printed: str
+    corrected: str = ""
 
 
 def _read(path: Path, make: Callable[[dict[str, str]], object]) -> list:
@@ -67,9 +103,17 @@ def mt_bench(folder: Path) -> list[PrintedNumber]:
 
     def number(line: dict[str, str]) -> PrintedNumber:
         score, column = behind[line["model"], line["method"]], line["category_or_turn"].replace("_", " ")
-        delta, computed = line["printed_delta"] or None, line["value_source"] == "computed"
         return PrintedNumber(
-            int(line["table"]), MT_BENCH, score.variant, column, line["value"], delta, score.storage_gb, computed
+            int(line["table"]),
+            MT_BENCH,
+            score.variant,
+            column,
+            line["value"],
+            line["printed_delta"] or None,
+            score.storage_gb,
+            computed=line["value_source"] == "computed",
+            toolkit_marked=line["gptq_toolkit_marked"],
+            cost_usd=line["api_cost_usd"],
         )
 
     return _read(Path(folder) / "mt_bench.csv", number)
@@ -89,6 +133,56 @@ def _behind_mt_bench(numbers: list[PrintedNumber]) -> dict[tuple[str, str], Prin
     return found
 
 
-def stated_questions(folder: Path) -> dict[str, int]:
-    """The number of test samples that Table 3 states, by benchmark."""
-    return dict(_read(Path(folder) / "benchmarks.csv", lambda line: (line["benchmark"], int(line["n_test_samples"]))))
+@dataclass(frozen=True)
+class StatedBenchmark:
+    """What Table 3 says of a benchmark; `scale` is that of its ratings, empty for a share of right answers."""
+
+    benchmark: str
+    tasks: int
+    questions: int
+    scale: str
+
+
+def stated(folder: Path) -> list[StatedBenchmark]:
+    """The rows of Table 3."""
+
+    def row(line: dict[str, str]) -> StatedBenchmark:
+        scale = re.search(r"\((\d+-\d+)\)", line["metric"])
+        return StatedBenchmark(line["benchmark"], int(line["n_tasks"]), int(line["n_test_samples"]), scale[1] if scale else "")
+
+    return _read(Path(folder) / "benchmarks.csv", row)
+
+
+def marks(folder: Path) -> list[PrintedMark]:
+    """What the audit says of printed numbers, from `marks.csv`, which a test holds equal to what the audit finds."""
+
+    def mark(line: dict[str, str]) -> PrintedMark:
+        variant = Variant(line["model"], line["method"], line["bits"])
+        texts = (line[name] for name in ("column", "what", "kind", "printed", "corrected"))
+        return PrintedMark(int(line["table"]), variant, *texts)
+
+    return _read(Path(folder) / "marks.csv", mark)
+
+
+def misprints(folder: Path) -> dict[tuple[int, Variant, str], str]:
+    """Probable misprints of values, by table, variant and column: what the audit takes for right."""
+    found = (one for one in marks(folder) if one.kind == MISPRINT and one.what == "value")
+    return {(one.table, one.variant, one.column): one.corrected for one in found}
+
+
+Parts = tuple[tuple[int, float], ...]
+"""Questions and chance level of each subtask whose scores are averaged."""
+
+
+def printed_stderr(value: float, parts: Parts) -> float:
+    """Binomial standard error of a printed score, in points: that of a mean of subtasks, summed over them.
+
+    The paper prints no subtasks, so each is taken to have the score `value`. One of n questions with chance level c then has
+    the raw accuracy p = c + (1 - c) value / 100 and the error 100 / (1 - c) sqrt(p (1 - p) / n).
+    """
+
+    def variance(questions: int, chance: float) -> float:
+        accuracy = min(max(chance + (1 - chance) * value / 100, 0.0), 1.0)
+        return (100 / (1 - chance)) ** 2 * accuracy * (1 - accuracy) / questions
+
+    return math.sqrt(sum(variance(*part) for part in parts)) / len(parts)

@@ -24,6 +24,7 @@ rule audit_published:
             "_storage.csv",
             "_rounding.csv",
             "_checks.csv",
+            "_marks.csv",
         ),
     log:
         "logs/published/audit.log",

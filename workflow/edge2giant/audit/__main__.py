@@ -1,6 +1,6 @@
 """``python -m edge2giant.audit``: audit the printed tables.
 
-Writes ``<out-prefix>.csv``, ``.html`` and four more CSVs. Never changes a printed number.
+Writes ``<out-prefix>.csv``, ``.html`` and five more CSVs. Never changes a printed number.
 """
 
 import argparse
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge2giant import errors, specs
 from edge2giant.audit import findings, report
+from edge2giant.audit.results import ERROR
 from edge2giant.specs.audit import AuditSpec
 
 
@@ -28,8 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     audit = findings.run(specs.of_arguments(options, AuditSpec), options.published, options.cells)
     paths = report.write(audit, options.out_prefix)
     counts = ", ".join(f"{number} {severity}" for severity, number in audit.counts().items())
-    corrected = sum(bool(finding.correction) for finding in audit.findings)
-    changes = f"{len(audit.changes())} changes of one number would correct {corrected}"
+    changes = f"{len(audit.changes())} changes of one number would settle {audit.corrected()} of {audit.counts()[ERROR]} errors"
     print(f"{audit.outcomes.total()} rules checked: {counts}; {changes}", *paths, sep="\n")
 
 

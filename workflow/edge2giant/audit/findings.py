@@ -1,97 +1,22 @@
 """From rules to findings: what is wrong, where, by how much, and which change would correct it."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, astuple
 from pathlib import Path
 
 from edge2giant import published
-from edge2giant.audit import constraints, printed, question_sets, storage
-from edge2giant.audit.corrections import Correction, Rulebook
+from edge2giant.audit import constraints, plausibility, printed, question_sets, stated, storage
+from edge2giant.audit.corrections import Rulebook
 from edge2giant.audit.exact import EXACT, OFF, ROUNDING, TRUNCATED, decimals, prints, show
 from edge2giant.audit.question_sets import QuestionSet
+from edge2giant.audit.results import DOUBTFUL, ERROR, NOTE, SEVERITIES, Audit, Finding, in_words, mark, place
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
+from edge2giant.published import MISPRINT
 from edge2giant.specs.audit import AuditedColumn, AuditSpec
-from edge2giant.specs.study import FP16
 
-ERROR, DOUBTFUL, NOTE = "error", "doubtful", "note"
-SEVERITIES = (ERROR, DOUBTFUL, NOTE)
 USUAL_DECIMALS = 2
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that a reader of the tables should know.
-
-    Parameters
-    ----------
-    id : str
-        Check, row and column; the same in every run.
-    correction : str
-        The one change that would correct it, or empty.
-    alternatives : int
-        How many changes of the smallest kind would correct it equally well (1 where `correction` is given).
-    severity : str
-        ``error``: no rounding explains it. ``doubtful``: it rests on an assumption about sets or tools.
-        ``note``: explained by rounding, or a matter of form.
-    """
-
-    id: str
-    check: str
-    where: str
-    printed: str
-    recomputed: str
-    correction: str = ""
-    alternatives: int = 0
-    severity: str = ERROR
-    comment: str = ""
-
-
-@dataclass
-class Audit:
-    """All results of one run.
-
-    Parameters
-    ----------
-    outcomes : Counter
-        Number of rules by (kind, level).
-    evidence : list of Evidence
-        Every column against every candidate set.
-    untestable : dict of str to str
-        Columns that no set can be identified by, and why.
-    modes : list of dict
-        How the on-grid cells of each row were cut to two digits.
-    """
-
-    findings: list[Finding] = field(default_factory=list)
-    outcomes: Counter = field(default_factory=Counter)
-    evidence: list[question_sets.Evidence] = field(default_factory=list)
-    untestable: dict[str, str] = field(default_factory=dict)
-    modes: list[dict] = field(default_factory=list)
-    sizes: list[storage.PrintedSize] = field(default_factory=list)
-
-    def changes(self) -> set[str]:
-        """The different corrections of the findings."""
-        return {finding.correction for finding in self.findings if finding.correction}
-
-    def counts(self) -> dict[str, int]:
-        """Number of findings of each severity."""
-        found = Counter(finding.severity for finding in self.findings)
-        return {severity: found[severity] for severity in SEVERITIES}
-
-
-def place(key: printed.Key) -> str:
-    """Say in words where a printed number stands."""
-    row, column, what = key
-    table, model, method, bits = row.split("/")
-    shown = method if method == FP16[0] else f"{method} {bits}"
-    return f"Table {table[1:]}, {model}, {shown}, {column}{' (difference)' if what == 'delta' else ''}"
-
-
-def in_words(change: Correction) -> str:
-    """Say what a correction changes."""
-    return f"{place(change.key)}: {change.before} to {change.after} ({change.step})"
 
 
 def run(spec: AuditSpec, folder: Path, cells: list[Path]) -> Audit:
@@ -99,7 +24,7 @@ def run(spec: AuditSpec, folder: Path, cells: list[Path]) -> Audit:
     audit = Audit()
     scores, mt_bench = printed.rows_of(published.scores(folder)), printed.rows_of(published.mt_bench(folder))
     accepted = _columns(audit, scores, spec.columns)
-    audit.findings += _sample_numbers(spec, published.stated_questions(folder), accepted)
+    audit.findings += stated.table3(spec, published.stated(folder), accepted)
     for rules, rows in (
         (constraints.score_constraints(scores, accepted), scores),
         (constraints.mt_bench_constraints(mt_bench), mt_bench),
@@ -107,12 +32,14 @@ def run(spec: AuditSpec, folder: Path, cells: list[Path]) -> Audit:
         book = Rulebook(rules, constraints.texts_of(rows))
         _rules(audit, book)
         _digits(audit, book.texts)
+    audit.findings += plausibility.findings(scores, _parts(spec, accepted))
+    stated.toolkits(audit, published.mt_bench(folder))
     audit.modes = [_mode(row, accepted) for row in scores]
     audit.sizes = storage.sizes(scores, spec.models, frames.read_cells(cells))
     for size in audit.sizes:
-        audit.outcomes["storage", EXACT if size.nominal in (None, size.printed) else OFF] += 1
-        audit.findings += _storage(size)
+        stated.size(audit, size)
     audit.findings.sort(key=lambda finding: (SEVERITIES.index(finding.severity), finding.check, finding.id))
+    audit.marks = sorted(set(audit.marks), key=astuple)
     return audit
 
 
@@ -143,15 +70,11 @@ def _why_untestable(found: list[question_sets.Evidence]) -> str:
     return f"{text}. Rejected: {'; '.join(rejected)}" if rejected else text
 
 
-def _sample_numbers(spec: AuditSpec, stated: Mapping[str, int], accepted: Mapping[str, QuestionSet]) -> Iterator[Finding]:
-    """Compare the sample numbers that Table 3 states with the fitting set, or else with the public one."""
-    for column, number in stated.items():
-        fitting = accepted.get(column)
-        real = fitting.questions if fitting else spec.questions.get(column, number)
-        if real != number:
-            grounds = f"the printed column fits {fitting.label}" if fitting else "size of the public set"
-            where, sizes = f"Table 3, {column}, number of test samples", (str(number), str(real))
-            yield Finding(f"samples/T3/{column}", "samples", where, *sizes, severity=DOUBTFUL, comment=grounds)
+def _parts(spec: AuditSpec, accepted: Mapping[str, QuestionSet]) -> dict[str, published.Parts]:
+    """Questions and chance levels behind each column: of the set that fits, the first candidate, or the public number."""
+    first = {column.benchmark: QuestionSet.of(column.sets[0]) for column in spec.columns if column.sets}
+    sets = {name: [(number, float(chance)) for number, chance in one.parts] for name, one in {**first, **accepted}.items()}
+    return {name: tuple(sets.get(name, [(questions, 0.0)])) for name, questions in spec.questions.items()}
 
 
 def _rules(audit: Audit, book: Rulebook) -> None:
@@ -160,16 +83,22 @@ def _rules(audit: Audit, book: Rulebook) -> None:
         outcome = book.now[rule.name]
         audit.outcomes[rule.kind, outcome.level] += 1
         if outcome.level == OFF:
-            audit.findings.append(_broken(book, rule, outcome))
+            audit.findings.append(_broken(audit, book, rule, outcome))
         elif outcome.level == ROUNDING or (outcome.level == TRUNCATED and rule.kind != "grid"):
-            comment = outcome.level if rule.kind != "ratings" else "not a multiple of 0.05"
+            comment = outcome.level
+            if rule.kind == "ratings":
+                comment = "not a multiple of 0.05"
+                audit.marks.append(mark(rule.subject, rule.kind, book.texts[rule.subject]))
             note = (rule.name, rule.kind, place(rule.subject), outcome.printed, outcome.recomputed)
             audit.findings.append(Finding(*note, severity=NOTE, comment=comment))
 
 
-def _broken(book: Rulebook, rule: constraints.Constraint, outcome: constraints.RuleOutcome) -> Finding:
+def _broken(audit: Audit, book: Rulebook, rule: constraints.Constraint, outcome: constraints.RuleOutcome) -> Finding:
     changes = book.corrections(rule)
     change = changes[0] if len(changes) == 1 else None
+    audit.marks.append(mark(rule.subject, rule.kind, book.texts[rule.subject]))
+    if change:
+        audit.marks.append(mark(change.key, MISPRINT, change.before, change.after))
     comments = []
     if change and len(change.resolves) > 1:
         comments.append(f"the same change corrects {len(change.resolves)} findings")
@@ -216,17 +145,3 @@ def _cut(candidate: QuestionSet, text: str) -> str:
         return "only truncated"
     source = next(score for _, score in candidate.neighbours(text) if prints(score, text) == EXACT)
     return "either" if show(source, USUAL_DECIMALS + 2)[: len(text)] == text else "only rounded"
-
-
-def _storage(size: storage.PrintedSize) -> Iterator[Finding]:
-    row, variant = size.row, size.row.variant
-    shown = ("storage", f"Table {row.table}, {variant.model}, {variant.method} {variant.bits}, storage (GB)", row.storage)
-    if size.nominal not in (None, size.printed):
-        formula = f"nominal parameters x {variant.widths[0]} bits / 8"
-        yield Finding(f"storage/{row.name}", *shown, f"{float(size.nominal):g}", comment=formula)
-    if variant.method == FP16[0] and storage.off(size.printed, size.parameters):
-        comment = "the name understates the parameters; holds for all rows of this model"
-        yield Finding(f"parameters/{row.name}", *shown, show(size.parameters), severity=NOTE, comment=comment)
-    if storage.off(size.printed, size.measured):
-        comment = "bytes of the checkpoint that was made, in 10^9"
-        yield Finding(f"measured/{row.name}", *shown, show(size.measured), severity=NOTE, comment=comment)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from edge2giant import pages, records
 from edge2giant.audit.exact import EXACT, OFF, ROUNDING, TRUNCATED
-from edge2giant.audit.findings import DOUBTFUL, ERROR, NOTE, SEVERITIES, Audit
+from edge2giant.audit.results import DOUBTFUL, ERROR, NOTE, SEVERITIES, Audit
 from edge2giant.pages import grids
-from edge2giant.pages.grids import Column, Section
+from edge2giant.pages.grids import Column, Section, Value
 
 LEAD = (
     "Every printed number of the paper's Tables 1, 2, 4, 5, 6 and 7, compared with the other printed "
@@ -18,7 +18,7 @@ LEAD = (
 TITLES = {ERROR: "Errors", DOUBTFUL: "Doubtful", NOTE: "Notes"}
 TEXTS = {
     ERROR: "No rounding or truncation of the printed digits explains these.",
-    DOUBTFUL: "These rest on an assumption about the question set or the tool.",
+    DOUBTFUL: "These rest on an assumption about the question set or the tool, or stand out against their neighbours.",
     NOTE: "Explained by rounding, or a matter of form.",
 }
 FINDING = {
@@ -41,18 +41,20 @@ STORAGE = (
 )
 CUTS = "How the cells with a known grid were cut to two decimals: as only rounding gives, only truncation, or either."
 PAGE = 100
+MARK = ["table", "model", "method", "bits", "column", "what", "kind", "printed", "corrected"]
 
 
 def write(audit: Audit, prefix: Path) -> list[Path]:
-    """Write ``<prefix>.csv``, ``_grids``, ``_storage``, ``_rounding``, ``_checks`` CSVs and ``.html``; return their paths."""
+    """Write ``<prefix>.csv`` and ``.html``, and more CSVs named for what they hold; return their paths."""
     tables = {
         "": [asdict(finding) for finding in audit.findings],
         "_grids": grid_rows(audit),
         "_storage": storage_rows(audit),
         "_rounding": audit.modes,
         "_checks": check_rows(audit),
+        "_marks": mark_rows(audit),
     }
-    columns = {"": ["id", *FINDING, "alternatives"]}
+    columns = {"": ["id", *FINDING, "alternatives"], "_marks": MARK}
     paths = []
     for suffix, rows in tables.items():
         paths.append(prefix.with_name(f"{prefix.name}{suffix}.csv"))
@@ -102,6 +104,12 @@ def check_rows(audit: Audit) -> list[dict]:
     return rows
 
 
+def mark_rows(audit: Audit) -> list[dict]:
+    """One record per mark, as `config/published/marks.csv` holds it."""
+    rows = [asdict(mark) for mark in audit.marks]
+    return [{"table": row.pop("table"), **row.pop("variant"), **row} for row in rows]
+
+
 def _findings(audit: Audit, severity: str) -> Section:
     columns = {name: column for name, column in FINDING.items() if name != "severity"}
     found = [asdict(finding) for finding in audit.findings if finding.severity == severity]
@@ -124,7 +132,8 @@ def _kind(values: list) -> str:
 def html(audit: Audit) -> str:
     checks = check_rows(audit)
     tiles = [(TITLES[severity].lower(), grids.count(number, severity)) for severity, number in audit.counts().items()]
-    tiles.append(("changes would correct them", grids.count(len(audit.changes()), "holds")))
+    settled = f"{audit.corrected()} of {audit.counts()[ERROR]}"
+    tiles.append((f"errors settled by {len(audit.changes())} changes", Value(settled, float(audit.corrected()), "holds")))
     tiles.append(("rules checked", grids.count(sum(row["rules"] for row in checks), "")))
     untestable = [{"benchmark": column, "why": why} for column, why in audit.untestable.items()]
     sections = [

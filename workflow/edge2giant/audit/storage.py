@@ -25,20 +25,15 @@ class PrintedSize:
 
 
 def sizes(rows: list[PrintedRow], models: Mapping[str, ModelSize], cells: Iterable[CellRecord]) -> list[PrintedSize]:
-    """Every size that the tables of scores print for a variant, beside what models and cell records say."""
+    """Every size that the tables of scores print, one for each row, beside what models and cell records say."""
     measured = {cell.cell.variant: Fraction(cell.checkpoint.bytes, 10**9) for cell in cells}
-    found = {}
+    found = []
     for row in rows:
         model, width = models.get(row.variant.model), Fraction(row.variant.widths[0], 8)
-        size = PrintedSize(
-            row,
-            number(row.storage),
-            Fraction(model.nominal_billions) * width if model else None,
-            Fraction(model.parameters, 10**9) * width if model else None,
-            measured.get(row.variant),
-        )
-        found.setdefault((row.variant, row.storage), size)
-    return list(found.values())
+        nominal = Fraction(model.nominal_billions) * width if model else None
+        parameters = Fraction(model.parameters, 10**9) * width if model else None
+        found.append(PrintedSize(row, number(row.storage), nominal, parameters, measured.get(row.variant)))
+    return found
 
 
 def off(printed: Fraction, other: Fraction | None) -> bool:

@@ -9,6 +9,7 @@ from edge2giant.config.benchmarks import Benchmark, BenchmarksFile, Suite
 from edge2giant.config.calibration import CalibrationFile, CalibrationSet
 from edge2giant.config.claims import Claims
 from edge2giant.config.clusters import Cluster, Clusters
+from edge2giant.config.facts import Facts
 from edge2giant.config.grids import Candidates, Grids
 from edge2giant.config.judges import Judge, Judges
 from edge2giant.config.models import Model, Models
@@ -34,6 +35,7 @@ FILES = {
     "workload": Workload,
     "published/claims": Claims,
     "published/grids": Grids,
+    "published/facts": Facts,
 }
 """Model of each file of `config/` but studies/*.yaml and config.yaml. A file names only what one before it has."""
 
@@ -59,6 +61,7 @@ class Config:
     workload: Workload
     claims: Claims
     grids: dict[str, Candidates]
+    facts: Facts
     studies: dict[str, Study]
 
     @property

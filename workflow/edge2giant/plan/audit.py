@@ -2,7 +2,7 @@
 
 from edge2giant.config import Config
 from edge2giant.config.grids import Candidates
-from edge2giant.specs.audit import AuditedColumn, AuditSpec, ModelSize, QuestionSetSpec
+from edge2giant.specs.audit import AuditedColumn, AuditSpec, BenchmarkFacts, ModelSize, QuestionSetSpec
 
 
 def spec(plan, wildcards) -> AuditSpec:
@@ -14,6 +14,7 @@ def audit_spec(config: Config) -> AuditSpec:
         models={name: ModelSize(str(entry.nominal_billions), entry.facts.parameters) for name, entry in config.models.items()},
         questions={name: entry.documents for name, entry in config.benchmarks.items()},
         columns=tuple(_column(name, entry) for name, entry in config.grids.items()),
+        facts={name: BenchmarkFacts(fact.tasks, fact.scale, fact.source) for name, fact in config.facts.benchmarks.items()},
     )
 
 

@@ -1,6 +1,6 @@
 """What the audit of the printed tables needs of the configuration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,15 @@ class ModelSize:
 
 
 @dataclass(frozen=True)
+class BenchmarkFacts:
+    """Tasks of a benchmark, the scale of its ratings (`1-10`; empty for a share of right answers), and who says so."""
+
+    tasks: int
+    scale: str
+    source: str
+
+
+@dataclass(frozen=True)
 class AuditSpec:
     """What the audit needs beside the printed numbers.
 
@@ -42,3 +51,4 @@ class AuditSpec:
     models: dict[str, ModelSize]
     questions: dict[str, int]
     columns: tuple[AuditedColumn, ...]
+    facts: dict[str, BenchmarkFacts] = field(default_factory=dict)
