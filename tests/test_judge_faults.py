@@ -116,6 +116,7 @@ def test_a_text_without_rating_is_kept_and_counted(small):
         expected = {"Rating: [7]": 7.0, "Rating: [[4.5]] or [[9]]": 4.5}.get(row["judgment"])
         assert row["rating"] == expected
         assert row["status"] == ("unparsed" if expected is None else "rated")
+        assert row.get("last_rating") == {"Rating: [[4.5]] or [[9]]": 9.0}.get(row["judgment"])
 
 
 def test_failed_judgments_may_be_let_through_but_never_scored(small):

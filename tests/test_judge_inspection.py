@@ -117,6 +117,8 @@ def change_ratings(room):
             row["rating"] = 5.0 if name == "a" else max(1.0, min(10.0, 5.0 + i / 2 - 2))
             if i == 15 and name == "b":
                 row.update(rating=None, status="unparsed", judgment=HOSTILE[0])
+            if i == 14 and name == "b":
+                row["last_rating"] = 1.0
         material.lines(path, rows)
 
 
@@ -183,6 +185,12 @@ def test_hostile_text_is_text_in_the_page(room):
     check(page)
     # the file begins each text with the newline that browsers drop after <pre>
     assert [text.removeprefix("\n") for text in page.answers] == expected_answers(room.folder)
+
+
+def test_a_judgment_with_two_ratings_shows_both(room):
+    text = room.page.read_text(encoding="utf-8")
+    assert text.count("the text ends with another, 1<") == 2
+    assert re.search(r"B: .*<td class=\"number\">2</td></tr>", text)
 
 
 def test_the_policy_names_the_pages_own_two_pieces():

@@ -54,8 +54,24 @@ def test_ratings_are_read_as_fastchat_reads_them_within_the_scale(text, value):
 
 @given(st.text(alphabet="[]0123456789. a"))
 def test_no_text_gives_a_rating_off_the_scale(text):
-    value, _ = rating.parse(text)
-    assert value is None or 1 <= value <= 10
+    for value in (rating.parse(text)[0], rating.last(text)):
+        assert value is None or 1 <= value <= 10
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("array [[3]] ... Rating: [[8]]", 8.0),
+        ("Rating: [[7]]", 7.0),
+        ("see [9], Rating: [[5]]", 5.0),
+        ("[[8]] of [[10]] points, as in [[2023]]", 10.0),
+        ("[4] or [6]", 6.0),
+        ("[[2023]] then [[8]]", 8.0),
+        ("none", None),
+    ],
+)
+def test_the_last_rating_is_of_the_brackets_that_count(text, last):
+    assert rating.last(text) == last
 
 
 def judge(**changed):
@@ -178,9 +194,18 @@ def test_scores_are_fastchats_means():
 def test_repeats_count_as_one_turn_and_missing_ones_are_told():
     rows = material.judgments([[[5, NAN, 8], [6] * 3], [[10] * 3, [9] * 3]], category="math")
     assert score.mean(score.ratings(rows)).value == pytest.approx((6.5 + 6 + 10 + 9) / 4)
-    assert score.missing(rows) == {"judgments": 12, "unparsed": 1, "failed": 0, "turns_without_rating": []}
+    assert score.missing(rows) == {"judgments": 12, "unparsed": 1, "failed": 0, "two_readings": 0, "turns_without_rating": []}
     assert score.warnings(rows) == ["1 of 12 judgments hold no rating: left out"]
     assert [part.task for part in score.parts(score.ratings(rows))] == ["math", "turn 1", "turn 2"]
+
+
+def test_judgments_that_end_with_another_rating_are_told_with_what_they_would_give():
+    rows = material.judgments([[[3], [6]], [[9], [6]]], category="math")
+    rows[0]["last_rating"] = 8.0
+    assert score.mean(score.ratings(rows)).value == 6.0
+    assert score.missing(rows)["two_readings"] == 1
+    (told,) = score.warnings(rows)
+    assert told.startswith("1 of 4 judgments end with another rating") and "question 81 turn 1" in told and told.endswith("7.25")
 
 
 def test_without_any_rating_there_is_no_score_and_no_number_is_made_up():

@@ -136,7 +136,8 @@ def write(path: str, outcome: Outcome, spec: JudgeSpec) -> None:
     rows = sorted(outcome.judgments + outcome.failed, key=lambda r: (r["question_id"], r["turn"], r["repeat"]))
     jsonl.write(path, rows, Judgment)
     unparsed = sum(row["status"] == "unparsed" for row in rows)
-    counts = f"{len(rows)} judgments written, {unparsed} without a rating, {len(outcome.failed)} failed"
+    twice = sum("last_rating" in row for row in rows)
+    counts = f"{len(rows)} judgments written, {unparsed} without a rating, {twice} with two, {len(outcome.failed)} failed"
     print(f"judge {spec.judge}: {counts}", file=sys.stderr)
 
 

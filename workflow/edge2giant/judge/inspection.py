@@ -42,6 +42,7 @@ class Side:
         self.rated = overall.n
         self.mean = "none" if overall.value is None else f"{overall.value:.2f}"
         self.missing = len(rows) - self.rated
+        self.two_readings = len(score.two_readings(judgments))
         self.judge = visible(judgments[0]["judge"])
 
     def answer(self, question: int, turn: int) -> str:
@@ -62,7 +63,9 @@ class Side:
 
 def _judgment(row: dict) -> dict:
     text = row["judgment"] if row["judgment"] is not None else f"(no judgment: {row['error']})"
-    return {"repeat": row["repeat"], "rating": _rating(row["rating"]), "text": visible(text)}
+    last = row.get("last_rating")
+    note = "" if last is None else f"; the text ends with another, {_rating(last)}"
+    return {"repeat": row["repeat"], "rating": _rating(row["rating"]) + note, "text": visible(text)}
 
 
 def _rating(value: float | None) -> str:

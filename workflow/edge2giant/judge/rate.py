@@ -191,7 +191,8 @@ class Judging:
         """What is in the cache now, and what is missing."""
         done, failed = self.cache.done, self.failed
         # a cached judgment of the same text may be about another model
-        judgments = [done[r.fingerprint] | _identity(r, self.spec) for r in self.requests if r.fingerprint in done]
+        kept = [done[r.fingerprint] | _identity(r, self.spec) for r in self.requests if r.fingerprint in done]
+        judgments = [row | _other_reading(row["judgment"], row["rating"]) for row in kept]
         failures = [judgment(r, self.spec, failed[r.fingerprint]) for r in self.requests if r.fingerprint in failed]
         left = len(self.requests) - len(judgments) - len(failures)
         return Outcome(judgments, failures, left, self.reason)
@@ -213,6 +214,12 @@ def judgment(request: JudgmentRequest, spec: JudgeSpec, found: Reply | JudgmentE
         "error": error,
         "finished": provenance.now(),
     }
+
+
+def _other_reading(text: str, first: float | None) -> dict:
+    """`last_rating` of a judgment whose last rating is another than its first."""
+    last = rating.last(text)
+    return {} if last in (None, first) else {"last_rating": last}
 
 
 def _identity(request: JudgmentRequest, spec: JudgeSpec) -> dict:

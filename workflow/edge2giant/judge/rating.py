@@ -18,5 +18,16 @@ def parse(judgment: str) -> tuple[float | None, str | None]:
     found = DOUBLE.search(judgment) or SINGLE.search(judgment)
     if not found:
         return None, None
-    value = float(found.group(1))
-    return (value if LOWEST <= value <= HIGHEST else None), found.group()
+    return _on_scale(found.group(1)), found.group()
+
+
+def last(judgment: str) -> float | None:
+    """The last rating of a judgment, in the kind of brackets that `parse` reads; None where it holds none."""
+    pattern = DOUBLE if DOUBLE.search(judgment) else SINGLE
+    values = [value for text in pattern.findall(judgment) if (value := _on_scale(text)) is not None]
+    return values[-1] if values else None
+
+
+def _on_scale(text: str) -> float | None:
+    value = float(text)
+    return value if LOWEST <= value <= HIGHEST else None

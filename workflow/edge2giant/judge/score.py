@@ -96,13 +96,13 @@ def samples(rows: pd.DataFrame, answers: dict[int, dict]) -> list[dict]:
 
 
 def missing(judgments: Sequence[dict]) -> dict:
-    """Count the judgments that hold no rating.
+    """Count the judgments that hold no rating, or two.
 
     Returns
     -------
     dict
-        judgments, unparsed (the judge's text holds no rating from 1 to 10), failed (no reply),
-        and turns_without_rating: [question, turn] pairs for which no repeat holds one.
+        judgments, unparsed (the judge's text holds no rating from 1 to 10), failed (no reply), two_readings (the last rating of
+        the text is another than the first), and turns_without_rating: [question, turn] pairs for which no repeat holds one.
     """
     rows = ratings(judgments)
     empty = rows.loc[rows["repeats"] == 0, ["question_id", "turn"]]
@@ -110,18 +110,38 @@ def missing(judgments: Sequence[dict]) -> dict:
         "judgments": len(judgments),
         "unparsed": sum(j["status"] == "unparsed" for j in judgments),
         "failed": sum(j["status"] == "failed" for j in judgments),
+        "two_readings": len(two_readings(judgments)),
         "turns_without_rating": empty.to_numpy().tolist(),
     }
 
 
+def two_readings(judgments: Sequence[dict]) -> list[dict]:
+    """Judgments whose last rating is another than their first."""
+    return [row for row in judgments if row.get("last_rating") is not None]
+
+
 def warnings(judgments: Sequence[dict]) -> list[str]:
-    """What a reader of the score must know, in words; empty when every turn is rated."""
+    """What a reader of the score must know, in words; empty when every turn has one rating."""
     counts = missing(judgments)
     found = []
     if counts["unparsed"]:
         found.append(f"{counts['unparsed']} of {counts['judgments']} judgments hold no rating: left out")
     if counts["failed"]:
         found.append(f"{counts['failed']} of {counts['judgments']} judgments failed: left out")
+    if counts["two_readings"]:
+        found.append(_second_reading(judgments))
     if counts["turns_without_rating"]:
         found.append(f"{len(counts['turns_without_rating'])} turns have no rating at all")
     return found
+
+
+def _second_reading(judgments: Sequence[dict]) -> str:
+    """How many judgments end with another rating than their first, and what the score would be by the last."""
+    differing = two_readings(judgments)
+    by_last = mean(ratings([row | {"rating": row.get("last_rating") or row["rating"]} for row in judgments]))
+    shown = ", ".join(f"question {row['question_id']} turn {row['turn']}" for row in differing[:3])
+    more = ", ..." if len(differing) > 3 else ""
+    return (
+        f"{len(differing)} of {len(judgments)} judgments end with another rating than the first, which counts as in FastChat"
+        f" ({shown}{more}); by the last the score is {by_last.value:.2f}"
+    )

@@ -80,6 +80,7 @@ class Judgment:
     """A line of `judgments.jsonl`: what one judge said of one turn of one answer, once.
 
     `status` is `rated`, `unparsed` (the judge's text holds no rating) or `failed` (there is no text, `error` says why).
+    `last_rating` is the last one in the text where that differs from `rating`, the first, which counts.
     """
 
     schema: Literal[1]
@@ -108,3 +109,4 @@ class Judgment:
     answer_sha256: Sha256
     question_sha256: Sha256
     fingerprint: Sha256
+    last_rating: Annotated[float, Range(1, 10)] | None = field(default=None, metadata=OMITTED)
