@@ -236,7 +236,7 @@ def test_a_study_cannot_have_the_name_of_the_printed_numbers(root):
 
 
 def test_toolkits_are_the_modules_of_their_package():
-    assert checks.toolkits() == toolkits.names()
+    assert tuple(checks.toolkits()) == toolkits.names()
 
 
 def test_snakemake_prints_a_mistake_as_one_line(root):

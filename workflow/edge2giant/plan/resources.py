@@ -12,7 +12,7 @@ from edge2giant.config.clusters import Cluster, Submission
 from edge2giant.engine.plan import GIB, Serving
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
-from edge2giant.plan import Plan, placement
+from edge2giant.plan import Plan, placement, vars_of
 from edge2giant.plan import quantize as checkpoints
 from edge2giant.plan.placement import Placement
 from edge2giant.quantize import toolkits
@@ -115,10 +115,16 @@ def evaluate_job(config: Config, study: Study, variant: Variant) -> Job:
 
 def of(plan: Plan, job_of: JobOf) -> dict[str, Callable]:
     """The resources of a rule: `resources: **resources.of(PLAN, resources.evaluate)`."""
-    asked = cache(Requests(plan.config, plan.config.cluster(plan.run.cluster)).asked)
+    requests, found = Requests(plan.config, plan.config.cluster(plan.run.cluster)), {}
+
+    def asked(wildcards, attempt: int) -> dict:
+        key = (attempt, *vars_of(wildcards).values())
+        if key not in found:
+            found[key] = requests.asked(job_of(plan, wildcards), attempt)
+        return found[key]
 
     def named(name: str) -> Callable:
-        return lambda wildcards, attempt: asked(job_of(plan, wildcards), attempt).get(name)
+        return lambda wildcards, attempt: asked(wildcards, attempt).get(name)
 
     return {name: named(name) for name in ASKED}
 

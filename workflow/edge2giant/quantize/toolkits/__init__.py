@@ -17,6 +17,7 @@ A toolkit module imports its packages only inside functions and offers
 """
 
 import importlib
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -30,9 +31,10 @@ GroupSize = Literal[-1] | typed.Positive
 HERE = Path(__file__).resolve().parent
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """Names of the toolkits, found by their files."""
-    return sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
+    return tuple(sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_")))
 
 
 def module(name: str) -> ModuleType:
