@@ -9,6 +9,8 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
+from edge2giant.records.checkpoint import SmoothedMapping
+
 STORED = {"float16": "F16", "bfloat16": "BF16"}
 """Names of safetensors."""
 
@@ -48,40 +50,43 @@ def adopt_config(model_dir: Path, out_dir: Path) -> None:
     write_config(out_dir, config)
 
 
-def restore_unquantized(model_dir: Path, out_dir: Path) -> list[str]:
-    """Put the source's own values back where a toolkit stored an unquantized tensor in another type.
+def restore_unquantized(model_dir: Path, out_dir: Path, smoothed: tuple[SmoothedMapping, ...]) -> list[str]:
+    """Put the source's own values back into every unquantized tensor but those of layers that were smoothed.
 
     AutoRound and GPTQModel store such tensors as BF16, which drops three bits of a model in F16; on a machine without accelerator
-    llmcompressor calibrates in F32. Tensors that a method rescaled (F32 here) are rounded, all others copied.
+    llmcompressor calibrates in F32. For norms that add one to their weight llmcompressor stores 1 + w while it runs and subtracts
+    it again, which loses bits. Tensors of smoothed layers get the type of the model.
 
     Returns
     -------
     list of str
-        Names of the tensors that were not stored in the source's type.
+        Names of the tensors that were not stored as the source has them.
     """
     import torch
 
     from edge2giant import schemes
     from edge2giant.quantize.tensors import Tensors, write
 
-    source, changed, kept = Tensors(model_dir), [], schemes.of_checkpoint(out_dir).stays_float32
+    source, restored, kept = Tensors(model_dir), [], schemes.of_checkpoint(out_dir).stays_float32
+    moved = {name for one in smoothed for name in (one.smooth_layer, *one.balance_layers)}
     own = STORED.get(dtype(model_dir), "F32")
     for path in sorted(Path(out_dir).glob("*.safetensors")):
-        made, stored = Tensors(out_dir), {}
+        made, stored, changed = Tensors(out_dir), {}, []
         for name in made.names_in(path):
-            kind, values = made.dtype(name), made.read(name)
-            if kind == "F32" and own != "F32" and not name.endswith(kept):
+            stored[name] = values = made.read(name)
+            wide = made.dtype(name) in ("F32", "F16", "BF16")
+            if wide and name in source and values.shape == source.shape(name) and name.rpartition(".")[0] not in moved:
+                stored[name] = source.read(name)
+            elif made.dtype(name) == "F32" and own != "F32" and not name.endswith(kept):
+                stored[name] = values.to(getattr(torch, dtype(model_dir)))
+            if stored[name].dtype != values.dtype or not torch.equal(stored[name], values):
                 changed.append(name)
-                values = values.to(getattr(torch, dtype(model_dir)))
-            elif name in source and kind in ("F16", "BF16") and kind != source.dtype(name):
-                changed.append(name)
-                values = source.read(name)
-            stored[name] = values
         if changed:
             beside = path.with_suffix(".restored")
             write(beside, stored)
             beside.replace(path)
-    return changed
+        restored += changed
+    return restored
 
 
 @contextlib.contextmanager

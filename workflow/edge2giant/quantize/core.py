@@ -88,7 +88,7 @@ def quantize(name: str, recipe: dict, model: Path, readable: Path, calibration, 
         return toolkit.quantize(model, recipe, calibration, made)
     executed = toolkit.quantize(readable, recipe, calibration, made)
     compat.adopt_config(model, made)
-    restored = len(compat.restore_unquantized(model, made))
+    restored = len(compat.restore_unquantized(model, made, executed.smoothed))
     return dataclasses.replace(executed, parameters=executed.parameters | {"restored_tensors": restored})
 
 

@@ -38,13 +38,22 @@ class Fallback:
 
 
 @dataclass(frozen=True)
+class SmoothedMapping:
+    """A layer whose output channels were divided by scales, and the layers whose input channels were multiplied by them."""
+
+    smooth_layer: Text
+    balance_layers: Annotated[Names, NotEmpty()]
+
+
+@dataclass(frozen=True)
 class ExecutedRecipe:
-    """What the toolkit did; `transform` says whether it moved scales between layers."""
+    """What the toolkit did; `transform` says whether it moved scales between layers, `smoothed` between which."""
 
     parameters: dict
     transform: Literal["none", "smoothing"] = "none"
     ignore: Names = ("lm_head",)
     fallbacks: tuple[Fallback, ...] = ()
+    smoothed: tuple[SmoothedMapping, ...] = ()
 
 
 @dataclass(frozen=True)

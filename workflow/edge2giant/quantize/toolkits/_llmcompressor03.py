@@ -49,15 +49,8 @@ def translated(recipe: dict) -> dict:
     return recipe
 
 
-def compress(model_dir: Path, recipe: dict, samples: dict):
-    """Quantize in memory.
-
-    Returns
-    -------
-    model : transformers.PreTrainedModel
-    failed : list of str
-        The layer whose Hessian could not be factorised; the run ends there.
-    """
+def compress(model_dir: Path, recipe: dict, samples: dict, observed):
+    """Quantize in memory and return the model; `observed` is told of the layer whose Hessian ends the run, and of smoothing."""
     import torch
     import yaml
     from llmcompressor.core import reset_session
@@ -70,24 +63,29 @@ def compress(model_dir: Path, recipe: dict, samples: dict):
     )
     stages = {name: value for modifier in recipe["modifiers"] for name, value in modifier.items()}
     tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
-    failed: list[str] = []
     reset_session()
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), watched(failed):
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), watched(observed):
         try:
             text = yaml.safe_dump({"paper_stage": {"paper_modifiers": stages}}, sort_keys=False)
             oneshot(model=model, tokenizer=tokenizer, recipe=text, **samples)
         except ValueError:
-            if not failed:
+            if not observed.failed:
                 raise
-    return model, failed
+    return model
 
 
 @contextlib.contextmanager
-def watched(failed: list[str]):
-    """Let GPTQ name the layer that it could not treat."""
+def watched(observed):
+    """Let GPTQ name the layer that it could not treat, and SmoothQuant the mappings that it resolved."""
     from llmcompressor.modifiers.quantization.gptq import base
+    from llmcompressor.modifiers.smoothquant import SmoothQuantModifier
 
-    original = base.GPTQWrapper
+    original, resolve = base.GPTQWrapper, SmoothQuantModifier._resolve_mappings
+
+    def resolved(self, model):
+        found = resolve(self, model)
+        observed.smooth(found, model)
+        return found
 
     class Watched(original):
         def compress(self, *arguments, **options):
@@ -97,11 +95,11 @@ def watched(failed: list[str]):
                 super().compress(*arguments, **options)
             except ValueError as error:
                 if "invert hessian" in str(error):
-                    failed.append(self.name)
+                    observed.failed.append(self.name)
                 raise
 
-    base.GPTQWrapper = Watched
+    base.GPTQWrapper, SmoothQuantModifier._resolve_mappings = Watched, resolved
     try:
         yield
     finally:
-        base.GPTQWrapper = original
+        base.GPTQWrapper, SmoothQuantModifier._resolve_mappings = original, resolve

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from edge2giant.quantize import compat
-from edge2giant.records.checkpoint import ExecutedRecipe
+from edge2giant.records.checkpoint import ExecutedRecipe, SmoothedMapping
 from edge2giant.schemes.integers import Integers
 from edge2giant.typed import Positive
 
@@ -53,10 +53,11 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
         trust_remote_code=False,
     )
     tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
-    with copied_weights() if on_cpu else contextlib.nullcontext():
+    with copied_weights() if on_cpu else contextlib.nullcontext(), recorded_mappings() as smoothed:
         search(model, tokenizer, recipe, calibration)
     model.save_quantized(str(out_dir))
-    return ExecutedRecipe(recipe | {"calibrated_in": "float32" if on_cpu else own}, transform="smoothing")
+    done = recipe | {"calibrated_in": "float32" if on_cpu else own}
+    return ExecutedRecipe(done, transform="smoothing", smoothed=tuple(smoothed))
 
 
 def search(model, tokenizer, recipe: dict, calibration) -> None:
@@ -70,6 +71,25 @@ def search(model, tokenizer, recipe: dict, calibration) -> None:
         apply_clip=recipe["apply_clip"],
         duo_scaling=recipe["duo_scaling"],
     )
+
+
+@contextlib.contextmanager
+def recorded_mappings():
+    """Give a list that is filled with what AutoAWQ smooths, by the names that it writes out in full after each decoder layer."""
+    from awq.quantize import quantizer
+
+    original, smoothed = quantizer.append_str_prefix, []
+
+    def recording(found, prefix):
+        named = original(found, prefix)
+        smoothed.extend(SmoothedMapping(one[0], tuple(one[1])) for one in named if len(one) == 3)
+        return named
+
+    quantizer.append_str_prefix = recording
+    try:
+        yield smoothed
+    finally:
+        quantizer.append_str_prefix = original
 
 
 @contextlib.contextmanager

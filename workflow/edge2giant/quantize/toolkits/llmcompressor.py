@@ -16,6 +16,8 @@ Peculiarities that are handled here:
 
 import contextlib
 import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from edge2giant.errors import UserError
 from edge2giant.quantize import faults
 from edge2giant.quantize.toolkits import _llmcompressor03 as early
 from edge2giant.quantize.toolkits._llmcompressor_recipe import ModifierRecipe
-from edge2giant.records.checkpoint import ExecutedRecipe, Fallback
+from edge2giant.records.checkpoint import ExecutedRecipe, Fallback, SmoothedMapping
 from edge2giant.schemes.scheme import COMPRESSED, Scheme
 
 PACKAGES = ("llmcompressor", "compressed-tensors", "transformers", "torch")
@@ -32,6 +34,20 @@ CITATION = "Red Hat AI and vLLM Project, LLM Compressor, https://github.com/vllm
 RECIPE = ModifierRecipe
 LEAST_RELEASE, EARLY_RELEASE = (0, 14), (0, 3)
 SMOOTHING = ("SmoothQuantModifier", "AWQModifier")
+
+
+@dataclass
+class Observed:
+    """What llmcompressor does not tell: layers whose Hessian could not be factorised, and what was smoothed."""
+
+    failed: list[str] = field(default_factory=list)
+    smoothed: list[SmoothedMapping] = field(default_factory=list)
+
+    def smooth(self, mappings: Iterable, model) -> None:
+        """Note mappings that a modifier resolved in a model, in the order in which they are applied."""
+        names = {module: name for name, module in model.named_modules()}
+        for one in mappings:
+            self.smoothed.append(SmoothedMapping(one.smooth_name, tuple(names[layer] for layer in one.balance_layers)))
 
 
 def scheme(recipe: dict) -> Scheme:
@@ -58,13 +74,28 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
     for dampening in [None, *recipe.get("fallback_dampening", [])]:
         if dampening is not None:
             quantizing(recipe)["dampening_frac"] = dampening
-        model, failed = (early.compress if is_early else compress)(model_dir, recipe, samples)
-        if not failed:
+        observed = Observed()
+        model = (early.compress if is_early else compress)(model_dir, recipe, samples, observed)
+        if not observed.failed:
+            refuse_unsmoothed(recipe, observed, model.config.model_type)
             model.save_pretrained(str(out_dir), save_compressed=True)
-            return executed(recipe, tried, str(model.dtype).removeprefix("torch."))
-        tried.append(Fallback(tuple(failed), quantizing(recipe).get("dampening_frac"), faults.NOT_DEFINITE))
+            return executed(recipe, tried, observed.smoothed, str(model.dtype).removeprefix("torch."))
+        tried.append(Fallback(tuple(observed.failed), quantizing(recipe).get("dampening_frac"), faults.NOT_DEFINITE))
         del model
     raise faults.singular(tried, allowed=recipe.get("fallback_dampening", []))
+
+
+def refuse_unsmoothed(recipe: dict, observed: Observed, model_type: str) -> None:
+    """Refuse a recipe that smooths where no mapping matched: the result would be that of another method."""
+    names = [name for modifier in recipe["modifiers"] for name in modifier if name in SMOOTHING]
+    if names and not observed.smoothed:
+        raise unmatched(names[0], model_type)
+
+
+def unmatched(modifier: str, model_type: str) -> UserError:
+    """A modifier whose mappings, its own or the recipe's, do not fit the model."""
+    what = f"{modifier} finds no layers to smooth in a model of type {model_type}"
+    return UserError(what, "toolkit llmcompressor", "give the recipe `mappings` for it, or choose a method that does not smooth")
 
 
 def validation_engine(recipe: dict) -> str:
@@ -73,31 +104,30 @@ def validation_engine(recipe: dict) -> str:
     return "none" if release() == EARLY_RELEASE and made.rounds_activations and not made.static_activations else "hf"
 
 
-def executed(recipe: dict, tried: list[Fallback], dtype: str) -> ExecutedRecipe:
+def executed(recipe: dict, tried: list[Fallback], smoothed: list[SmoothedMapping], dtype: str) -> ExecutedRecipe:
     """What `checkpoint.json` records of the run."""
-    names = {name for modifier in recipe["modifiers"] for name in modifier}
     return ExecutedRecipe(
         {"modifiers": recipe["modifiers"], "batch_size": recipe.get("batch_size", 1), "calibrated_in": dtype},
-        "smoothing" if names & set(SMOOTHING) else "none",
+        "smoothing" if smoothed else "none",
         tuple(quantizing(recipe).get("ignore", ())),
         tuple(tried),
+        tuple(smoothed),
     )
 
 
-def compress(model_dir: Path, recipe: dict, samples: dict):
-    """Quantize in memory; return the model and the layers whose Hessian could not be factorised."""
+def compress(model_dir: Path, recipe: dict, samples: dict, observed: Observed):
+    """Quantize in memory and return the model."""
     import torch
     from llmcompressor import oneshot
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     dtype = "auto" if torch.accelerator.is_available() else "float32"
     model = AutoModelForCausalLM.from_pretrained(str(model_dir), dtype=dtype)
-    failed: list[str] = []
-    classes = modifier_classes(failed)
+    classes = modifier_classes(observed)
     modifiers = [classes[name](**copy.deepcopy(given)) for one in recipe["modifiers"] for name, given in one.items()]
     with unpinned():
         oneshot(model=model, tokenizer=AutoTokenizer.from_pretrained(str(model_dir)), recipe=modifiers, **samples)
-    return model, failed
+    return model
 
 
 def release() -> tuple[int, int]:
@@ -146,17 +176,16 @@ def samples_of(calibration, recipe: dict) -> dict:
     return found if release() == EARLY_RELEASE else found | {"batch_size": size}
 
 
-def modifier_classes(failed: list[str]) -> dict[str, type]:
-    """llmcompressor's modifiers; GPTQ's adds to `failed` what the original only warns of.
+def modifier_classes(observed: Observed) -> dict[str, type]:
+    """llmcompressor's modifiers, which tell `observed` what the originals only warn of or keep to themselves.
 
-    It keeps the original's name, since that is written into the checkpoint.
+    They keep the originals' names, which are written into the checkpoint.
     """
-    from llmcompressor.modifiers.gptq import GPTQModifier as Original
+    from llmcompressor.modifiers import gptq
     from llmcompressor.modifiers.quantization import QuantizationModifier
-    from llmcompressor.modifiers.transform.awq import AWQModifier
-    from llmcompressor.modifiers.transform.smoothquant import SmoothQuantModifier
+    from llmcompressor.modifiers.transform import awq, smoothquant
 
-    class GPTQModifier(Original):
+    class GPTQModifier(gptq.GPTQModifier):
         def compress_module_list(self, module_list):
             for module in module_list:
                 if not self._hessians[module].isfinite().all():
@@ -164,8 +193,25 @@ def modifier_classes(failed: list[str]) -> dict[str, type]:
             super().compress_module_list(module_list)
 
         def on_finalize(self, state, **kwargs):
-            failed.extend(self._rtn_fallback_module_names)
+            observed.failed.extend(self._rtn_fallback_module_names)
             return super().on_finalize(state, **kwargs)
+
+    class AWQModifier(awq.AWQModifier):
+        def _set_resolved_mappings(self, model):
+            try:
+                super()._set_resolved_mappings(model)
+            except ValueError as error:
+                raise unmatched("AWQModifier", model.config.model_type) from error
+            observed.smooth(self._resolved_mappings, model)
+
+    class SmoothQuantModifier(smoothquant.SmoothQuantModifier):
+        def _resolve_mappings(self, model):
+            try:
+                found = super()._resolve_mappings(model)
+            except RuntimeError as error:
+                raise unmatched("SmoothQuantModifier", model.config.model_type) from error
+            observed.smooth(found, model)
+            return found
 
     return {kind.__name__: kind for kind in (GPTQModifier, QuantizationModifier, AWQModifier, SmoothQuantModifier)}
 
