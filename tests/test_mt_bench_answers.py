@@ -8,12 +8,15 @@ from dataclasses import replace
 import jinja2
 import pytest
 from edge2giant import jsonl
+from edge2giant.engine import open_engine
+from edge2giant.engine.chat import turn_end
 from edge2giant.errors import UserError
 from edge2giant.evaluate import mt_bench
 from edge2giant.mt_bench import read_questions
 from edge2giant.records.mt_bench import Answer
 from edge2giant.specs.evaluate import GenerationSpec
 from shared import shared
+from tiny_answers import TURN_END, tiny_model
 
 LLAMA3 = (
     "<|begin_of_text|>{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
@@ -80,7 +83,7 @@ def lm_eval_instance(monkeypatch):
     [(LLAMA3, ["<|eot_id|>"]), (GEMMA, ["<end_of_turn>"]), (LLAMA2, ["</s>"]), (PLAIN, [])],
 )
 def test_the_token_that_ends_a_turn_is_read_from_the_template(template, stop):
-    assert mt_bench.turn_end(Recorder(template)) == stop
+    assert turn_end(Recorder(template)) == stop
 
 
 def test_all_questions_of_a_turn_go_together_and_turn_two_holds_the_first_answer():
@@ -134,17 +137,6 @@ def test_two_bos_tokens_are_refused():
         mt_bench.generate_answers(lm, QUESTIONS, "m", FASTCHAT)
 
 
-def test_a_model_without_a_template_is_refused_with_a_hint():
-    lm = Recorder()
-
-    def fail(chat_history, add_generation_prompt=True):
-        raise ValueError("tokenizer.chat_template is not set")
-
-    lm.apply_chat_template = fail
-    with pytest.raises(UserError, match=r"chat_template is not set.*give the checkpoint's tokenizer"):
-        mt_bench.generate_answers(lm, QUESTIONS, "m", FASTCHAT)
-
-
 def test_the_answer_file_has_fastchats_format(tmp_path):
     path = tmp_path / "answers.jsonl"
     answers = mt_bench.generate_answers(Recorder(), QUESTIONS, "m", FASTCHAT)
@@ -169,47 +161,12 @@ def test_questions_that_are_wrong_are_named_with_their_line(tmp_path):
         read_questions(tmp_path / "none.jsonl")
 
 
-def tiny_model(folder, max_positions=256):
-    """A random Llama of 2 layers whose tokenizer adds a BOS and whose template writes one too."""
-    import torch
-    import transformers
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from tokenizers import decoders as decoding
-
-    special = ["<pad>", "<s>", "</s>", "<|user|>", "<|assistant|>"]
-    vocabulary = {token: i for i, token in enumerate([*special, *sorted(pre_tokenizers.ByteLevel.alphabet())])}
-    core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoding.ByteLevel()
-    core.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=core,
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        additional_special_tokens=special[3:],
-    )
-    tokenizer.chat_template = (
-        "<s>{% for m in messages %}<|{{ m.role }}|>{{ m.content }}"
-        "{% if m.role == 'assistant' %}</s>{% endif %}{% endfor %}"
-        "{% if add_generation_prompt %}<|assistant|>{% endif %}"
-    )
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=len(vocabulary), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=2, max_position_embeddings=max_positions, bos_token_id=1, eos_token_id=2,
-        pad_token_id=0, initializer_range=0.4,
-    )  # fmt: skip
-    transformers.LlamaForCausalLM(config).eval().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
-
-
 @pytest.fixture(scope="module")
 def resident(tmp_path_factory):
-    from lm_eval.models.huggingface import HFLM
-
-    return HFLM(pretrained=tiny_model(tmp_path_factory.mktemp("tiny")), device="cpu", dtype="float32", batch_size=8)
+    """The Hugging Face engine with a random model whose tokenizer adds a BOS and whose template writes one too."""
+    folder = tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+    with open_engine("hf", folder, {"device": "cpu", "dtype": "float32", "batch_size": 8}) as lm:
+        yield lm
 
 
 SETTINGS = GenerationSpec("fastchat", 24, 0)
@@ -258,14 +215,15 @@ def test_the_seed_moves_sampled_answers_alone(resident):
 def test_answers_stop_at_the_end_of_the_turn(resident, monkeypatch):
     import torch
 
-    def end_at_once(context, max_length, stop, **kwargs):
-        ends = torch.tensor([[ord("h") - 33 + 5, 2, 0]] * len(context))
-        return torch.cat([context, ends], dim=1)
+    letter, end = (resident.tokenizer.convert_tokens_to_ids(one) for one in ("h", TURN_END))
 
-    monkeypatch.setattr(resident, "_model_generate", end_at_once)
+    def writing_on(input_ids, **_):
+        return torch.cat([input_ids, torch.tensor([[letter, end, letter]] * len(input_ids))], dim=1)
+
+    monkeypatch.setattr(resident.model, "generate", writing_on)
     (answer,) = mt_bench.generate_answers(resident, QUESTIONS[:1], "m", SETTINGS)
-    assert len(answer["choices"][0]["turns"][0]) == 1
-    assert answer["generation"]["stop"] == ["</s>"]
+    assert answer["choices"][0]["turns"] == ["h", "h"]
+    assert answer["generation"]["stop"] == [TURN_END]
     assert not answer["generation"]["turns"][0]["limit_reached"]
 
 

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edge2giant.engine import checks
+
 
 @dataclass
 class Usage:
@@ -56,21 +58,35 @@ class Meter:
 
 
 class Counted:
-    """Counts what lm-eval asks of a model; goes before lm-eval's class among the bases."""
+    """Counts and checks what lm-eval asks of a model; goes before lm-eval's class among the bases."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.meter = Meter()
         self.settings: dict[str, Any] = {}
+        self._asked: list = []  # requests of this call, to name one in an error
         super().__init__(*args, **kwargs)
 
-    def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+    @contextmanager
+    def asked(self, requests: list) -> Iterator[None]:
+        """Count one call of lm-eval, and refuse requests without a text."""
+        checks.refuse_empty(requests)
+        self._asked = requests
         with self.meter.call(len(requests)):
-            return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+            yield
+        self._asked = []
+
+    def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        with self.asked(requests):
+            scores = super().loglikelihood(requests, disable_tqdm=disable_tqdm)
+        checks.require_finite(value for value, _ in scores)
+        return scores
 
     def loglikelihood_rolling(self, requests: list, disable_tqdm: bool = False) -> list[float]:
-        with self.meter.call(len(requests)):
-            return super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+        with self.asked(requests):
+            scores = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+        checks.require_finite(scores)
+        return scores
 
     def generate_until(self, requests: list, disable_tqdm: bool = False) -> list[str]:
-        with self.meter.call(len(requests)):
+        with self.asked(requests):
             return super().generate_until(requests, disable_tqdm=disable_tqdm)

@@ -1,6 +1,7 @@
-"""The transformers engine: lm-eval's own back end, with its work counted.
+"""The transformers engine: lm-eval's own back end, with its work counted and its requests checked.
 
-Scores and answers are those of ``lm_eval.models.huggingface.HFLM``; nothing is computed differently here.
+Log-likelihoods are those of ``lm_eval.models.huggingface.HFLM``. Answers differ from them where a row of a batch would write on
+after its end, and where the model's generation_config.json asks for more than the most likely token.
 """
 
 import logging
@@ -14,6 +15,8 @@ import transformers
 from lm_eval.models.huggingface import HFLM
 
 from edge2giant import schemes
+from edge2giant.engine import chat, checks
+from edge2giant.engine.chat import Chat
 from edge2giant.engine.counters import Counted
 
 log = logging.getLogger(__name__)
@@ -33,12 +36,25 @@ def plain_torch(quantization_config: Any) -> Any:
     return transformers.AutoRoundConfig(backend="torch")
 
 
-class HuggingFace(Counted, HFLM):
-    """`HFLM` that counts requests, tokens and prompts that did not fit."""
+class FiniteLogits(transformers.LogitsProcessor):
+    """Ends a generation whose next token would be chosen among numbers that are not finite."""
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        finite = scores.amax(dim=-1).isfinite()  # of [rows, vocabulary]; a NaN is the largest
+        if not finite.all():
+            raise checks.NotFiniteError(
+                f"the logits of {int((~finite).sum())} of {len(finite)} answers are not finite", hint=checks.OVERFLOW
+            )
+        return scores
+
+
+class HuggingFace(Counted, Chat, HFLM):
+    """`HFLM` that counts requests, tokens and prompts that did not fit, and ends each answer at its first stop token."""
 
     @classmethod
     def load(cls, checkpoint: Path, settings: dict[str, Any]) -> "HuggingFace":
         """Load the checkpoint with the settings of ``edge2giant.specs.engine``."""
+        chats, settings = chat.split(settings)
         arguments = {key: value for key, value in settings.items() if key not in {"seed", "max_model_len"}}
         arguments["max_length"] = settings.get("max_model_len")
         arguments.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
@@ -52,6 +68,9 @@ class HuggingFace(Counted, HFLM):
         if max_gen_toks:
             lm._default_max_gen_toks = int(max_gen_toks)
         lm.settings = {**settings, "device": str(lm.device), "batch_size": arguments["batch_size"]}
+        lm.use_chats(checkpoint, chats)
+        # penalties, filters and forced tokens of the checkpoint's generation_config.json do not take part
+        lm.model.generation_config = transformers.GenerationConfig()
         return lm
 
     def _create_model(self, pretrained: Any, *args: Any, quantization_config: Any = None, **kwargs: Any) -> None:
@@ -80,6 +99,7 @@ class HuggingFace(Counted, HFLM):
             "max_model_len": self.max_length,
             "kernel": self._kernel(),
             "settings": self.settings,
+            "prompting": self.prompting(),
             "self_check": None,
         }
 
@@ -95,7 +115,8 @@ class HuggingFace(Counted, HFLM):
 
     def _loglikelihood_tokens(self, requests: list, **kwargs: Any) -> list[tuple[float, bool]]:
         usage = self.meter.usage
-        for _, context, continuation in requests:
+        for pair, context, continuation in requests:
+            checks.refuse_pair(self._asked, pair, len(continuation), self.max_length)
             usage.too_long += len(context) + len(continuation) > self.max_length + 1
         return super()._loglikelihood_tokens(requests, **kwargs)
 
@@ -115,13 +136,21 @@ class HuggingFace(Counted, HFLM):
                 return whole, mask
         return super().tok_batch_encode(strings, padding_side, left_truncate_len, **kwargs)
 
-    def _model_generate(self, context: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        answer = super()._model_generate(context, *args, **kwargs)
+    def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **kwargs: Any) -> torch.Tensor:
+        """Generate, and replace each row's first stop token and what follows it by padding, which decoding drops."""
+        ends = self.stop_ids(stop)
+        if kwargs.get("do_sample"):
+            kwargs = {"top_k": 0, **kwargs}  # transformers' own default is 50
+        checked = transformers.LogitsProcessorList([FiniteLogits()])
+        answer = super()._model_generate(context, max_length, stop, eos_token_id=ends, logits_processor=checked, **kwargs)
         new = answer[:, context.shape[1] :]
+        stops = torch.isin(new, torch.tensor(ends, device=new.device))
+        ended = stops.cumsum(dim=1) > 0
         usage = self.meter.usage
         usage.prompts += context.shape[0]
         usage.tokens_in += context.numel()
-        usage.tokens_out += int((new != self.tokenizer.pad_token_id).sum())
+        usage.tokens_out += int((~ended).sum() + ended.any(dim=1).sum())
+        new[ended] = self.tokenizer.pad_token_id
         return answer
 
     def _kernel(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from edge2giant.engine.scoring import Logprobs
+from edge2giant.engine.scoring import Logprobs, Prompt
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +63,18 @@ def array_rows() -> Iterator[bool]:
         LogprobsProcessor._update_prompt_logprobs = original
 
 
+def read(output: Any, prompt: Prompt) -> Logprobs:
+    """Read what was wanted of a prompt from a vLLM output."""
+    if prompt.rows_from is None:
+        return read_next(output, prompt.candidates)
+    return read_rows(output, prompt.ids, prompt.rows_from, prompt.fresh)
+
+
 def read_rows(output: Any, prompt: Sequence[int], start: int, fresh: bool) -> Logprobs:
     """Read the log-probabilities of ``prompt[start:]`` from a vLLM output.
 
     Positions served from the cache hold whatever was in memory. What does not belong to the prompt's own
-    tokens, or is no log-probability, counts as unknown.
+    tokens, or is no log-probability, counts as unknown; in a prompt computed without the cache it is the model's own.
     """
     cached = output.num_cached_tokens
     known = 1 if fresh else len(prompt) if cached is None else cached + 1
@@ -78,12 +85,12 @@ def read_rows(output: Any, prompt: Sequence[int], start: int, fresh: bool) -> Lo
     first = max(known, start)
     ids, logprobs, best = _columns(rows, first - left_out, len(prompt) - left_out)
     wanted = list(prompt[first:])
-    if ids != wanted or any(not value <= 0.0 for value in logprobs):
-        known = 1 + max(
-            first + at
-            for at, (one, other, value) in enumerate(zip(ids, wanted, logprobs, strict=True))
-            if one != other or not value <= 0.0
-        )
+    wrong = [
+        first + at
+        for at, (one, other, value) in enumerate(zip(ids, wanted, logprobs, strict=True))
+        if one != other or (not fresh and not value <= 0.0)
+    ]
+    known = max([known, *(at + 1 for at in wrong)])
     unknown = [math.nan] * (first - start)
     return Logprobs(unknown + logprobs, unknown + best, known)
 

@@ -9,6 +9,7 @@ Works with vLLM 0.25 to 0.33. Import it to use ``lm_eval --model edge2giant-vllm
 
 import gc
 import logging
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -22,8 +23,10 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.vllm_causallms import VLLM
 from vllm import EngineArgs, SamplingParams, TokensPrompt
 
+from edge2giant.engine import chat, checks
+from edge2giant.engine.chat import Chat
 from edge2giant.engine.counters import Counted
-from edge2giant.engine.rows import array_rows, read_next, read_rows
+from edge2giant.engine.rows import array_rows, read
 from edge2giant.engine.scoring import Group, Logprobs, Prompt, Scorer
 from edge2giant.engine.self_check import SelfCheck, compare, sample
 from edge2giant.engine.step_rows import ROWS_FROM
@@ -45,7 +48,7 @@ def without_collection() -> Iterator[None]:
 
 
 @register_model("edge2giant-vllm-stock")
-class StockVLLM(Counted, VLLM):
+class StockVLLM(Counted, Chat, VLLM):
     """lm-eval's vLLM back end, with its work counted and its end tidied."""
 
     NAME = "vllm-stock"
@@ -58,13 +61,18 @@ class StockVLLM(Counted, VLLM):
         self._probed = "worker_extension_cls" in getattr(EngineArgs, "__dataclass_fields__", {})
         if self._probed:
             kwargs.setdefault("worker_extension_cls", WORKER)
+            # neutral defaults; of the checkpoint's generation_config.json only the end tokens count
+            kwargs.setdefault("generation_config", "vllm")
         super().__init__(pretrained, **kwargs)
+        self._ask_workers("edge2giant_watch_logits")
 
     @classmethod
     def load(cls, checkpoint: Path, settings: dict[str, Any]) -> "StockVLLM":
-        """Load the checkpoint with the settings of ``edge2giant.engine.settings``."""
+        """Load the checkpoint with the settings of ``edge2giant.specs.engine``."""
+        chats, settings = chat.split(settings)
         lm = cls(str(checkpoint), **settings)
         lm.settings = dict(settings)
+        lm.use_chats(checkpoint, chats)
         return lm
 
     def close(self) -> None:
@@ -87,6 +95,7 @@ class StockVLLM(Counted, VLLM):
             "max_model_len": config.model_config.max_model_len,
             "kernel": self._kernel(),
             "settings": {**self.settings, "kv_cache_dtype": str(config.cache_config.cache_dtype)},
+            "prompting": self.prompting(),
             "self_check": None,
         }
 
@@ -111,14 +120,39 @@ class StockVLLM(Counted, VLLM):
 
     def _loglikelihood_tokens(self, requests: list, **kwargs: Any) -> list[tuple[float, bool]]:
         limit = self.max_length - 1
+        for pair, _, tail in requests:
+            checks.refuse_pair(self._asked, pair, len(tail), limit - 1)
         self.meter.usage.too_long += sum(len(one) + len(tail) > limit for _, one, tail in requests)
         return super()._loglikelihood_tokens(requests, **kwargs)
 
+    def modify_gen_kwargs(self, gen_kwargs: dict, *args: Any, **how: Any) -> Any:
+        """lm-eval's arguments of a request, greedy unless it samples, with the tokens that end its answer."""
+        temperature = 1.0 if gen_kwargs.get("do_sample") else 0.0
+        made = super().modify_gen_kwargs(gen_kwargs, *args, **how)
+        arguments, *rest = made if isinstance(made, tuple) else (made,)  # lm-eval 0.4.4 gives the arguments alone
+        arguments.setdefault("temperature", temperature)
+        arguments["stop_token_ids"] = self.stop_ids(rest[0] if rest else ())
+        if not self._probed:
+            arguments["logprobs"] = 1  # tells numbers that are not finite, see `_require_finite`
+        return (arguments, *rest) if rest else arguments
+
+    def _require_finite(self, outputs: list) -> None:
+        if self._probed:
+            wrong = max(self._ask_workers("edge2giant_not_finite"))
+        else:
+            wrong = sum(not math.isfinite(one.outputs[0].cumulative_logprob) for one in outputs)
+        if wrong:
+            what = f"the logits of {wrong:,} tokens in {len(outputs):,} answers are not finite"
+            raise checks.NotFiniteError(what, hint=checks.OVERFLOW)
+
     def _model_generate(self, requests: list[list[int]], *args: Any, **kwargs: Any) -> list:
-        outputs = super()._model_generate(requests, *args, **kwargs)
         generate = kwargs.get("generate", bool(args and args[0]))
+        if generate:
+            self._ask_workers("edge2giant_not_finite")  # begins a new count
+        outputs = super()._model_generate(requests, *args, **kwargs)
         self._count(outputs, answers=generate)
         if generate:
+            self._require_finite(outputs)
             params = kwargs.get("sampling_params")
             room = [one.max_tokens for one in params] if params else [kwargs["max_tokens"]] * len(requests)
             # lm-eval cuts a prompt to exactly this length; one of this length may also be whole
@@ -203,6 +237,10 @@ class FastVLLM(StockVLLM):
         block["settings"]["model_runner"] = self._rows
         return {**block, "self_check": self._check.record() if fresh else None}
 
+    def modify_gen_kwargs(self, gen_kwargs: dict, *args: Any, **how: Any) -> Any:
+        """As above; answers are read without special tokens, as the Hugging Face engine reads them."""
+        return super().modify_gen_kwargs({"skip_special_tokens": True, **gen_kwargs}, *args, **how)
+
     def loglikelihood(self, requests: list, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Score continuations: the same results as lm-eval's back end, by fewer prompts.
 
@@ -216,13 +254,12 @@ class FastVLLM(StockVLLM):
         list of (float, bool)
             Log-likelihood in nats, and whether greedy decoding would have given the continuation.
         """
-        if self.enable_thinking:
-            return super().loglikelihood(requests, disable_tqdm=disable_tqdm)
-        with self.meter.call(len(requests)), without_collection():
+        with self.asked(requests), without_collection():
             texts = [request.args for request in requests]
             order = sorted(range(len(texts)), key=texts.__getitem__)
             scores = self._score_texts([texts[at] for at in order])
             results = [score for _, score in sorted(zip(order, scores, strict=True))]
+        checks.require_finite(value for value, _ in results)
         for pair, result in zip(texts, results, strict=True):
             self.cache_hook.add_partial("loglikelihood", pair, result)
         return results
@@ -234,7 +271,10 @@ class FastVLLM(StockVLLM):
 
     def _encode_all(self, texts: list[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
         encoded = iter(self._encoder([pair for pair in texts if pair[0]]))
-        return [next(encoded) if context else self._encode_alone(tail) for context, tail in texts]
+        pairs = [next(encoded) if context else self._encode_alone(tail) for context, tail in texts]
+        for pair, (_, tail) in zip(texts, pairs, strict=True):
+            checks.refuse_pair(self._asked, pair, len(tail), self.max_length - 2)
+        return pairs
 
     def _encode_alone(self, continuation: str) -> tuple[list[int], list[int]]:
         """Put BOS (or EOS) where a context is missing, as ``TemplateLM.loglikelihood`` does."""
@@ -282,7 +322,7 @@ class FastVLLM(StockVLLM):
         with array_rows():
             outputs = self.model.wait_for_completion(use_tqdm=False)
         self._count(outputs)
-        return [_read(prompt, output) for prompt, output in zip(prompts, outputs, strict=True)]
+        return [read(output, prompt) for prompt, output in zip(prompts, outputs, strict=True)]
 
     def _sampling(self, prompt: Prompt) -> SamplingParams:
         kind = (prompt.candidates, prompt.rows_from, prompt.fresh)
@@ -304,9 +344,3 @@ class FastVLLM(StockVLLM):
                 **wanted,
             )
         return self._params[kind]
-
-
-def _read(prompt: Prompt, output: Any) -> Logprobs:
-    if prompt.rows_from is None:
-        return read_next(output, prompt.candidates)
-    return read_rows(output, prompt.ids, prompt.rows_from, prompt.fresh)

@@ -24,6 +24,24 @@ class WorkerExtension:
 
         return step_rows.install(self.model_runner)  # type: ignore[attr-defined]
 
+    def edge2giant_watch_logits(self) -> None:
+        """Count, from now on, the rows of logits whose largest is not finite."""
+        model = self.model_runner.get_model()  # type: ignore[attr-defined]
+        compute, self._not_finite = model.compute_logits, 0
+
+        def watched(*args, **kwargs):
+            logits = compute(*args, **kwargs)
+            if logits is not None:  # a GPU that does not gather them
+                self._not_finite += (~logits.amax(dim=-1).isfinite()).sum()  # on the device: nothing waits
+            return logits
+
+        model.compute_logits = watched
+
+    def edge2giant_not_finite(self) -> int:
+        """Give the count and begin anew."""
+        count, self._not_finite = int(self._not_finite), 0
+        return count
+
     def edge2giant_peak_bytes(self) -> int:
         """Give the most memory that torch held on this worker's GPU, in bytes."""
         import torch

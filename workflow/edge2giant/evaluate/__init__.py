@@ -4,5 +4,5 @@ Reads an `EvaluateSpec`, a checkpoint and the store's data sets. Writes `results
 finished benchmark, never a Snakemake output) and, last, the batch's manifest. Never touches the network, a checkpoint or a cell.
 """
 
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 """Raise by hand when a change of this phase or of the engines changes answers; it is part of every fingerprint."""

@@ -139,7 +139,11 @@ def _answer(batch: Batch, lm, benchmark: BenchmarkSpec, identity_record: dict, l
             warnings=(f"{cut} prompts were longer than the model's limit and were cut from the left",) if cut else (),
         )
 
-    return batch.answer_cache.add(fingerprint, write)
+    try:
+        return batch.answer_cache.add(fingerprint, write)
+    except UserError as error:  # an engine does not know whose requests it answers
+        where = error.where or f"{batch.spec.variant.path}, {benchmark.name}"
+        raise UserError(error.what, where, error.hint) from error
 
 
 def _cost(usage: dict, description: EngineFacts, seconds: float, load_seconds: float) -> Cost:

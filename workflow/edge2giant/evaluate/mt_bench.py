@@ -3,12 +3,12 @@
 The model is used through lm-eval's public interface alone, so that a Hugging Face model and a vLLM engine are treated alike.
 """
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edge2giant import records
+from edge2giant.engine.chat import turn_end
 from edge2giant.errors import UserError
 from edge2giant.mt_bench import temperature as fastchat_temperature
 from edge2giant.specs.evaluate import GenerationSpec
@@ -74,43 +74,13 @@ class _Request:
     arguments: dict
 
 
-def turn_end(lm) -> list[str]:
-    """Return the token text that ends an assistant's turn in the chat template, as a list of none or one.
-
-    Engines stop at the tokenizer's EOS, but in some templates (Gemma) a turn ends with another token; a
-    model that does not stop there goes on to write the user's part.
-
-    Raises
-    ------
-    UserError
-        If the model has no chat template.
-    """
-    mark = "edge2giant-mark"
-    chat = [
-        {"role": "user", "content": "a"},
-        {"role": "assistant", "content": mark},
-        {"role": "user", "content": "b"},
-    ]
-    after = _templated(lm, chat).partition(mark)[2].lstrip()
-    found = re.match(r"<[^<>\s]+>", after)
-    return [found.group()] if found else []
-
-
-def _templated(lm, chat: list[dict]) -> str:
-    try:
-        return lm.apply_chat_template(chat)
-    except (ValueError, NotImplementedError) as error:
-        hint = "give the checkpoint's tokenizer a chat_template"
-        raise UserError(f"the model cannot template a chat ({error})", "mt_bench", hint) from error
-
-
 def temperature_of(question: dict, generation: GenerationSpec) -> float:
     """Sampling temperature of a question's answers; 0 means greedy."""
     return 0.0 if generation.temperatures == "greedy" else fastchat_temperature(question["category"])
 
 
 def _request(lm, chat: _Chat, generation: GenerationSpec, stop: list[str]) -> _Request:
-    prompt = _templated(lm, chat.messages)
+    prompt = lm.apply_chat_template(chat.messages)
     tokens = lm.tok_encode(prompt)
     # a template that writes BOS and a tokenizer that adds another one change every answer; lm-eval's models avoid it
     bos = lm.tokenizer.bos_token_id

@@ -52,6 +52,7 @@ def answer(lm, variant: Variant, benchmark: BenchmarkSpec, store_root: Path, fol
 
 
 def _answer_mt_bench(lm, variant: Variant, benchmark: BenchmarkSpec, store_root: Path, folder: Path) -> dict:
+    lm.answers_turns = True
     questions, generation = read_questions(store_root / "datasets" / benchmark.name / "question.jsonl"), benchmark.generation
     answers = mt_bench.generate_answers(lm, questions, variant.path.replace("/", "--"), generation)
     jsonl.write(folder / "answers.jsonl", answers, Answer)
@@ -79,6 +80,7 @@ def _answer_tasks(lm, benchmark: BenchmarkSpec, store_root: Path, folder: Path) 
     # A cache that an earlier revision of a data set filled would serve its old rows, so each revision has its own.
     lock = records.read(store_root / benchmark.locks[0], Lock)
     datasets.config.HF_DATASETS_CACHE = Path(os.environ["HF_DATASETS_CACHE"]) / lock.revision[:16]
+    lm.answers_turns = tasks.chat_template
     with contextlib.chdir(store_root / "datasets"):  # where a data set's hub id is its relative path
         results = lm_eval.simple_evaluate(
             model=lm,

@@ -28,7 +28,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What answered: as `engine.describe` says."""
+    """What answered: as `engine.describe` says. `prompting` is how prompts and answers begin and end, as executed."""
 
     name: Text
     version: Text
@@ -39,6 +39,7 @@ class EngineFacts:
     kernel: Text
     settings: dict
     self_check: dict | None
+    prompting: dict | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True)

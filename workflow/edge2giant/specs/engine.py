@@ -28,6 +28,14 @@ class EngineSettings:
         New tokens where a task does not say.
     add_bos_token : bool or None
         Put BOS before every text; None for the tokenizer's own rule.
+    chat_template : str
+        Jinja text in place of the tokenizer's own template.
+    chat_template_kwargs : dict
+        Variables of the template, such as `enable_thinking`.
+    date : str
+        What the template takes for today, as `2024-07-26`.
+    think_end_token : str
+        Ends an answer's thinking, which is dropped with it.
     trust_remote_code : bool
         Run code that comes with the checkpoint.
     """
@@ -38,6 +46,10 @@ class EngineSettings:
     seed: Natural | None = None
     max_gen_toks: Positive | None = None
     add_bos_token: bool | None = None
+    chat_template: Text | None = None
+    chat_template_kwargs: dict | None = None
+    date: Annotated[str, typed.Pattern(r"\d{4}-\d{2}-\d{2}", "a date as 2024-07-26")] | None = None
+    think_end_token: Text | None = None
     trust_remote_code: bool | None = None
 
 
