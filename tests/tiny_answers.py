@@ -4,8 +4,10 @@ from pathlib import Path
 
 TURN_END = "<|end|>"
 SPECIAL = ["<pad>", "<s>", "</s>", "<|user|>", "<|assistant|>", "<|system|>", TURN_END]
-TEMPLATE = "<s>{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>\n{% endfor %}"
+TEMPLATE = (
+    "<s>{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
 
 
 def write_tokenizer(folder: Path) -> int:
