@@ -14,7 +14,7 @@ PACKAGE = ROOT / "workflow/edge2giant"
 LAYERS = (
     {"errors", "ROOT"},
     {"records", "jsonl", "provenance", "specs", "typed", "models", "schemes"},
-    {"config", "add_model", "environments", "failures", "offline", "store", "mt_bench", "pages", "published"},
+    {"config", "add_model", "environments", "failures", "offline", "store", "mt_bench", "divergence", "pages", "published"},
     {"quantize", "engine", "evaluate", "judge", "scoring", "stats", "plan", "rerun"},
     {"paper"},
     {"audit", "claims"},

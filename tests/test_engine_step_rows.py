@@ -117,9 +117,9 @@ def test_a_prompt_that_starts_again_drops_what_it_held():
 def test_what_is_no_request_of_ours_and_an_unknown_runner_stay_as_they_are():
     from types import SimpleNamespace
 
-    assert step_rows.rows_from(None) is None
-    assert step_rows.rows_from(SimpleNamespace(extra_args=None)) is None
-    assert step_rows.rows_from(SimpleNamespace(extra_args={step_rows.ROWS_FROM: 3})) == 3
+    assert step_rows.rows_asked(None) is None
+    assert step_rows.rows_asked(SimpleNamespace(extra_args=None)) is None
+    assert step_rows.rows_asked(SimpleNamespace(extra_args={step_rows.ROWS_FROM: 3})) == (3, None)
     assert step_rows.install(SimpleNamespace()) == "unknown"
     assert step_rows.install(SimpleNamespace(prompt_logprobs_worker=None)) == "idle"
 

@@ -155,3 +155,33 @@ def test_the_benchmark_script_runs(lm, tmp_path):
     assert found["fast_against_stock"]["flips"] == 0
     assert found["fast"]["requests"] == found["stock"]["requests"] == found["prefill"]["requests"] == 12
     assert found["fast"]["tokens_cached"] > found["stock"]["tokens_cached"] == 0
+
+
+def test_rolling_log_likelihoods_are_those_of_lm_eval(lm):
+    import scoring
+
+    draw = random.Random(1)
+    # one text is longer than the model and is cut into windows
+    requests = instances("loglikelihood_rolling", [(" ".join(draw.choice(WORDS) for _ in range(n)),) for n in (3, 90, 700)])
+    fast = lm.loglikelihood_rolling(requests, disable_tqdm=True)
+    slow = scoring.stock_of(lm).loglikelihood_rolling(requests, disable_tqdm=True)
+    assert fast == pytest.approx(slow, rel=1e-5)
+
+
+def test_distributions_are_those_of_transformers(lm):
+    """Windows go through several steps of 96 tokens; the engines choose the same tokens and give them the same numbers."""
+    import numpy as np
+    from edge2giant.engine import open_engine, places
+    from edge2giant.engine.distributions import Asked
+
+    windows = np.random.default_rng(0).integers(3, len(lm.tokenizer), size=(3, 128)).tolist()
+    with open_engine("hf", lm.model.llm_engine.vllm_config.model_config.model, {"dtype": "float32", "device": "cpu"}) as other:
+        theirs = list(places(other, windows, 65, [Asked(20)] * 3))
+    ours = list(places(lm, windows, 65, [Asked(20)] * 3))
+    again = list(places(lm, windows[::-1], 65, [Asked(0, one.ids) for one in theirs[::-1]]))[::-1]
+    for one, first, second in zip(theirs, ours, again, strict=True):
+        for found in (first, second):
+            assert found.own == pytest.approx(one.own, abs=1e-4)
+            assert found.logprobs == pytest.approx(one.logprobs, abs=1e-4)
+            assert found.rest == pytest.approx(one.rest, abs=1e-4)
+            assert (found.best == one.best).all()

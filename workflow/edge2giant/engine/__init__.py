@@ -4,7 +4,7 @@ Reads a checkpoint directory; writes nothing; never touches a task, a score or t
 
 ``open_engine(name, checkpoint_dir, settings)`` loads a checkpoint once and gives the lm-eval model object;
 ``describe(lm)`` says what really runs (for the cell's ``engine`` block); ``usage(lm)`` counts the work since
-it was last called (for the cell's ``cost`` block). Names:
+it was last called (for the cell's ``cost`` block); ``places(lm, ...)`` gives distributions over tokens. Names:
 
 ``vllm``
     vLLM with one prompt per question and a prefix cache that log-likelihoods may read (`scoring.py`).
@@ -17,14 +17,17 @@ Importing this package imports neither torch nor vllm; `plan` is pure arithmetic
 """
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge2giant.errors import UserError
 from edge2giant.specs import engine as engine_settings
+
+if TYPE_CHECKING:
+    from edge2giant.engine.distributions import Asked, Places
 
 # name -> module and class; the module brings the heavy imports
 ENGINES = {
@@ -33,7 +36,7 @@ ENGINES = {
     "vllm-stock": ("edge2giant.engine.vllm", "StockVLLM"),
 }
 
-__all__ = ["ENGINES", "describe", "open_engine", "usage"]
+__all__ = ["ENGINES", "describe", "open_engine", "places", "usage"]
 
 
 @contextmanager
@@ -98,6 +101,33 @@ def usage(lm: Any) -> dict[str, Any]:
         engine, tokenization included), ``peak_gpu_bytes`` (over all GPUs; 0 without one).
     """
     return lm.take_usage()
+
+
+def places(lm: Any, windows: Sequence[Sequence[int]], start: int, asked: "Sequence[Asked]") -> "Iterator[Places]":
+    """Give the distributions over the tokens ``window[start:]`` of each window, in the order of the windows.
+
+    Parameters
+    ----------
+    windows : sequence of sequence of int
+        Token ids, all windows of one length.
+    start : int
+        First token of a window that is predicted, at least 1.
+    asked : sequence of Asked
+        Which tokens are chosen, for each window.
+
+    Raises
+    ------
+    UserError
+        The engine cannot give them, or a window does not fit the model.
+    """
+    if not hasattr(lm, "places"):
+        raise UserError("this engine gives no distributions over tokens", "engine", "use hf or vllm")
+    longest = max(map(len, windows))
+    if longest >= lm.max_length + (lm.describe()["name"] == "hf"):
+        raise UserError(
+            f"windows of {longest} tokens do not fit a model of {lm.max_length}", "divergence", "set a shorter window"
+        )
+    return lm.places(windows, start, asked)
 
 
 def _engine_class(name: str) -> type:

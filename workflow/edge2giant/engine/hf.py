@@ -6,6 +6,7 @@ after its end, and where the model's generation_config.json asks for more than t
 
 import logging
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,12 @@ from edge2giant import schemes
 from edge2giant.engine import chat, checks
 from edge2giant.engine.chat import Chat
 from edge2giant.engine.counters import Counted
+from edge2giant.engine.distributions import Asked, Places, of_logits
 
 log = logging.getLogger(__name__)
+
+# Windows of text computed together where the batch size is left to lm-eval.
+WINDOWS = 4
 
 
 def plain_torch(quantization_config: Any) -> Any:
@@ -112,6 +117,17 @@ class HuggingFace(Counted, Chat, HFLM):
             for device in devices:
                 torch.cuda.reset_peak_memory_stats(device)
         return self.meter.close(peak)
+
+    def places(self, windows: Sequence[Sequence[int]], start: int, asked: Sequence[Asked]) -> Iterator[Places]:
+        """Give the distributions at the places of each window; see ``engine.places``."""
+        size = self.batch_size if isinstance(self.batch_size, int) else WINDOWS
+        for at in range(0, len(windows), size):
+            with self.meter.call(len(windows[at : at + size])):
+                ids = torch.tensor(windows[at : at + size], device=self.device)
+                logits = self._model_call(ids)[:, start - 1 : -1]
+                some = [of_logits(*one) for one in zip(logits, ids[:, start:], asked[at : at + size], strict=True)]
+            for tokens, logprobs in some:
+                yield Places.of_columns(tokens.cpu().numpy(), logprobs.cpu().numpy())
 
     def _loglikelihood_tokens(self, requests: list, **kwargs: Any) -> list[tuple[float, bool]]:
         usage = self.meter.usage

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from edge2giant.engine.distributions import OWN, Places
 from edge2giant.engine.scoring import Logprobs, Prompt
 
 log = logging.getLogger(__name__)
@@ -108,6 +109,20 @@ def read_next(output: Any, candidates: Sequence[int]) -> Logprobs:
     if list(flat.token_ids[1:count]) != list(candidates):
         raise RuntimeError("vLLM gave log-probabilities of other tokens than requested")
     return Logprobs(flat.logprobs[1:count], flat.logprobs[:1])
+
+
+def read_places(output: Any, own: Sequence[int]) -> Places:
+    """Read the distributions at the places of a window, before its tokens ``own``.
+
+    Raises
+    ------
+    RuntimeError
+        The output is not for these tokens.
+    """
+    rows = output.prompt_logprobs
+    if not isinstance(rows, ArrayRows) or rows.token_ids[:, OWN].tolist() != list(own):
+        raise RuntimeError("vLLM gave distributions at other places than requested")
+    return Places.of_columns(rows.token_ids, rows.logprobs)
 
 
 def _columns(rows: Any, low: int, high: int) -> tuple[list[int], list[float], list[float]]:

@@ -16,8 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-# Key of SamplingParams.extra_args: the first token of the prompt whose log-probability is wanted.
+from edge2giant.engine.distributions import Asked, of_logits
+
+# Keys of SamplingParams.extra_args: the first token of the prompt whose log-probability is wanted, and which tokens beside it
+# (`Asked.as_json`); without the second, the most likely one.
 ROWS_FROM = "edge2giant_rows_from"
+DISTRIBUTIONS = "edge2giant_distributions"
 # Rows whose logits are held at a time; they take rows x vocabulary x 4 bytes a few times over.
 CHUNK = 512
 
@@ -37,10 +41,10 @@ class Span(NamedTuple):
 
 @dataclass
 class Values:
-    """Own and best tokens of rows, on the device until the first of the step's prompts reads them."""
+    """Own, best and further tokens of rows, on the device until the first of the step's prompts reads them."""
 
-    token_ids: torch.Tensor  # [rows, 2]
-    logprobs: torch.Tensor  # [rows, 2], nats
+    token_ids: torch.Tensor  # [rows, 2 or more]
+    logprobs: torch.Tensor  # [rows, 2 or more], nats
     _host: "Values | None" = None
 
     def host(self) -> "Values":
@@ -79,6 +83,7 @@ class PendingPrompt:
     """A prompt on its way through the steps."""
 
     rows_from: int
+    asked: Asked | None = None
     reached: int = -1  # row after the last one stored
     parts: list[tuple[Values, slice]] = field(default_factory=list)
 
@@ -101,9 +106,9 @@ class StepRows:
     def __init__(self) -> None:
         self._pending: dict[str, PendingPrompt] = {}
 
-    def begin(self, request: str, rows_from: int) -> None:
+    def begin(self, request: str, rows_from: int, asked: Asked | None = None) -> None:
         """Note a prompt."""
-        self._pending[request] = PendingPrompt(rows_from)
+        self._pending[request] = PendingPrompt(rows_from, asked)
 
     def end(self, request: str) -> None:
         """Forget a prompt."""
@@ -133,19 +138,34 @@ class StepRows:
         """
         rows = [self._pending[span.request].rows(span) for span in spans]
         wanted = [(span, one) for span, one in zip(spans, rows, strict=True) if one]
-        if wanted:
-            index = np.concatenate([np.arange(one.start, one.stop) - span.computed + span.offset for span, one in wanted])
-            slots = np.concatenate([np.full(len(one), span.slot) for span, one in wanted])
-            positions = np.concatenate([np.arange(one.start + 1, one.stop + 1) for _, one in wanted])
-            values = values_of(hidden, upload(index, hidden.device), targets(slots, positions), logits_of)
-            if values is None:
+        plain = [(span, one) for span, one in wanted if self._pending[span.request].asked is None]
+        for part in (plain, *([pair] for pair in wanted if pair not in plain)):
+            if part and not self._compute(part, hidden, logits_of, targets):
                 return {}
-            at = 0
-            for span, one in wanted:
-                self._pending[span.request].take(one, values, at)
-                at += len(one)
         done = [span.request for span in spans if span.computed + span.scheduled >= span.prompt]
         return {request: Found(self._pending[request].parts) for request in done if self._pending[request].parts}
+
+    def _compute(self, wanted: list[tuple[Span, range]], hidden: torch.Tensor, logits_of: LogitsOf, targets: Callable) -> bool:
+        """Compute rows that are asked alike, and store them; False on a GPU that gathers no logits."""
+        index = np.concatenate([np.arange(one.start, one.stop) - span.computed + span.offset for span, one in wanted])
+        slots = np.concatenate([np.full(len(one), span.slot) for span, one in wanted])
+        positions = np.concatenate([np.arange(one.start + 1, one.stop + 1) for _, one in wanted])
+        pending, first = self._pending[wanted[0][0].request], wanted[0][1].start
+        values = values_of(
+            hidden,
+            upload(index, hidden.device),
+            targets(slots, positions),
+            logits_of,
+            pending.asked,
+            first + 1 - pending.rows_from,
+        )
+        if values is None:
+            return False
+        at = 0
+        for span, one in wanted:
+            self._pending[span.request].take(one, values, at)
+            at += len(one)
+        return True
 
 
 def upload(array: np.ndarray, device: torch.device) -> torch.Tensor:
@@ -154,8 +174,15 @@ def upload(array: np.ndarray, device: torch.device) -> torch.Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
-def values_of(hidden: torch.Tensor, index: torch.Tensor, targets: torch.Tensor, logits_of: LogitsOf) -> Values | None:
-    """Compute the log-probabilities of targets, and of the most likely tokens, after some hidden states.
+def values_of(
+    hidden: torch.Tensor,
+    index: torch.Tensor,
+    targets: torch.Tensor,
+    logits_of: LogitsOf,
+    asked: Asked | None = None,
+    first: int = 0,
+) -> Values | None:
+    """Compute the log-probabilities of targets, and of the most likely tokens or those asked, after some hidden states.
 
     Parameters
     ----------
@@ -166,23 +193,35 @@ def values_of(hidden: torch.Tensor, index: torch.Tensor, targets: torch.Tensor, 
         Ids of the tokens that follow.
     logits_of : callable
         Hidden states to logits. None on a GPU that does not gather them gives None.
+    asked : Asked or None
+        Further tokens of one prompt; ``first`` is the place of the first row among them.
     """
     ids, logprobs = [], []
     for rows, own in zip(index.split(CHUNK), targets.split(CHUNK), strict=True):
         logits = logits_of(hidden[rows])
         if logits is None:
             return None
-        logits = logits.float()
-        best = logits.max(dim=-1)
-        chosen = torch.stack([logits.gather(1, own[:, None])[:, 0], best.values], dim=1)
-        logprobs.append(chosen - torch.logsumexp(logits, dim=-1, keepdim=True))
-        ids.append(torch.stack([own, best.indices], dim=1))
+        found = of_logits(logits, own, asked, first) if asked else own_and_best(logits, own)
+        ids.append(found[0])
+        logprobs.append(found[1])
+        first += len(rows)
     return Values(torch.cat(ids), torch.cat(logprobs))
 
 
-def rows_from(sampling_params: Any) -> int | None:
-    """Read the first row that a prompt requests; None if it requests none of ours."""
-    return ((sampling_params and sampling_params.extra_args) or {}).get(ROWS_FROM)
+def own_and_best(logits: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and log-probabilities of the own and the most likely token, both [rows, 2]."""
+    logits = logits.float()
+    best = logits.max(dim=-1)
+    chosen = torch.stack([logits.gather(1, own[:, None])[:, 0], best.values], dim=1)
+    return torch.stack([own, best.indices], dim=1), chosen - torch.logsumexp(logits, dim=-1, keepdim=True)
+
+
+def rows_asked(sampling_params: Any) -> tuple[int, Asked | None] | None:
+    """Read the first row that a prompt requests and the tokens beside its own; None if it requests none of ours."""
+    extra = (sampling_params and sampling_params.extra_args) or {}
+    if ROWS_FROM not in extra:
+        return None
+    return extra[ROWS_FROM], Asked.of_json(extra[DISTRIBUTIONS]) if DISTRIBUTIONS in extra else None
 
 
 def install(runner: Any) -> str:
@@ -214,10 +253,10 @@ class SecondRunnerRows:
     def add_request(self, req_id: str, req_idx: int, sampling_params: Any) -> None:
         """Note a request; one of ours is hidden from vLLM's own code."""
         self._own.add_request(req_id, req_idx, sampling_params)
-        first = rows_from(sampling_params)
-        if first is not None:
+        wanted = rows_asked(sampling_params)
+        if wanted is not None:
             self._own.uses_prompt_logprobs[req_idx] = False
-            self._rows.begin(req_id, first)
+            self._rows.begin(req_id, *wanted)
 
     def remove_request(self, req_id: str) -> None:
         """Forget a request."""
@@ -266,12 +305,12 @@ class FirstRunnerRows:
 
     def __call__(self, hidden_states: torch.Tensor, num_scheduled_tokens: dict[str, int]) -> dict[str, Any]:
         runner, waiting = self._runner, self._runner.num_prompt_logprobs
-        firsts = {request: rows_from(runner.requests[request].sampling_params) for request in waiting}
-        ours = {request: waiting.pop(request) for request, first in firsts.items() if first is not None}
+        asked = {request: rows_asked(runner.requests[request].sampling_params) for request in waiting}
+        ours = {request: waiting.pop(request) for request, one in asked.items() if one is not None}
         found = self._own(hidden_states, num_scheduled_tokens)
         for request in ours:
             if request not in self._rows:
-                self._rows.begin(request, firsts[request])
+                self._rows.begin(request, *asked[request])
         spans = [self._span(request, num_scheduled_tokens[request]) for request in ours if request in num_scheduled_tokens]
         mine = self._rows.step(spans, hidden_states, runner.model.compute_logits, self._targets)
         done = {span.request for span in spans if span.computed + span.scheduled >= span.prompt}

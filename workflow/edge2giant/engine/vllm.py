@@ -31,6 +31,7 @@ from edge2giant.engine.scoring import Group, Logprobs, Prompt, Scorer
 from edge2giant.engine.self_check import SelfCheck, compare, sample
 from edge2giant.engine.step_rows import ROWS_FROM
 from edge2giant.engine.tokens import PairEncoder, portions, safe_to_cut
+from edge2giant.engine.windows import window_places
 
 log = logging.getLogger(__name__)
 
@@ -203,6 +204,7 @@ class FastVLLM(StockVLLM):
     """
 
     NAME = "vllm"
+    places = window_places
 
     def __init__(
         self,
