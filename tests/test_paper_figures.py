@@ -11,7 +11,7 @@ pd = pytest.importorskip("pandas", reason="needs the workflow environment")
 pytest.importorskip("statsmodels", reason="needs the workflow environment")
 pytest.importorskip("matplotlib", reason="needs the workflow environment")
 
-from edge2giant.paper import compare, comparison, figure2, frames, tradeoffs, views  # noqa: E402
+from edge2giant.paper import compare, comparison, figure2, frames, plotting, tradeoffs, views  # noqa: E402
 from edge2giant.specs.study import Labels  # noqa: E402
 from shared import ROOT  # noqa: E402
 from study_specs import PUBLISHED, arguments_of, spec_of, spec_with  # noqa: E402
@@ -31,6 +31,14 @@ def test_figure_2_shows_the_models_of_the_paper():
     variants = panels.variants("published", "llama-3.2-3b-it")
     assert [method for method, _, _ in variants] == ["fp16", "gptq-autoround", "awq"]
     assert list(variants[0][2]["value"]) == [8.90, 8.40, 3.90, 5.25, 5.85, 8.10, 7.80, 8.65]
+
+
+def test_figure_2_as_printed_says_so_and_names_methods_as_the_paper_does():
+    panels = figure2.published(PAPER, PUBLISHED)
+    figure = figure2.draw(panels, PAPER.labels, False)
+    assert figure.get_suptitle() == "Figure 2. MT-Bench by category, as printed in arXiv 2409.11055v6"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["FP16", "GPTQ", "AWQ"]
+    plotting.plt.close(figure)
 
 
 def test_figure_2_is_the_same_bytes_twice(tmp_path):

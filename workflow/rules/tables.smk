@@ -1,7 +1,9 @@
 # Tables and Figure 2, from cells and from the printed numbers, by the same code: `published` in place of a study.
 from edge2giant.plan import study as studies
 
-PRINTED_CSV = {name: f"config/published/{name}.csv" for name in ("scores", "mt_bench")}
+PRINTED_CSV = {
+    name: f"config/published/{name}.csv" for name in ("scores", "mt_bench", "marks")
+}
 STUDY_OR_PRINTED = "|".join([*PLAN.config.studies, studies.PRINTED])
 
 

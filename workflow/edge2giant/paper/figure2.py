@@ -17,7 +17,8 @@ from edge2giant.records.cell import CellRecord
 from edge2giant.specs.study import AVERAGE, FP16, Labels, StudySpec
 
 Z95 = 1.959963984540054
-COLUMNS = ["source", "model", "method", "bits", "benchmark", "value", "stderr", "value_source"]
+PRINTED_GPTQ = "gptq-autogptq"  # whose look stands for GPTQ of any toolkit
+COLUMNS = ["source", "model", "method", "bits", "benchmark", "value", "stderr", "value_source", "printed_delta"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class Panels:
 
 def published(spec: StudySpec, folder: Path) -> Panels:
     """The panels that the paper prints."""
-    return panels_of(spec, frames.published_ratings(folder), spec.figure2_models, (frames.PUBLISHED, "as printed"))
+    return panels_of(
+        spec, frames.published_ratings(folder), spec.figure2_models, (frames.PUBLISHED, "as printed in arXiv 2409.11055v6")
+    )
 
 
 def regenerated(spec: StudySpec, cells: list[CellRecord], folder: Path, form: str = "radar") -> Panels:
@@ -79,7 +82,29 @@ def panels_of(spec: StudySpec, ratings: pd.DataFrame, models: tuple[str, ...], s
     return Panels(ratings[ratings["benchmark"].isin(categories)], categories, models, (source,))
 
 
-def _radar(axes, panels: Panels, variants, labels: Labels) -> None:
+@dataclass(frozen=True)
+class Curve:
+    """One variant of a panel: label, look (colour, marker, line), whether it is FP16, and its ratings by category."""
+
+    label: str
+    look: tuple[str, str, str]
+    baseline: bool
+    ratings: pd.DataFrame
+
+
+def curves(panels: Panels, source: str, model: str, labels: Labels) -> list[Curve]:
+    """The curves of one panel; the printed ones name methods as Table 6 does, GPTQ without its toolkit."""
+    found = []
+    for method, bits, ratings in panels.variants(source, model):
+        label, look = labels.method_bits(method, bits), plotting.style(method)
+        if source == frames.PUBLISHED:
+            label = labels.method(method).rstrip("*")
+            look = plotting.style(PRINTED_GPTQ) if method.startswith("gptq-") else look
+        found.append(Curve(label, look, method == FP16[0], ratings))
+    return found
+
+
+def _radar(axes, panels: Panels, variants: list[Curve], labels: Labels) -> None:
     """Draw one panel; a category without a rating leaves a gap."""
     angles = np.linspace(0, 2 * np.pi, len(panels.categories) + 1)
     axes.set_theta_offset(math.pi / 2)
@@ -95,9 +120,9 @@ def _radar(axes, panels: Panels, variants, labels: Labels) -> None:
         side = math.sin(angle)
         text.set_horizontalalignment("center" if abs(side) < 0.1 else "left" if side > 0 else "right")
 
-    for method, bits, ratings in variants:
-        colour, marker, line = plotting.style(method)
-        values = np.append(ratings["value"].to_numpy(), ratings["value"].iloc[0])
+    for curve in variants:
+        colour, marker, line = curve.look
+        values = np.append(curve.ratings["value"].to_numpy(), curve.ratings["value"].iloc[0])
         axes.plot(
             angles,
             values,
@@ -106,22 +131,22 @@ def _radar(axes, panels: Panels, variants, labels: Labels) -> None:
             marker=marker,
             markersize=3.8,
             linewidth=1.4,
-            label=labels.method_bits(method, bits),
+            label=curve.label,
             clip_on=False,
         )
-        if method == FP16[0]:
+        if curve.baseline:
             axes.fill(angles, values, color=colour, alpha=0.07, linewidth=0)
 
 
-def _points(axes, panels: Panels, variants, labels: Labels) -> None:
+def _points(axes, panels: Panels, variants: list[Curve], labels: Labels) -> None:
     """Draw one panel of points, with 95% intervals where a standard error is known."""
     places = np.arange(len(panels.categories))
-    for number, (method, bits, ratings) in enumerate(variants):
-        colour, marker, _ = plotting.style(method)
+    for number, curve in enumerate(variants):
+        colour, marker, _ = curve.look
         shift = 0.24 * (number - (len(variants) - 1) / 2)
-        low, high = _interval(ratings)
+        low, high = _interval(curve.ratings)
         axes.errorbar(
-            ratings["value"],
+            curve.ratings["value"],
             places + shift,
             xerr=[low, high],
             fmt=marker,
@@ -129,7 +154,7 @@ def _points(axes, panels: Panels, variants, labels: Labels) -> None:
             markersize=4.2,
             elinewidth=1.1,
             capsize=1.8,
-            label=labels.method_bits(method, bits),
+            label=curve.label,
         )
     axes.set_yticks(places)
     first = axes.get_subplotspec().is_first_col()
@@ -153,14 +178,17 @@ def draw(panels: Panels, labels: Labels, intervals: bool) -> Figure:
     cases = [(source, title, model) for source, title in panels.sources for model in panels.models]
     across = len(panels.models) if len(panels.models) <= 4 or len(panels.sources) > 1 else 4
     row, axes_kind = (3.2, {}) if intervals else (3.15, {"projection": "polar"})
-    figure, axes = plotting.grid(len(cases), across, 3.45 * across, row, 0.4, subplot_kw=axes_kind)
+    figure, axes = plotting.grid(len(cases), across, 3.45 * across, row, 0.7, subplot_kw=axes_kind)
     for panel, (source, title, model) in zip(axes, cases, strict=False):
-        variants = panels.variants(source, model)
+        variants = curves(panels, source, model, labels)
         (_points if intervals else _radar)(panel, panels, variants, labels)
         panel.set_title(labels.model(model) + (f"\n{title}" if len(panels.sources) > 1 else ""), pad=8)
         if not variants:
             plotting.empty(panel, "no score")
-    plotting.shared_legend(figure, axes, [labels.method(method) for method in plotting.STYLES])
+    figure.suptitle(f"Figure 2. MT-Bench by category, {' and '.join(title for _, title in panels.sources)}", fontsize=10)
+    methods = [labels.method(method) for method in plotting.STYLES]
+    order = list(dict.fromkeys(name for method in methods for name in (method.rstrip("*"), method)))
+    plotting.shared_legend(figure, axes, order)
     return figure
 
 

@@ -26,11 +26,6 @@ def difference(value: str, baseline: str) -> str:
     return f"{delta:+}" if delta else str(abs(delta))
 
 
-def equal(one: str, other: str) -> bool:
-    """Whether two decimal texts are the same number, whatever digits they are written with."""
-    return Decimal(one) == Decimal(other)
-
-
 def arrow(delta: str) -> tuple[str, str]:
     """A signed difference as arrow and digits (zero has no arrow), and its direction: `up`, `down` or `same`."""
     size = delta.lstrip("+-")
@@ -40,12 +35,3 @@ def arrow(delta: str) -> tuple[str, str]:
     if number < 0:
         return DOWN + size, "down"
     return size, "same"
-
-
-def off_grid(value: str, n: int) -> bool:
-    """Whether a printed mean of `n` whole ratings is impossible, however it was cut or rounded."""
-    printed = Decimal(value)
-    unit = Decimal(1).scaleb(printed.as_tuple().exponent)
-    total = int(printed * n)
-    candidates = (Decimal(k) / n for k in (total - 1, total, total + 1, total + 2))
-    return not any(abs(candidate - printed) <= unit / 2 or 0 <= candidate - printed < unit for candidate in candidates)

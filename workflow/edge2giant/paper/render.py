@@ -9,11 +9,10 @@ import pandas as pd
 
 from edge2giant import pages, records
 from edge2giant.pages.grids import Value
-from edge2giant.paper import numerals, tables
+from edge2giant.paper import marks, numerals, tables
 from edge2giant.paper.values import ScoreText, Table, TableEntry
 
-OPTIONAL = ("scores_are", "storage_measured_gb")
-MEANING = {tables.OFF_GRID: "off grid", tables.WRONG_DELTA: "difference does not add up"}
+OPTIONAL = ("scores_are", "storage_measured_gb", "api_cost_usd", "remark")
 TEMPLATES = Path(__file__).parent / "templates"
 TEX = {
     "\\": r"\textbackslash{}",
@@ -26,9 +25,14 @@ TEX = {
     "]": "{]}",
     numerals.UP: r"$\uparrow$",
     numerals.DOWN: r"$\downarrow$",
-    tables.OFF_GRID: r"$^\dagger$",
     tables.COMPUTED: r"$^\ddagger$",
-    tables.WRONG_DELTA: r"$^{\S}$",
+    "\N{DAGGER}": r"$^\dagger$",
+    "\N{SECTION SIGN}": r"$^{\S}$",
+    "\N{PILCROW SIGN}": r"$^{\P}$",
+    "\N{WHITE CIRCLE}": r"$^\circ$",
+    "\N{DOUBLE VERTICAL LINE}": r"$^{\|}$",
+    "\N{LOZENGE}": r"$^\diamond$",
+    "\N{WHITE UP-POINTING TRIANGLE}": r"$^\triangle$",
     "\N{EN DASH}": "--",
     "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
 }
@@ -79,12 +83,12 @@ def _page(table: Table) -> dict[str, object]:
 def value(entry: TableEntry, table: str) -> Value:
     """An entry as a page shows it; `table` is where its notes stand."""
     published = entry.published
-    beside = {"sub": published.text, "subdelta": published.arrow, "hidden": "printed: "} if published else {}
+    beside = {"sub": published.shown, "subdelta": published.difference, "hidden": "printed: "} if published else {}
     if entry.score is None:
         href = f"#{table}-note-{entry.note}" if entry.note else ""
         return Value(entry.text, "", "bad" if entry.state == "failed" else "soft", href, **beside)
     score = entry.score
-    return Value(score.text + entry.marks, float(score.text), score.direction, delta=score.arrow, **beside)
+    return Value(score.shown, float(score.text), score.direction, delta=score.difference, **beside)
 
 
 def write(table: Table, prefix: str | Path) -> list[Path]:
@@ -101,20 +105,25 @@ def tidy(table: Table) -> pd.DataFrame:
     """One line per row, numbers as printed; what is not a number says so in the column's `_state`."""
     lines = []
     for row in table.rows:
-        line = {
-            "model": row.model_label,
-            "method": row.method_label,
-            "w/a": row.bits_label,
-            "storage_gb": row.storage,
-            "storage_measured_gb": row.measured,
-            "scores_are": "computed" if row.mark else "",
-        }
-        for (name, _), entry in zip(table.columns, row.entries, strict=True):
-            line |= _tidy_entry(name.replace(" ", "_"), entry, table.beside)
+        line = {"model": row.model_label, "method": row.method_label}
+        if table.sizes:
+            line |= {"w/a": row.bits_label, "storage_gb": row.storage.rstrip(SIGNS), "storage_measured_gb": row.measured}
+        line |= {"scores_are": "computed" if tables.COMPUTED in row.mark else "", "api_cost_usd": row.cost}
+        line["remark"] = meaning(row.storage + row.mark)
+        for column, entry in zip(table.columns, row.entries, strict=True):
+            line |= _tidy_entry(column.name.replace(" ", "_"), entry, table.beside)
         lines.append(line)
     known = pd.DataFrame(lines)
-    optional = [name for name in known.columns if name.endswith("_stderr") or name in OPTIONAL]
+    optional = [name for name in known.columns if name.endswith(("_stderr", "_remark")) or name in OPTIONAL]
     return known.drop(columns=[name for name in optional if not known[name].any()])
+
+
+SIGNS = "".join(marks.MEANINGS)
+
+
+def meaning(text: str) -> str:
+    """What the footnote signs in a text stand for."""
+    return "; ".join(dict.fromkeys(marks.MEANINGS[sign] for sign in text if sign in marks.MEANINGS))
 
 
 def _tidy_entry(column: str, entry: TableEntry, beside: bool) -> dict[str, str]:
@@ -124,9 +133,10 @@ def _tidy_entry(column: str, entry: TableEntry, beside: bool) -> dict[str, str]:
         column: score.text,
         f"{column}_difference": score.delta or "",
         f"{column}_stderr": "" if entry.stderr is None else f"{entry.stderr:.4g}",
-        f"{column}_state": "; ".join(MEANING[mark] for mark in entry.marks) or state,
+        f"{column}_state": meaning(score.marks + score.delta_marks) or state,
     }
     if beside:
         published = entry.published or ScoreText("")
         line |= {f"{column}_published": published.text, f"{column}_published_difference": published.delta or ""}
+        line[f"{column}_published_remark"] = meaning(published.marks + published.delta_marks)
     return line

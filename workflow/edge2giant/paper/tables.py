@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from edge2giant.mt_bench import CATEGORIES
-from edge2giant.paper import frames, numerals
-from edge2giant.paper.values import Row, ScoreText, Table, TableEntry
+from edge2giant import published as printed_numbers
+from edge2giant.paper import frames, marks, numerals
+from edge2giant.paper.values import Heading, Row, ScoreText, Table, TableEntry
 from edge2giant.records.cell import CellRecord
 from edge2giant.records.failure import Failure
 from edge2giant.specs.study import AVERAGE, FP16, Labels, StudySpec, StudyVariant, TableLayout
 from edge2giant.specs.variant import Variant
 
-RATINGS_PER_CATEGORY = 20
-COMPUTED, OFF_GRID, WRONG_DELTA = "\N{DOUBLE DAGGER}", "\N{DAGGER}", "\N{SECTION SIGN}"
+COMPUTED = "\N{DOUBLE DAGGER}"
 ALL = "*"
 
 Places = dict[tuple[Variant, str], dict]
@@ -32,7 +31,11 @@ def published(spec: StudySpec, number: int, folder: Path) -> Table:
     shown = frame.drop_duplicates(frames.VARIANT).itertuples()
     variants = tuple(StudyVariant(Variant(row.model, row.method, row.bits), row.storage_gb, ()) for row in shown)
     columns = tuple(column for column in layout.columns if column in set(frame["benchmark"]))
-    return _Builder(layout, spec.labels, "As printed in arXiv 2409.11055v6.", columns, variants, by_place(frame)).table()
+    faults = marks.by_place(mark for mark in printed_numbers.marks(folder) if mark.table == number)
+    builder = _Builder(layout, spec, "As printed in arXiv 2409.11055v6.", columns, variants, by_place(frame), faults=faults)
+    if layout.parts_of:
+        builder.rated = {one.variant: one for one in printed_numbers.mt_bench(folder) if one.table == number}
+    return builder.table()
 
 
 def regenerated(spec: StudySpec, number: int, cells: list[CellRecord], folder: Path, failures: Mapping | None = None) -> Table:
@@ -52,13 +55,14 @@ def regenerated(spec: StudySpec, number: int, cells: list[CellRecord], folder: P
         printed = printed[printed["benchmark"] != AVERAGE]
     return _Builder(
         layout,
-        spec.labels,
+        spec,
         f"Regenerated (study {spec.study}).",
         layout.columns,
         tuple(spec.by_variant[variant] for variant in layout.variants),
         by_place(frames.keep(found, suite=layout.suite)),
         by_place(printed),
         failures or {},
+        marks.by_place(mark for mark in printed_numbers.marks(folder) if mark.table in set(printed["table"])),
     ).table()
 
 
@@ -98,39 +102,71 @@ class _Builder:
         Printed values to show beside; None for the table as printed.
     failures : mapping
         (variant, benchmark or `*`) to the reason.
+    faults : Marks
+        What the audit says of the printed values.
+    rated : mapping
+        A number of each row of an MT-Bench table as printed, for its toolkit and cost.
     """
 
     layout: TableLayout
-    labels: Labels
+    spec: StudySpec
     source: str
     columns: tuple[str, ...]
     variants: tuple[StudyVariant, ...]
     scores: Places
     beside: Places | None = None
     failures: Mapping[tuple[Variant, str], str] = field(default_factory=dict)
+    faults: marks.Marks = field(default_factory=dict)
+    rated: Mapping[Variant, printed_numbers.PrintedNumber] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
-    marks: set[str] = field(default_factory=set)
+    marked: list[printed_numbers.PrintedMark] = field(default_factory=list)
+
+    @property
+    def labels(self) -> Labels:
+        return self.spec.labels
 
     def table(self) -> Table:
         rows = [self._row(entry) for entry in self.variants]
         models = dict.fromkeys(row.variant.model for row in rows)
         groups = tuple(tuple(row for row in rows if row.variant.model == model) for model in models)
-        heading = self.labels.part if self.layout.parts_of else self.labels.benchmark
-        columns = tuple((name, heading(name)) for name in self.columns)
+        columns = tuple(self._heading(name) for name in self.columns)
         title = f"{self.layout.title}. {self.source}"
-        return Table(self.layout.number, title, columns, groups, self._notes(rows), self.beside is not None)
+        span = next(suite.label for suite in self.spec.suites if suite.name == self.layout.suite)
+        span += " (mean rating, 1 to 10)" if self.layout.parts_of else ""
+        beside, sizes = self.beside is not None, not self.rated
+        return Table(self.layout.number, title, columns, groups, self._notes(rows, columns), beside, span, sizes)
+
+    def _heading(self, name: str) -> Heading:
+        """A column's heading with shots and metrics, as the study runs its benchmark."""
+        if self.layout.parts_of or name == AVERAGE:
+            return Heading(name, self.labels.part(name) if self.layout.parts_of else self.labels.benchmark(name))
+        benchmark = self.spec.benchmarks[name]
+        below = (f"{benchmark.num_fewshot}-shot", ", ".join(benchmark.metrics)) if benchmark.metrics else ()
+        return Heading(name, self.labels.benchmark(name), below)
 
     def _row(self, shown: StudyVariant) -> Row:
         variant, labels = shown.variant, self.labels
+        first = next(other.variant for other in self.variants if other.variant.model == variant.model) == variant
         return Row(
             variant,
             labels.model(variant.model),
-            labels.method(variant.method),
+            self._method(variant),
             labels.bits(variant.bits),
-            numerals.gigabytes(shown.storage_gb),
+            numerals.gigabytes(shown.storage_gb) + ("" if self.beside is not None else self._signs(variant, "storage")),
             tuple(self._entry(shown, column) for column in self.columns),
-            self._computed(variant),
+            self._computed(variant) + self._signs(variant, "method"),
             "" if self.beside is None else self._measured(variant),
+            self.rated[variant].cost_usd if variant in self.rated and first else "",
+        )
+
+    def _method(self, variant: Variant) -> str:
+        """Label of a row's method; in an MT-Bench table as printed, with the toolkit that it marks, or with none."""
+        marked = self.rated[variant].toolkit_marked if variant in self.rated else ""
+        if not marked:
+            return self.labels.method(variant.method)
+        family = variant.method.partition("-")[0]
+        return (
+            self.labels.method(f"{family}-{marked}") if marked != "unmarked" else self.labels.method(variant.method).rstrip("*")
         )
 
     def _entry(self, shown: StudyVariant, column: str) -> TableEntry:
@@ -141,14 +177,15 @@ class _Builder:
             return self._missing(shown, column, beside)
         found = self.scores[key]
         error = None if pd.isna(found["stderr"]) else float(found["stderr"])
-        return TableEntry("ok", score, error, marks=self._mark(found, key), published=beside)
+        return TableEntry("ok", score, error, published=beside)
 
     def _score(self, scores: dict, key: tuple[Variant, str]) -> ScoreText | None:
         found = scores.get(key)
         if found is None:
             return None
         if found["printed"] is not None:
-            return ScoreText(found["printed"], found["printed_delta"])
+            faults = (self._signs(*key, what) for what in ("value", "delta"))
+            return ScoreText(found["printed"], found["printed_delta"], *faults, computed=self._alone(found))
         text, base = numerals.fixed(found["value"]), self._baseline(scores, key)
         if base is None or key[0].method == FP16[0]:
             return ScoreText(text)
@@ -158,23 +195,20 @@ class _Builder:
     def _baseline(scores: dict, key: tuple[Variant, str]) -> dict | None:
         return scores.get((Variant(key[0].model, *FP16), key[1]))
 
-    def _mark(self, found: dict, key: tuple[Variant, str]) -> str:
-        """Signs of a printed score that cannot be, or whose printed difference is not the score minus the FP16 score."""
-        if found["printed"] is None:
-            return ""
-        odd = key[1] in CATEGORIES and numerals.off_grid(found["printed"], RATINGS_PER_CATEGORY)
-        delta, base = found["printed_delta"], self._baseline(self.scores, key)
-        wrong = delta and base and not numerals.equal(numerals.difference(found["printed"], base["printed"]), delta)
-        marks = (OFF_GRID if odd else "") + (WRONG_DELTA if wrong else "")
-        self.marks.update(marks)
-        return marks
+    def _signs(self, variant: Variant, column: str, what: str = "value") -> str:
+        """Signs of what the audit says of a printed number, which its notes explain."""
+        found = self.faults.get((variant, column, what), ())
+        self.marked += found
+        return marks.signs(found)
+
+    def _alone(self, found: dict) -> bool:
+        """Whether a table as printed shows the difference alone (Table 6)."""
+        return self.beside is None and found["value_source"] == frames.COMPUTED
 
     def _computed(self, variant: Variant) -> str:
         """Sign of a row whose scores the paper leaves to the reader to compute (Table 6)."""
         found = [self.scores.get((variant, column), {}) for column in self.columns]
-        mark = COMPUTED if any(row.get("value_source") == frames.COMPUTED for row in found) else ""
-        self.marks.update(mark)
-        return mark
+        return COMPUTED if any(row.get("value_source") == frames.COMPUTED for row in found) else ""
 
     def _missing(self, shown: StudyVariant, column: str, beside: ScoreText | None) -> TableEntry:
         benchmark = self.layout.parts_of or column
@@ -195,28 +229,31 @@ class _Builder:
         size = next((row["storage_gb"] for (one, _), row in self.scores.items() if one == variant), None)
         return numerals.gigabytes(size)
 
-    def _notes(self, rows: list[Row]) -> tuple[str, ...]:
+    def _notes(self, rows: list[Row], columns: tuple[Heading, ...]) -> tuple[str, ...]:
         entries = [entry for row in rows for entry in row.entries]
         states = {entry.state for entry in entries}
         unit = "rating points" if self.layout.parts_of else "points"
         arrows = any(entry.score and entry.score.arrow for entry in entries)
-        grid = f"the mean of {RATINGS_PER_CATEGORY} whole ratings"
-        computed = "The paper prints only the differences of this row; scores are FP16 plus difference."
+        computed = "The paper prints only the differences of this row; the CSV file has FP16 plus difference."
+        sizes, beside = not self.rated, self.beside is not None
         notes = {
             f"Arrows: difference from the FP16 row of the same model, in {unit}.": arrows,
-            "W/A: bits of weights/activations.": True,
-            "Storage: nominal, parameters times weight bits.": True,
+            "Below the headings: examples in the prompt, and the metrics of lm-eval; several are averaged.": any(
+                column.below for column in columns
+            ),
+            "W/A: bits of weights/activations.": sizes,
+            "Storage: nominal, parameters times weight bits.": sizes and beside,
             self._toolkits(rows): any("*" in row.method_label for row in rows),
-            f"{COMPUTED} {computed}": COMPUTED in self.marks,
-            f"{OFF_GRID} Cannot be {grid}: a half point, or a rating dropped.": OFF_GRID in self.marks,
-            f"{WRONG_DELTA} As printed, but not the printed score minus the printed FP16 score.": WRONG_DELTA in self.marks,
-            "Second line of a cell: what the paper prints; a cell without one is not in the paper.": (self.beside is not None),
+            f"{COMPUTED} {computed}": any(COMPUTED in row.mark for row in rows),
+            "Second line of a cell: what the paper prints; a cell without one is not in the paper.": beside,
             "An average stands only where all of its columns do.": bool(states & {"failed", "not run", "incomplete"}),
             "\N{EN DASH}: not part of this study.": "not planned" in states,
         }
         failed = (f"[{number}] failed: {reason}" for number, reason in enumerate(self.reasons, 1))
-        return (*(note for note, stands in notes.items() if stands), *failed)
+        heading = {column.name: column.label for column in columns}
+        return (*(note for note, stands in notes.items() if stands), *marks.notes(self.marked, self.labels, heading), *failed)
 
     def _toolkits(self, rows: list[Row]) -> str:
-        marked = {row.method_label: self.labels.toolkit(row.variant.method) for row in rows if "*" in row.method_label}
+        toolkits = {self.labels.method(method): toolkit for method, toolkit in self.labels.toolkits.items()}
+        marked = {row.method_label: toolkits.get(row.method_label, "") for row in rows if "*" in row.method_label}
         return "Toolkits: " + "; ".join(f"{label}: {marked[label]}" for label in sorted(marked, key=len)) + "."

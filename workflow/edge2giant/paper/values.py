@@ -8,14 +8,37 @@ from edge2giant.specs.variant import Variant
 
 @dataclass(frozen=True)
 class ScoreText:
-    """A number as text with its signed difference from FP16; None for the FP16 row or where there is no FP16 value."""
+    """A number as text with its signed difference from FP16.
+
+    Parameters
+    ----------
+    delta : str or None
+        None for the FP16 row or where there is no FP16 value.
+    marks, delta_marks : str
+        Footnote signs of the number and of the difference.
+    computed : bool
+        Whether the paper prints the difference alone.
+    """
 
     text: str
     delta: str | None = None
+    marks: str = ""
+    delta_marks: str = ""
+    computed: bool = False
 
     @property
     def arrow(self) -> str:
         return numerals.arrow(self.delta)[0] if self.delta else ""
+
+    @property
+    def shown(self) -> str:
+        """The number with its signs; empty where the paper prints the difference alone."""
+        return "" if self.computed else self.text + self.marks
+
+    @property
+    def difference(self) -> str:
+        """The difference as the paper prints it, in parentheses, with its signs."""
+        return f"({self.arrow}){self.delta_marks}" if self.delta else ""
 
     @property
     def direction(self) -> str:
@@ -35,8 +58,6 @@ class TableEntry:
         Why it failed.
     note : int or None
         Number of the note that holds the whole reason.
-    marks : str
-        Footnote signs.
     published : ScoreText or None
         The printed number beside it.
     """
@@ -46,7 +67,6 @@ class TableEntry:
     stderr: float | None = None
     reason: str = ""
     note: int | None = None
-    marks: str = ""
     published: ScoreText | None = None
 
     @property
@@ -69,7 +89,9 @@ class Row:
     entries : tuple of TableEntry
         One a column.
     mark : str
-        Footnote sign of the whole row.
+        Footnote signs of the whole row.
+    cost : str
+        What judging the model cost, in its first row (Table 7).
     """
 
     variant: Variant
@@ -80,6 +102,7 @@ class Row:
     entries: tuple[TableEntry, ...]
     mark: str = ""
     measured: str = ""
+    cost: str = ""
 
     @property
     def printed(self) -> bool:
@@ -88,25 +111,50 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """Heading of a score column, and the lines below it: shots and metrics."""
+
+    name: str
+    label: str
+    below: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Table:
     """A table ready to be written.
 
     Parameters
     ----------
-    columns : tuple of (name, heading)
+    columns : tuple of Heading
         Score columns, the average last.
     groups : tuple of tuple of Row
         The rows of one model together.
     beside : bool
         Whether the printed values stand beside the regenerated ones.
+    span : str
+        Heading over all score columns.
+    sizes : bool
+        Whether there are columns of bits and storage, which the paper's MT-Bench tables lack.
     """
 
     number: int
     title: str
-    columns: tuple[tuple[str, str], ...]
+    columns: tuple[Heading, ...]
     groups: tuple[tuple[Row, ...], ...]
     notes: tuple[str, ...]
     beside: bool = False
+    span: str = ""
+    sizes: bool = True
+
+    @property
+    def lines(self) -> int:
+        """How many lines of shots and metrics stand below the headings."""
+        return max(len(column.below) for column in self.columns)
+
+    @property
+    def costs(self) -> bool:
+        """Whether there is a column of costs."""
+        return any(row.cost for row in self.rows)
 
     @property
     def caption(self) -> str:
