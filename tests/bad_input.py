@@ -489,6 +489,21 @@ table_case(
     "bos: yes please",
     "'yes please' should be 'gemma_only'",
 )
+table_case("a date that is none", "protocols.yaml", '"2024-07-26"', '"2024-02-30"', "paper.date: ")
+table_case(
+    "a date without quotes", "protocols.yaml", '"2024-07-26"', "2024-07-26", "paper.date: ", "should be a text", "in quotes"
+)
+table_case("a suite that a protocol changes and nobody has", "protocols.yaml", "    leaderboard_v1:", "    leaderboard_v3:",
+           "leaderboard.suites: unknown suite 'leaderboard_v3'")  # fmt: skip
+table_case("thinking set on an engine", "stacks.yaml", "engine_settings: {dtype: auto}",
+           "engine_settings: {dtype: auto, chat_template_kwargs: {enable_thinking: false}}",
+           "chat_template_kwargs does not belong here: the protocol decides it")  # fmt: skip
+table_case("a chat template that is not there", "models.yaml", "  repo: google/gemma-2b-it\n",
+           "  repo: google/gemma-2b-it\n  chat_template: gemma.jinja\n",
+           "gemma-2b-it.chat_template: there is no config/gemma.jinja")  # fmt: skip
+table_case("chats with a model that has no template", "models.yaml", "tie_word_embeddings: true, model_type: gemma}",
+           "tie_word_embeddings: true, model_type: gemma, chat_template: false}",
+           "models.gemma-2b-it: mt_bench asks in chats, and google/gemma-2b-it has no chat template")  # fmt: skip
 table_case("a seed left out", "protocols.yaml", "torch: 1234, ", "", "paper.seeds: 'torch' is missing")
 table_case("an override of no benchmark", "protocols.yaml", "    gpqa:", "    gqpa:", "unknown benchmark 'gqpa'")
 table_case(

@@ -187,6 +187,16 @@ def test_acquire_refuses_a_model_that_differs_from_its_entry(server, tmp_path, c
     assert bool(server.requests("/storage/")) == weights, "a wrong config.json is seen before weights are fetched"
 
 
+def test_acquire_refuses_a_model_without_the_chat_template_that_the_study_needs(server, tmp_path):
+    files = {name: content for name, content in files_of(FACTS).items() if "chat_template" not in name}
+    server.add("model", REPO, files | {"tokenizer_config.json": b"{}"})
+    unknown = dataclasses.replace(FACTS, chat_template=None)
+    message = refused(acquired(server, tmp_path, ExpectedModel(unknown, chats="mt_bench")))
+    assert message.startswith(f"config/models.yaml, small: mt_bench asks in chats, and {REPO} has no chat template; give")
+    assert not server.requests("/storage/") and not (tmp_path / "models/small").exists()
+    cli.main(acquired(server, tmp_path, ExpectedModel(unknown)))
+
+
 def test_a_real_model_can_be_added(root):
     mirror = shared("real/mirror/HuggingFaceTB/SmolLM2-135M-Instruct").parent.parent
     assert run("HuggingFaceTB/SmolLM2-135M-Instruct", "--mirror", mirror) == 0

@@ -289,9 +289,22 @@ def test_an_environment_may_be_that_of_another_stack(loaded):
     assert loaded.environment("cpu-vllm", "evaluate") == "cpu/vllm"
 
 
-def test_gemma_alone_has_a_bos(loaded):
-    protocol = loaded.protocols["paper"]
-    assert {name for name, model in loaded.models.items() if protocol.needs_bos(model.repo)} == {"gemma-2b-it", "gemma-7b-it"}
+@pytest.mark.parametrize(
+    ("model_type", "needs"), [("gemma", True), ("gemma2", True), ("gemma3_text", True), ("llama", False), ("qwen3", False)]
+)
+def test_gemma_alone_has_a_bos_by_its_model_type(loaded, model_type, needs):
+    assert loaded.protocols["paper"].needs_bos(model_type) is needs
+
+
+def test_version_1_of_the_leaderboard_has_no_template_and_conversations_always_have_one(loaded):
+    chats = {
+        protocol: [
+            name for name in ("arc_challenge", "bbh", "mt_bench")
+            if loaded.chats(loaded.study("paper").model_copy(update={"protocol": protocol}), name)
+        ]
+        for protocol in ("paper", "leaderboard")
+    }  # fmt: skip
+    assert chats == {"paper": ["mt_bench"], "leaderboard": ["bbh", "mt_bench"]}
 
 
 def test_settings_of_a_run_are_checked_as_snakemake_merged_them(loaded):

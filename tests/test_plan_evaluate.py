@@ -71,8 +71,37 @@ def test_data_sets_of_a_batch(opened):
     assert locks == ["<results>/store/hub/datasets/ifeval.lock.json", "<results>/store/hub/nltk.lock.json"]
 
 
-def test_gemma_alone_has_a_bos(opened):
+def test_a_bos_goes_before_the_prompts_of_models_whose_type_is_gemma(opened):
     assert {model for model, engine in engines(opened).items() if engine["add_bos_token"]} == {"gemma-2b-it", "gemma-7b-it"}
+    llama = opened.config.models["llama-3.1-8b-it"]
+    renamed = llama.model_copy(update={"repo": "mylab/Gemma-like-tune"})
+    tuned = llama.model_copy(update={"facts": dataclasses.replace(llama.facts, model_type="gemma3_text")})
+    for entry, needs in ((renamed, False), (tuned, True)):
+        other = changed(opened, models=opened.config.models | {"llama-3.1-8b-it": entry})
+        assert engines(other)["llama-3.1-8b-it"]["add_bos_token"] is needs
+
+
+def test_everything_of_a_protocol_that_decides_a_prompt_is_in_the_fingerprint(opened):
+    protocol = opened.config.protocols["paper"]
+
+    def part(**update):
+        changes = {"protocols": opened.config.protocols | {"paper": protocol.model_copy(update=update)}}
+        planned = evaluate.spec(changed(opened, **changes), job("ifeval"))
+        return specs.digest(planned.of(planned.benchmarks[0]))
+
+    changes = (
+        {"date": "2024-07-27"}, {"chat_template_kwargs": {"enable_thinking": False}}, {"bos": "always"}, {"chat_template": True},
+        {"think_end_token": "</think>"}, {"max_model_len": 512}, {"seeds": protocol.seeds.model_copy(update={"numpy": 1})},
+    )  # fmt: skip
+    assert len({part(), *(part(**one) for one in changes)}) == 1 + len(changes)
+
+
+def test_a_models_own_chat_template_file_is_in_the_spec(opened, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/mine.jinja").write_text("{{ messages[0].content }}")
+    llama = opened.config.models["llama-3.1-8b-it"].model_copy(update={"chat_template": "mine.jinja"})
+    other = changed(opened, models=opened.config.models | {"llama-3.1-8b-it": llama}, root=tmp_path)
+    assert engines(other)["llama-3.1-8b-it"]["chat_template"] == "{{ messages[0].content }}"
 
 
 def test_prompts_are_as_long_as_protocol_and_model_allow(opened):

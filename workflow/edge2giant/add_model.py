@@ -17,7 +17,7 @@ from edge2giant.specs.acquire import FetchSpec, SourceService
 from edge2giant.store import sources
 from edge2giant.store.selection import Listing
 
-SMALL_FILES = (read.CONFIG, read.INDEX, "tokenizer_config.json", "chat_template.jinja", "chat_template.json", read.CARD)
+SMALL_FILES = (read.CONFIG, read.INDEX, *read.TEMPLATES, read.CARD)
 OWN_BY_HAND = ("name", "licence", "gated", "nominal_billions", "trust_remote_code")
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from edge2giant import ROOT
 from edge2giant.errors import UserError, unknown
 from edge2giant.specs import engine
+from edge2giant.specs.engine import NO_TEMPLATE
 
 if TYPE_CHECKING:
     from edge2giant.config.benchmarks import Benchmark
@@ -33,6 +34,7 @@ def check(config: "Config") -> None:
     """
     check_benchmarks(config)
     check_stacks(config)
+    check_templates(config)
     for study in sorted(config.studies.values(), key=lambda study: study.extends is not None):  # the extended study first
         check_study(config, study)
 
@@ -65,6 +67,12 @@ def check_stacks(config: "Config") -> None:
                 raise UserError(f"there is no {environment}", f"{where}.{toolkit}")
 
 
+def check_templates(config: "Config") -> None:
+    for name, entry in config.models.items():
+        if entry.chat_template and not (config.root / "config" / entry.chat_template).is_file():
+            raise UserError(f"there is no config/{entry.chat_template}", f"config/models.yaml, {name}.chat_template")
+
+
 def check_study(config: "Config", study: "Study") -> None:
     where = f"config/studies/{study.name}.yaml"
     if study.name == PRINTED:
@@ -75,6 +83,8 @@ def check_study(config: "Config", study: "Study") -> None:
         for name in study.figure2_models:
             if name not in answered:
                 raise unknown("model with `judged`", name, answered, f"{where}, figure2_models")
+    for name in study.models:
+        check_chats(config, study, name, f"{where}, models.{name}")
     for variant in study.variants:
         check_variant(config, study, variant, f"{where}, models.{variant.path}")
 
@@ -87,6 +97,13 @@ def check_engine_settings(config: "Config", study: "Study", where: str) -> None:
     for name in study.models:
         if length > (most := config.models[name].facts.positions):
             raise UserError(f"max_model_len {length} is more than the {most} positions of {name}", where, "set less")
+
+
+def check_chats(config: "Config", study: "Study", model: str, where: str) -> None:
+    """Refuse chats with a model that is known to have no chat template."""
+    entry = config.models[model]
+    if entry.facts.chat_template is False and not entry.chat_template and (chats := config.first_chat(study, model)):
+        raise UserError(f"{chats} asks in chats, and {entry.repo} has no chat template", where, NO_TEMPLATE)
 
 
 def check_variant(config: "Config", study: "Study", variant: "Variant", where: str) -> None:

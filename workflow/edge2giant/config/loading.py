@@ -85,6 +85,21 @@ class Config:
         override = self.protocols[study.protocol].benchmarks.get(name)
         return override.applied(self.benchmarks[name]) if override else self.benchmarks[name]
 
+    def chats(self, study: Study, name: str) -> bool:
+        """Whether the prompts of a benchmark are chats."""
+        suite = self.benchmarks[name].suite
+        return self.suites[suite].judged or self.protocols[study.protocol].of_suite(suite, "chat_template")
+
+    def first_chat(self, study: Study, model: str) -> str | None:
+        """The first benchmark of a study whose prompts for a model are chats."""
+        asked = (name for one in study.variants if one.model == model for name in study.benchmarks_of(one))
+        return next((name for name in asked if self.chats(study, name)), None)
+
+    def chat_template(self, model: str) -> str | None:
+        """Text of the chat template that a model's entry gives it."""
+        file = self.models[model].chat_template
+        return file and (self.root / "config" / file).read_text(encoding="utf-8")
+
     def toolkit(self, variant: Variant) -> str:
         """The toolkit that makes a variant's checkpoint; `none` for the unquantized model."""
         return self.methods[variant.method].toolkit
@@ -111,6 +126,8 @@ def load(root: str | Path = ROOT) -> Config:
         where, key = f"config/{name}.yaml", name.rsplit("/", 1)[-1]
         found[key] = file = files.check(files.read_yaml(root, where), kind, where, known)
         known[key] = getattr(file, ENTRIES[key]) if key in ENTRIES else file
+        if key == "benchmarks":
+            known["suites"] = file.suites
     file = found["benchmarks"]
     known |= {"tables": file.table_numbers, "judged": file.judged}
     found |= {"suites": file.suites, "benchmarks": file.benchmarks, "calibration": found["calibration"].sets}

@@ -25,6 +25,9 @@ class Model(ConfigEntry):
     gated: bool = Field(description="whether the hub asks for a token and accepted terms")
     nominal_billions: Positive = Field(description="size in the model's name, for the printed storage")
     facts: Annotated[entry_of(ModelFacts), AfterValidator(_facts)] = Field(description="what the model's own files say")
+    chat_template: Text | None = Field(
+        default=None, description="file below config/ with a chat template in place of the model's own"
+    )
     trust_remote_code: bool = Field(
         default=False, description="whether code of the model's repository may run; needs a `revision`"
     )

@@ -36,6 +36,7 @@ def _check_method_bits(name: str, info: ValidationInfo) -> str:
 
 
 Model = name_of("model", "models")
+Suite = name_of("suite", "suites")
 Benchmark = name_of("benchmark", "benchmarks")
 Table = name_of("table", "tables", Count)
 Protocol = name_of("protocol", "protocols")

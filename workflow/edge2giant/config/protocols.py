@@ -1,13 +1,20 @@
 """config/protocols.yaml: how benchmarks are prompted and scored."""
 
+import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from edge2giant.config import names
 from edge2giant.config.benchmarks import Benchmark, Metrics, Tasks
-from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Text
+from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Settings, Text
 from edge2giant.specs.score import Aggregation
+
+
+def _a_date(text: str) -> str:
+    if datetime.date.fromisoformat(text).isoformat() != text:
+        raise ValueError(f"{text!r} is not of the form 2024-07-26")
+    return text
 
 
 class Seeds(ConfigEntry):
@@ -42,13 +49,30 @@ class Override(ConfigEntry):
         return benchmark.model_copy(update=changes)
 
 
+class ChatOverride(ConfigEntry):
+    """What a protocol changes of a suite's prompts."""
+
+    chat_template: bool | None = None
+    fewshot_as_multiturn: bool | None = None
+
+
 class Protocol(ConfigEntry):
     """One way to prompt and to score."""
 
     title: Text
-    chat_template: bool
-    fewshot_as_multiturn: bool
-    bos: Literal["gemma_only", "tokenizer", "always", "never"] = Field(description="whether a BOS token goes before each prompt")
+    chat_template: bool = Field(description="whether lm-eval's prompts are chats; conversations always are")
+    fewshot_as_multiturn: bool = Field(description="whether the examples of a chat are turns of their own")
+    suites: dict[names.Suite, ChatOverride] = Field(default={}, description="suites that differ in the two keys above")
+    chat_template_kwargs: Settings = Field(default={}, description="variables of the chat template, such as enable_thinking")
+    date: Annotated[str, AfterValidator(_a_date)] = Field(
+        description='what a chat template takes for today, in quotes, as "2024-07-26"'
+    )
+    think_end_token: Text | None = Field(
+        default=None, description="text that ends an answer's thinking, which is dropped with it"
+    )
+    bos: Literal["gemma_only", "tokenizer", "always", "never"] = Field(
+        description="whether a BOS token goes before each prompt; gemma_only: by the model's type"
+    )
     dtype: Literal["auto", "float32", "float16", "bfloat16"]
     max_model_len: Count = Field(description="tokens of prompt and answer")
     seeds: Seeds
@@ -59,9 +83,14 @@ class Protocol(ConfigEntry):
     benchmarks: dict[names.Benchmark, Override] = Field(description="what differs from config/benchmarks.yaml")
     generation: AnswerGeneration = Field(description="of the answers of a judged benchmark")
 
-    def needs_bos(self, repo: str) -> bool | None:
+    def needs_bos(self, model_type: str) -> bool | None:
         """Whether a BOS token goes before each prompt of a model; None leaves it to the tokenizer."""
-        return {"always": True, "never": False, "tokenizer": None, "gemma_only": "gemma" in repo}[self.bos]
+        return {"always": True, "never": False, "tokenizer": None, "gemma_only": "gemma" in model_type.lower()}[self.bos]
+
+    def of_suite(self, suite: str, key: Literal["chat_template", "fewshot_as_multiturn"]) -> bool:
+        """A key of this protocol as one of its suites has it."""
+        own = getattr(self.suites.get(suite), key, None)
+        return getattr(self, key) if own is None else own
 
 
 Protocols = Annotated[

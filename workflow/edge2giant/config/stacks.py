@@ -7,8 +7,15 @@ from pydantic import AfterValidator, Field
 from edge2giant.config import names
 from edge2giant.config.entry import ConfigEntry, Name, Settings, Text
 
+OF_PROTOCOL = ("add_bos_token", "chat_template_kwargs", "date", "think_end_token")
 
-def _no_remote_code(settings: dict) -> dict:
+
+def _of_engine(settings: dict) -> dict:
+    """Refuse what a model's own entry or the protocol decides."""
+    if wrong := [key for key in OF_PROTOCOL if key in settings]:
+        raise ValueError(f"{wrong[0]} does not belong here: the protocol decides it (`bos` for add_bos_token)")
+    if "chat_template" in settings:
+        raise ValueError("chat_template does not belong here: it is a key of a model's entry of models.yaml")
     if "trust_remote_code" in settings:
         raise ValueError(
             "trust_remote_code does not belong here: a model's own code is allowed in its entry of models.yaml alone"
@@ -16,7 +23,7 @@ def _no_remote_code(settings: dict) -> dict:
     return settings
 
 
-EngineSettings = Annotated[Settings, AfterValidator(_no_remote_code)]
+EngineSettings = Annotated[Settings, AfterValidator(_of_engine)]
 Environment = Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$")]
 
 

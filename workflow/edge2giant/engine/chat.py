@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 
 from edge2giant.errors import UserError
+from edge2giant.specs.engine import NO_TEMPLATE
 
 MARK = "edge2giant-mark"
 GENERATION = "generation_config.json"
@@ -22,7 +23,6 @@ NOT_SAMPLING = {
     "bos_token_id", "eos_token_id", "pad_token_id", "transformers_version", "_from_model_config", "use_cache",
     "cache_implementation", "max_length", "max_new_tokens",
 }  # fmt: skip
-NO_TEMPLATE = "give the model's entry of config/models.yaml a `chat_template` file, or choose a protocol without a template"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from edge2giant.models import families, headers
 from edge2giant.models.facts import ModelFacts
 
 CONFIG = "config.json"
+TEMPLATES = ("tokenizer_config.json", "chat_template.jinja", "chat_template.json")
 CARD = "README.md"
 UNUSABLE = "name a model that transformers loads"
 INDEX = "model.safetensors.index.json"

@@ -55,7 +55,11 @@ def source(plan: Plan, wildcards) -> str:
 
 @cache
 def _source(plan: Plan) -> str:
-    models = {name: ExpectedModel(entry.facts, entry.config_sha256) for name, entry in plan.config.models.items()}
+    chats = {name: plan.config.first_chat(plan.study, name) for name in plan.study.models}
+    models = {
+        name: ExpectedModel(entry.facts, entry.config_sha256, None if entry.chat_template else chats.get(name))
+        for name, entry in plan.config.models.items()
+    }
     return plan.service("acquire", SourceService(plan.run.mirror, plan.run.token_file, models))
 
 

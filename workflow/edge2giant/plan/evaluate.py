@@ -34,9 +34,14 @@ def engine_spec(config: Config, study: Study, model: str) -> EngineSpec:
     }
     if entry.trust_remote_code:  # only a model's own entry can allow its code to run
         settings["trust_remote_code"] = True
-    bos = protocol.needs_bos(entry.repo)
-    if bos is not None:
-        settings["add_bos_token"] = bos
+    chosen = {
+        "add_bos_token": protocol.needs_bos(entry.facts.model_type),
+        "chat_template": config.chat_template(model),
+        "chat_template_kwargs": protocol.chat_template_kwargs,
+        "date": protocol.date,
+        "think_end_token": protocol.think_end_token,
+    }
+    settings |= {key: value for key, value in chosen.items() if value is not None}
     return EngineSpec(name=stack.engine, settings=settings)
 
 
@@ -50,8 +55,8 @@ def benchmark_spec(config: Config, study: Study, name: str) -> BenchmarkSpec:
         names=tuple(sorted(benchmark.tasks)),
         folder=benchmark.folder,
         num_fewshot=benchmark.num_fewshot,
-        chat_template=protocol.chat_template,
-        fewshot_as_multiturn=protocol.fewshot_as_multiturn,
+        chat_template=config.chats(study, name),
+        fewshot_as_multiturn=protocol.of_suite(benchmark.suite, "fewshot_as_multiturn"),
         limit=study.limit,
         seeds=dict(protocol.seeds),
         option_order=protocol.option_order if benchmark.shuffled else "lm-eval",

@@ -68,9 +68,13 @@ class Overview:
             "gigabytes": round(self._planned_gb(variant.model, scheme), 3),
             "quantize on": in_words(making),
             "evaluate on": "nowhere" if unplaced else in_words(evaluation),
+            "BOS": {True: "yes", False: "no", None: "tokenizer's rule"}[self._bos(variant.model)],
             "cells": len(self.study.benchmarks_of(variant)),
             "verdict": "; ".join(unplaced + known) or "ok",
         }
+
+    def _bos(self, model: str) -> bool | None:
+        return self.config.protocols[self.study.protocol].needs_bos(self.config.models[model].facts.model_type)
 
     def _place(self, job: resources.Job, unplaced: list[str]) -> Placement | None:
         """GPUs of a job; why there are none goes to `unplaced`."""

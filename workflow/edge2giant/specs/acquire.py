@@ -54,10 +54,19 @@ class AcquireSpec:
 
 @dataclass(frozen=True)
 class ExpectedModel:
-    """What config/models.yaml says of a model; the SHA-256 is that of its config.json, None where it was never read."""
+    """What config/models.yaml says of a model.
+
+    Parameters
+    ----------
+    config_sha256 : str or None
+        Of its config.json; None where it was never read.
+    chats : str or None
+        A benchmark of the study that needs the model's own chat template.
+    """
 
     facts: ModelFacts
     config_sha256: str | None = None
+    chats: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,10 @@ from edge2giant import typed
 from edge2giant.errors import UserError
 from edge2giant.typed import Natural, Positive, Range, Text
 
+NO_TEMPLATE = (
+    "give the model's entry of config/models.yaml a `chat_template` file, or choose a protocol and benchmarks without one"
+)
+"""What a user can do about a model without a chat template."""
 Share = Annotated[float, Range(0, 1)]
 
 

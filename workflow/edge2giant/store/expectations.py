@@ -9,11 +9,12 @@ from edge2giant.errors import UserError
 from edge2giant.models import read
 from edge2giant.models.facts import differences, flat
 from edge2giant.specs.acquire import ExpectedModel, FetchSpec
+from edge2giant.specs.engine import NO_TEMPLATE
 from edge2giant.store.selection import Listing
 
 
 def require_config(expected: ExpectedModel, piece: FetchSpec, source, listing: Listing) -> None:
-    """Fetch config.json alone and refuse one that says otherwise, before gigabytes are fetched.
+    """Fetch config.json and the chat template alone and refuse what is not as expected, before gigabytes are fetched.
 
     Raises
     ------
@@ -21,11 +22,15 @@ def require_config(expected: ExpectedModel, piece: FetchSpec, source, listing: L
         Naming the first key with both values.
     """
     with tempfile.TemporaryDirectory() as folder:
-        source.fetch(piece, listing.only([read.CONFIG]), Path(folder))
+        source.fetch(piece, listing.only([read.CONFIG, *read.TEMPLATES]), Path(folder))
+        templated = read.has_template(Path(folder), piece.repo)
         found = read.numbers(Path(folder), piece.repo)
         sha256 = records.file_sha256(Path(folder) / read.CONFIG)
     _refuse(expected, found, piece, "config.json")
     _refuse(expected, {"config_sha256": sha256}, piece, "config.json")
+    if expected.chats and not templated:
+        what = f"{expected.chats} asks in chats, and {piece.repo} has no chat template"
+        raise UserError(what, f"config/models.yaml, {piece.name}", NO_TEMPLATE)
 
 
 def require_weights(expected: ExpectedModel, piece: FetchSpec, folder: Path) -> None:
