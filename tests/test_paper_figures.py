@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 
 import factories
 import numpy as np
@@ -11,8 +12,11 @@ pd = pytest.importorskip("pandas", reason="needs the workflow environment")
 pytest.importorskip("statsmodels", reason="needs the workflow environment")
 pytest.importorskip("matplotlib", reason="needs the workflow environment")
 
+from edge2giant import config  # noqa: E402
 from edge2giant.paper import compare, comparison, figure2, frames, plotting, tradeoffs, views  # noqa: E402
+from edge2giant.plan.score import printed_scores  # noqa: E402
 from edge2giant.specs.study import Labels  # noqa: E402
+from edge2giant.specs.variant import Variant  # noqa: E402
 from shared import ROOT  # noqa: E402
 from study_specs import PUBLISHED, arguments_of, spec_of, spec_with  # noqa: E402
 from test_paper import MINIATURE, run  # noqa: E402
@@ -154,8 +158,48 @@ def test_chance_widens_the_error_of_a_normalised_score():
         "normalised": 20.0,
         "n": 546,
     }
-    cell = factories.cell_record(benchmark="gpqa", score=20.0, n=546, parts=[part])
+    cell = factories.cell_record(benchmark="gpqa", score=20.0, n=546, parts=[part], aggregation={"chances": {"gpqa": 0.25}})
     assert compare.printed_stderr(20.0, cell) == pytest.approx(100 / 0.75 * math.sqrt(0.24 / 546))
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "printed", "parts", "stderr"),
+    [
+        # Llama-3.1-8B FP16; questions and options of each subtask as in config/published/grids.yaml
+        ("bbh", 30.11, None, 1.00),
+        ("musr", 8.88, None, 2.85),
+        ("math_lvl5", 11.69, "macro", 0.94),
+    ],
+)
+def test_the_error_of_a_mean_of_subtasks_is_summed_over_them(benchmark, printed, parts, stderr):
+    sets = config.load().grids[benchmark].sets
+    chosen = sets[parts] if parts else sets["leaderboard"]
+    made = [
+        {"task": f"t{place}", "metric": "acc", "raw": 0.5, "stderr": 0.1, "chance": None, "normalised": 50.0, "n": questions}
+        for place, (questions, _) in enumerate(chosen.parts)
+    ]
+    chances = {f"t{place}": float(Fraction(chance)) for place, (_, chance) in enumerate(chosen.parts)}
+    total = sum(part["n"] for part in made)
+    cell = factories.cell_record(benchmark=benchmark, n=total, parts=made, aggregation={"macro": True, "chances": chances})
+    assert round(compare.printed_stderr(printed, cell), 2) == stderr
+
+
+@pytest.mark.parametrize(
+    ("variant", "benchmark", "printed", "right"),
+    [
+        (("llama-3.2-3b-it", "fp16", "w16a16"), "truthfulqa", 47.79, 49.79),
+        (("llama-3.2-3b-it", "smoothquant", "w8a8"), "mmlu", 56.69, 59.69),
+        (("llama-3.1-405b-it", "fp8", "w8a8"), "gpqa", 27.37, 27.47),
+    ],
+)
+def test_a_comparison_with_a_misprint_cites_its_correction(variant, benchmark, printed, right):
+    model, method, bits = variant
+    cell = factories.cell_record(model=model, method=method, bits=bits, study="paper", benchmark=benchmark, score=50.0)
+    row = judged([cell]).iloc[0]
+    assert (row["published"], row["published_corrected"]) == (printed, right)
+    assert f"{printed} is a probable misprint of {right}, difference from that {50 - right:+.2f}" in row["remarks"]
+    place = printed_scores(PUBLISHED)[Variant(*variant), benchmark].place
+    assert place.endswith(f" (probable misprint of {right})")
 
 
 def test_chance_of_a_score_that_is_not_normalised_is_left_out():

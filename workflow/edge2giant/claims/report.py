@@ -87,6 +87,7 @@ def _row(verdict: ClaimVerdict, place: int, part: PartVerdict) -> dict:
         "leniently": says.lenient.says if says.lenient else "",
         "finding": part.strict.summary,
         "finding_lenient": lenient.summary if lenient else "",
+        "corrected": "; ".join(part.corrected.says) if part.corrected else "",
         "counterexamples": "; ".join(in_words(case) for case in against_it(part)),
         "missing": "; ".join(dict.fromkeys(missing)),
         "note": claim.note,
@@ -102,9 +103,12 @@ def _prefixed(part: PartVerdict, text: str) -> str:
 
 
 def _finding(part: PartVerdict) -> str:
-    if part.lenient is None or part.status == "strict":
-        return part.strict.summary
-    return f"{part.strict.summary}; leniently {part.lenient.summary}"
+    found = part.strict.summary
+    if part.lenient is not None and part.status != "strict":
+        found += f"; leniently {part.lenient.summary}"
+    if part.corrected and part.corrected.status != part.status:
+        found += f"; {STATUS[part.corrected.status]} with the audit's corrections"
+    return found
 
 
 def _overview(verdicts: list[ClaimVerdict]) -> Section:
@@ -125,6 +129,9 @@ def _detail(verdict: ClaimVerdict) -> Section:
         says, strict, lenient = part.spec.says, part.spec.strict.says, part.spec.lenient
         status = _prefixed(part, f"{STATUS[part.status]}. Strictly: {strict}.")
         section.points.append(status[0].upper() + status[1:] + (f" Leniently: {lenient.says}." if lenient else ""))
+        if part.corrected:
+            fixed = f"With the audit's corrections: {STATUS[part.corrected.status]}; {part.corrected.strict.summary}."
+            section.points.append(_prefixed(part, fixed))
         for case in part.strict.cases:
             word = {True: "for", False: "against", None: ""}[case.holds]
             grid.rows.append([word, says, case.what, number(case.value), number(case.against)])

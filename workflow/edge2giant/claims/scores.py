@@ -6,10 +6,12 @@ is not quietly decided on three.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
+from edge2giant import published as printed
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
 from edge2giant.published import TURNS_TABLE
@@ -45,8 +47,8 @@ def _complete(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def published(folder: Path) -> pd.DataFrame:
-    """The printed scores of all tables.
+def published(folder: Path, corrected: bool = False) -> pd.DataFrame:
+    """The printed scores of all tables, if asked for with the audit's corrections in place of probable misprints.
 
     Returns
     -------
@@ -55,7 +57,11 @@ def published(folder: Path) -> pd.DataFrame:
         categories and turns are benchmarks of suite ``mt_bench``. Points (0..100), for MT-Bench ratings
         (1..10).
     """
-    return _complete(pd.concat([frames.published_scores(folder), published_ratings(folder)], ignore_index=True))
+    scores = pd.concat([frames.published_scores(folder), published_ratings(folder)], ignore_index=True)
+    for (table, variant, column), right in printed.misprints(folder).items() if corrected else ():
+        names = {**asdict(variant), "table": table, "benchmark": column}
+        scores.loc[(scores[list(names)] == pd.Series(names)).all(axis=1), "value"] = float(right)
+    return _complete(scores)
 
 
 def regenerated(folder: Path, cells: list[CellRecord]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """From parts to a verdict: strict and lenient reading of each part, and one word for the claim."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge2giant.claims.cases import Result
@@ -17,11 +17,20 @@ VERDICTS = (HOLDS, IN_PART, FAILS, OPEN)
 
 @dataclass(frozen=True)
 class PartVerdict:
-    """One part of a claim, read strictly and, where that differs, leniently."""
+    """One part of a claim, read strictly and, where that differs, leniently.
+
+    `corrected` is what it would be with the audit's corrections in place of misprints, where that is something else.
+    """
 
     spec: PartSpec
     strict: Result
     lenient: Result | None = None
+    corrected: "PartVerdict | None" = None
+
+    @property
+    def says(self) -> tuple[str, ...]:
+        """Status and findings in words."""
+        return (self.status, *(result.summary for result in (self.strict, self.lenient) if result))
 
     @property
     def status(self) -> str:
@@ -43,7 +52,7 @@ class ClaimVerdict:
 
     @property
     def word(self) -> str:
-        """One of `VERDICTS`.
+        """One of `VERDICTS`, on the numbers as printed.
 
         Every part true in its strict reading: holds. No part true in any reading: fails. One undecided part
         leaves the claim undecided, whatever the others say. Everything between holds in part.
@@ -78,5 +87,13 @@ def judge(spec: ClaimsSpec, scores: Scores) -> list[ClaimVerdict]:
 def run(spec: ClaimsSpec, folder: Path, cells: Iterable[Path] | None = None) -> list[ClaimVerdict]:
     """Judge all claims on the published numbers (`folder` is `config/published`), or on the cell records of one study."""
     grid = published(folder)
-    values = grid if cells is None else regenerated(folder, frames.read_cells(cells))
-    return judge(spec, Scores(spec, grid, values, cells is None))
+    if cells is not None:
+        return judge(spec, Scores(spec, grid, regenerated(folder, frames.read_cells(cells)), False))
+    found, corrected = (judge(spec, Scores(spec, grid, values, True)) for values in (grid, published(folder, corrected=True)))
+    return [_beside(one, other) for one, other in zip(found, corrected, strict=True)]
+
+
+def _beside(claim: ClaimVerdict, corrected: ClaimVerdict) -> ClaimVerdict:
+    """A verdict with the parts that misprints change."""
+    pairs = zip(claim.parts, corrected.parts, strict=True)
+    return replace(claim, parts=tuple(replace(one, corrected=other if other.says != one.says else None) for one, other in pairs))

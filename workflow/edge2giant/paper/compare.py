@@ -16,11 +16,13 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from edge2giant import published
 from edge2giant.paper import frames
 from edge2giant.paper.frames import VARIANT
 from edge2giant.published import CATEGORIES_TABLE, MT_BENCH
 from edge2giant.records.cell import CellRecord
 from edge2giant.specs.study import AVERAGE, FP16, StudySpec
+from edge2giant.specs.variant import Variant
 
 AGREES, DIFFERS, UNCOMPARED = "agrees", "differs", "cannot be compared"
 COLUMNS = [
@@ -31,6 +33,7 @@ COLUMNS = [
     "stderr",
     "published",
     "published_place",
+    "published_corrected",
     "published_stderr",
     "difference",
     "difference_stderr",
@@ -52,24 +55,15 @@ ALPHA = 0.05  # family-wise error rate of the verdicts
 def printed_stderr(value: float, cell: CellRecord) -> float:
     """Binomial standard error of a printed score in 0..100, in points; NaN for ratings, whose spread the paper does not print.
 
-    With c the mean chance level over parts (weighted by questions; 0 where a score is not normalised), the raw accuracy is
-    p = c + (1 - c) value / 100 and the error 100 / (1 - c) sqrt(p (1 - p) / n). The regenerated cell gives n and c.
+    The regenerated cell says how subtasks become the score and how many questions each has: see `published.printed_stderr`.
     """
     if cell.unit != "percent":
         return float("nan")
-    chance = _mean_chance(cell)
-    accuracy = min(max(chance + (1 - chance) * value / 100, 0.0), 1.0)
-    return 100 / (1 - chance) * math.sqrt(accuracy * (1 - accuracy) / cell.n)
-
-
-def _mean_chance(cell: CellRecord) -> float:
-    """Chance level that the score is normalised by; 0 when score and raw accuracy are the same."""
-    parts = [part for part in cell.parts if part.raw is not None and part.n]
-    total = sum(part.n for part in parts)
-    plain = all(math.isclose(part.normalised or 0.0, 100 * part.raw, abs_tol=1e-9) for part in parts)
-    if plain or not total:
-        return 0.0
-    return sum((part.chance or 0.0) * part.n for part in parts) / total
+    sizes = {part.task: part.n for part in cell.parts if part.n}
+    parts = [(questions, cell.aggregation.chances.get(task, 0.0)) for task, questions in sizes.items()]
+    if not cell.aggregation.macro or not parts:
+        parts = [(cell.n, parts[0][1] if parts else 0.0)]
+    return published.printed_stderr(value, tuple(parts))
 
 
 def _remarks(cell: CellRecord, spec: StudySpec) -> str:
@@ -82,13 +76,22 @@ def _remarks(cell: CellRecord, spec: StudySpec) -> str:
     return "; ".join([*found, *cell.warnings])
 
 
-def _printed(folder: Path) -> dict[tuple, tuple[float, str]]:
-    """(model, method, bits, benchmark) to value and place; MT-Bench by the average of Table 6."""
+def _printed(folder: Path) -> dict[tuple, tuple[float, str, float]]:
+    """(model, method, bits, benchmark) to value, place, and what the audit takes for right where it is a misprint (else NaN).
+
+    MT-Bench is known by the average of Table 6.
+    """
+    misprints = published.misprints(folder)
     scores = frames.published_scores(folder)
     scores = scores[scores["benchmark"] != AVERAGE]
     ratings = frames.keep(frames.published_ratings(folder), table=CATEGORIES_TABLE, benchmark=AVERAGE)
     both = pd.concat([scores, ratings.assign(benchmark=MT_BENCH)])
-    return {(row.model, row.method, row.bits, row.benchmark): (row.value, f"Table {row.table}") for row in both.itertuples()}
+    found = {}
+    for row in both.itertuples():
+        variant = Variant(row.model, row.method, row.bits)
+        corrected = float(misprints.get((row.table, variant, row.benchmark), "nan"))
+        found[(*astuple(variant), row.benchmark)] = (row.value, f"Table {row.table}", corrected)
+    return found
 
 
 def _why_not(key: tuple, protocol: str, known: dict) -> str:
@@ -105,7 +108,7 @@ def _why_not(key: tuple, protocol: str, known: dict) -> str:
 def _row(cell: CellRecord, known: dict, spec: StudySpec) -> dict:
     identity = cell.cell
     key = (*astuple(identity.variant), identity.benchmark)
-    value, place = known.get(key, (float("nan"), None))
+    value, place, corrected = known.get(key, (float("nan"), None, float("nan")))
     row = asdict(identity.variant) | {
         "suite": identity.suite,
         "benchmark": identity.benchmark,
@@ -114,10 +117,15 @@ def _row(cell: CellRecord, known: dict, spec: StudySpec) -> dict:
         "remarks": _remarks(cell, spec),
         "published": value,
         "published_place": place,
+        "published_corrected": corrected,
         "reason": _why_not(key, identity.protocol, known),
     }
     if math.isnan(value):
         return row
+    if not math.isnan(corrected):
+        row["remarks"] += (
+            f"; {value:.2f} is a probable misprint of {corrected:.2f}, difference from that {cell.score - corrected:+.2f}"
+        )
     row |= {"difference": round(cell.score - value, 10), "published_stderr": printed_stderr(value, cell)}
     errors = [error for error in (cell.stderr, row["published_stderr"]) if error is not None and error == error]
     row["difference_stderr"] = math.sqrt(sum(error**2 for error in errors)) if errors else float("nan")

@@ -54,8 +54,10 @@ def statistics(plan, wildcards) -> StatisticsSpec:
 
 @cache
 def printed_scores(folder: Path) -> dict[tuple[Variant, str], PrintedScore]:
-    """What the paper prints of leaderboard scores, by variant and benchmark."""
-    found = {}
+    """What the paper prints of leaderboard scores, by variant and benchmark; `place` says so where it is a probable misprint."""
+    found, misprints = {}, published.misprints(folder)
     for one in published.scores(folder):
-        found.setdefault((one.variant, one.column), PrintedScore(one.value, f"Table {one.table}"))
+        right = misprints.get((one.table, one.variant, one.column))
+        place = f"Table {one.table}" + (f" (probable misprint of {right})" if right else "")
+        found.setdefault((one.variant, one.column), PrintedScore(one.value, place))
     return found
