@@ -278,6 +278,18 @@ def test_the_numbers_behind_some_verdicts(judged, claim, part):
     assert (found.lenient is None) == (lenient is None) and (not lenient or lenient in found.lenient.summary)
 
 
+def test_readings_that_rest_on_a_misprint_say_so(judged):
+    """56.69 makes MMLU the largest drop of Llama-3.2-3B SmoothQuant; 59.69, which the audit takes for right, does not."""
+    changed = {(name, part.spec.says): part.corrected for name, one in judged.items() for part in one.parts if part.corrected}
+    assert set(changed) == {("rq4-c", "SmoothQuant"), ("rq4-c", "single rows")}
+    assert "mmlu 1 (stated 0)" in judged["rq4-c"].parts[-1].strict.summary
+    assert "mmlu 0 (stated 0)" in changed["rq4-c", "single rows"].strict.summary
+    assert "mmlu -2.186" in changed["rq4-c", "SmoothQuant"].strict.summary
+    row = next(row for row in report.rows([judged["rq4-c"]]) if row["part"] == "single rows")
+    assert "mmlu 0 (stated 0)" in row["corrected"]
+    assert "With the audit's corrections" in report.html([judged["rq4-c"]], "published").replace("&#39;", "'")
+
+
 def test_what_occasionally_happens_has_no_counterexamples(judged):
     assert not [case for part in judged["rq4-b"].parts for case in part.strict.counterexamples]
 
