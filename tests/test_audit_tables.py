@@ -11,8 +11,10 @@ from edge2giant import published as printed_numbers
 from edge2giant.audit import __main__ as command
 from edge2giant.audit import findings, report, results
 from edge2giant.errors import UserError
+from edge2giant.paper import tables
 from edge2giant.plan.audit import audit_spec
 from shared import ROOT
+from study_specs import spec_of
 
 CONFIG = ROOT / "config"
 
@@ -24,9 +26,9 @@ def run(published, cells=()):
     return findings.run(SPEC, published, cells)
 
 
-def command_line(folder, prefix, spec=SPEC):
+def command_line(folder, prefix, spec=SPEC, published=CONFIG / "published"):
     digest = specs.write(spec, folder)
-    where = ["--spec", str(specs.path(folder, digest)), "--spec-digest", digest, "--published", str(CONFIG / "published")]
+    where = ["--spec", str(specs.path(folder, digest)), "--spec-digest", digest, "--published", str(published)]
     command.main([*where, "--out-prefix", str(prefix)])
 
 
@@ -283,3 +285,22 @@ def test_one_number_for_math_on_the_grid_of_all_problems(audit):
     share = f"{micro.rounded + micro.truncated} of {micro.cells}"
     assert f"{share} printed values lie on k/{micro.candidate.questions}" in plain("config/protocols.yaml")
     assert f"{micro.candidate.questions:,} problems alike (leaderboard) | {share} |" in plain("docs/audit.md")
+
+
+def test_a_planted_misprint_is_marked_in_the_table(copy, tmp_path):
+    """What the rules of the workflow do: the audit writes the marks that the tables as printed read."""
+    edit(copy, "scores.csv", table="1", model="llama-2-7b-chat", method="awq", benchmark="gsm8k", to=("value", "19.93"))
+    report.write(run(copy), tmp_path / "audit")
+    row = tables.published(spec_of("paper"), 1, copy, tmp_path / "audit_marks.csv").rows[2]
+    gsm8k = row.entries[1].score
+    assert (row.variant.method, gsm8k.shown, gsm8k.delta_marks) == ("awq", "19.93\N{DOUBLE VERTICAL LINE}", "\N{SECTION SIGN}")
+    assert row.entries[-1].score.marks == "\N{PILCROW SIGN}"
+
+
+def test_the_command_says_when_the_copied_marks_are_of_other_numbers(copy, tmp_path, capsys):
+    command_line(tmp_path, tmp_path / "audit")
+    assert "is not what this audit finds" not in capsys.readouterr().out
+    lines = (copy / "marks.csv").read_text().splitlines(keepends=True)
+    (copy / "marks.csv").write_text("".join(lines[:-1]))
+    command_line(tmp_path, tmp_path / "audit", published=copy)
+    assert "marks.csv is not what this audit finds" in capsys.readouterr().out

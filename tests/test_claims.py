@@ -246,6 +246,8 @@ FINDINGS = {
     ("rq4-c", "SmoothQuant"): ("lenient", "mmlu_pro -8.712, mmlu -2.786", ""),
     ("rq4-c", "FP8"): ("lenient", "math_lvl5 -0.550", ""),
     ("rq4-c", "single rows"): ("fails", "gsm8k 11 (stated 0); mmlu 1 (stated 0); math_lvl5 2 (stated 0)", None),
+    ("rq4-d", "GPTQ"): ("lenient", "28 of 45", "mean -3.626 against -1.854"),
+    ("rq4-d", "AWQ"): ("lenient", "16 of 35", "mean -1.988 against -1.175"),
     ("rq5-a", "models of Figure 2"): ("lenient", "coding -0.438, extraction -0.225 (stated coding -0.438, stem -0.183)", ""),
     ("rq5-a", "all models"): ("lenient", "coding -0.482, humanities -0.304", ""),
     ("rq5-b", "models of Figure 2"): ("lenient", "mean 0.617 against 1.000", ""),

@@ -153,20 +153,20 @@ def stated(folder: Path) -> list[StatedBenchmark]:
     return _read(Path(folder) / "benchmarks.csv", row)
 
 
-def marks(folder: Path) -> list[PrintedMark]:
-    """What the audit says of printed numbers, from `marks.csv`, which a test holds equal to what the audit finds."""
+def marks(folder: Path, file: Path | None = None) -> list[PrintedMark]:
+    """What the audit says of printed numbers: its own `file`, or the copy in `folder`, which a test holds equal to it."""
 
     def mark(line: dict[str, str]) -> PrintedMark:
         variant = Variant(line["model"], line["method"], line["bits"])
         texts = (line[name] for name in ("column", "what", "kind", "printed", "corrected"))
         return PrintedMark(int(line["table"]), variant, *texts)
 
-    return _read(Path(folder) / "marks.csv", mark)
+    return _read(file or Path(folder) / "marks.csv", mark)
 
 
-def misprints(folder: Path) -> dict[tuple[int, Variant, str], str]:
-    """Probable misprints of values, by table, variant and column: what the audit takes for right."""
-    found = (one for one in marks(folder) if one.kind == MISPRINT and one.what == "value")
+def misprints(folder: Path, file: Path | None = None) -> dict[tuple[int, Variant, str], str]:
+    """Probable misprints of values, by table, variant and column: what the audit takes for right; from `marks`."""
+    found = (one for one in marks(folder, file) if one.kind == MISPRINT and one.what == "value")
     return {(one.table, one.variant, one.column): one.corrected for one in found}
 
 

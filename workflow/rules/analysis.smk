@@ -46,6 +46,7 @@ rule audit_published:
 rule judge_claims:
     input:
         **PRINTED_CSV,
+        marks=PLAN.ask(studies.marks),
         cells=PLAN.ask(studies.unless_printed(studies.cells)),
     output:
         html=report(
@@ -72,12 +73,14 @@ rule judge_claims:
         "Judging the paper's claims by the numbers of {wildcards.study}"
     shell:
         "workflow/in-env {params.env} python -m edge2giant.claims --spec {params.spec} --spec-digest {params.digest}"
-        " --published config/published {params.cells} {input.cells} --out-prefix {params.prefix} 2>&1 | tee {log}"
+        " --published config/published --marks {input.marks} {params.cells} {input.cells} --out-prefix {params.prefix}"
+        " 2>&1 | tee {log}"
 
 
 rule compare_with_published:
     input:
         **PRINTED_CSV,
+        marks="config/published/marks.csv",
         cells=PLAN.ask(studies.cells),
     output:
         csv="<figures>/{study}/comparison.csv",

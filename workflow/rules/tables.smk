@@ -1,15 +1,14 @@
 # Tables and Figure 2, from cells and from the printed numbers, by the same code: `published` in place of a study.
 from edge2giant.plan import study as studies
 
-PRINTED_CSV = {
-    name: f"config/published/{name}.csv" for name in ("scores", "mt_bench", "marks")
-}
+PRINTED_CSV = {name: f"config/published/{name}.csv" for name in ("scores", "mt_bench")}
 STUDY_OR_PRINTED = "|".join([*PLAN.config.studies, studies.PRINTED])
 
 
 rule render_table:
     input:
         **PRINTED_CSV,
+        marks=PLAN.ask(studies.marks),
         cells=PLAN.ask(studies.unless_printed(studies.cells_of_table)),
     output:
         csv="<figures>/{study}/table{number}.csv",
@@ -39,8 +38,8 @@ rule render_table:
         "Table {wildcards.number} of {wildcards.study}"
     shell:
         "workflow/in-env {params.env} python -m edge2giant.paper table --spec {params.spec} --spec-digest {params.digest}"
-        " --number {wildcards.number} --published config/published {params.cells} {input.cells} --out-prefix {params.prefix}"
-        " >{log} 2>&1"
+        " --number {wildcards.number} --published config/published --marks {input.marks} {params.cells} {input.cells}"
+        " --out-prefix {params.prefix} >{log} 2>&1"
 
 
 rule draw_figure2:

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge2giant import errors, specs
+from edge2giant import errors, published, specs
 from edge2giant.audit import findings, report
 from edge2giant.audit.results import ERROR
 from edge2giant.specs.audit import AuditSpec
@@ -30,6 +30,9 @@ def main(argv: list[str] | None = None) -> None:
     paths = report.write(audit, options.out_prefix)
     counts = ", ".join(f"{number} {severity}" for severity, number in audit.counts().items())
     changes = f"{len(audit.changes())} changes of one number would settle {audit.corrected()} of {audit.counts()[ERROR]} errors"
+    if published.marks(options.published) != audit.marks:
+        copy = f"copy {options.out_prefix}_marks.csv over it"
+        print(f"{options.published}/marks.csv is not what this audit finds: tables of studies mark what it says; {copy}")
     print(f"{audit.outcomes.total()} rules checked: {counts}; {changes}", *paths, sep="\n")
 
 

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from edge2giant import published as printed
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
 from edge2giant.published import TURNS_TABLE
 from edge2giant.records.cell import CellRecord
 from edge2giant.specs.claims import ClaimsSpec
 from edge2giant.specs.study import AVERAGE, FP16
-from edge2giant.specs.variant import widths
+from edge2giant.specs.variant import Variant, widths
 
 FILE = "config/published/claims.yaml"
 KEYS = ["suite", "benchmark", "model", "method", "bits"]
@@ -47,8 +46,8 @@ def _complete(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def published(folder: Path, corrected: bool = False) -> pd.DataFrame:
-    """The printed scores of all tables, if asked for with the audit's corrections in place of probable misprints.
+def published(folder: Path, corrections: Mapping[tuple[int, Variant, str], str] | None = None) -> pd.DataFrame:
+    """The printed scores of all tables, with the audit's `corrections` in place of probable misprints where these are given.
 
     Returns
     -------
@@ -58,7 +57,7 @@ def published(folder: Path, corrected: bool = False) -> pd.DataFrame:
         (1..10).
     """
     scores = pd.concat([frames.published_scores(folder), published_ratings(folder)], ignore_index=True)
-    for (table, variant, column), right in printed.misprints(folder).items() if corrected else ():
+    for (table, variant, column), right in (corrections or {}).items():
         names = {**asdict(variant), "table": table, "benchmark": column}
         scores.loc[(scores[list(names)] == pd.Series(names)).all(axis=1), "value"] = float(right)
     return _complete(scores)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edge2giant import published as printed
 from edge2giant.claims.cases import Result
 from edge2giant.claims.predicates import PREDICATES
 from edge2giant.claims.scores import FILE, Scores, published, regenerated
@@ -84,12 +85,16 @@ def judge(spec: ClaimsSpec, scores: Scores) -> list[ClaimVerdict]:
     return [ClaimVerdict(claim, tuple(part_of(claim, part) for part in claim.parts)) for claim in spec.claims]
 
 
-def run(spec: ClaimsSpec, folder: Path, cells: Iterable[Path] | None = None) -> list[ClaimVerdict]:
-    """Judge all claims on the published numbers (`folder` is `config/published`), or on the cell records of one study."""
+def run(spec: ClaimsSpec, folder: Path, cells: Iterable[Path] | None = None, audited: Path | None = None) -> list[ClaimVerdict]:
+    """Judge all claims on the published numbers (`folder` is `config/published`), or on the cell records of one study.
+
+    `audited` is what the audit says of the published numbers, by default `marks.csv` beside them.
+    """
     grid = published(folder)
     if cells is not None:
         return judge(spec, Scores(spec, grid, regenerated(folder, frames.read_cells(cells)), False))
-    found, corrected = (judge(spec, Scores(spec, grid, values, True)) for values in (grid, published(folder, corrected=True)))
+    right = published(folder, printed.misprints(folder, audited))
+    found, corrected = (judge(spec, Scores(spec, grid, values, True)) for values in (grid, right))
     return [_beside(one, other) for one, other in zip(found, corrected, strict=True)]
 
 

@@ -31,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
         command.set_defaults(command=function)
     commands.choices["table"].add_argument("--number", type=int, required=True)
     commands.choices["table"].add_argument(
+        "--marks", type=Path, metavar="FILE", help="what the audit says of the printed numbers; default: marks.csv beside them"
+    )
+    commands.choices["table"].add_argument(
         "--failures", nargs="*", default=[], metavar="FILE", help="failure records, shown in their cells"
     )
     commands.choices["figure2"].add_argument(
@@ -47,7 +50,7 @@ def table(spec: StudySpec, cells: list[CellRecord] | None, arguments: argparse.N
     from edge2giant.paper import render, tables
 
     if cells is None:
-        found = tables.published(spec, arguments.number, arguments.published)
+        found = tables.published(spec, arguments.number, arguments.published, arguments.marks)
     else:
         failures = tables.failure_reasons(records.read(path, Failure) for path in arguments.failures)
         found = tables.regenerated(spec, arguments.number, cells, arguments.published, failures)

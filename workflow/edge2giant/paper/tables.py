@@ -24,14 +24,17 @@ Places = dict[tuple[Variant, str], dict]
 """Rows of a frame by variant and column."""
 
 
-def published(spec: StudySpec, number: int, folder: Path) -> Table:
-    """A table as the paper prints it, by the spec of the paper's study and the numbers in `config/published`."""
+def published(spec: StudySpec, number: int, folder: Path, audited: Path | None = None) -> Table:
+    """A table as the paper prints it, by the spec of the paper's study and the numbers in `config/published`.
+
+    `audited` is what the audit says of these numbers, by default `marks.csv` beside them.
+    """
     layout = spec.table(number)
     frame = frames.keep(_printed(layout, folder), table=number)
     shown = frame.drop_duplicates(frames.VARIANT).itertuples()
     variants = tuple(StudyVariant(Variant(row.model, row.method, row.bits), row.storage_gb, ()) for row in shown)
     columns = tuple(column for column in layout.columns if column in set(frame["benchmark"]))
-    faults = marks.by_place(mark for mark in printed_numbers.marks(folder) if mark.table == number)
+    faults = marks.by_place(mark for mark in printed_numbers.marks(folder, audited) if mark.table == number)
     builder = _Builder(layout, spec, "As printed in arXiv 2409.11055v6.", columns, variants, by_place(frame), faults=faults)
     if layout.parts_of:
         builder.rated = {one.variant: one for one in printed_numbers.mt_bench(folder) if one.table == number}

@@ -33,6 +33,11 @@ def unless_printed(function):
     return lambda plan, wildcards: [] if wildcards.study == PRINTED else function(plan, wildcards)
 
 
+def marks(plan, wildcards) -> str:
+    """What the audit says of the printed numbers: as it is made for the tables as printed, else the copy in `config/`."""
+    return "<figures>/published/audit_marks.csv" if wildcards.study == PRINTED else "config/published/marks.csv"
+
+
 def cells_option(plan, wildcards) -> str:
     """The option of a study's cells; without it a command shows the printed numbers."""
     return "" if wildcards.study == PRINTED else "--cells"

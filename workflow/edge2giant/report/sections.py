@@ -151,7 +151,7 @@ def _tables(material: ReportMaterial) -> Section:
 
 def _table_grid(table: Table, folded: bool) -> Grid:
     storage = Column("GB", "number", "nominal storage", digits=None)
-    columns = [*VARIANT, storage, *(Column(column.label, "score") for column in table.columns)]
+    columns = [*VARIANT, storage, *(Column(column.label, "score", ", ".join(column.below)) for column in table.columns)]
     grid = Grid(f"table{table.number}", table.caption, columns, notes=table.notes, page=50, folded=folded)
     for row in table.rows:
         method = row.method_label if row.variant.method == FP16[0] else f"{row.method_label} {row.bits_label}"
