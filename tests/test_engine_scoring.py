@@ -3,7 +3,9 @@
 import hashlib
 import math
 
+import numpy
 import pytest
+from edge2giant.engine import self_check
 from edge2giant.engine.scoring import ContinuationTooLongError, Logprobs, Prompt, Scorer
 from edge2giant.engine.self_check import compare, sample
 from hypothesis import given, settings
@@ -104,10 +106,57 @@ def test_self_check_agrees_with_itself(pairs):
     engine = FakeEngine()
     scorer = run(pairs, engine)
     groups = sample(scorer.groups, 1.0, 10_000)
-    check = compare(groups, engine([prompt for group in groups for prompt in group.slow_prompts()]))
+    first = engine([prompt for group in groups for prompt in group.slow_prompts()])
+    second = engine([prompt for group in groups for prompt in group.slow_prompts(fresh=False)])
+    if not groups:
+        return
+    check = compare(groups, first, second).record()
     assert check.requests == len({(tuple(c), tuple(t)) for c, t in pairs if t})
-    assert check.max_difference < 1e-9
+    assert check.engine.largest < 1e-9 and check.floor.largest < 1e-9
     assert check.best_changed == check.greedy_changed == 0
+    assert check.outside == () == self_check.warnings(check)
+
+
+def drawn(scale, mean=0.0, questions=16, seed=0):
+    """Differences of questions with four continuations, in nats."""
+    return self_check.differences(numpy.random.default_rng(seed).normal(mean, scale, (questions, 4)))
+
+
+@pytest.mark.parametrize(
+    ("engine", "floor", "outside"),
+    [
+        (drawn(0.1), drawn(0.1, seed=1), ()),
+        (drawn(0.5), drawn(0.1, seed=1), ("size",)),
+        (drawn(0.1, mean=-0.1), drawn(0.1, seed=1), ("mean",)),
+        (drawn(0.1, mean=-0.1), drawn(0.1, mean=-0.2, seed=1), ()),  # slow against slow moves as much
+        (drawn(1e-6, mean=-1e-5), drawn(0), ()),  # rounding of 32 bits
+        (drawn(0.1, mean=-1.0), drawn(0), ("size", "mean")),
+    ],
+)
+def test_an_engine_is_held_to_the_floor(engine, floor, outside):
+    assert self_check.outside(engine, floor) == outside
+
+
+def test_differences_of_one_question_count_together():
+    """Four equal continuations of a question are one observation: the error is that of the means of the questions."""
+    shared = numpy.repeat(numpy.random.default_rng(0).normal(0, 1, (20, 1)), 4, axis=1)
+    found = self_check.differences(shared)
+    assert found.error == pytest.approx(shared[:, 0].std(ddof=1) / 20**0.5)
+    assert found.mean == pytest.approx(shared.mean()) and found.largest == abs(shared).max()
+    assert self_check.differences([[0.5, -0.5]]).error is None
+
+
+def test_a_question_that_changes_is_counted_with_its_margin():
+    pairs = [([1, 2], [3]), ([1, 2], [4])]
+    scorer = Scorer(pairs, max_prompt=99)
+    scorer.prompts()
+    scorer.take([Logprobs([-1.0, -2.0], [-1.0])])
+    slow = [Logprobs([-2.5], [-2.0], 0), Logprobs([-2.0], [-2.0], 0)]
+    check = compare(scorer.groups, slow, slow).record()
+    assert (check.best_changed, check.widest_changed_margin, check.greedy_changed) == (1, 0.5, 2)
+    assert check.engine.mean == pytest.approx(0.75) and check.floor.mean_abs == 0
+    assert check.outside == ("size",)
+    assert "differ from vLLM's own by 0.75 nats" in self_check.warnings(check)[0]
 
 
 def test_one_prompt_for_a_question_with_letters():

@@ -106,9 +106,9 @@ def test_same_log_likelihoods_as_lm_eval(lm):
     assert used["requests"] == len(requests)
     assert used["too_long"] == 1
     assert used["tokens_cached"] > 0
-    assert check["requests"] > 0
-    assert check["max_abs_difference"] <= 1e-4
-    assert check["best_changed"] == 0
+    assert check.requests > 0
+    assert check.engine.largest <= 1e-4 and check.floor.largest <= 1e-4
+    assert check.best_changed == 0 and check.outside == ()
 
 
 def test_same_answers_when_all_is_cached_already(lm):

@@ -83,8 +83,7 @@ def describe(lm: Any) -> dict[str, Any]:
         ``name``, ``version``, ``dtype``, ``tensor_parallel_size``, ``pipeline_parallel_size``,
         ``max_model_len``, ``kernel`` (quantized layers by the kernel class that holds them), ``settings``,
         ``prompting`` (BOS, stop tokens, template variables and date, as executed),
-        ``self_check`` (differences between the fast and the slow path on a sample of the interval that
-        ``usage`` counts; None for engines with one path).
+        ``self_check`` (a `SelfCheckRecord` of a sample of the interval that ``usage`` counts; None for engines with one path).
     """
     return lm.describe()
 

@@ -141,9 +141,9 @@ class Group:
             tops.append(found[1])
         return total(values, tops)
 
-    def slow_prompts(self) -> list[Prompt]:
-        """Plan every continuation as a prompt of its own, without the cache."""
-        return [self._row_prompt(continuation, fresh=True) for continuation in self.wanted]
+    def slow_prompts(self, fresh: bool = True) -> list[Prompt]:
+        """Plan every continuation as a prompt of its own; a `fresh` one reads no cache."""
+        return [self._row_prompt(continuation, fresh) for continuation in self.wanted]
 
     def _find(self, continuation: tuple[int, ...], position: int) -> tuple[float, float] | None:
         prefix, token = continuation[:position], continuation[position]

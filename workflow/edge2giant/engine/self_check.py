@@ -1,45 +1,89 @@
-"""The check of the fast way of scoring: some questions are also sent the slow way, and the results compared."""
+"""The check of the fast way of scoring: some questions are also asked the slow way, twice, and the results compared.
+
+The slow way is vLLM's own code, every continuation a prompt of its own. The first time all prompts go together and read no cache;
+the second time questions go one by one, in reverse order, and continuations find their context in a cache. Both times the numbers
+should be the same, so their difference is what rounding does to a log-likelihood here: the *floor*. The difference of the fast
+way from the first asking is held to it.
+"""
 
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import uuid4
 
-from edge2giant.engine.scoring import Group, Logprobs, Score, total
+import numpy as np
+
+from edge2giant.engine.scoring import Group, Logprobs, Prompt, Score, total
+from edge2giant.records.cell import Differences, SelfCheckRecord
+
+# The engine's mean absolute difference may be so many times the floor's: both are estimates from some sixty requests.
+TIMES = 2.0
+# A mean is shifted when it lies so many standard errors from 0.
+ERRORS = 4.0
+# Nats, by which nothing is decided.
+NEGLIGIBLE = 1e-3
+
+
+@dataclass
+class CheckedQuestion:
+    """Differences from the first slow asking, one a continuation, in nats; the choices of both ways."""
+
+    engine: list[float]
+    floor: list[float]
+    best_changed: bool
+    margin: float  # on the slow way, of a choice that changed
+    greedy_changed: int
 
 
 @dataclass
 class SelfCheck:
-    """Differences between the fast and the slow way: sums over the sampled requests."""
+    """What was compared since the last call of `usage`."""
 
-    requests: int = 0
-    questions: int = 0
-    sum_difference: float = 0.0
-    max_difference: float = 0.0
-    best_changed: int = 0  # questions whose most likely continuation differs
-    widest_change: float = 0.0  # widest margin, on the slow way, of such a question
-    greedy_changed: int = 0
+    questions: list[CheckedQuestion] = field(default_factory=list)
 
-    def add(self, other: "SelfCheck") -> None:
-        """Take in the sums of another call."""
-        self.requests += other.requests
-        self.questions += other.questions
-        self.sum_difference += other.sum_difference
-        self.max_difference = max(self.max_difference, other.max_difference)
-        self.best_changed += other.best_changed
-        self.widest_change = max(self.widest_change, other.widest_change)
-        self.greedy_changed += other.greedy_changed
+    def record(self) -> SelfCheckRecord:
+        """Give what a cell says."""
+        engine, floor = (differences([getattr(one, side) for one in self.questions]) for side in ("engine", "floor"))
+        return SelfCheckRecord(
+            requests=sum(len(one.engine) for one in self.questions),
+            questions=len(self.questions),
+            engine=engine,
+            floor=floor,
+            best_changed=sum(one.best_changed for one in self.questions),
+            widest_changed_margin=max(one.margin for one in self.questions),
+            greedy_changed=sum(one.greedy_changed for one in self.questions),
+            outside=outside(engine, floor),
+        )
 
-    def record(self) -> dict[str, float | int]:
-        """Give the numbers for a cell; differences in nats."""
-        return {
-            "requests": self.requests,
-            "questions": self.questions,
-            "mean_abs_difference": self.sum_difference / self.requests if self.requests else 0.0,
-            "max_abs_difference": self.max_difference,
-            "best_changed": self.best_changed,
-            "widest_changed_margin": self.widest_change,
-            "greedy_changed": self.greedy_changed,
-        }
+
+def differences(questions: Sequence[Sequence[float]]) -> Differences:
+    """Summarise differences; the error of their mean is the cluster-robust one, since continuations share their context."""
+    values = np.concatenate([np.asarray(one, dtype=float) for one in questions])
+    mean, count = float(values.mean()), len(questions)
+    sums = np.array([np.sum(np.asarray(one) - mean) for one in questions])
+    error = float(np.sqrt(count / (count - 1) * np.sum(sums**2)) / len(values)) if count > 1 else None
+    sizes = np.abs(values)
+    quantiles = [float(np.quantile(sizes, share)) for share in (0.5, 0.9, 0.99)]
+    return Differences(mean, error, float(sizes.mean()), *quantiles, largest=float(sizes.max()))
+
+
+def outside(engine: Differences, floor: Differences) -> tuple[str, ...]:
+    """Say in what the engine's differences are more than the floor's: their `size`, or a `mean` that is not 0."""
+    found = []
+    if engine.mean_abs > TIMES * floor.mean_abs + NEGLIGIBLE:
+        found.append("size")
+    if engine.error is not None and abs(engine.mean) > max(ERRORS * engine.error, abs(floor.mean) + NEGLIGIBLE):
+        found.append("mean")
+    return tuple(found)
+
+
+def warnings(check: SelfCheckRecord | None) -> tuple[str, ...]:
+    """What a reader of a cell must know of its self-check."""
+    if check is None or not check.outside:
+        return ()
+    engine, floor = (f"{one.mean_abs:.2g} nats, mean {one.mean:+.2g}" for one in (check.engine, check.floor))
+    differ = f"log-likelihoods of the engine differ from vLLM's own by {engine}; vLLM asked twice differs by {floor}"
+    return (f"self-check: {differ} ({check.requests} requests)",)
 
 
 def sample(groups: Sequence[Group], share: float, limit: int) -> list[Group]:
@@ -64,34 +108,47 @@ def sample(groups: Sequence[Group], share: float, limit: int) -> list[Group]:
     return chosen
 
 
-def compare(groups: Sequence[Group], slow_results: Iterable[Logprobs]) -> SelfCheck:
-    """Compare the scores of groups with the results of their ``slow_prompts``, in order.
+def ask_twice(
+    groups: Sequence[Group], ask: Callable[[list[Prompt], str | None], list[Logprobs]]
+) -> tuple[list[Logprobs], list[Logprobs]]:
+    """Send the slow prompts of groups twice; `ask` takes prompts and, where they may read a prefix cache, its name."""
+    first = ask([prompt for group in groups for prompt in group.slow_prompts()], None)
+    # a cache of its own for each question, since that of the first asking holds whole continuations
+    again = [ask(group.slow_prompts(fresh=False), uuid4().hex) for group in reversed(groups)]
+    return first, [answer for answers in reversed(again) for answer in answers]
+
+
+def compare(groups: Sequence[Group], first: Iterable[Logprobs], second: Iterable[Logprobs]) -> SelfCheck:
+    """Compare the scores of groups with both results of their ``slow_prompts``, in order.
 
     A question counts as changed when the continuation with the highest log-likelihood differs.
     """
-    check = SelfCheck()
-    results = iter(slow_results)
-    for group in groups:
-        fast = [group.score(continuation) for continuation in group.wanted]
-        slow = []
-        for _ in group.wanted:
-            result = next(results)
-            slow.append(total(result.values, result.tops))
-        check.add(_compare_question(fast, slow))
-    return check
+    firsts, seconds = iter(first), iter(second)
+    return SelfCheck([_compare_question(group, firsts, seconds) for group in groups])
 
 
-def _compare_question(fast: Sequence[Score], slow: Sequence[Score]) -> SelfCheck:
-    differences = [abs(one[0] - other[0]) for one, other in zip(fast, slow, strict=True)]
-    best_fast = max(range(len(fast)), key=lambda at: fast[at][0])
-    best_slow = max(range(len(slow)), key=lambda at: slow[at][0])
+def _compare_question(group: Group, firsts: Iterable[Logprobs], seconds: Iterable[Logprobs]) -> CheckedQuestion:
+    fast = [group.score(continuation) for continuation in group.wanted]
+    slow, again = [], []
+    for _, one, other in zip(group.wanted, firsts, seconds):  # noqa: B905 (as many as the group has)
+        slow.append(total(one.values, one.tops))
+        again.append(sum(_known(other, one, len(group.context))))
+    best_fast, best_slow = _best(fast), _best(slow)
     changed = best_fast != best_slow
-    return SelfCheck(
-        requests=len(slow),
-        questions=1,
-        sum_difference=sum(differences),
-        max_difference=max(differences),
-        best_changed=int(changed),
-        widest_change=slow[best_slow][0] - slow[best_fast][0] if changed else 0.0,
-        greedy_changed=sum(one[1] != other[1] for one, other in zip(fast, slow, strict=True)),
+    return CheckedQuestion(
+        engine=[mine[0] - its[0] for mine, its in zip(fast, slow, strict=True)],
+        floor=[value - its[0] for value, its in zip(again, slow, strict=True)],
+        best_changed=changed,
+        margin=slow[best_slow][0] - slow[best_fast][0] if changed else 0.0,
+        greedy_changed=sum(mine[1] != its[1] for mine, its in zip(fast, slow, strict=True)),
     )
+
+
+def _known(found: Logprobs, whole: Logprobs, start: int) -> list[float]:
+    """Values of a continuation; the first ones, where the cache hid them, from another asking."""
+    hidden = min(max(found.known_from - start, 0), len(whole.values))
+    return [*whole.values[:hidden], *found.values[hidden:]]
+
+
+def _best(scores: Sequence[Score]) -> int:
+    return max(range(len(scores)), key=lambda at: scores[at][0])

@@ -28,7 +28,7 @@ from edge2giant.engine.chat import Chat
 from edge2giant.engine.counters import Counted
 from edge2giant.engine.rows import array_rows, read
 from edge2giant.engine.scoring import Group, Logprobs, Prompt, Scorer
-from edge2giant.engine.self_check import SelfCheck, compare, sample
+from edge2giant.engine.self_check import SelfCheck, ask_twice, compare, sample
 from edge2giant.engine.step_rows import ROWS_FROM
 from edge2giant.engine.tokens import PairEncoder, portions, safe_to_cut
 from edge2giant.engine.windows import window_places
@@ -196,7 +196,7 @@ class FastVLLM(StockVLLM):
     pretrained : str
         Checkpoint directory.
     self_check : float
-        Share of the questions of each call that are also scored the slow way; see ``describe``.
+        Share of the questions of each call that are also scored the slow way, twice; see ``describe``.
     self_check_limit : int
         At most so many requests of a call are scored the slow way.
     **kwargs
@@ -234,7 +234,7 @@ class FastVLLM(StockVLLM):
 
     def describe(self) -> dict[str, Any]:
         """Give the ``engine`` block of a cell, the self-check of the last interval with it."""
-        fresh = self._check_interval == self.meter.interval and self._check.requests
+        fresh = self._check_interval == self.meter.interval and self._check.questions
         block = super().describe()
         block["settings"]["model_runner"] = self._rows
         return {**block, "self_check": self._check.record() if fresh else None}
@@ -304,18 +304,19 @@ class FastVLLM(StockVLLM):
 
     def _self_check(self, groups: list[Group]) -> None:
         chosen = sample(groups, self._share, self._limit)
-        prompts = [prompt for group in chosen for prompt in group.slow_prompts()]
-        if not prompts:
+        if not chosen:
             return
         if self._check_interval != self.meter.interval:
             self._check, self._check_interval = SelfCheck(), self.meter.interval
-        self._check.add(compare(chosen, self._receive(self._send(prompts))))
+        asked = ask_twice(chosen, lambda prompts, salt: self._receive(self._send(prompts, salt)))
+        self._check.questions += compare(chosen, *asked).questions
 
-    def _send(self, prompts: list[Prompt]) -> list[Prompt]:
-        """Give prompts to the engine, which begins at once."""
+    def _send(self, prompts: list[Prompt], salt: str | None = None) -> list[Prompt]:
+        """Give prompts to the engine, which begins at once; with a salt by vLLM's own way, in a prefix cache of that name."""
         if prompts:
-            params = [self._sampling(prompt) for prompt in prompts]
-            sent = [TokensPrompt(prompt_token_ids=prompt.ids) for prompt in prompts]
+            params = [self._sampling(prompt, own=prompt.fresh or salt is not None) for prompt in prompts]
+            named = {} if salt is None else {"cache_salt": salt}
+            sent = [TokensPrompt(prompt_token_ids=prompt.ids, **named) for prompt in prompts]
             self.model.enqueue(sent, params, use_tqdm=False, lora_request=self.lora_request)
         return prompts
 
@@ -326,16 +327,15 @@ class FastVLLM(StockVLLM):
         self._count(outputs)
         return [read(output, prompt) for prompt, output in zip(prompts, outputs, strict=True)]
 
-    def _sampling(self, prompt: Prompt) -> SamplingParams:
-        kind = (prompt.candidates, prompt.rows_from, prompt.fresh)
+    def _sampling(self, prompt: Prompt, own: bool) -> SamplingParams:
+        kind = (prompt.candidates, prompt.rows_from, prompt.fresh, own)
         if kind not in self._params:
             wanted: dict[str, Any] = {}
             if prompt.candidates:
                 wanted["logprob_token_ids"] = list(prompt.candidates)
             if prompt.rows_from is not None:
                 wanted["prompt_logprobs"] = 1
-                # the self-check takes vLLM's own way
-                wanted["extra_args"] = None if prompt.fresh else {ROWS_FROM: prompt.rows_from}
+                wanted["extra_args"] = None if own else {ROWS_FROM: prompt.rows_from}
             self._params[kind] = SamplingParams(
                 temperature=0.0,
                 max_tokens=1,

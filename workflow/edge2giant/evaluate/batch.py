@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from edge2giant import engine, offline, provenance, records, store, typed
-from edge2giant.engine import settings
+from edge2giant.engine import self_check, settings
 from edge2giant.errors import UserError
 from edge2giant.evaluate.answer_cache import AnswerCache
 from edge2giant.quantize import core
@@ -118,7 +118,6 @@ def _answer(batch: Batch, lm, benchmark: BenchmarkSpec, identity_record: dict, l
         made = tasks.answer(lm, batch.spec.variant, benchmark, batch.store, folder)
         template = lm.chat_template(True) if made.pop("templated") else None
         usage, description = engine.usage(lm), EngineFacts(**engine.describe(lm))
-        cut = usage["too_long"]
         return CacheEntry(
             schema=1,
             benchmark=benchmark.name,
@@ -136,7 +135,7 @@ def _answer(batch: Batch, lm, benchmark: BenchmarkSpec, identity_record: dict, l
                 finished=provenance.now(),
                 fingerprint=fingerprint,
             ),
-            warnings=(f"{cut} prompts were longer than the model's limit and were cut from the left",) if cut else (),
+            warnings=(*_cut_warnings(usage["too_long"]), *self_check.warnings(description.self_check)),
         )
 
     try:
@@ -144,6 +143,10 @@ def _answer(batch: Batch, lm, benchmark: BenchmarkSpec, identity_record: dict, l
     except UserError as error:  # an engine does not know whose requests it answers
         where = error.where or f"{batch.spec.variant.path}, {benchmark.name}"
         raise UserError(error.what, where, error.hint) from error
+
+
+def _cut_warnings(count: int) -> tuple[str, ...]:
+    return (f"{count} prompts were longer than the model's limit and were cut from the left",) if count else ()
 
 
 def _cost(usage: dict, description: EngineFacts, seconds: float, load_seconds: float) -> Cost:

@@ -27,6 +27,38 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Differences:
+    """Differences of log-likelihoods in nats: the signed mean with its standard error, and quantiles of their sizes."""
+
+    mean: float
+    error: float | None
+    mean_abs: float
+    half: float
+    nine_tenths: float
+    ninety_nine_hundredths: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class SelfCheckRecord:
+    """Requests scored the slow way too, twice: see `engine.self_check`.
+
+    `engine` is the difference of the engine from the slow way, `floor` that of the slow way from itself; `outside` says in what
+    the engine's is more than the floor's. `best_changed` counts questions whose most likely continuation differs, the margin is
+    theirs.
+    """
+
+    requests: Positive
+    questions: Positive
+    engine: Differences
+    floor: Differences
+    best_changed: Natural
+    widest_changed_margin: float
+    greedy_changed: Natural
+    outside: tuple[Literal["size", "mean"], ...]
+
+
+@dataclass(frozen=True)
 class EngineFacts:
     """What answered: as `engine.describe` says. `prompting` is how prompts and answers begin and end, as executed."""
 
@@ -38,7 +70,7 @@ class EngineFacts:
     max_model_len: Positive
     kernel: Text
     settings: dict
-    self_check: dict | None
+    self_check: SelfCheckRecord | None
     prompting: dict | None = field(default=None, metadata=OMITTED)
 
 

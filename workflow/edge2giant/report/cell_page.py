@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from edge2giant import rerun
+from edge2giant import rerun, typed
 from edge2giant.errors import UserError
 from edge2giant.pages import grids
 from edge2giant.pages.grids import Column, Grid, Section, Value
@@ -179,7 +179,7 @@ def settings(material: ReportMaterial, key: Key) -> list[tuple[str, list[tuple[s
         ("Cell", vars(cell.cell)),
         ("Engine", plain),
         ("Engine settings", engine.settings),
-        ("Engine self-check", engine.self_check or {}),
+        ("Engine self-check", typed.as_json(engine.self_check) if engine.self_check else {}),
         ("Cost", vars(cell.cost)),
         ("Run", run),
         ("Seeds", made.seeds),
