@@ -11,6 +11,10 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from edge2giant.config.entry import Count, Text, refusal
 
+ALL = "all"
+"""What stands for every method and bits of a study."""
+METHOD_BITS = r"[a-z0-9-]+/w[0-9]+a[0-9]+"
+
 
 def name_of(kind: str, file: str, base: type = Text):
     """A name that must be one of those that `file` defines."""
@@ -28,6 +32,8 @@ def _refuse_unknown(kind: str, name: str | int, known: Iterable | None) -> None:
 
 
 def _check_method_bits(name: str, info: ValidationInfo) -> str:
+    if name == ALL:
+        return name
     method, bits = name.split("/")
     if methods := (info.context or {}).get("recipes"):
         _refuse_unknown("method", method, methods)
@@ -44,4 +50,5 @@ Stack = name_of("stack", "stacks")
 CalibrationSet = name_of("calibration set", "calibration")
 Judge = name_of("judge", "judges")
 Method = name_of("method", "recipes")
-MethodBits = Annotated[str, Field(pattern=r"^[a-z0-9-]+/w[0-9]+a[0-9]+$"), AfterValidator(_check_method_bits)]
+MethodBits = Annotated[str, Field(pattern=f"^{METHOD_BITS}$"), AfterValidator(_check_method_bits)]
+MethodBitsOrAll = Annotated[str, Field(pattern=f"^(all|{METHOD_BITS})$"), AfterValidator(_check_method_bits)]

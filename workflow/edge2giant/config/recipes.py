@@ -12,18 +12,23 @@ Places = Annotated[dict[Text, Text], Field(min_length=1)]
 
 
 class RecipeOverride(ConfigEntry):
-    """What differs for some models."""
+    """What differs for some models, by their names or by the `model_type` of their config.json."""
 
-    models: distinct(names.Model)
+    models: distinct(names.Model) = ()
+    model_types: distinct(Text) = ()
     recipe: Settings = Field(default={}, description="laid over the recipe")
+    changes: Settings = Field(default={}, description="plain keys, as those of a study's recipe_settings")
+    why: Text | None = Field(default=None, description="what is wrong without it, and where that is reported")
     calibration: names.CalibrationSet | None = Field(
         default=None, description="set of config/calibration.yaml; null: none is read"
     )
 
     @model_validator(mode="after")
     def _changes_something(self):
-        if self.model_fields_set == {"models"}:
-            raise refusal("changes nothing: give `recipe` or `calibration`")
+        if not self.models and not self.model_types:
+            raise refusal("is for no model: give `models` or `model_types`")
+        if not self.model_fields_set & {"recipe", "changes", "calibration"}:
+            raise refusal("changes nothing: give `recipe`, `changes` or `calibration`")
         return self
 
 

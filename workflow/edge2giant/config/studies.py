@@ -42,8 +42,8 @@ class StudyFile(ConfigEntry):
     tables: distinct(names.Table) = Field(description="numbers of tables in config/benchmarks.yaml")
     figure2_models: distinct(names.Model) = Field(description="models of Figure 2")
     engine_settings: EngineSettings = Field(default={}, description="over those of the stack")
-    recipe_settings: dict[names.MethodBits, Settings] = Field(
-        default={}, description="toolkit parameters that the study changes, by method/bits"
+    recipe_settings: dict[names.MethodBitsOrAll, Settings] = Field(
+        default={}, description="what the study changes of recipes, by method/bits or for `all`: plain keys, or the toolkit's own"
     )
     checkpoints: dict[names.MethodBits, Literal["make", "published"]] = Field(
         default={}, description="method/bits whose checkpoint is made, or taken from the hub"

@@ -252,9 +252,19 @@ class _Builder:
             "An average stands only where all of its columns do.": bool(states & {"failed", "not run", "incomplete"}),
             "\N{EN DASH}: not part of this study.": "not planned" in states,
         }
+        changed = {
+            f"{self.labels.method_bits(entry.variant.method, entry.variant.bits)}: custom recipe ({entry.changed})."
+            for entry in self.variants
+            if entry.changed and self.beside is not None
+        }
         failed = (f"[{number}] failed: {reason}" for number, reason in enumerate(self.reasons, 1))
         heading = {column.name: column.label for column in columns}
-        return (*(note for note, stands in notes.items() if stands), *marks.notes(self.marked, self.labels, heading), *failed)
+        return (
+            *(note for note, stands in notes.items() if stands),
+            *marks.notes(self.marked, self.labels, heading),
+            *sorted(changed),
+            *failed,
+        )
 
     def _toolkits(self, rows: list[Row]) -> str:
         toolkits = {self.labels.method(method): toolkit for method, toolkit in self.labels.toolkits.items()}

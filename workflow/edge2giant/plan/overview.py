@@ -4,7 +4,6 @@ Reads the configuration as it is now: no weights, no network, no results.
 """
 
 import argparse
-import json
 import sys
 from collections import Counter
 from functools import cached_property
@@ -22,8 +21,8 @@ from edge2giant.schemes.scheme import Scheme
 from edge2giant.schemes.unquantized import SixteenBits
 from edge2giant.specs.variant import Variant
 
-FALLBACK = "fallback"
-LEVELS = (REFUSED, DEGRADED, FALLBACK)
+FALLBACK, CUSTOM = "fallback", "custom"
+LEVELS = (REFUSED, DEGRADED, FALLBACK, CUSTOM)
 """Worst first; a variant counts as its worst."""
 
 
@@ -89,13 +88,13 @@ class Overview:
 
     def _findings(self, variant: Variant, *devices: str) -> list[str]:
         """What is known against a variant, and where the study leaves the recipe because of it."""
-        changed = self.study.recipe_settings.get(variant.method_bits)
+        changed = quantize.changes_of(self.config, self.study, variant)
         verdicts = self._verdicts(variant, changed, *devices)
         found = [f"{v.level}: {v.reason} ({v.hint})" for v in verdicts]
         if changed:
             avoided = [v.reason for v in self._verdicts(variant, None, *devices) if v not in verdicts]
-            change = ", ".join(f"{key} {json.dumps(value)}" for key, value in changed.items())
-            found.append(f"{FALLBACK}: {change}" + (f", since {', '.join(avoided)}" if avoided else ""))
+            change = quantize.in_words(changed)
+            found.append(f"{FALLBACK}: {change}, since {', '.join(avoided)}" if avoided else f"{CUSTOM}: {change}")
         return found
 
     def _verdicts(self, variant: Variant, settings: dict | None, makes: str, evaluates: str) -> list[preflight.Verdict]:
@@ -160,7 +159,8 @@ class Overview:
 def totals(lines: list[dict]) -> str:
     """How many variants have which verdict; one with several counts as the worst."""
     worst = Counter(next((level for level in LEVELS if f"{level}: " in line["verdict"]), "ok") for line in lines)
-    return f"{len(lines)} variants: " + ", ".join(f"{worst[level]} {level}" for level in ("ok", *reversed(LEVELS)))
+    shown = ("ok", *((CUSTOM,) if worst[CUSTOM] else ()), FALLBACK, DEGRADED, REFUSED)
+    return f"{len(lines)} variants: " + ", ".join(f"{worst[level]} {level}" for level in shown)
 
 
 def in_words(place: Placement | None) -> str:

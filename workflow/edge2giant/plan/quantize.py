@@ -1,12 +1,15 @@
 """Checkpoints: what decides each, where it lies, and what its job reads."""
 
+import json
+from dataclasses import replace
 from functools import cache
 
 from edge2giant.config import Config, Study
+from edge2giant.config.names import ALL
 from edge2giant.config.recipes import Recipe
 from edge2giant.errors import UserError
 from edge2giant.plan import Plan, paths
-from edge2giant.quantize import RESULT_VERSION, toolkits
+from edge2giant.quantize import RESULT_VERSION, changes, toolkits
 from edge2giant.schemes.scheme import Scheme
 from edge2giant.specs.quantize import CalibrationSpec, HeldoutSpec, PublishedSpec, QuantizeSpec
 from edge2giant.specs.variant import Variant
@@ -103,32 +106,73 @@ def checkpoint_spec(config: Config, study: Study, variant: Variant) -> QuantizeS
     """What decides the checkpoint of a study's variant."""
     if study.checkpoints.get(variant.method_bits) == "published":
         return published_spec(config, study, variant)
-    return made_spec(config, study, variant, study.recipe_settings.get(variant.method_bits))
+    return made_spec(config, study, variant, changes_of(config, study, variant))
 
 
-def made_spec(config: Config, study: Study, variant: Variant, settings: dict | None) -> QuantizeSpec:
-    """The checkpoint as the recipe makes it, with `settings` of the toolkit over the recipe's own."""
-    entry = recipe_of(config, variant)
-    overrides = [one for one in entry.overrides if variant.model in one.models]
-    recipe, name = entry.recipe, entry.calibration
-    for one in overrides:
-        recipe = merged(recipe, one.recipe)
-        name = one.calibration if "calibration" in one.model_fields_set else name
+def changes_of(config: Config, study: Study, variant: Variant) -> dict:
+    """What a study changes of a variant's recipe: its own changes, over those for all that the recipe takes.
+
+    Raises
+    ------
+    UserError
+        If the study changes something for all that no recipe of its takes.
+    """
+    common = study.recipe_settings.get(ALL, {})
+    if unused := common.keys() - {key for one in study.variants for key in _taken(config, one)} if common else ():
+        takes = sorted({key for one in study.variants for key in _taken(config, one)})
+        what = f"no recipe of the study takes '{min(unused)}'"
+        raise UserError(what, f"config/studies/{study.name}.yaml, recipe_settings.{ALL}", f"they take {', '.join(takes)}")
+    taken = _taken(config, variant) if common else ()
+    return {key: value for key, value in common.items() if key in taken} | study.recipe_settings.get(variant.method_bits, {})
+
+
+def in_words(changed: dict) -> str:
+    """What is changed of a recipe, in one line."""
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in changed.items())
+
+
+def _taken(config: Config, variant: Variant) -> set[str]:
+    """Plain keys that a variant's recipe takes."""
+    recipe, calibration = base_recipe(config, variant)
+    return set(changes.taken(config.toolkit(variant), recipe, calibration is not None))
+
+
+def base_recipe(config: Config, variant: Variant) -> tuple[dict, str | None]:
+    """The recipe of a model with its overrides, and the name of its calibration set."""
+    entry, model = recipe_of(config, variant), config.models[variant.model]
+    recipe, calibration = entry.recipe, entry.calibration
+    for number, one in enumerate(entry.overrides):
+        if variant.model in one.models or model.facts.model_type in one.model_types:
+            calibration = one.calibration if "calibration" in one.model_fields_set else calibration
+            where = f"config/recipes.yaml, {variant.method}.bits.{variant.bits}.overrides[{number}].changes"
+            recipe = changes.merged(recipe, one.recipe)
+            recipe, _ = changes.applied(config.toolkit(variant), recipe, one.changes, False, where)
+    return recipe, calibration
+
+
+def made_spec(config: Config, study: Study, variant: Variant, changed: dict | None) -> QuantizeSpec:
+    """The checkpoint as the recipe makes it, with the changes of a study: plain keys and the toolkit's own."""
+    recipe, name = base_recipe(config, variant)
     if name is not None:
         name = study.calibration or name
     toolkit = config.toolkit(variant)
+    where = f"config/studies/{study.name}.yaml, recipe_settings, {variant.method_bits}"
+    made, drawn = changes.applied(toolkit, recipe, changed or {}, name is not None, where)
+    calibration = calibration_spec(config, name)
+    custom = calibration and replace(calibration, **drawn)
     return QuantizeSpec(
         toolkit=toolkit,
         source="make",
-        recipe=merged(recipe, settings or {}),
-        calibration=calibration_spec(config, name),
+        recipe=made,
+        calibration=custom,
+        changed=changed if (made, custom) != (recipe, calibration) else None,
         **_common(config, study, variant, toolkit),
     )
 
 
 def scheme(config: Config, study: Study, variant: Variant) -> Scheme:
     """The scheme of a variant's checkpoint, by its recipe also where it is published: its config.json is not fetched yet."""
-    spec = made_spec(config, study, variant, study.recipe_settings.get(variant.method_bits))
+    spec = made_spec(config, study, variant, changes_of(config, study, variant))
     return toolkits.module(spec.toolkit).scheme(spec.recipe)
 
 
@@ -167,12 +211,3 @@ def calibration_spec(config: Config, name: str | None) -> CalibrationSpec | None
         return None
     entry = dict(config.calibration[name])
     return CalibrationSpec(name=name, **{key: value for key, value in entry.items() if key != "place" and value is not None})
-
-
-def merged(base: dict, over: dict) -> dict:
-    """Return `base` with `over` laid on it; mappings are merged, everything else is replaced."""
-    result = dict(base)
-    for key, value in over.items():
-        inner = result.get(key)
-        result[key] = merged(inner, value) if isinstance(value, dict) and isinstance(inner, dict) else value
-    return result

@@ -7,6 +7,7 @@ from edge2giant.config.benchmarks import SuiteTable
 from edge2giant.config.checks import PRINTED
 from edge2giant.config.claims import ClaimPart
 from edge2giant.config.studies import Study
+from edge2giant.plan import quantize
 from edge2giant.specs.claims import ClaimSpec, ClaimsSpec, FactSpec, PartSpec, ReadingSpec
 from edge2giant.specs.study import AVERAGE, Labels, StudyBenchmark, StudySpec, StudyVariant, SuiteColumns, TableLayout
 
@@ -105,9 +106,7 @@ def study_spec(config: Config, name: str) -> StudySpec:
         protocol_title=protocol.title,
         stack=study.stack,
         source=study.source,
-        variants=tuple(
-            StudyVariant(variant, nominal_gb(config, variant), tuple(study.benchmarks_of(variant))) for variant in study.variants
-        ),
+        variants=tuple(study_variant(config, study, variant) for variant in study.variants),
         labels=labels(config),
         repositories={model: entry.repo for model, entry in config.models.items()},
         benchmarks={benchmark: benchmark_of(config, study, benchmark) for benchmark in config.benchmarks},
@@ -115,6 +114,12 @@ def study_spec(config: Config, name: str) -> StudySpec:
         tables=tuple(sorted(tables, key=lambda table: table.number)),
         figure2_models=tuple(study.figure2_models),
     )
+
+
+def study_variant(config: Config, study: Study, variant) -> StudyVariant:
+    changed = quantize.checkpoint_spec(config, study, variant).changed
+    words = quantize.in_words(changed) if changed else None
+    return StudyVariant(variant, nominal_gb(config, variant), tuple(study.benchmarks_of(variant)), words)
 
 
 def labels(config: Config) -> Labels:

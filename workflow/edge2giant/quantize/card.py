@@ -24,6 +24,7 @@ def text(record: dict) -> str:
         "",
         "## Recipe as executed",
         "",
+        *custom(record["recipe"]["planned"]),
         "```json",
         json.dumps(record["recipe"]["executed"], indent=1, sort_keys=True),
         "```",
@@ -48,6 +49,13 @@ def text(record: dict) -> str:
         "",
     ]
     return "\n".join(front + body)
+
+
+def custom(planned: dict) -> list[str]:
+    """What the study changed of the method's recipe."""
+    if not planned.get("changed"):
+        return []
+    return [f"A custom recipe: the study changes `{json.dumps(planned['changed'], sort_keys=True)}`.", ""]
 
 
 def calibration(spec: dict | None) -> str:

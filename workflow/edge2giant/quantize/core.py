@@ -222,7 +222,7 @@ def describe(
             "digest": digest_of(source),
             "licence": read.licence(model),
         },
-        "recipe": {"spec": specs.digest(spec), "planned": asdict(spec), "executed": typed.as_json(executed)},
+        "recipe": {"spec": specs.digest(spec), "planned": typed.as_json(spec), "executed": typed.as_json(executed)},
         "toolkit": {
             "name": spec.toolkit,
             "packages": provenance.versions(toolkit.PACKAGES),

@@ -7,7 +7,6 @@ reads nothing else of the configuration. This package needs only the standard li
 import hashlib
 import json
 import os
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,12 +18,12 @@ Spec = TypeVar("Spec")
 
 def text(spec: object) -> str:
     """The one JSON text of a spec: sorted keys, no spaces."""
-    return records.canonical(asdict(spec) if is_dataclass(spec) else spec)
+    return records.canonical(typed.as_json(spec))
 
 
 def digest(spec: object) -> str:
     """SHA-256 of a spec's text, in hexadecimal."""
-    return records.digest(asdict(spec) if is_dataclass(spec) else spec)
+    return records.digest(typed.as_json(spec))
 
 
 def path(folder: str | Path, sha256: str) -> Path:

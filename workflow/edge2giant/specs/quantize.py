@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from edge2giant import specs
 from edge2giant.specs.variant import Variant
+from edge2giant.typed import OMITTED
 
 RANDOM_TOKENS = "random_tokens"
 Packing = Literal["truncate", "full", "blocks", "windows", "random_tokens"]
@@ -95,6 +96,8 @@ class QuantizeSpec:
         `<stack>/<name>` of the environment that the toolkit runs in.
     result_version : int
         `quantize.RESULT_VERSION`.
+    changed : dict or None
+        What the study changes of the recipe or its calibration set, as it says it: the recipe is then a custom one.
     """
 
     variant: Variant
@@ -109,6 +112,7 @@ class QuantizeSpec:
     recipe: dict[str, Any] = field(default_factory=dict)
     calibration: CalibrationSpec | None = None
     published: PublishedSpec | None = None
+    changed: dict[str, Any] | None = field(default=None, metadata=OMITTED)
 
     @property
     def folder(self) -> str:

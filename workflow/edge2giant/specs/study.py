@@ -8,6 +8,7 @@ from functools import cached_property
 
 from edge2giant.errors import unknown
 from edge2giant.specs.variant import Variant, widths
+from edge2giant.typed import OMITTED
 
 FP16 = ("fp16", "w16a16")
 AVERAGE = "average"
@@ -68,11 +69,14 @@ class StudyVariant:
         Nominal size of its weights in 10^9 bytes: the billions of parameters in the model's name times weight bits over 8.
     benchmarks : tuple of str
         What the study evaluates it on, in the order of the study.
+    changed : str or None
+        What the study changes of its recipe, in words.
     """
 
     variant: Variant
     storage_gb: float
     benchmarks: tuple[str, ...]
+    changed: str | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True)

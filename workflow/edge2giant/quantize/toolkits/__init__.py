@@ -8,6 +8,8 @@ A toolkit module imports its packages only inside functions and offers
 - `scheme(recipe) -> Scheme`: what the numbers of its checkpoint will be (package `schemes`); pure;
 - `quantize(model_dir, recipe, calibration, out_dir) -> ExecutedRecipe`: write the checkpoint's weights and config to `out_dir`
   and return what was done. `calibration` is a `calibration.Calibration`, or None for a recipe without one;
+- `takes(recipe) -> dict` (optional): the plain keys (`quantize.changes`) that may change this recipe, each with a function that
+  returns the recipe changed to a value; pure;
 - `check_making(facts, device) -> list of Verdict` (optional): what is known against making a checkpoint on a device of a model
   with these `models.facts.ModelFacts`;
 - `LINKS = True` (optional): nothing is made, the checkpoint links to files that exist;
@@ -17,6 +19,7 @@ A toolkit module imports its packages only inside functions and offers
 """
 
 import importlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -59,6 +62,16 @@ def check_making(name: str, facts: ModelFacts, device: str) -> list:
     """Verdicts (`quantize.preflight`) on making a model's checkpoint with a toolkit on a device."""
     known = getattr(module(name), "check_making", None)
     return known(facts, device) if known else []
+
+
+def renamed(recipe: dict, **own: str) -> dict:
+    """`takes` of a flat recipe: plain keys with the recipe's own key for each."""
+    return {plain: lambda value, key=key: recipe | {key: value} for plain, key in own.items()}
+
+
+def extended(recipe: dict, key: str) -> Callable:
+    """A function that adds items to a list of a recipe."""
+    return lambda items: recipe | {key: [*recipe.get(key, ()), *(item for item in items if item not in recipe.get(key, ()))]}
 
 
 def validation_engine(name: str, recipe: dict) -> str:

@@ -7,6 +7,7 @@ from edge2giant.typed import MismatchError, NotEmpty, Positive, Range, Text
 
 Texts = tuple[Text, ...]
 Share = Annotated[float, Range(0, 1)]
+Mappings = tuple[tuple[Texts, Text], ...]
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,16 @@ class SmoothingModifier:
     """SmoothQuant; mappings are pairs of the layers that take a scale and the one that gives it."""
 
     smoothing_strength: Share
-    mappings: tuple[tuple[Texts, Text], ...] | None = None
+    mappings: Mappings | None = None
 
 
 @dataclass(frozen=True)
 class ScalingModifier:
-    """AWQ."""
+    """AWQ; mappings as those of SmoothQuant."""
 
     duo_scaling: bool | Literal["both"] = True
     n_grid: Positive = 20
+    mappings: Mappings | None = None
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge2giant.quantize import compat
+from edge2giant.errors import UserError
+from edge2giant.quantize import compat, toolkits
 from edge2giant.records.checkpoint import ExecutedRecipe, SmoothedMapping
 from edge2giant.schemes.integers import Integers
-from edge2giant.typed import Positive
+from edge2giant.typed import Positive, Text
 
 PACKAGES = ("autoawq", "transformers", "torch")
 CITATION = "J. Lin et al., AWQ, MLSys 2024, arXiv 2306.00978; AutoAWQ, https://github.com/casper-hansen/AutoAWQ"
-FORMAT = ("w_bit", "q_group_size", "zero_point", "version")
+FORMAT = ("w_bit", "q_group_size", "zero_point", "version", "modules_to_not_convert")
 
 
 @dataclass(frozen=True)
 class AutoAWQRecipe:
-    """Settings of AutoAWQ's quantizer."""
+    """Settings of AutoAWQ's quantizer. `modules_to_not_convert`: parts of names of layers that stay in 16 bits."""
 
     w_bit: Literal[4]
     q_group_size: Positive
@@ -29,9 +30,21 @@ class AutoAWQRecipe:
     version: Literal["GEMM"]
     apply_clip: bool
     duo_scaling: bool
+    modules_to_not_convert: tuple[Text, ...] = ()
 
 
 RECIPE = AutoAWQRecipe
+
+
+def takes(recipe: dict) -> dict:
+    return toolkits.renamed(recipe, group_size="q_group_size") | {"ignore": lambda names: without(recipe, names)}
+
+
+def without(recipe: dict, names: list[str]) -> dict:
+    """The recipe with more layers left out. AutoAWQ looks for parts of a layer's name below its decoder block."""
+    if wrong := [name for name in names if name.startswith("re:")]:
+        raise UserError(f"AutoAWQ takes no regular expression ({wrong[0]})", "ignore", "give a part of names, such as down_proj")
+    return toolkits.extended(recipe, "modules_to_not_convert")(names)
 
 
 def scheme(recipe: dict) -> Integers:
@@ -64,7 +77,7 @@ def search(model, tokenizer, recipe: dict, calibration) -> None:
     """Find scales and clipping, and quantize in memory."""
     model.quantize(
         tokenizer,
-        quant_config={key: recipe[key] for key in FORMAT},
+        quant_config={key: recipe[key] for key in FORMAT if key in recipe},
         calib_data=calibration.token_ids,
         max_calib_samples=len(calibration.token_ids),
         max_calib_seq_len=calibration.longest,

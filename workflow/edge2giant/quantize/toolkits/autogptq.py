@@ -14,7 +14,7 @@ from typing import Annotated
 
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
-from edge2giant.quantize import faults
+from edge2giant.quantize import faults, toolkits
 from edge2giant.quantize.preflight import Verdict
 from edge2giant.quantize.toolkits import gptqmodel
 from edge2giant.records.checkpoint import ExecutedRecipe, Fallback
@@ -36,6 +36,19 @@ class AutoGPTQRecipe(gptqmodel.GPTQModelRecipe):
 
 
 RECIPE = AutoGPTQRecipe
+ORDERS = {
+    "none": {"desc_act": False, "static_groups": False},
+    "group": {"desc_act": True, "static_groups": False},
+    "static": {"desc_act": True, "static_groups": True},
+}
+
+
+def takes(recipe: dict) -> dict:
+    return toolkits.renamed(recipe, group_size="group_size", dampening="damp_percent") | {
+        "actorder": lambda value: recipe | ORDERS[value]
+    }
+
+
 scheme = gptqmodel.scheme
 
 
@@ -65,7 +78,7 @@ def compress(model_dir: Path, recipe: dict, calibration):
     import torch
     from auto_gptq import AutoGPTQForCausalLM, BaseQuantizeConfig
 
-    settings = {key: value for key, value in recipe.items() if key not in ("fallback_dampening", "batch_size")}
+    settings = {key: value for key, value in recipe.items() if key not in ("fallback_dampening", "batch_size", "dynamic")}
     try:
         model = AutoGPTQForCausalLM.from_pretrained(str(model_dir), BaseQuantizeConfig(**settings))
     except OSError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from edge2giant.errors import UserError
-from edge2giant.quantize import compat
+from edge2giant.quantize import compat, toolkits
 from edge2giant.quantize.toolkits import GroupSize
 from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes.integers import Integers
@@ -36,6 +36,10 @@ class AutoRoundRecipe:
 
 
 RECIPE = AutoRoundRecipe
+
+
+def takes(recipe: dict) -> dict:
+    return toolkits.renamed(recipe, group_size="group_size")
 
 
 def scheme(recipe: dict) -> Integers:

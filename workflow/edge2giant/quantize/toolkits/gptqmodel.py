@@ -6,10 +6,13 @@ workers than the pool has and stops, so its own variable GPTQMODEL_CPU_WORKERS i
 
 import json
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+from edge2giant.errors import UserError
+from edge2giant.quantize import toolkits
 from edge2giant.quantize.toolkits import GroupSize
 from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes.integers import Integers
@@ -22,7 +25,7 @@ LEAST_WORKERS = 2
 
 @dataclass(frozen=True)
 class GPTQModelRecipe:
-    """Settings of QuantizeConfig."""
+    """Settings of QuantizeConfig. `dynamic`: its own patterns of layers; `-:` leaves a layer in 16 bits."""
 
     bits: Literal[4, 8]
     group_size: GroupSize
@@ -31,9 +34,29 @@ class GPTQModelRecipe:
     damp_percent: Annotated[float, Range(0, 1)]
     true_sequential: bool = True
     batch_size: Positive = 1
+    dynamic: dict[str, dict] = field(default_factory=dict)
 
 
 RECIPE = GPTQModelRecipe
+ORDERS = {"none": False, "group": True}
+
+
+def takes(recipe: dict) -> dict:
+    return toolkits.renamed(recipe, group_size="group_size", dampening="damp_percent") | {
+        "actorder": lambda value: recipe | {"desc_act": ordered(value)},
+        "ignore": lambda names: recipe | {"dynamic": recipe.get("dynamic", {}) | {left_out(name): {} for name in names}},
+    }
+
+
+def ordered(value: str) -> bool:
+    if value not in ORDERS:
+        raise UserError(f"GPTQModel has no actorder '{value}'", "actorder", f"choose one of: {', '.join(ORDERS)}")
+    return ORDERS[value]
+
+
+def left_out(name: str) -> str:
+    """What `dynamic` calls a layer, or layers by a regular expression, that are left alone."""
+    return f"-:{name[3:]}" if name.startswith("re:") else f"-:{re.escape(name)}$"
 
 
 def scheme(recipe: dict) -> Integers:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from edge2giant import schemes
 from edge2giant.errors import UserError
-from edge2giant.quantize import faults
+from edge2giant.quantize import faults, toolkits
 from edge2giant.quantize.toolkits import _llmcompressor03 as early
 from edge2giant.quantize.toolkits._llmcompressor_recipe import ModifierRecipe
 from edge2giant.records.checkpoint import ExecutedRecipe, Fallback, SmoothedMapping
@@ -55,6 +55,51 @@ def scheme(recipe: dict) -> Scheme:
     group = modifier["config_groups"]["group_0"]
     weights = group["weights"] | {"actorder": modifier.get("actorder")}
     return schemes.of_config({"quant_method": COMPRESSED, "config_groups": {"group_0": group | {"weights": weights}}}, "recipe")
+
+
+def takes(recipe: dict) -> dict:
+    """Keys of the modifiers that a recipe has; group sizes of integer weights whose activations are left alone."""
+
+    def put(key: str, value) -> dict:
+        """The recipe with an argument changed in the modifiers that have it."""
+        changed = copy.deepcopy(recipe)
+        for arguments in (arguments for one in changed["modifiers"] for arguments in one.values()):
+            if key in arguments:
+                arguments[key] = value
+        return changed
+
+    found = {"ignore": lambda names: put("ignore", toolkits.extended(quantizing(recipe), "ignore")(names)["ignore"])}
+    names = [name for one in recipe["modifiers"] for name in one]
+    if "GPTQModifier" in names:
+        found["dampening"] = lambda value: put("dampening_frac", value)
+        found["actorder"] = lambda value: put("actorder", None if value == "none" else value)
+    if "SmoothQuantModifier" in names:
+        found["smoothing_strength"] = lambda value: put("smoothing_strength", value)
+    if set(names) & set(SMOOTHING):
+        found["mappings"] = lambda value: with_mappings(recipe, value)
+    if all(group["weights"]["type"] == "int" and "input_activations" not in group for group in groups(recipe)):
+        found["group_size"] = lambda value: with_group_size(recipe, value)
+    return found
+
+
+def with_mappings(recipe: dict, mappings: list) -> dict:
+    changed = copy.deepcopy(recipe)
+    for modifier in changed["modifiers"]:
+        for name in modifier.keys() & set(SMOOTHING):
+            modifier[name]["mappings"] = mappings
+    return changed
+
+
+def with_group_size(recipe: dict, size: int) -> dict:
+    changed = copy.deepcopy(recipe)
+    for group in groups(changed):
+        group["weights"] |= {"strategy": "channel" if size < 0 else "group", "group_size": None if size < 0 else size}
+    return changed
+
+
+def groups(recipe: dict) -> list[dict]:
+    """Layers with their numbers: compressed-tensors' config groups."""
+    return list(quantizing(recipe)["config_groups"].values())
 
 
 def quantizing(recipe: dict) -> dict:
@@ -124,10 +169,20 @@ def compress(model_dir: Path, recipe: dict, samples: dict, observed: Observed):
     dtype = "auto" if torch.accelerator.is_available() else "float32"
     model = AutoModelForCausalLM.from_pretrained(str(model_dir), dtype=dtype)
     classes = modifier_classes(observed)
-    modifiers = [classes[name](**copy.deepcopy(given)) for one in recipe["modifiers"] for name, given in one.items()]
+    modifiers = [classes[name](**arguments(name, given)) for one in recipe["modifiers"] for name, given in one.items()]
     with unpinned():
         oneshot(model=model, tokenizer=AutoTokenizer.from_pretrained(str(model_dir)), recipe=modifiers, **samples)
     return model
+
+
+def arguments(name: str, given: dict) -> dict:
+    """Arguments of a modifier as its class takes them."""
+    made = copy.deepcopy(given)
+    if name == "AWQModifier" and made.get("mappings"):
+        from llmcompressor.modifiers.transform.awq import AWQMapping
+
+        made["mappings"] = [AWQMapping(smooth, list(balance)) for balance, smooth in made["mappings"]]
+    return made
 
 
 def release() -> tuple[int, int]:

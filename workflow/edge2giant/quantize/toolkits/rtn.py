@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge2giant.quantize import compat
+from edge2giant.quantize import compat, toolkits
 from edge2giant.quantize.toolkits import GroupSize
 from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes.integers import Integers
@@ -30,6 +30,10 @@ class NearestRecipe:
 
 
 RECIPE = NearestRecipe
+
+
+def takes(recipe: dict) -> dict:
+    return toolkits.renamed(recipe, group_size="group_size") | {"ignore": toolkits.extended(recipe, "ignore")}
 
 
 def scheme(recipe: dict) -> Integers:

@@ -1,0 +1,135 @@
+"""Plain keys change the recipe of any toolkit that takes them; what it does not take is refused when the study is planned."""
+
+import pytest
+from edge2giant import config, specs
+from edge2giant.errors import UserError
+from edge2giant.plan import overview, quantize
+from edge2giant.quantize import changes, toolkits
+from edge2giant.specs.variant import Variant
+from shared import ROOT
+
+CONFIG = config.load(ROOT)
+STUDY = CONFIG.study("schemes")
+
+
+def planned(method_bits: str, model: str = "tiny-0.4m", **recipe_settings):
+    """The spec and scheme of a variant of a study with these changes, by method/bits or `all`."""
+    study = STUDY.model_copy(
+        update={"recipe_settings": {key.replace("__", "/"): value for key, value in recipe_settings.items()}}
+    )
+    variant = Variant(model, *method_bits.split("/"))
+    return quantize.checkpoint_spec(CONFIG, study, variant), quantize.scheme(CONFIG, study, variant)
+
+
+def changed(method_bits: str, **plain):
+    return planned(method_bits, **{method_bits.replace("/", "__"): plain})
+
+
+@pytest.mark.parametrize(
+    "method_bits",
+    ["rtn/w4a16", "gptq-autogptq/w4a16", "gptq-gptqmodel/w4a16", "gptq-llmcompressor/w4a16", "gptq-llmcompressor/w8a16",
+     "gptq-autoround/w4a16", "autoround/w4a16", "awq/w4a16", "awq-llmcompressor/w4a16", "awq-autoround/w4a16"],
+)  # fmt: skip
+def test_every_method_of_integer_weights_takes_a_group_size(method_bits):
+    spec, scheme = changed(method_bits, group_size=32)
+    before, _ = planned(method_bits)
+    assert scheme.group_size == 32 and spec.changed == {"group_size": 32} and spec.folder != before.folder
+    assert before.changed is None and "changed" not in specs.text(before)
+
+
+def test_a_group_size_of_minus_one_is_a_scale_for_each_channel():
+    assert changed("gptq-llmcompressor/w4a16", group_size=-1)[1] == changed("rtn/w4a16", group_size=-1)[1]
+
+
+def test_what_gptq_takes_means_the_same_in_every_toolkit():
+    keys = {"dampening": 0.05, "actorder": "group"}
+    recipes = {one: changed(f"gptq-{one}/w4a16", **keys)[0].recipe for one in ("autogptq", "gptqmodel", "llmcompressor")}
+    modifier = recipes["llmcompressor"]["modifiers"][0]["GPTQModifier"]
+    assert (modifier["dampening_frac"], modifier["actorder"]) == (0.05, "group")
+    assert (recipes["autogptq"]["damp_percent"], recipes["autogptq"]["desc_act"]) == (0.05, True)
+    assert (recipes["gptqmodel"]["damp_percent"], recipes["gptqmodel"]["desc_act"]) == (0.05, True)
+    assert changed("gptq-autogptq/w4a16", actorder="static")[0].recipe["static_groups"] is True
+    assert changed("gptq-llmcompressor/w4a16", actorder="none")[0].changed is None, "that is the recipe as it is"
+
+
+def test_layers_to_leave_out_are_written_in_the_toolkits_own_way():
+    names = ["re:.*down_proj", "model.layers.0.self_attn.q_proj"]
+    modifier = changed("gptq-llmcompressor/w4a16", ignore=names)[0].recipe["modifiers"][0]["GPTQModifier"]
+    assert modifier["ignore"] == ["lm_head", *names]
+    assert changed("rtn/w4a16", ignore=names)[0].recipe["ignore"] == ["lm_head", *names]
+    dynamic = changed("gptq-gptqmodel/w4a16", ignore=names)[0].recipe["dynamic"]
+    assert list(dynamic) == ["-:.*down_proj", r"-:model\.layers\.0\.self_attn\.q_proj$"]
+    assert changed("awq/w4a16", ignore=["down_proj"])[0].recipe["modules_to_not_convert"] == ["down_proj"]
+
+
+def test_smoothing_and_calibration_are_changed():
+    spec, _ = changed("smoothquant/w8a8", smoothing_strength=0.5, calibration_samples=16, calibration_length=64)
+    assert spec.recipe["modifiers"][0] == {"SmoothQuantModifier": {"smoothing_strength": 0.5}}
+    assert (spec.calibration.samples, spec.calibration.length) == (16, 64)
+
+
+@pytest.mark.parametrize(
+    ("method_bits", "plain", "said"),
+    [
+        ("fp8/w8a8", {"group_size": 64}, "cannot change 'group_size' in this recipe; it takes ignore, calib"),
+        ("rtn/w4a16", {"calibration_samples": 4}, "it takes group_size, ignore"),
+        ("gptq-llmcompressor/w4a16", {"smoothing_strength": 0.5}, "it takes ignore, dampening, actorder, group_size, calib"),
+        ("fp16/w16a16", {"group_size": 64}, "it takes no plain keys"),
+        ("rtn/w4a16", {"group_size": 0}, "group_size"),
+        ("gptq-llmcompressor/w4a16", {"actorder": "yes"}, "'yes' is not one of 'none', 'group', 'static'"),
+        ("gptq-gptqmodel/w4a16", {"actorder": "static"}, "GPTQModel has no actorder 'static'; choose one of: none, group"),
+        ("awq/w4a16", {"ignore": ["re:.*down_proj"]}, "AutoAWQ takes no regular expression"),
+        ("rtn/w4a16", {"groupsize": 64}, "unknown key 'groupsize', known are: bits, group_size, ignore"),
+    ],
+)  # fmt: skip
+def test_what_a_toolkit_does_not_take_is_one_line_at_planning(method_bits, plain, said):
+    with pytest.raises(UserError) as error:
+        changed(method_bits, **plain)
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_change_for_all_holds_where_it_is_taken():
+    everyone = {"group_size": 64, "dampening": 0.1}
+    assert planned("fp8/w8a8", all=everyone)[0].changed is None
+    assert planned("rtn/w4a16", all=everyone)[0].changed == {"group_size": 64}
+    own = planned("gptq-llmcompressor/w4a16", all=everyone, **{"gptq-llmcompressor__w4a16": {"group_size": 32}})
+    assert own[0].changed == {"group_size": 32, "dampening": 0.1} and own[1].group_size == 32
+    with pytest.raises(UserError, match=r"recipe_settings\.all: no recipe of the study takes 'groups'; they take actorder"):
+        planned("rtn/w4a16", all={"groups": 64})
+
+
+def test_a_changed_recipe_is_custom_in_plan_and_tables():
+    changes = {"recipe_settings": {"gptq-llmcompressor/w4a16": {"group_size": 32}}}
+    loaded = config.Config(**(vars(CONFIG) | {"studies": CONFIG.studies | {"schemes": STUDY.model_copy(update=changes)}}))
+    found = overview.Overview(loaded, loaded.study("schemes"), loaded.cluster(None)).lines
+    verdicts = {line["variant"]: line["verdict"] for line in found}
+    assert verdicts["gptq-llmcompressor/w4a16"] == "custom: group_size 32" and verdicts["rtn/w4a16"] == "ok"
+    assert ", 1 custom, 0 fallback" in overview.totals(found)
+    from edge2giant.plan import study
+
+    shown = {one.variant.method_bits: one.changed for one in study.study_spec(loaded, "schemes").variants}
+    assert shown["gptq-llmcompressor/w4a16"] == "group_size 32" and shown["rtn/w4a16"] is None
+
+
+def of_type(model_type: str):
+    """The configuration with a tiny model of another type."""
+    model = CONFIG.models["tiny-0.4m"]
+    facts = type(model.facts)(**(vars(model.facts) | {"model_type": model_type}))
+    models = CONFIG.models | {"tiny-0.4m": model.model_copy(update={"facts": facts})}
+    return config.Config(**(vars(CONFIG) | {"models": models}))
+
+
+@pytest.mark.parametrize("model_type", ["gemma2", "gemma3_text"])
+def test_where_the_default_mapping_is_wrong_the_recipe_has_another(model_type):
+    variant = Variant("tiny-0.4m", "smoothquant", "w8a8")
+    spec = quantize.checkpoint_spec(of_type(model_type), STUDY, variant)
+    toolkits.check(spec.toolkit, spec.recipe)
+    smooth = [smooth for _, smooth in spec.recipe["modifiers"][0]["SmoothQuantModifier"]["mappings"]]
+    assert smooth == ["re:.*input_layernorm$", "re:.*pre_feedforward_layernorm$"] and spec.changed is None
+    assert "mappings" not in str(quantize.checkpoint_spec(CONFIG, STUDY, variant).recipe)
+
+
+def test_every_plain_key_is_taken_by_a_recipe():
+    known = {key for entry in CONFIG.methods.values() for one in entry.bits.values()
+             for key in changes.taken(entry.toolkit, one.recipe, one.calibration is not None)}  # fmt: skip
+    assert known == set(changes.PLAIN)
