@@ -133,3 +133,11 @@ def test_every_plain_key_is_taken_by_a_recipe():
     known = {key for entry in CONFIG.methods.values() for one in entry.bits.values()
              for key in changes.taken(entry.toolkit, one.recipe, one.calibration is not None)}  # fmt: skip
     assert known == set(changes.PLAIN)
+
+
+def test_a_wrong_change_of_any_study_stops_the_start():
+    settings = {"gptq-llmcompressor/w4a16": {"smoothing_strength": 0.5}}
+    studies = CONFIG.studies | {"schemes": STUDY.model_copy(update={"recipe_settings": settings})}
+    quantize.check(CONFIG)
+    with pytest.raises(UserError, match=r"config/studies/schemes.yaml, recipe_settings, gptq-llmcompressor/w4a16: toolkit llm"):
+        quantize.check(config.Config(**(vars(CONFIG) | {"studies": studies})))

@@ -109,6 +109,13 @@ def checkpoint_spec(config: Config, study: Study, variant: Variant) -> QuantizeS
     return made_spec(config, study, variant, changes_of(config, study, variant))
 
 
+def check(config: Config) -> None:
+    """Refuse a study's change of a recipe that its toolkit does not take, before any job is planned."""
+    for study in config.studies.values():
+        for variant in study.variants if study.recipe_settings else ():
+            made_spec(config, study, variant, changes_of(config, study, variant))
+
+
 def changes_of(config: Config, study: Study, variant: Variant) -> dict:
     """What a study changes of a variant's recipe: its own changes, over those for all that the recipe takes.
 
