@@ -15,7 +15,8 @@ from study_specs import PUBLISHED, spec_of
 
 HOSTILE = """<script>window.pwned=1</script><img src=x onerror="window.pwned=2">"'`-->"""
 HOSTILE += "<svg/onload=window.pwned=3>{{7*7}} </script><!--"
-COLUMNS = ["task", "metric", "doc_id", "doc_hash", "target_hash", "prompt_hash", "prediction", "correct", "value", "weight"]
+HASHES = ["doc_hash", "target_hash", "prompt_hash"]
+COLUMNS = ["task", "metric", "doc_id", *HASHES, "prediction", "correct", "value", "weight", "cluster"]
 
 
 def listing(study: str, *variants: tuple[str, str, str, list[str]]) -> StudySpec:
@@ -61,9 +62,10 @@ def statistics(folder: Path, paths: list[str]) -> str:
             **{name: c["cell"][name] for name in ("study", "model", "suite", "benchmark")},
             "method_a": "fp16", "bits_a": "w16a16", "method_b": c["cell"]["method"], "bits_b": c["cell"]["bits"],
             "score_a": (a := base[c["cell"]["model"], c["cell"]["benchmark"]]), "score_b": c["score"],
-            "difference": c["score"] - a, "test": "exact McNemar",
+            "difference": c["score"] - a, "test": "McNemar", "p_check": 0.05, "check": "exact McNemar",
             "low": c["score"] - a - 1, "high": c["score"] - a + 1, "p_value": 0.0312, "p_holm": 1.0, "p_bh": 0.00001234,
             "questions": 1172, "a_right_b_wrong": 40, "a_wrong_b_right": 20, "agreement": 0.91, "recovery": 98.0, "warnings": "",
+            "recovery_low": 96.0, "recovery_high": 99.5, "detectable": 2.4,
         }
         for c in read if c["cell"]["method"] != "fp16"
     ]  # fmt: skip

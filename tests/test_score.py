@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow.parquet
 import pytest
@@ -9,7 +10,7 @@ from edge2giant import config, records
 from edge2giant.errors import UserError
 from edge2giant.plan import score as planned
 from edge2giant.scoring import cell, samples
-from edge2giant.specs.score import LmEvalMetric, ScoreSpec
+from edge2giant.specs.score import Grouping, LmEvalMetric, ScoreSpec
 from edge2giant.specs.variant import Variant
 
 ACC_NORM = LmEvalMetric("acc_norm", "none")
@@ -132,3 +133,67 @@ def test_the_printed_value_is_in_the_spec():
     spec = planned.score_spec(found, paper, Variant("llama-3.1-8b-it", "gptq-autogptq", "w4a16"), "gsm8k")
     assert (spec.printed.value, spec.printed.place) == ("72.33", "Table 1")
     assert planned.score_spec(found, miniature, Variant("tiny-2m", "fp16", "w16a16"), "gsm8k").printed is None
+
+
+# Questions that belong together
+
+
+def test_questions_of_a_group_share_a_digest():
+    story = (Grouping(("narrative",)),)
+    one, same, other = (samples.cluster("t", {"narrative": text}, story) for text in ("A crime.", "A crime. ", "Another."))
+    assert one == same != other and len(one) == 16
+    assert samples.cluster("t", {"narrative": ""}, story) is None
+
+
+def test_twins_share_their_options_in_whatever_order():
+    twins = (Grouping(("option1", "option2")),)
+    one, two = ({"option1": a, "option2": b} for a, b in (("bed", "blanket"), ("blanket", "bed")))
+    assert samples.cluster("winogrande", one, twins) == samples.cluster("winogrande", two, twins)
+
+
+def test_a_pattern_takes_the_passage_of_a_question_and_leaves_others_alone():
+    groups = (Grouping(("input",), "(?s)^(.+)What is the date", ("dates",)),)
+    tomorrow, yesterday = ({"input": f"Today is Monday. What is the date {day}?"} for day in ("tomorrow", "yesterday"))
+    assert samples.cluster("dates", tomorrow, groups) == samples.cluster("dates", yesterday, groups)
+    assert samples.cluster("dates", {"input": "How many?"}, groups) is None
+    assert samples.cluster("other", tomorrow, groups) is None
+
+
+def test_a_grouping_by_a_field_that_documents_lack_is_refused():
+    with pytest.raises(UserError, match=r"documents of t have no field 'story'.*name one of: text"):
+        samples.cluster("t", {"text": ""}, (Grouping(("story",)),))
+
+
+DATASETS = Path(__file__).parents[2] / "shared/datasets"
+GROUPED = {
+    "musr": ("TAUR-Lab/MuSR/default/object_placements.jsonl", "leaderboard_musr_object_placements", 20, 5),
+    "gpqa": ("Idavidrein/gpqa/gpqa_main/train.jsonl", "leaderboard_gpqa_main", 18, 18),
+    "hellaswag": ("Rowan/hellaswag/default/validation.jsonl", "hellaswag", 100, 99),
+    "winogrande": ("allenai/winogrande/winogrande_xl/validation.jsonl", "winogrande", 100, 74),
+    "mmlu": ("cais/mmlu/high_school_world_history/test.jsonl", "mmlu_high_school_world_history", 10, 9),
+    "bbh": ("SaylorTwift/bbh/date_understanding/test.jsonl", "leaderboard_bbh_date_understanding", 40, 26),
+}
+
+
+@pytest.mark.skipif(not DATASETS.is_dir(), reason="needs parts of the real data sets")
+@pytest.mark.parametrize("name", GROUPED)
+def test_groups_of_the_real_questions(name):
+    path, task, questions, groups = GROUPED[name]
+    found = config.load()
+    spec = planned.score_spec(found, found.study("paper"), Variant("llama-3.1-8b-it", "fp16", "w16a16"), name)
+    documents = [json.loads(line) for line in (DATASETS / path).read_text(encoding="utf-8").splitlines()]
+    keys = [samples.cluster(task, one, spec.groupings) for one in documents]
+    assert len(keys) == questions and None not in keys
+    assert len(set(keys)) == groups
+
+
+def test_the_score_of_guessing():
+    found = config.load()
+
+    def chance(name):
+        spec = planned.score_spec(found, found.study("paper"), Variant("llama-3.1-8b-it", "fp16", "w16a16"), name)
+        return cell.chance_of(spec, cell.aggregation_of(spec))
+
+    assert {name: chance(name) for name in ("arc_challenge", "winogrande", "truthfulqa", "gsm8k", "bbh", "musr")} == {
+        "arc_challenge": 25.0, "winogrande": 50.0, "truthfulqa": 44.0, "gsm8k": 0.0, "bbh": 0.0, "musr": 0.0,
+    }  # fmt: skip

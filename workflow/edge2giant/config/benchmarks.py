@@ -1,8 +1,9 @@
 """config/benchmarks.yaml: suites, which are tables, and benchmarks, which are their columns."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from edge2giant.config import names
 from edge2giant.config.entry import Commit, ConfigEntry, Count, Natural, Text, distinct, listed, refusal
@@ -57,6 +58,25 @@ class Metric(ConfigEntry):
 Metrics = listed(Metric)
 
 
+class QuestionGroups(ConfigEntry):
+    """Questions that are not independent of each other: statistics count a group as one unit."""
+
+    fields: listed(Text, min_length=1) = Field(description="fields of lm-eval's document that questions of a group share")
+    pattern: Text | None = Field(default=None, description="regular expression; its group stands for a field's value")
+    tasks: listed(Text) = Field(default=(), description="tasks that it holds for; all where it is left out")
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_one_group(cls, value: str | None) -> str | None:
+        try:
+            groups = 1 if value is None else re.compile(value).groups
+        except re.error as error:
+            raise ValueError(f"is no regular expression ({error})") from None
+        if groups != 1:
+            raise ValueError("needs one group in parentheses")
+        return value
+
+
 class Benchmark(ConfigEntry):
     """One benchmark: its lm-eval tasks and how their answers become a score."""
 
@@ -69,6 +89,10 @@ class Benchmark(ConfigEntry):
     metrics: Metrics = Field(default=(), description="lm-eval metrics and filters; several are averaged")
     num_fewshot: Natural = 0
     aggregation: Aggregation = Field(default="single", description="how the scores of tasks become one")
+    groupings: listed(QuestionGroups) = Field(default=(), description="questions that share a passage, a story or a source")
+    chance: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="mean of guessing on the metric's scale, where the choices do not give it"
+    )
     normalise: bool = Field(default=False, description="whether the chance level is subtracted")
     documents: Count = Field(description="questions in the whole set")
     shuffled: bool = Field(default=False, description="whether lm-eval shuffles the options of each question")
@@ -108,6 +132,9 @@ class BenchmarksFile(ConfigEntry):
             for key in () if self.suites[entry.suite].judged else ("folder", "tasks", "metrics"):
                 if not getattr(entry, key):
                     raise refusal(f"lacks its {key}", None, ("benchmarks", name))
+            for one in entry.groupings:
+                if lost := [task for task in one.tasks if task not in entry.tasks]:
+                    raise refusal(f"groupings: '{lost[0]}' is no task of the benchmark", None, ("benchmarks", name))
         # There is one copy of nltk's tables, and one place for a variant's ratings.
         if len({entry.nltk for entry in self.benchmarks.values() if entry.nltk}) > 1:
             raise refusal("several commits of `nltk`", "name one", ("benchmarks",))

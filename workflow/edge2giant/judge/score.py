@@ -90,6 +90,7 @@ def samples(rows: pd.DataFrame, answers: dict[int, dict]) -> list[dict]:
             "correct": None,
             "value": row.rating if row.repeats else None,
             "weight": 1.0,
+            "cluster": None,
         }
         for row in rows.itertuples()
     ]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge2giant import published
 from edge2giant.errors import unknown
-from edge2giant.specs.score import LmEvalMetric, PrintedScore, ScoreSpec, StatisticsSpec
+from edge2giant.specs.score import Grouping, LmEvalMetric, PrintedScore, ScoreSpec, StatisticsSpec
 from edge2giant.specs.variant import Variant
 
 
@@ -34,6 +34,8 @@ def score_spec(config, study, variant: Variant, name: str) -> ScoreSpec:
         normalise=benchmark.normalise,
         clip=config.protocols[study.protocol].clip_normalised_at_zero,
         printed=printed_scores(config.root / "config/published").get((variant, name)),
+        groupings=tuple(Grouping(one.fields, one.pattern, one.tasks) for one in benchmark.groupings),
+        chance=benchmark.chance,
     )
 
 

@@ -201,7 +201,7 @@ class AggregationRecord:
 
 @dataclass(frozen=True)
 class CellRecord:
-    """`results/<study>/cells/<model>/<method>/<bits>/<benchmark>.json`: the score of one cell."""
+    """`results/<study>/cells/<model>/<method>/<bits>/<benchmark>.json`: the score of one cell, and that of guessing."""
 
     schema: Literal[1]
     cell: CellIdentity
@@ -218,3 +218,4 @@ class CellRecord:
     engine: EngineFacts
     provenance: Provenance
     warnings: tuple[Text, ...]
+    chance: float | None = field(default=None, metadata=OMITTED)

@@ -44,13 +44,14 @@ STATISTICS = {
     "low": Column("low", "signed", "lower end of the 95% interval of the difference"),
     "high": Column("high", "signed", "upper end of the 95% interval of the difference"),
     "p_value": Column("p", "p"),
-    "p_holm": Column("p (Holm)", "p"),
-    "p_bh": Column("p (B-H)", "p", "Benjamini-Hochberg"),
+    "p_holm": Column("p (Holm)", "p", "over all cells; over all suites or variants for pooled rows"),
+    "p_check": Column("p (check)", "p", "exact McNemar or permutation test"),
+    "detectable": Column("detectable", "number", "smallest true difference that is found with 80% power"),
     "a_right_b_wrong": Column("lost", "count", "right under FP16, wrong here"),
     "a_wrong_b_right": Column("gained", "count", "wrong under FP16, right here"),
-    "agreement": Column("agreement", "number", "share of equal answers"),
-    "recovery": Column("recovery %", "number", "score in percent of the FP16 score"),
+    "recovery": Column("recovery %", "number", "score in percent of the FP16 score, with its 95% interval; none near chance"),
     "questions": Column("questions", "count"),
+    "clusters": Column("units", "count", "questions that share a passage are one unit"),
     "test": Column("Test", "choice"),
     "warnings": Column("Warnings", "long"),
 }
@@ -81,7 +82,10 @@ FAILURES = [*VARIANT, BENCHMARK, Column("Phase", "choice"), Column("Reason", "lo
 SETUP = ["Engine", "Version", "Kernel", "dtype", "GPUs", "Stack", "Protocol", "Commit", "Environment", "Host"]
 NO_CELL = "No cell is made."
 COMPARED = "Regenerated less printed, cell by cell; verdicts by Holm over a table."
-PAIRED = "Every quantized variant against FP16 on the same questions."
+PAIRED = (
+    "Every quantized variant against FP16 on the same questions; `average` pools a suite and `all` a variant. Other columns:"
+    " statistics.csv, explained in docs/statistics.md."
+)
 AUDITED = "The printed numbers against each other; no run is needed for this."
 JUDGED = "The findings of the paper, judged by the regenerated numbers."
 JUDGED_AS_PRINTED = "The same findings, judged by the numbers that the paper prints."
@@ -169,9 +173,18 @@ def _analysis(material: ReportMaterial, name: str) -> Section:
     labels = material.names
     label = {"model": labels.model, "method": labels.method, "method_b": labels.method, "benchmark": labels.benchmark}
     shown = [{key: label.get(key, str)(value) for key, value in record.items()} for record in records]
+    for record in shown if name == "statistics" else []:
+        record["recovery"] = _recovery(record)
     counted = {(record.get("id", place), record[next(iter(columns))]) for place, record in enumerate(shown)}
     counts = grids.counts(word for _, word in counted) if name != "statistics" else []
     return replace(section, grids=[grids.of_records(section.name, section.title, shown, columns)], counts=counts)
+
+
+def _recovery(record: dict) -> Value:
+    """With its interval on a second line."""
+    ends = [grids.number(record.get(f"recovery_{end}"), 1) for end in ("low", "high")]
+    between = "" if "" in (end.order for end in ends) else f"{ends[0].text} to {ends[1].text}"
+    return grids.number(record.get("recovery"), 1, sub=between)
 
 
 def _cost(material: ReportMaterial) -> Section:

@@ -35,23 +35,24 @@ def main() -> None:
     if not (folder / "entry.json").exists():
         raise UserError("is gone from the answer cache", folder, f"delete {args.manifest} and run the same command again")
     entry = records.read(folder / "entry.json", CacheEntry)
-    score = score_judgments(args.judgments, folder / "answers.jsonl") if spec.judged else cell.score_tasks(folder, spec)
+    score = score_judgments(args.judgments, folder, spec) if spec.judged else cell.score_tasks(folder, spec)
     samples.write(args.samples, score.rows)
     records.write(args.out, cell.assemble(spec, manifest, entry, score, args.samples))
 
 
-def score_judgments(paths: list[Path], answers: Path) -> cell.Score:
+def score_judgments(paths: list[Path], folder: Path, spec: ScoreSpec) -> cell.Score:
     """MT-Bench: the mean of the judge's ratings."""
     from edge2giant.judge import score as ratings
 
     if not paths:
         raise UserError("needs the judge's ratings", "--judgments", "name the study's judgments/<variant>.jsonl")
     judgments = [judgment for path in paths for judgment in jsonl.read(path, Judgment)]
-    by_question = {answer["question_id"]: answer for answer in jsonl.read(answers, Answer)}
+    by_question = {answer["question_id"]: answer for answer in jsonl.read(folder / "answers.jsonl", Answer)}
     rows = ratings.ratings(judgments)
     aggregation = Aggregation(macro=False, chances=dict.fromkeys(CATEGORIES, 0.0), scale=1.0)
     table = ratings.samples(rows, by_question)
-    return cell.Score(ratings.mean(rows), ratings.parts(rows), table, aggregation, ratings.warnings(judgments))
+    warnings, chance = ratings.warnings(judgments), spec.chance or 0.0
+    return cell.Score(ratings.mean(rows), ratings.parts(rows), table, aggregation, warnings, chance)
 
 
 if __name__ == "__main__":

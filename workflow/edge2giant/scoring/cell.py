@@ -33,12 +33,19 @@ class Score:
     rows: list[dict]
     aggregation: Aggregation
     warnings: list[str] = field(default_factory=list)
+    chance: float = 0.0
 
 
 def aggregation_of(spec: ScoreSpec) -> Aggregation:
     """How the spec's benchmark is aggregated."""
     chances = {task: 1 / n if n and spec.normalise else 0.0 for task, n in sorted(spec.tasks.items())}
     return Aggregation(spec.aggregation == "mean", chances, clip=spec.clip and spec.normalise)
+
+
+def chance_of(spec: ScoreSpec, aggregation: Aggregation) -> float:
+    """The score of guessing."""
+    guessed = {task: (1 / n if n else spec.chance or 0.0) for task, n in sorted(spec.tasks.items())}
+    return max(0.0, float(aggregation.score(guessed, dict.fromkeys(guessed, 1.0))))
 
 
 def score_tasks(folder: Path, spec: ScoreSpec) -> Score:
@@ -50,7 +57,7 @@ def score_tasks(folder: Path, spec: ScoreSpec) -> Score:
         If the samples do not give the mean that lm-eval reports.
     """
     aggregation = aggregation_of(spec)
-    rows = samples.read(folder, list(spec.tasks), spec.metrics)
+    rows = samples.read(folder, list(spec.tasks), spec.metrics, spec.groupings)
     estimates, parts = {}, []
     for task, choices in sorted(spec.tasks.items()):
         columns = [column(rows, task, metric.name) for metric in spec.metrics]
@@ -58,7 +65,7 @@ def score_tasks(folder: Path, spec: ScoreSpec) -> Score:
             check_mean(folder, task, metric, values, weights)
             parts.append(part(task, metric.name, weighted_mean(values, weights), choices, aggregation))
         estimates[task] = mean_of_metrics(columns)
-    return Score(aggregation.estimate(estimates), parts, rows, aggregation)
+    return Score(aggregation.estimate(estimates), parts, rows, aggregation, chance=chance_of(spec, aggregation))
 
 
 def column(rows: list[dict], task: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
@@ -105,6 +112,7 @@ def assemble(spec: ScoreSpec, manifest: Manifest, entry: CacheEntry, score: Scor
         score=estimate.value,
         stderr=estimate.stderr,
         n=estimate.n,
+        chance=score.chance,
         unit="rating" if spec.judged else "percent",
         parts=tuple(score.parts),
         aggregation=AggregationRecord(**asdict(score.aggregation)),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pyarrow
@@ -9,7 +10,7 @@ import pyarrow.parquet
 
 from edge2giant import jsonl
 from edge2giant.errors import UserError
-from edge2giant.specs.score import LmEvalMetric
+from edge2giant.specs.score import Grouping, LmEvalMetric
 
 SCHEMA = pyarrow.schema(
     [
@@ -23,15 +24,16 @@ SCHEMA = pyarrow.schema(
         ("correct", pyarrow.bool_()),
         ("value", pyarrow.float64()),
         ("weight", pyarrow.float64()),
+        ("cluster", pyarrow.string()),
     ]
 )
 LONGEST_PREDICTION = 100
 
 
-def read(folder: Path, tasks: list[str], metrics: tuple[LmEvalMetric, ...]) -> list[dict]:
+def read(folder: Path, tasks: list[str], metrics: tuple[LmEvalMetric, ...], groupings: tuple[Grouping, ...] = ()) -> list[dict]:
     """Rows of the sample table out of an entry of the answer cache: one for each (task, metric, document), in their order."""
     return [
-        _row(task, metric.name, sample)
+        _row(task, metric.name, sample) | {"cluster": cluster(task, sample["doc"], groupings)}
         for task in sorted(tasks)
         for metric in metrics
         for sample in _of_filter(folder / f"samples_{task}.jsonl", metric.filter)
@@ -62,6 +64,26 @@ def _row(task: str, metric: str, sample: dict) -> dict:
         "value": value,
         "weight": float(len(values)),
     }
+
+
+def cluster(task: str, doc: dict, groupings: tuple[Grouping, ...]) -> str | None:
+    """A digest that questions share which are not independent of each other; None for a question on its own.
+
+    Questions of two tasks can share it: GPQA's three sets hold each other.
+    """
+    for one in groupings:
+        if one.tasks and task not in one.tasks:
+            continue
+        if lost := [name for name in one.fields if name not in doc]:
+            hint = f"name one of: {', '.join(doc)}"
+            raise UserError(f"documents of {task} have no field '{lost[0]}'", "groupings in config/benchmarks.yaml", hint)
+        values = sorted(str(doc[name]).strip() for name in one.fields)
+        if one.pattern:
+            matches = [re.search(one.pattern, value) for value in values]
+            values = [match[1] for match in matches if match]
+        if len(values) == len(one.fields) and any(values):
+            return hashlib.sha256("\0".join(values).encode()).hexdigest()[:16]
+    return None
 
 
 def _is_share(sample: dict, metric: str) -> bool:

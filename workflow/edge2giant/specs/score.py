@@ -17,6 +17,25 @@ class LmEvalMetric:
 
 
 @dataclass(frozen=True)
+class Grouping:
+    """Which questions belong together, because they share a passage, a story or a source.
+
+    Parameters
+    ----------
+    fields : tuple of str
+        Fields of lm-eval's document; questions with the same values, in whatever order, are one group.
+    pattern : str or None
+        Regular expression whose first group stands for a field's value; a question that it does not match is alone.
+    tasks : tuple of str
+        Tasks that it holds for; every task of the benchmark where there are none.
+    """
+
+    fields: tuple[str, ...]
+    pattern: str | None = None
+    tasks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class PrintedScore:
     """What the paper prints for a cell: the digits as they are, and the table."""
 
@@ -42,6 +61,8 @@ class ScoreSpec:
         Whether chance is 0 and perfect is 100.
     clip : bool
         Whether a normalised score below chance counts as 0.
+    chance : float or None
+        Mean of guessing on the metric's own scale, where the numbers of choices do not give it.
     """
 
     study: str
@@ -58,6 +79,8 @@ class ScoreSpec:
     normalise: bool
     clip: bool
     printed: PrintedScore | None
+    groupings: tuple[Grouping, ...] = ()
+    chance: float | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 - ``pair``: two cells; the result goes to stdout as JSON
 - ``family``: every variant of a study against a reference, with Holm and Benjamini-Hochberg: ``<out-prefix>.csv`` and ``.json``
-- ``passages``: which questions of a data set share a passage: a CSV for ``--clusters``
+- ``simulate``: coverage of the intervals and errors of the tests on made-up answers, as JSON and as a table
 """
 
 import argparse
@@ -10,11 +10,9 @@ import json
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 from edge2giant import errors, records, specs
 from edge2giant.specs.score import StatisticsSpec
-from edge2giant.stats import RESAMPLES, SEED, clusters, family, samples
+from edge2giant.stats import RESAMPLES, SEED, family, samples, simulation
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -31,24 +29,21 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     study.add_argument("--out-prefix", type=Path, required=True, help="folder and start of the names to write")
     study.set_defaults(run=_family)
     for command in (pair, study):
-        command.add_argument("--clusters", type=Path, help="CSV from 'passages': questions that share a passage")
-        command.add_argument("--resamples", type=int, default=RESAMPLES, help=f"of bootstrap and permutations ({RESAMPLES})")
-        command.add_argument("--seed", type=int, default=SEED, help=f"of bootstrap and permutations ({SEED})")
-    passages = commands.add_parser("passages", help="number the passages of a data set")
-    passages.add_argument("--parquet", type=Path, required=True, help="the data set's file")
-    passages.add_argument("--task", required=True, help="lm-eval task that reads it")
-    passages.add_argument("--column", default="narrative", help="column with the passage (narrative)")
-    passages.add_argument("--out", type=Path, required=True, help="CSV to write, or to add the task to")
-    passages.set_defaults(run=_passages)
+        command.add_argument("--resamples", type=int, default=RESAMPLES, help=f"of the permutation test ({RESAMPLES})")
+        command.add_argument("--seed", type=int, default=SEED, help=f"of the permutation test ({SEED})")
+    simulate = commands.add_parser("simulate", help="how often the intervals cover and the tests reject, on made-up answers")
+    simulate.add_argument("--repeats", type=int, default=simulation.REPEATS, help=f"of each case ({simulation.REPEATS})")
+    simulate.add_argument("--seed", type=int, default=SEED, help=f"of the answers ({SEED})")
+    simulate.add_argument("--out", type=Path, required=True, help="JSON file to write; the table goes to stdout")
+    simulate.set_defaults(run=_simulate)
     return parser.parse_args(argv)
 
 
 def _drawn(options: argparse.Namespace) -> dict:
-    """Clusters and draws of a comparison, as `family.compare` takes them."""
+    """Draws of a comparison, as `family.compare` takes them."""
     if options.resamples < 1:
         raise errors.UserError("needs at least 1", "--resamples")
-    table = clusters.read(options.clusters) if options.clusters else None
-    return {"table": table, "resamples": options.resamples, "seed": options.seed}
+    return {"resamples": options.resamples, "seed": options.seed}
 
 
 def _pair(options: argparse.Namespace) -> None:
@@ -60,7 +55,7 @@ def _family(options: argparse.Namespace) -> None:
     spec, drawn = specs.of_arguments(options, StatisticsSpec), _drawn(options)
     pairs, alone = family.pairs([samples.read(path) for path in options.cells], options.reference)
     rows = [family.compare(a, b, **drawn) for a, b in pairs]
-    rows += family.averages(rows, spec.suites)
+    rows += family.pooled(rows, spec.suites)
     family.correct(rows)
     paths = family.write(rows, alone, options.out_prefix)
     for name in alone:
@@ -68,14 +63,12 @@ def _family(options: argparse.Namespace) -> None:
     print(f"{len(pairs)} comparisons, {len(alone)} cells without a reference", *paths, sep="\n")
 
 
-def _passages(options: argparse.Namespace) -> None:
-    table = clusters.of_passages(options.parquet, options.task, options.column)
-    print(f"{options.task}: {table['cluster'].nunique()} passages")
-    if options.out.is_file():
-        old = clusters.read(options.out)
-        table = pd.concat([old[old["task"] != options.task], table], ignore_index=True)
-    with records.atomic(options.out) as stream:
-        table.to_csv(stream, index=False)
+def _simulate(options: argparse.Namespace) -> None:
+    if options.repeats < 1:
+        raise errors.UserError("needs at least 1", "--repeats")
+    found = simulation.run(options.repeats, options.seed)
+    records.write_json(options.out, found)
+    print(simulation.table(found["cases"]))
 
 
 def main(argv: list[str] | None = None) -> None:

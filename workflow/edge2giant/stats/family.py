@@ -1,35 +1,36 @@
-"""Many pairs at once: every variant against a reference, with control of multiple comparisons."""
+"""Many pairs at once: every variant against a reference, pooled by suite and by variant, with control of multiple comparisons."""
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from edge2giant import records
 from edge2giant.errors import UserError
 from edge2giant.scoring.aggregation import Aggregation
 from edge2giant.specs.study import AVERAGE
-from edge2giant.stats import clusters, paired, samples
+from edge2giant.stats import LEVEL, paired, procedures, samples
+from edge2giant.stats.procedures import Spread
 
-LEVEL = 0.05
+EVERYTHING = "all"
 IDENTITY = ["study", "model", "suite", "benchmark", "method_a", "bits_a", "method_b", "bits_b"]
-RESULT = [field.name for field in dataclasses.fields(paired.Comparison) if field.name not in ("draws", "warnings")]
-COLUMNS = [*IDENTITY, *RESULT, "p_holm", "p_bh", "warnings"]
+INTERNAL = ("warnings", "spread", "unclipped", "unit")
+RESULT = [field.name for field in dataclasses.fields(paired.Comparison) if field.name not in INTERNAL]
+COLUMNS = [*IDENTITY, "pooled", *RESULT, "p_holm", "p_bh", "warnings"]
 # How far the samples may miss the score in the cell record.
 TOLERANCE = 1e-6
+# Points of a pooled test for one unit of a score: a rating goes from 1 to 10.
+POINTS = {"percent": 1.0, "rating": 100 / 9}
 
 
-def compare(a: samples.Evaluation, b: samples.Evaluation, table: pd.DataFrame | None = None, **options) -> dict:
+def compare(a: samples.Evaluation, b: samples.Evaluation, **options) -> dict:
     """Compare a cell with its reference `a`; return `IDENTITY` and the fields of `paired.Comparison`.
 
     Parameters
     ----------
-    table : DataFrame, optional
-        Clusters, from `clusters.read`.
     **options
         ``resamples`` and ``seed`` of `paired.compare`.
     """
@@ -37,7 +38,8 @@ def compare(a: samples.Evaluation, b: samples.Evaluation, table: pd.DataFrame | 
     how, other = (Aggregation(**asdict(one.cell.aggregation)) for one in (a, b))
     if how != other:
         raise UserError(f"is not scored like {b.name}", a.name, "pair cells of one protocol")
-    found = paired.compare(joined, clusters.attach(joined, table), how, **options)
+    key = f"{a.variant.path} {b.variant.path} {b.identity.benchmark}"
+    found = paired.compare(joined, how, a.cell.chance or 0.0, key=key, **options)
     for one, score in ((a, found.score_a), (b, found.score_b)):
         if abs(score - one.cell.score) > TOLERANCE:
             what = f"samples give {score:.6f}, the cell says {one.cell.score:.6f}"
@@ -47,7 +49,7 @@ def compare(a: samples.Evaluation, b: samples.Evaluation, table: pd.DataFrame | 
         warnings.append(f"{found.prompts_differ} prompts differ")
     if a.identity.protocol != b.identity.protocol:
         warnings.append(f"protocols {a.identity.protocol} and {b.identity.protocol}")
-    return _identity(a, b) | vars(found) | {"warnings": warnings}
+    return _identity(a, b) | {"pooled": 1, "unit": a.cell.unit} | vars(found) | {"warnings": warnings}
 
 
 def _identity(a: samples.Evaluation, b: samples.Evaluation) -> dict:
@@ -73,63 +75,87 @@ def pairs(cells: list[samples.Evaluation], reference: str) -> tuple[list[tuple],
     return found, alone
 
 
-def correct(rows: list[dict]) -> None:
-    """Add Holm and Benjamini-Hochberg p-values over all rows that have a test (statsmodels)."""
-    from statsmodels.stats.multitest import multipletests
+def pooled(rows: list[dict], suites: Mapping[str, tuple[str, ...]]) -> list[dict]:
+    """One row a suite, where all of its benchmarks were compared, and one a variant, over all of its benchmarks in points.
 
-    tested = [row for row in rows if not np.isnan(row["p_value"])]
-    for name, method in (("p_holm", "holm"), ("p_bh", "fdr_bh")):
-        for row in rows:
-            row[name] = float("nan")
-        corrected = multipletests([row["p_value"] for row in tested], LEVEL, method)[1] if tested else []
-        for row, value in zip(tested, corrected, strict=True):
-            row[name] = float(value)
-
-
-def averages(rows: list[dict], suites: Mapping[str, tuple[str, ...]]) -> list[dict]:
-    """The difference of suite averages where all benchmarks of the suite were compared.
-
-    Benchmarks are resampled independently of each other, so the mean of their bootstrap distributions is
-    that of the average. No test: it is not one of the family's hypotheses.
+    Each is a stratified test: the mean of the benchmarks' differences, whose variances add up.
     """
-    groups = defaultdict(list)
-    for row in rows:
-        groups[tuple(row[name] for name in IDENTITY if name != "benchmark")].append(row)
     found = []
-    for group in groups.values():
+    for group in _grouped(rows, "benchmark"):
         members = set(suites.get(group[0]["suite"], ()))
         if len(members) > 1 and {row["benchmark"] for row in group} == members:
-            found.append(_average(group))
+            found.append(_pool(group, {"benchmark": AVERAGE}))
+    for group in _grouped([row for row in rows if row["unit"] in POINTS], "benchmark", "suite"):
+        if len(group) > 1:
+            found.append(_pool([_in_points(row) for row in group], {"suite": EVERYTHING, "benchmark": EVERYTHING}))
     return found
 
 
-def _average(group: list[dict]) -> dict:
-    a, b = (float(np.mean([row[name] for row in group])) for name in ("score_a", "score_b"))
-    draws = np.mean([row["draws"] for row in group], axis=0)
-    low, high = paired.percentiles(draws)
-    row = {name: group[0][name] for name in IDENTITY} | dict.fromkeys(RESULT)
-    return row | {
-        "benchmark": AVERAGE,
-        "score_a": a,
-        "score_b": b,
-        "difference": b - a,
-        "low": low,
-        "high": high,
-        "interval": "paired bootstrap",
-        "p_value": float("nan"),
-        "test": "none",
-        "questions": sum(one["questions"] for one in group),
-        "clusters": sum(one["clusters"] for one in group),
-        "recovery": 100 * b / a if a else float("nan"),
-        "warnings": [],
-        "draws": draws,
-    }
+def _grouped(rows: list[dict], *without: str) -> Iterable[list[dict]]:
+    groups = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[name] for name in IDENTITY if name not in without)].append(row)
+    return groups.values()
+
+
+def _in_points(row: dict) -> dict:
+    factor = POINTS[row["unit"]]
+    lowest = 1 if row["unit"] == "rating" else 0
+    spread = row["spread"]
+    scaled = Spread(*(factor**2 * x for x in (spread.a, spread.b, spread.covariance, spread.difference)), spread.freedom)
+    scores = {name: factor * (row[name] - lowest) for name in ("score_a", "score_b", "chance")}
+    return row | scores | {"unclipped": factor * row["unclipped"], "spread": scaled}
+
+
+def _pool(group: list[dict], names: dict) -> dict:
+    averaged = ("score_a", "score_b", "unclipped", "chance")
+    a, b, difference, chance = (float(np.mean([row[name] for row in group])) for name in averaged)
+    spreads, size = [row["spread"] for row in group], len(group)
+    sums = [sum(getattr(one, name) for one in spreads) / size**2 for name in ("a", "b", "covariance", "difference")]
+    spread = Spread(*sums, procedures.freedom([one.difference for one in spreads], [one.freedom for one in spreads]))
+    row = {name: group[0][name] for name in IDENTITY} | dict.fromkeys(RESULT) | names
+    row |= vars(procedures.t_test(difference, spread.difference, spread.freedom)) | paired.recovery(a, b, chance, spread)
+    row |= {name: sum(one[name] for one in group) for name in ("questions", "clusters", "prompts_differ")}
+    row |= {"score_a": a, "score_b": b, "difference": b - a, "unclipped": difference, "chance": chance, "test": "pooled t"}
+    row["detectable"] = procedures.detectable(spread.difference, spread.freedom) if spread.difference else None
+    row["warnings"] = [paired.CLIPPED.format(difference)] if abs(b - a - difference) > TOLERANCE else []
+    return row | {"pooled": size, "unit": "percent", "spread": spread}
+
+
+def correct(rows: list[dict]) -> None:
+    """Add Holm and Benjamini-Hochberg p-values (statsmodels).
+
+    Cells are one family, suites a second and variants a third: the rows of one repeat what the rows of another say.
+    """
+    families = defaultdict(list)
+    for row in rows:
+        row["p_holm"] = row["p_bh"] = float("nan")
+        if not np.isnan(row["p_value"]):
+            families[row["benchmark"] if row["benchmark"] in (AVERAGE, EVERYTHING) else "cells"].append(row)
+    for tested in families.values():
+        _adjust(tested)
+
+
+def _adjust(tested: list[dict]) -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    for name, method in (("p_holm", "holm"), ("p_bh", "fdr_bh")):
+        corrected = multipletests([row["p_value"] for row in tested], LEVEL, method)[1]
+        for row, value in zip(tested, corrected, strict=True):
+            row[name] = float(value)
+    size = len(tested)
+    for row in tested:
+        if row["p_holm"] < LEVEL and (row["floor"] or 0) * size > LEVEL:
+            row["warnings"].append(
+                f"the check cannot confirm this after Holm: its p is at least {row['floor']:.2g}, of {size} tests the smallest"
+                f" must be below {LEVEL / size:.2g}"
+            )
 
 
 def as_json(row: dict) -> dict:
-    """A row as a JSON record: no draws, NaN as null."""
+    """A row as a JSON record, NaN as null."""
     clean = {name: row[name] for name in COLUMNS if name in row}
-    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in clean.items()}
+    return {name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in clean.items()}
 
 
 def write(rows: list[dict], alone: list[str], prefix: Path) -> list[Path]:

@@ -1,28 +1,24 @@
-"""One pair of evaluations: difference, interval, test, flips, agreement, recovery.
+"""One pair of evaluations: difference, interval, test, check, flips, agreement, recovery.
 
-Which interval and which test:
-
-- one 0/1 metric, independent questions, one mean over them: paired t interval (scipy ``ttest_rel``) and exact
-  McNemar test (statsmodels);
-- everything else (MC2, IFEval's mean of two metrics, means of subtasks, ratings, clustered or clipped scores):
-  percentile interval of the paired bootstrap (scipy ``bootstrap``), resampled within subtasks and by cluster,
-  and a paired permutation test (scipy ``permutation_test``) that swaps the two sides of a cluster.
+A score is linearised: each cluster of questions has an influence on it, and the error of a difference comes from the influences
+of the clusters on both scores. Questions in one cluster (a passage, a story) may depend on each other; clusters do not.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from edge2giant.errors import UserError
 from edge2giant.scoring.aggregation import Aggregation
-from edge2giant.stats import RESAMPLES, SEED
+from edge2giant.stats import LEVEL, RESAMPLES, SEED, procedures
+from edge2giant.stats.procedures import Spread, Test
 
-CONFIDENCE = 0.95
-# Numbers in memory at once while resampling: about 50 MB per array.
-BATCH = 5_000_000
-FEW_KINDS = 50
+T_TEST, MCNEMAR = "paired t", "McNemar"
+# Changed clusters under which a t interval covers less than it says.
+FEW = 10
+CLIPPED = "scores below chance count as 0; interval and tests are of the difference without that, {:.2f}"
 
 
 @dataclass(frozen=True)
@@ -32,19 +28,19 @@ class Comparison:
     Parameters
     ----------
     low, high : float
-        95 % interval of the difference.
-    interval, test : str
-        Methods used.
+        95 % interval of the difference, which agrees with `p_value`.
+    p_check : float
+        p-value of the exact McNemar or permutation test: no approximation, but it cannot fall below `floor`.
     a_right_b_wrong, a_wrong_b_right, both_right, both_wrong : int or None
         Over questions with a right or wrong answer; None where no answer is right or wrong (MC2, ratings).
-    agreement : float
+    agreement : float or None
         Share of equal answers.
-    recovery : float
-        100 score_b / score_a.
+    detectable : float
+        Smallest true difference that is found with 80 % power, given how much the answers differ.
+    recovery, recovery_low, recovery_high : float or None
+        100 score_b / score_a with its 95 % interval; None where score_a is within two errors of `chance`.
     prompts_differ : int
         Questions whose prompts differ (another chat template, say).
-    draws : ndarray
-        Bootstrap distribution of the difference, shape (resamples,).
     """
 
     score_a: float
@@ -52,60 +48,88 @@ class Comparison:
     difference: float
     low: float
     high: float
-    interval: str
     p_value: float
     test: str
+    p_check: float
+    check: str
+    floor: float
     questions: int
     clusters: int
     a_right_b_wrong: int | None
     a_wrong_b_right: int | None
     both_right: int | None
     both_wrong: int | None
-    agreement: float
-    recovery: float
+    agreement: float | None
+    detectable: float
+    recovery: float | None
+    recovery_low: float | None
+    recovery_high: float | None
     prompts_differ: int
+    chance: float
     warnings: list[str]
-    draws: np.ndarray
+    spread: Spread = field(repr=False)
+    unclipped: float = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Stratum:
-    """Sums of one subtask by cluster, each of shape (metrics, clusters)."""
+class Influences:
+    """What each cluster does to both scores, in the score's units.
 
-    weight: np.ndarray
+    Parameters
+    ----------
+    a, b : ndarray of shape (clusters,)
+        Influences, which sum to 0 in each stratum.
+    gaps : ndarray of shape (clusters,)
+        What each cluster adds to the difference, without clipping.
+    stratum : ndarray of shape (clusters,)
+        Subtasks, joined where they share clusters.
+    means : tuple of dict
+        Mean of each subtask, of both sides.
+    """
+
     a: np.ndarray
     b: np.ndarray
-
-    def means(self) -> tuple[float, float]:
-        """Mean of both sides, averaged over the metrics."""
-        a, b = _means(*self.weight, *self.a, *self.b)
-        return float(a), float(b)
+    gaps: np.ndarray
+    stratum: np.ndarray
+    means: tuple[dict[str, float], dict[str, float]]
 
 
-def _means(*columns: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Means of both sides from columns of weights, a and b (as many of each as there are metrics)."""
-    count = len(columns) // 3
-    totals = [np.sum(column, axis=axis) for column in columns]
-    weights, a, b = totals[:count], totals[count : 2 * count], totals[2 * count :]
-    return np.stack([np.mean([x / w for x, w in zip(side, weights, strict=True)], axis=0) for side in (a, b)])
-
-
-def strata(joined: pd.DataFrame, cluster: pd.Series, ratings: bool) -> dict[str, Stratum]:
-    """Sum the samples of each subtask by cluster.
+def influences(joined: pd.DataFrame, aggregation: Aggregation, sizes: Mapping[str, float]) -> Influences:
+    """Influences of the clusters of `joined`, a table of `samples.join`.
 
     The turns of a judged benchmark are ratings of one kind, so they are pooled; every other benchmark's metrics are averaged.
     """
-    rows = joined.assign(cluster=cluster)
-    if ratings:
-        rows = rows.assign(metric="rating")
+    rows = joined.assign(metric="rating") if aggregation.ratings else joined
     rows = rows.assign(a=rows["value_a"] * rows["weight"], b=rows["value_b"] * rows["weight"])
-    found = {}
+    found, means = [], ({}, {})
     for task, group in rows.groupby("task", sort=True):
         sums = group.pivot_table(index="cluster", columns="metric", values=["weight", "a", "b"], aggfunc="sum")
         if sums.isna().any().any():
             raise UserError("a metric is missing for some questions", task, "delete the cells and make them again")
-        found[task] = Stratum(*(sums[name].to_numpy().T for name in ("weight", "a", "b")))
-    return found
+        weight, total = sums["weight"], sums.sum()
+        points = aggregation.weight(task, sizes)
+        part = pd.DataFrame({"task": task}, index=sums.index)
+        for side, mean in zip("ab", means, strict=True):
+            each = total[side] / total["weight"]
+            mean[task] = float(each.mean())
+            part[side] = points * ((sums[side] - weight * each) / total["weight"]).mean(axis=1)
+        part["gaps"] = points * ((sums["b"] - sums["a"]) / total["weight"]).mean(axis=1)
+        found.append(part)
+    whole = pd.concat(found)
+    summed = whole.groupby(level=0)[["a", "b", "gaps"]].sum()
+    return Influences(*(summed[name].to_numpy() for name in ("a", "b", "gaps")), _strata(whole, summed.index), means)
+
+
+def _strata(parts: pd.DataFrame, clusters: pd.Index) -> np.ndarray:
+    """A number for the stratum of each cluster: its subtask, with all subtasks that share clusters with it (scipy)."""
+    from scipy import sparse
+
+    tasks, names = pd.factorize(parts["task"])
+    graph = sparse.coo_matrix((np.ones(len(parts)), (tasks, len(names) + clusters.get_indexer(parts.index))))
+    size = len(names) + len(clusters)
+    graph.resize(size, size)
+    labels = sparse.csgraph.connected_components(graph, directed=False)[1][len(names) :]
+    return np.unique(labels, return_inverse=True)[1]
 
 
 def sizes_of(joined: pd.DataFrame, ratings: bool) -> dict[str, float]:
@@ -115,93 +139,8 @@ def sizes_of(joined: pd.DataFrame, ratings: bool) -> dict[str, float]:
     return {task: float(number) for task, number in counts.items()}
 
 
-def bootstrap(parts: Mapping[str, Stratum], aggregation: Aggregation, sizes: Mapping, resamples: int, rng) -> np.ndarray:
-    """The bootstrap distribution of the difference, shape (resamples,), from clusters resampled within each subtask."""
-    means_a, means_b = {}, {}
-    for task, stratum in parts.items():
-        means_a[task], means_b[task] = _resample(stratum, resamples, rng)
-    return aggregation.score(means_b, sizes) - aggregation.score(means_a, sizes)
-
-
-def _resample(stratum: Stratum, resamples: int, rng) -> np.ndarray:
-    """Bootstrap means of both sides, shape (2, resamples)."""
-    from scipy import stats
-
-    columns = np.concatenate([stratum.weight, stratum.a, stratum.b])
-    clusters = columns.shape[1]
-    if clusters < 2:
-        return np.repeat(np.array(stratum.means())[:, None], resamples, axis=1)
-    kinds, counts = np.unique(columns, axis=1, return_counts=True)
-    if len(counts) <= FEW_KINDS:
-        return _resample_counts(kinds, counts, resamples, rng)
-    result = stats.bootstrap(
-        tuple(columns),
-        _means,
-        paired=True,
-        vectorized=True,
-        n_resamples=resamples,
-        method="percentile",
-        rng=rng,
-        batch=max(1, BATCH // clusters),
-    )
-    return result.bootstrap_distribution
-
-
-def _resample_counts(kinds: np.ndarray, counts: np.ndarray, resamples: int, rng) -> np.ndarray:
-    """Resample where clusters are of few kinds (0/1 answers: four).
-
-    How often each kind is drawn is multinomial, so this is the same bootstrap without 14,000 indices a draw.
-    """
-    drawn = rng.multinomial(counts.sum(), counts / counts.sum(), size=resamples)
-    return _means(*(drawn * kind for kind in kinds))
-
-
-def permutation(parts: Mapping[str, Stratum], aggregation: Aggregation, sizes: Mapping, resamples: int, rng) -> float:
-    """The p-value of a paired permutation test on the (unclipped) difference; clusters swap sides."""
-    from scipy import stats
-
-    sides = []
-    for side in ("a", "b"):
-        shares = [
-            aggregation.weight(task, sizes) * np.mean(getattr(part, side) / part.weight.sum(axis=1, keepdims=True), axis=0)
-            for task, part in parts.items()
-        ]
-        sides.append(np.concatenate(shares))
-    # Clusters without a change stay as they are whichever way they are swapped.
-    a, b = (side[~np.isclose(sides[0], sides[1], rtol=0, atol=1e-12)] for side in sides)
-    if len(a) < 2:
-        return 1.0  # swapping changes nothing, or the sign alone
-    result = stats.permutation_test(
-        (b, a),
-        lambda x, y, axis: np.sum(x - y, axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=resamples,
-        batch=max(1, BATCH // len(a)),
-        rng=rng,
-    )
-    return float(result.pvalue)
-
-
-def mcnemar(a_only: int, b_only: int) -> float:
-    """Exact McNemar test: p-value from the questions that only one side got right (statsmodels)."""
-    from statsmodels.stats.contingency_tables import mcnemar as test
-
-    return float(test([[0, a_only], [b_only, 0]], exact=True).pvalue)
-
-
-def paired_t(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the mean of b - a (scipy ``ttest_rel``); a point where all differences are equal."""
-    from scipy import stats
-
-    gaps = b - a
-    if np.ptp(gaps) == 0:
-        return float(gaps[0]), float(gaps[0])
-    interval = stats.ttest_rel(b, a).confidence_interval(CONFIDENCE)
-    return float(interval.low), float(interval.high)
-
-
-def _flips(joined: pd.DataFrame) -> dict[str, int | None]:
+def flips(joined: pd.DataFrame) -> dict[str, int | None]:
+    """How many answers are right on both sides, on one and on none."""
     names = ("both_right", "a_right_b_wrong", "a_wrong_b_right", "both_wrong")
     rows = joined.dropna(subset=["correct_a", "correct_b"])
     if rows.empty:
@@ -210,66 +149,122 @@ def _flips(joined: pd.DataFrame) -> dict[str, int | None]:
     return dict(zip(names, (int(x.sum()) for x in (a & b, a & ~b, ~a & b, ~a & ~b)), strict=True))
 
 
-def _plain(joined: pd.DataFrame, cluster: pd.Series, aggregation: Aggregation, clipped: bool) -> bool:
-    """Whether the textbook case applies: 0/1, one metric, one mean, independent questions, not clipped."""
+def _plain(joined: pd.DataFrame, aggregation: Aggregation) -> bool:
+    """Whether McNemar's test applies: right or wrong, one metric, one mean, independent questions."""
     zero_one = joined["correct_a"].notna().all() and joined["correct_b"].notna().all()
     one_metric = joined["metric"].nunique() == 1 and not aggregation.ratings
-    alone = not pd.DataFrame({"task": joined["task"], "cluster": cluster}).duplicated().any()
-    return bool(zero_one and one_metric and alone and not aggregation.macro and not clipped)
+    alone = not joined["cluster"].duplicated().any()
+    return bool(zero_one and one_metric and alone and not aggregation.macro)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A test with its check, as `Comparison` has them."""
+
+    test: Test
+    name: str
+    p_check: float
+    check: str
+    floor: float
+    detectable: float
+    warnings: list[str]
 
 
 def compare(
     joined: pd.DataFrame,
-    cluster: pd.Series,
     aggregation: Aggregation,
+    chance: float = 0.0,
     resamples: int = RESAMPLES,
     seed: int = SEED,
+    key: str = "",
 ) -> Comparison:
-    """Compare two evaluations of the same questions (`samples.join`), each in a cluster (`clusters.attach`)."""
-    parts, sizes = strata(joined, cluster, aggregation.ratings), sizes_of(joined, aggregation.ratings)
-    means = [dict(zip(parts, side, strict=True)) for side in zip(*(part.means() for part in parts.values()), strict=True)]
-    score_a, score_b = (float(aggregation.score(side, sizes)) for side in means)
-    clipped = (score_a, score_b) != tuple(float(aggregation.score(side, sizes, clip=False)) for side in means)
-    flips, rng = _flips(joined), np.random.default_rng(seed)
-    draws = bootstrap(parts, aggregation, sizes, resamples, rng)
-    if _plain(joined, cluster, aggregation, clipped):
-        factor = aggregation.stretch(next(iter(aggregation.chances)))
-        low, high = (factor * x for x in paired_t(joined["value_a"].to_numpy(), joined["value_b"].to_numpy()))
-        interval, test = "paired t", "exact McNemar"
-        p_value = mcnemar(flips["a_right_b_wrong"], flips["a_wrong_b_right"])
+    """Compare two evaluations of the same questions (`samples.join`).
+
+    Parameters
+    ----------
+    chance : float
+        The score of guessing.
+    key : str
+        What is compared: with `seed` it decides the draws, so that those of two comparisons are independent.
+    """
+    sizes = sizes_of(joined, aggregation.ratings)
+    moved = influences(joined, aggregation, sizes)
+    scores = tuple(float(aggregation.score(side, sizes)) for side in moved.means)
+    raw = tuple(float(aggregation.score(side, sizes, clip=False)) for side in moved.means)
+    spread, counts = procedures.spread(moved.a, moved.b, moved.stratum), flips(joined)
+    difference = raw[1] - raw[0]
+    if _plain(joined, aggregation):
+        found = _right_or_wrong(counts, len(joined), aggregation.stretch(next(iter(sizes))), spread)
     else:
-        low, high = percentiles(draws)
-        interval, test = "paired bootstrap", "paired permutation"
-        p_value = permutation(parts, aggregation, sizes, resamples, rng)
+        found = _clustered(moved, difference, spread, resamples, generator(seed, key))
+    warnings = [*_lonely(moved.stratum), *found.warnings]
+    if scores != raw:
+        warnings.append(CLIPPED.format(difference))
+    if (found.test.p_value < LEVEL) != (found.p_check < LEVEL):
+        warnings.append(f"the check disagrees: {found.check} gives p = {found.p_check:.3g}")
     return Comparison(
-        score_a,
-        score_b,
-        score_b - score_a,
-        low,
-        high,
-        interval,
-        p_value,
-        test,
+        *scores,
+        scores[1] - scores[0],
+        **vars(found.test),
+        test=found.name,
+        p_check=found.p_check,
+        check=found.check,
+        floor=found.floor,
         questions=len(joined[["task", "doc_id"]].drop_duplicates()),
-        clusters=sum(part.a.shape[1] for part in parts.values()),
+        clusters=len(moved.gaps),
         agreement=float((joined["prediction_a"] == joined["prediction_b"]).mean()),
-        recovery=100 * score_b / score_a if score_a else float("nan"),
+        detectable=found.detectable,
+        **recovery(*scores, chance, spread),
         prompts_differ=int((joined["prompt_hash_a"] != joined["prompt_hash_b"]).sum()),
-        warnings=_warnings(parts, clipped),
-        draws=draws,
-        **flips,
+        chance=chance,
+        warnings=warnings,
+        spread=spread,
+        unclipped=difference,
+        **counts,
     )
 
 
-def percentiles(draws: np.ndarray) -> tuple[float, float]:
-    """95 % interval of a bootstrap distribution."""
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return float(low), float(high)
+def _right_or_wrong(counts: Mapping[str, int], questions: int, points: float, spread: Spread) -> Tested:
+    """McNemar's test; `points` are those of a mean of 1."""
+    lost, gained = counts["a_right_b_wrong"], counts["a_wrong_b_right"]
+    test = procedures.mcnemar(lost, gained, questions)
+    test = Test(points * test.low, points * test.high, test.p_value)
+    # A difference cannot be larger than the share of answers that differ.
+    least = points * procedures.detectable(1, np.inf) ** 2 / questions
+    detectable = max(procedures.detectable(spread.difference, np.inf), least)
+    floor = min(1.0, 2.0 ** (1 - lost - gained))
+    return Tested(test, MCNEMAR, procedures.exact_mcnemar(lost, gained), "exact McNemar", floor, detectable, [])
 
 
-def _warnings(parts: Mapping[str, Stratum], clipped: bool) -> list[str]:
-    found = [f"{task} has one cluster, so its spread is unknown" for task, p in parts.items() if p.a.shape[1] < 2]
-    if clipped:
-        found.append("a score below chance was clipped to 0; the test is on the unclipped difference")
-    return found
+def _clustered(moved: Influences, difference: float, spread: Spread, resamples: int, rng: np.random.Generator) -> Tested:
+    """Student's t; the permutation test in its place where there is no variance."""
+    test = procedures.t_test(difference, spread.difference, spread.freedom)
+    p_check = procedures.permutation(moved.gaps, resamples, rng)
+    changed = int(np.sum(np.abs(moved.gaps) > procedures.UNCHANGED))
+    floor = min(1.0, max(2.0 ** (1 - changed), 2 / (resamples + 1)))
+    detectable, warnings = procedures.detectable(spread.difference, spread.freedom), []
+    if spread.difference == 0:
+        test, detectable = Test(test.low, test.high, p_check), float("nan")
+        warnings.append("all units differ alike" if changed else "no answer changed, so the interval has no width")
+    elif changed < FEW:
+        warnings.append(f"only {changed} of {len(moved.gaps)} units changed, so the interval may be too short")
+    return Tested(test, T_TEST, p_check, "permutation", floor, detectable, warnings)
+
+
+def generator(seed: int, key: str) -> np.random.Generator:
+    """Draws of their own for each comparison, which no other comparison of a study changes."""
+    return np.random.default_rng(np.random.SeedSequence([seed, *key.encode()]))
+
+
+def recovery(score_a: float, score_b: float, chance: float, spread: Spread) -> dict[str, float | None]:
+    """The quotient of two scores in percent, with its interval; nothing where the first is within two errors of chance."""
+    names = ("recovery", "recovery_low", "recovery_high")
+    if score_a - chance <= 2 * np.sqrt(spread.a) or score_a <= 0:
+        return dict.fromkeys(names)
+    low, high = procedures.ratio(score_a, score_b, spread) or (None, None)
+    return dict(zip(names, (100 * score_b / score_a, *(None if x is None else 100 * x for x in (low, high))), strict=True))
+
+
+def _lonely(stratum: np.ndarray) -> list[str]:
+    lonely = int(np.sum(np.bincount(stratum) < 2))
+    return [f"{lonely} subtask{'s have' if lonely > 1 else ' has'} one cluster, so the spread is unknown"] if lonely else []

@@ -11,7 +11,7 @@ from edge2giant.records.cell import CellIdentity, CellRecord
 from edge2giant.specs.variant import Variant
 
 KEY = ["task", "metric", "doc_id"]
-COMPARED = {"doc_hash": "document", "target_hash": "target", "weight": "weight"}
+COMPARED = {"doc_hash": "document", "target_hash": "target", "weight": "weight", "cluster": "group"}
 COLUMNS = [*KEY, *COMPARED, "prompt_hash", "prediction", "correct", "value"]
 SHOWN = 3
 
@@ -42,7 +42,11 @@ class Evaluation:
         path = self._table()
         if records.file_sha256(path) != self.cell.samples.sha256:
             raise UserError("is not the table that the cell was made from", path, "delete the cell and make it again")
-        table = pd.read_parquet(path, columns=COLUMNS)
+        table = pd.read_parquet(path)
+        if lost := [name for name in COLUMNS if name not in table]:
+            raise UserError(f"has no column '{lost[0]}'", path, "delete the cell and make it again")
+        alone = table["task"].astype(object) + " " + table["doc_id"].astype(str)
+        table = table[COLUMNS].assign(cluster=table["cluster"].astype(object).where(table["cluster"].notna(), alone))
         if double := int(table.duplicated(KEY).sum()):
             raise UserError(f"holds {double} questions twice", path, "delete the cell and make it again")
         return table
@@ -65,7 +69,7 @@ def join(a: Evaluation, b: Evaluation) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `KEY`, ``weight``, and ``value``, ``correct``, ``prediction``, ``prompt_hash`` with suffixes ``_a``
+        `KEY`, ``weight``, ``cluster``, and ``value``, ``correct``, ``prediction``, ``prompt_hash`` with suffixes ``_a``
         and ``_b``.
     """
     if a.identity.benchmark != b.identity.benchmark:
@@ -82,7 +86,7 @@ def join(a: Evaluation, b: Evaluation) -> pd.DataFrame:
         if len(differ):
             what = f"{len(differ)} questions differ in their {what}: {_some(differ)}"
             raise UserError(what, pair, "pair evaluations of the same data set revision and seeds")
-    return both.rename(columns={"weight_a": "weight"}).drop(columns=["_merge", "weight_b"])
+    return both.rename(columns={"weight_a": "weight", "cluster_a": "cluster"}).drop(columns=["_merge", "weight_b", "cluster_b"])
 
 
 def _some(rows: pd.DataFrame) -> str:
