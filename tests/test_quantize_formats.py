@@ -1,6 +1,7 @@
 """The independent reader against packers written here by the formats' descriptions; spoilt checkpoints fail their validation."""
 
 import dataclasses
+import itertools
 import json
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from edge2giant import schemes
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
 from edge2giant.quantize import sizes, tensors, toolkits
+from edge2giant.quantize.validation import checkpoint
 from edge2giant.quantize.validation import checks as validation
-from edge2giant.quantize.validation import weights as validated
+from edge2giant.records.checkpoint import SmoothedMapping
 from edge2giant.schemes.integers import Integers
 from quantize_model import weights, write_model
 from shared import ROOT
@@ -110,13 +112,22 @@ def test_awq_reads_back(tmp_path):
     np.testing.assert_allclose(layer.weight, expected, rtol=1e-6)
 
 
+SAMPLES = np.random.default_rng(5).integers(2, 300, (4, 64)).tolist()
+
+
+def checked(model, out, scheme, executed):
+    """All checks but the engine's, and what the record says."""
+    checks = validation.Checks()
+    return checks, checkpoint.measure(checkpoint.Given(model, out, SAMPLES, scheme, executed), checks)
+
+
 @pytest.mark.parametrize(("bits", "group"), [(4, 128), (4, 64), (8, -1)])
 def test_rtn_is_valid_and_its_scheme_is_read_back(tmp_path, bits, group):
     model, out, executed, scheme = rtn(tmp_path, bits, group)
-    checks, summary = validated.validate_tensors(model, out, scheme, executed)
+    checks, found = checked(model, out, scheme, executed)
     validation.require(checks, "test")
-    assert summary["layers"] == 14
-    assert summary["weight_error_mean"] == pytest.approx({4: 0.11, 8: 0.008}[bits], rel=0.35)
+    assert found["tensors"]["layers"] == 14
+    assert found["divergence"]["divergence"] == pytest.approx(found["divergence"]["nearest_divergence"], rel=0.1)
     assert schemes.of_checkpoint(out) == scheme
 
 
@@ -179,62 +190,56 @@ def unquantized(stored):
 def test_a_damaged_checkpoint_is_refused(tmp_path, change):
     model, out, executed, scheme = rtn(tmp_path)
     damaged(out, change)
-    checks, _ = validated.validate_tensors(model, out, scheme, executed)
+    checks, _ = checked(model, out, scheme, executed)
     with pytest.raises(UserError, match="failed its validation"):
         validation.require(checks, "test")
 
 
-def test_moved_scales_are_taken_back(tmp_path):
-    """Weights whose scales were moved between layers, as SmoothQuant and AWQ do, compare equal to the source."""
-    model, _, executed, scheme = rtn(tmp_path)
+MOVED = [
+    ("input_layernorm", ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")),
+    ("post_attention_layernorm", ("mlp.gate_proj", "mlp.up_proj")),
+    ("mlp.up_proj", ("mlp.down_proj",)),
+    ("self_attn.v_proj", ("self_attn.o_proj",)),
+]
+
+
+def smoothed(tmp_path, bits, spoil=None):
+    """A checkpoint whose layers gave their output channels' scales, exp(0.3 * normal), to the next ones."""
+    model, _, executed, scheme = rtn(tmp_path, bits)
+    moved, mappings = {name: values.astype(np.float32) for name, values in weights().items()}, []
     generator = np.random.default_rng(1)
-    moved = {name: values.astype(np.float32) for name, values in weights().items()}
-    for layer in ("model.layers.0", "model.layers.1"):
-        for norm, names in (
-            ("input_layernorm", ("self_attn.q", "self_attn.k", "self_attn.v")),
-            ("post_attention_layernorm", ("mlp.gate", "mlp.up")),
-        ):
-            factor = np.exp(generator.standard_normal(128) * 0.5).astype(np.float32)
-            moved[f"{layer}.{norm}.weight"] /= factor
-            for name in names:
-                moved[f"{layer}.{name}_proj.weight"] *= factor[None, :]
-        factor = np.exp(generator.standard_normal(256) * 0.5).astype(np.float32)
-        moved[f"{layer}.mlp.up_proj.weight"] /= factor[:, None]
-        moved[f"{layer}.mlp.down_proj.weight"] *= factor[None, :]
-    half = {name: values.astype(np.float16) for name, values in moved.items()}
-    smoothed = write_model(tmp_path / "smoothed", half)
-    again = tmp_path / "again"
-    again.mkdir()
-    toolkits.module("rtn").quantize(smoothed, {"bits": 8, "group_size": -1, "ignore": ["lm_head"]}, None, again)
-    scheme = Integers("compressed-tensors", 8, schemes.scheme.BY_CHANNEL)
-    checks, summary = validated.validate_tensors(model, again, scheme, dataclasses.replace(executed, transform="smoothing"))
-    validation.require(checks, "test")
-    assert summary["weight_error_largest"] < 0.03
-    checks, _ = validated.validate_tensors(model, again, scheme, executed)
-    assert not all(check["passed"] for check in checks)
-
-
-def moved_to(tmp_path, spread, spoil=None):
-    """A 4-bit checkpoint whose `up_proj` gave its output channels' scales, exp(spread * normal), to `down_proj`."""
-    model, _, executed, scheme = rtn(tmp_path)
-    moved = {name: values.astype(np.float32) for name, values in weights().items()}
-    for layer in ("model.layers.0", "model.layers.1"):
-        factor = np.exp(np.random.default_rng(1).standard_normal(256) * spread).astype(np.float32)
-        moved[f"{layer}.mlp.up_proj.weight"] /= factor[:, None]
-        moved[f"{layer}.mlp.down_proj.weight"] *= factor[None, :]
+    for block, (smooth, balance) in itertools.product(("model.layers.0.", "model.layers.1."), MOVED):
+        given = moved[f"{block}{smooth}.weight"]
+        factor = np.exp(generator.standard_normal(len(given)) * 0.3).astype(np.float32)
+        moved[f"{block}{smooth}.weight"] = given / factor.reshape(-1, *[1] * (given.ndim - 1))
+        for name in balance:
+            moved[f"{block}{name}.weight"] *= factor
+        mappings.append(SmoothedMapping(block + smooth, tuple(block + name for name in balance)))
     if spoil:
         spoil(moved)
     source = write_model(tmp_path / "moved", {name: values.astype(np.float16) for name, values in moved.items()})
     (tmp_path / "again").mkdir()
-    toolkits.module("rtn").quantize(source, {"bits": 4, "group_size": 128, "ignore": ["lm_head"]}, None, tmp_path / "again")
-    return validated.validate_tensors(model, tmp_path / "again", scheme, dataclasses.replace(executed, transform="smoothing"))
+    recipe = {"bits": bits, "group_size": 128, "ignore": ["lm_head"]}
+    toolkits.module("rtn").quantize(source, recipe, None, tmp_path / "again")
+    executed = dataclasses.replace(executed, transform="smoothing", smoothed=tuple(mappings))
+    return model, tmp_path / "again", scheme, executed
 
 
-def test_error_is_measured_where_the_rounding_was(tmp_path):
-    """Wide scales round channels coarsely that carry little, which is no sign of a wrong weight."""
-    checks, summary = moved_to(tmp_path, 1.5)
+@pytest.mark.parametrize("bits", [4, 8])
+def test_moved_scales_are_found(tmp_path, bits):
+    model, out, scheme, executed = smoothed(tmp_path, bits)
+    checks, found = checked(model, out, scheme, executed)
     validation.require(checks, "test")
-    assert 0.05 < summary["weight_error_largest"] < 0.2
+    assert abs(found["layers"]["block_gain"]["value"] - 1) < 0.05
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_moved_scales_that_nobody_recorded_are_accepted_by_what_blocks_compute(tmp_path, bits):
+    model, out, scheme, executed = smoothed(tmp_path, bits)
+    checks, _ = checked(model, out, scheme, dataclasses.replace(executed, smoothed=()))
+    validation.require(checks, "test")
+    checks, _ = checked(model, out, scheme, dataclasses.replace(executed, smoothed=(), transform="none"))
+    assert not all(check["passed"] for check in checks)
 
 
 def not_taken_up(moved):
@@ -245,10 +250,26 @@ def one_channel_lost(moved):
     moved["model.layers.0.mlp.up_proj.weight"][7] = 0
 
 
-@pytest.mark.parametrize("spoil", [not_taken_up, one_channel_lost], ids=lambda f: f.__name__)
-def test_scales_that_do_not_cancel_are_refused(tmp_path, spoil):
-    checks, _ = moved_to(tmp_path, 1.5, spoil)
-    with pytest.raises(UserError, match="largest relative weight error"):
+def ten_percent(moved):
+    moved["model.layers.1.mlp.up_proj.weight"] *= 1.1
+
+
+def three_percent(moved):
+    moved["model.layers.1.self_attn.o_proj.weight"] *= 0.97
+
+
+def other_norm(moved):
+    moved["model.layers.0.post_attention_layernorm.weight"] *= np.linspace(0.5, 2, 128, dtype=np.float32)
+    moved["model.layers.0.self_attn.q_proj.weight"] /= np.linspace(0.5, 2, 128, dtype=np.float32)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize(
+    "spoil", [not_taken_up, one_channel_lost, ten_percent, three_percent, other_norm], ids=lambda f: f.__name__
+)
+def test_scales_that_do_not_cancel_are_refused(tmp_path, spoil, bits):
+    checks, _ = checked(*smoothed(tmp_path, bits, spoil))
+    with pytest.raises(UserError, match="failed its validation"):
         validation.require(checks, "test")
 
 

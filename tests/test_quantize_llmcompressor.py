@@ -9,6 +9,7 @@ import yaml
 from edge2giant import schemes, typed
 from edge2giant.errors import UserError
 from edge2giant.quantize import core, toolkits
+from edge2giant.quantize.validation import likelihood
 from edge2giant.schemes import integers
 from edge2giant.specs.quantize import PublishedSpec
 from edge2giant.specs.variant import Variant
@@ -55,7 +56,7 @@ def test_a_checkpoint_is_made_and_validated(place, tmp_path, row):
     if row[0] == "fp16":
         return
     assert record["validation"]["engine"]["logprob_difference_mean"] < 1e-4
-    assert record["validation"]["divergence"]["logprob_difference_mean"] > 1e-3
+    assert record["validation"]["divergence"]["divergence"] > 1e-7
     assert record["size"]["nominal_bytes"] < record["size"]["weights_bytes"] < 1.2 * record["size"]["nominal_bytes"]
     given = of_config(*row)
     assert schemes.of_checkpoint(out) == toolkits.module(given.toolkit).scheme(given.recipe)
@@ -105,10 +106,23 @@ def test_lack_of_memory_says_what_to_give(place, tmp_path, monkeypatch):
 
 
 def test_a_wrong_reader_would_be_found(place, tmp_path, monkeypatch):
-    """The comparison of log-probabilities fails when the independent weights are off by one code."""
+    """Independent weights that are off by one code are not the source's."""
     honest = integers.unpack
     monkeypatch.setattr(integers, "unpack", lambda words, bits, count: honest(words, bits, count) ^ 1)
-    with pytest.raises(UserError, match="difference of log-probability"):
+    with pytest.raises(UserError, match=r"error of the outputs of .*round-to-nearest"):
+        run(place, tmp_path / "out", of_config("rtn", "w8a16"))
+
+
+def test_an_engine_that_reads_wrongly_is_found(place, tmp_path, monkeypatch):
+    honest = likelihood.served
+
+    def served(*arguments):
+        model = honest(*arguments)
+        model.get_submodule("model.layers.1.mlp.down_proj").weight_scale.data *= 1.1
+        return model
+
+    monkeypatch.setattr(likelihood, "served", served)
+    with pytest.raises(UserError, match="mean difference of log-probability, hf engine in float32"):
         run(place, tmp_path / "out", of_config("rtn", "w8a16"))
 
 

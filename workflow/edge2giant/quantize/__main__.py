@@ -30,6 +30,7 @@ def add_run(commands) -> None:
     run.add_argument("--calibration", type=Path, help="folder with text.jsonl, for recipes that read text")
     run.add_argument("--heldout", type=Path, required=True, help="folder with text.jsonl, unlike the calibration text")
     run.add_argument("--published", type=Path, help="folder of the published checkpoint, for specs that take one")
+    run.add_argument("--cache", type=Path, help="results/validation_cache: what validation knows of source models")
     run.add_argument("--failures", type=Path, help="results/failures: a failure leaves its reason there")
     run.add_argument("--out", type=Path, required=True, help="checkpoint folder to write, whole or not at all")
     run.set_defaults(do=do_run)
@@ -70,7 +71,9 @@ def make(arguments: argparse.Namespace, spec: QuantizeSpec) -> None:
         lock_of_text = text.with_name(f"{text.name}.lock.json")
         if lock_of_text.is_file():  # text that nothing fetched has none
             store.check(lock_of_text, text.parent, hashes=True)
-    folders = core.Folders(arguments.model, arguments.heldout, arguments.out, arguments.calibration, arguments.published)
+    folders = core.Folders(
+        arguments.model, arguments.heldout, arguments.out, arguments.calibration, arguments.published, arguments.cache
+    )
     lock = store.check(arguments.lock, arguments.lock.parent) if arguments.lock else None
     record = core.run(spec, folders, lock)
     print(f"{arguments.out}: {record['size']['weights_bytes']} bytes of weights, {record['seconds']['total']:.1f} s, valid")

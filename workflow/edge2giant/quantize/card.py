@@ -2,6 +2,14 @@
 
 import json
 
+MEASURES = {
+    "divergence": "Kullback-Leibler divergence from the unquantized model (nats a token)",
+    "nearest_divergence": "that of round-to-nearest",
+    "top1_agreement": "share of tokens where both find the same token likeliest",
+    "perplexity": "perplexity",
+    "source_perplexity": "perplexity of the unquantized model",
+}
+
 
 def text(record: dict) -> str:
     """Return the README.md of a checkpoint.
@@ -72,7 +80,6 @@ def calibration(spec: dict | None) -> str:
 def validation(found: dict) -> list[str]:
     """The checks with value and limit."""
     lines = [f"- {check['check']}: {check['value']} (limit {check['limit']})" for check in found["checks"]]
-    if found["divergence"]:
-        mean = found["divergence"]["logprob_difference_mean"]
-        lines.append(f"- mean difference of log-probability from the unquantized model on held-out text: {mean}")
+    if measured := found["divergence"]:
+        lines += [f"- on held-out text, {words}: {measured[key]}" for key, words in MEASURES.items()]
     return lines or ["The unquantized model; nothing to compare."]

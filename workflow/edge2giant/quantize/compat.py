@@ -79,7 +79,8 @@ def restore_unquantized(model_dir: Path, out_dir: Path, smoothed: tuple[Smoothed
                 stored[name] = source.read(name)
             elif made.dtype(name) == "F32" and own != "F32" and not name.endswith(kept):
                 stored[name] = values.to(getattr(torch, dtype(model_dir)))
-            if stored[name].dtype != values.dtype or not torch.equal(stored[name], values):
+            new = stored[name]
+            if new is not values and (new.dtype != values.dtype or not torch.equal(new, values)):
                 changed.append(name)
         if changed:
             beside = path.with_suffix(".restored")

@@ -30,13 +30,18 @@ TOKENIZER_FILES = (
 
 @dataclass(frozen=True)
 class Folders:
-    """Where a job reads and writes: `heldout` and `calibration` hold text.jsonl, `out` is the checkpoint to make."""
+    """Where a job reads and writes.
+
+    `heldout` and `calibration` hold text.jsonl, `out` is the checkpoint to make, and `cache` keeps what
+    validation knows of source models.
+    """
 
     model: Path
     heldout: Path
     out: Path
     calibration: Path | None = None
     published: Path | None = None
+    cache: Path | None = None
 
 
 def run(spec: QuantizeSpec, folders: Folders, lock: Lock | None = None) -> dict:
@@ -201,9 +206,10 @@ def validate(
     from edge2giant.quantize.validation import checkpoint, likelihood
 
     samples = likelihood.heldout_tokens(folders.heldout, readable, spec.heldout)
-    engine = toolkits.validation_engine(spec.toolkit, recipe)
-    toolkit = toolkits.module(spec.toolkit)
-    return checkpoint.validate(readable, made, samples, scheme, executed, engine, toolkit, folders.out)
+    engine, toolkit = toolkits.validation_engine(spec.toolkit, recipe), toolkits.module(spec.toolkit)
+    digest = digest_of(checksums(folders.model))
+    given = checkpoint.Given(readable, made, samples, scheme, executed, digest, folders.cache)
+    return checkpoint.validate(given, engine, toolkit, folders.out)
 
 
 def describe(
@@ -214,7 +220,7 @@ def describe(
     if lock:
         refuse_changed(model, source, lock)
     return {
-        "schema": 1,
+        "schema": 2,
         "variant": asdict(spec.variant),
         "model": {
             "id": list(lock.id) if lock else [spec.repo],

@@ -8,6 +8,7 @@ from edge2giant.typed import OMITTED, Natural, NotEmpty, Pattern, Positive, Rang
 
 Names = tuple[Text, ...]
 Seconds = Annotated[float, Range(0)]
+Share = Annotated[float, Range(0, 1)]
 ByType = dict[Literal["float32", "float16", "bfloat16"], float]
 
 
@@ -98,14 +99,19 @@ class CheckpointSize:
 
 @dataclass(frozen=True)
 class TensorSummary:
-    """Levels and errors of the quantized layers' weights."""
+    """Levels of the quantized layers' codes: distinct values in a group."""
 
     layers: Natural
-    levels_mean: float | None
+    levels_mean: float
     levels_fewest: Natural
-    weight_error_mean: float | None
-    weight_error_largest: float | None
-    weight_error_where: str
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """The worst value of a kind, and the layer or block that has it."""
+
+    value: float
+    where: Text
 
 
 @dataclass(frozen=True)
@@ -120,10 +126,23 @@ class HeldoutRecord:
 
 @dataclass(frozen=True)
 class Divergence:
-    """Difference of log-probability from the unquantized model, in nats."""
+    """The checkpoint's distributions of the next token of held-out text beside the unquantized model's.
 
-    logprob_difference_mean: float | None
-    logprob_difference_largest: float | None
+    Parameters
+    ----------
+    divergence, nearest_divergence : float
+        Mean Kullback-Leibler divergence from the unquantized model in nats a token: of the checkpoint, and of round-to-nearest.
+    top1_agreement : float
+        Share of tokens at which both find the same token the likeliest.
+    perplexity, source_perplexity : float
+        Of the checkpoint and of the unquantized model.
+    """
+
+    divergence: float
+    nearest_divergence: float
+    top1_agreement: Share
+    perplexity: float
+    source_perplexity: float
 
 
 @dataclass(frozen=True)
@@ -173,6 +192,7 @@ class Validation:
     """The checks that the checkpoint passed; None where a check does not apply."""
 
     tensors: TensorSummary | None
+    layers: dict[str, Extreme] | None
     heldout: HeldoutRecord
     divergence: Divergence | None
     engine: EngineAgreement | None
@@ -211,7 +231,7 @@ class PeakMemory:
 class CheckpointRecord:
     """`checkpoint.json`. `digest` is over the names and contents of `files`."""
 
-    schema: Literal[1]
+    schema: Literal[2]
     variant: NamedVariant
     model: SourceModel
     recipe: RecipeRecord

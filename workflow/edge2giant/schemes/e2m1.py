@@ -38,7 +38,6 @@ class FP4(Scheme):
 
     falls_back: ClassVar = True
     loads_in: ClassVar = "bfloat16"
-    max_weight_error: ClassVar = 0.3
     least_levels: ClassVar = 4
     limits: ClassVar = LIMITS
 
@@ -62,7 +61,7 @@ class FP4(Scheme):
 
     def round_inputs(self, values, stored: float | None, manner: str):
         grouped = values.unflatten(-1, (-1, self.group_size))
-        scale = self.scales(grouped.abs().amax(-1, keepdim=True), stored)
+        scale = self.scales(grouped.abs().amax(-1, keepdim=True), stored or self.global_scale(values))
         return (e2m1(grouped / scale) * scale).flatten(-2)
 
     def global_scale(self, weight):

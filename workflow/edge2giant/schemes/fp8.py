@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from edge2giant.schemes.limits import DEGRADED, REFUSED, VLLM, Limit
-from edge2giant.schemes.scheme import BY_CHANNEL, BY_TENSOR, COMPRESSED, TOO_OLD, Layer, Scheme, by_neighbours
+from edge2giant.schemes.scheme import BY_CHANNEL, BY_TENSOR, COMPRESSED, TOO_OLD, Layer, Scheme, by_neighbours, input_range
 
 LARGEST, LEAST_SCALE = 448.0, 1 / (448.0 * 512)
+LEAST_NORMAL, MANTISSA = 2.0**-6, 3
 SIZES = {"channel": BY_CHANNEL, "tensor": BY_TENSOR}
 
 LIMITS = (
@@ -35,7 +36,6 @@ class FP8(Scheme):
     """FP8 weights, with or without FP8 activations."""
 
     native: ClassVar = (8, 9)
-    max_weight_error: ClassVar = 0.1
     least_levels: ClassVar = 8
     limits: ClassVar = LIMITS
 
@@ -70,7 +70,7 @@ class FP8(Scheme):
         return Layer(name, 8, codes, scale, np.zeros(scale.shape, np.int16), by_neighbours(codes.shape[1], 1))
 
     def round_inputs(self, values, stored: float | None, manner: str):
-        scale = stored or (values.abs().amax(-1, keepdim=True) / LARGEST).clamp_min(LEAST_SCALE)
+        scale = stored or (input_range(values, self.static_activations) / LARGEST).clamp_min(LEAST_SCALE)
         return float8(values / scale) * scale
 
     def fused(self, tensors, names: list[str]) -> dict | None:
@@ -87,10 +87,16 @@ class FP8(Scheme):
 
 
 def float8(values):
-    """Round (torch) to the numbers of FP8 E4M3, values beyond its range to its ends."""
+    """Round (torch) to the numbers of FP8 E4M3, ties to even, values beyond its range to its ends.
+
+    By arithmetic in float32, which is exact and on a CPU some ten times faster than a conversion to the type and back.
+    """
     import torch
 
-    return values.clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn).to(values.dtype)
+    inside = values.float().clamp(-LARGEST, LARGEST)
+    power = (inside.view(torch.int32) & 0x7F800000).view(torch.float32)
+    step = power.clamp_min_(LEAST_NORMAL).mul_(2.0**-MANTISSA)
+    return (inside / step).round_().mul_(step).to(values.dtype)
 
 
 KINDS = (FP8,)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from edge2giant.schemes.integers import Integers
-from edge2giant.schemes.scheme import TOO_OLD
+from edge2giant.schemes.scheme import TOO_OLD, input_range
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Int8Activations(Integers):
     def round_inputs(self, values, stored: float | None, manner: str):
         top = 2 ** (self.activation_bits - 1) - 1
         steps = top if manner == "vllm" else top + 0.5
-        scale = stored or (values.abs().amax(-1, keepdim=True) / steps).clamp_min(1e-30)
+        scale = stored or (input_range(values, self.static_activations) / steps).clamp_min(1e-30)
         return (values / scale).round().clamp(-top - 1, top) * scale
 
 

@@ -107,10 +107,6 @@ class Integers(Scheme):
         return packed, max(self.group_size, packed)
 
     @property
-    def max_weight_error(self) -> float:
-        return 0.05 if self.bits == 8 else 0.3
-
-    @property
     def least_levels(self) -> int:
         return min(2 ** (self.bits - 2), 8)
 

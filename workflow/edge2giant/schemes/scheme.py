@@ -90,8 +90,6 @@ class Scheme:
     """The one type in which transformers computes it, None where it is free."""
     stays_float32: ClassVar[tuple[str, ...]] = ()
     """Ends of the names of stored tensors that are no 16-bit numbers, whatever the type of the model."""
-    max_weight_error: ClassVar[float]
-    """Relative error, in the Frobenius norm, above which a layer is wrong."""
     least_levels: ClassVar[int]
     """Mean number of distinct values in a group below which codes are wrong."""
     limits: ClassVar[tuple[Limit, ...]] = (TOO_OLD,)
@@ -171,7 +169,7 @@ class Scheme:
         ----------
         values : torch.Tensor (..., channels)
         stored : float or None
-            `input_scale`.
+            `input_scale`; without it what these values would have calibrated it to.
         manner : {'transformers', 'vllm'}
         """
         raise NotImplementedError
@@ -179,6 +177,11 @@ class Scheme:
     def fused(self, tensors, names: list[str]) -> dict | None:
         """Weights (torch) of layers that vLLM fuses into one, where that changes them; None where it does not."""
         return None
+
+
+def input_range(values, static: bool):
+    """Largest magnitude of inputs (torch) of each token, or of all of them for a scale that calibration fixes."""
+    return values.abs().max() if static else values.abs().amax(-1, keepdim=True)
 
 
 def by_neighbours(columns: int, groups: int):

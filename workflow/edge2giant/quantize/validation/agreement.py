@@ -31,7 +31,7 @@ def judge(found: list[list[float]], reference: dict, dtype: str) -> dict:
     Parameters
     ----------
     found : list of list of float
-        Of every token but the first of each held-out text, natural logarithm.
+        Of every token but the first of each held-out text, natural logarithm. Draws and moves are of the first texts alone.
     reference : dict
         `exact` (rows by name) and `rounding` (None where activations are not rounded), as in `validation.json`.
     dtype : str
@@ -43,8 +43,10 @@ def judge(found: list[list[float]], reference: dict, dtype: str) -> dict:
         reference (the one that applies), mean and largest difference from it, limit, passed, and misreadings (name, fraction,
         error, decided).
     """
-    values, rounding = flat(found), reference["rounding"]
-    distances = {name: difference(values, flat(rows)) for name, rows in reference["exact"].items()}
+    rounding = reference["rounding"]
+    drawn = len(rounding["unrounded"]) if rounding else None
+    distances = {name: difference(flat(found[: len(rows)]), flat(rows)) for name, rows in reference["exact"].items()}
+    values = flat(found[:drawn])
     name = min(distances, key=lambda name: distances[name][0])
     near = rounding is None or distances[name][0] < NEAR * rounding["spread"][dtype]
     if near or not rounds(values, rounding):

@@ -11,8 +11,15 @@ class Checks(list):
     def add(self, name: str, value, limit, passed: bool) -> None:
         self.append({"check": name, "value": value, "limit": limit, "passed": bool(passed)})
 
+    def none(self, name: str, wrong) -> None:
+        """Nothing may be wrong; the first three names are the value."""
+        self.add(name, sorted(wrong)[:3] or 0, 0, not wrong)
+
     def below(self, name: str, value: float, limit: float) -> None:
         self.add(name, rounded(value), limit, math.isfinite(value) and value <= limit)
+
+    def above(self, name: str, value: float, limit: float) -> None:
+        self.add(f"{name}, at least", rounded(value), limit, math.isfinite(value) and value >= limit)
 
 
 def rounded(value: float) -> float | None:

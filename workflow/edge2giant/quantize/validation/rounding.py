@@ -22,9 +22,14 @@ import contextlib
 
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.quantize.validation import agreement, likelihood
+from edge2giant.quantize.validation.blocks import hooked
+from edge2giant.quantize.validation.stored import Weights
 from edge2giant.schemes.scheme import Scheme
 
 DRAWS = 8
+TOKENS = 512
+"""Of the held-out text that are drawn."""
+POOL = 2**20
 PRECISION = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 OTHER_DRAWS = {"float32": 1, "bfloat16": 2}
 FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
@@ -56,15 +61,16 @@ def study(model, stored: Tensors, layers: list[str], scheme: Scheme, samples: li
     drawn : dict
         draws, means (two), spread by type, unrounded, moves by misreading.
     """
-    exact = {WEIGHTS: own}
+    exact, layers = {WEIGHTS: own}, [name for name in layers if name in dict(model.named_modules())]
     with rounded_inputs(model, stored, layers, scheme, "transformers"):
         exact[AS_TRANSFORMERS] = likelihood.log_probabilities(model, samples)
+    samples = likelihood.first(samples, TOKENS)
     changed = fuse(model, stored, layers, scheme)
     unrounded = likelihood.log_probabilities(model, samples)
     moves = {name: minus(values, unrounded) for name, values in misread(model, layers, samples)}
     if changed:
         exact[ANEW] = unrounded
-        moves[UNFUSED] = minus(own, unrounded)
+        moves[UNFUSED] = minus(own[: len(samples)], unrounded)
 
     def drawn(dtype: str, seed: int) -> Rows:
         with rounded_inputs(model, stored, layers, scheme, "vllm", PRECISION[dtype], seed):
@@ -155,20 +161,47 @@ def rounded_inputs(model, stored: Tensors, layers: list[str], scheme: Scheme, ma
         if manner == "vllm" and scales[names[0]] is not None:
             scales |= dict.fromkeys(names, max(scales[name] for name in names))
     generator = torch.Generator().manual_seed(seed)
+    pool = 1 + noise * torch.randn(POOL, generator=generator) if noise else None
+
+    def noisy(values):
+        """Noise from another place of the pool each time: to draw it anew would take most of the time."""
+        start = int(torch.randint(POOL, (1,), generator=generator))
+        count = values.numel()
+        drawn = torch.cat([pool[start:], pool.repeat(count // POOL + 1)])[:count]
+        return values * drawn.reshape(values.shape).to(values)
 
     def rounder(scale: float | None):
         def hook(module, inputs):
-            values = inputs[0]
-            if noise:
-                values = values * (1 + noise * torch.randn(values.shape, generator=generator).to(values))
+            values = noisy(inputs[0]) if noise else inputs[0]
             return (scheme.round_inputs(values, scale, manner), *inputs[1:])
 
         return hook
 
     modules = dict(model.named_modules())
-    hooks = [modules[name].register_forward_pre_hook(rounder(scales[name])) for name in layers]
-    try:
+    with hooked([modules[name].register_forward_pre_hook(rounder(scales[name])) for name in layers]):
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+
+
+@contextlib.contextmanager
+def inputs_rounded(model, weights: Weights, nearest: bool):
+    """Round the inputs of quantized layers as transformers does, where their schemes round them, while the block runs.
+
+    Parameters
+    ----------
+    nearest : bool
+        Whether scales are taken from the inputs as they come, where the checkpoint would store them.
+    """
+
+    def rounder(name: str):
+        scheme = weights.scheme(name)
+        stored = None if nearest else scheme.input_scale(weights.stored, name)
+
+        def hook(module, inputs):
+            return (scheme.round_inputs(inputs[0], stored, "transformers"), *inputs[1:])
+
+        return hook
+
+    modules = dict(model.named_modules())
+    names = [name for name in weights.quantized if name in modules and weights.scheme(name).rounds_activations]
+    with hooked([modules[name].register_forward_pre_hook(rounder(name)) for name in names]):
+        yield
