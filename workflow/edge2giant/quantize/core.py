@@ -92,6 +92,7 @@ def quantize(name: str, recipe: dict, model: Path, readable: Path, calibration, 
     if toolkits.links(name):
         return toolkit.quantize(model, recipe, calibration, made)
     executed = toolkit.quantize(readable, recipe, calibration, made)
+    faults.refuse_not_finite(made, executed.parameters.get("calibrated_in") or compat.dtype(model) or "float32")
     compat.adopt_config(model, made)
     restored = len(compat.restore_unquantized(model, made, executed.smoothed))
     return dataclasses.replace(executed, parameters=executed.parameters | {"restored_tensors": restored})

@@ -1,19 +1,46 @@
 """Errors of toolkits as one line: the layer or the amount, and a hint."""
 
+from pathlib import Path
+
 from edge2giant.errors import UserError
 from edge2giant.records.checkpoint import Fallback
 
 GIB = 2**30
 NOT_DEFINITE = "Hessian not positive definite"
+FLOATS = ("F32", "F16", "BF16")
 
 
-def not_finite(layer: str) -> UserError:
-    """A Hessian with NaN or infinity: the activations overflowed, which no dampening repairs."""
-    return UserError(
-        "the Hessian has NaN or infinite values, so the inputs of this layer overflowed or the calibration text is broken",
-        layer,
-        "quantize the model in bfloat16 or float32 (dtype in its config.json), or look at the calibration set",
-    )
+def not_finite(layer: str, what: str, dtype: str) -> UserError:
+    """NaN or infinity in what a toolkit computes at a layer: in float16 activations overflow, else weights or text are broken.
+
+    Parameters
+    ----------
+    what : str
+        What is not finite, such as 'the Hessian'.
+    dtype : str
+        Type that the layer computed in.
+    """
+    kind = dtype.removeprefix("torch.")
+    hint = "look for NaN or infinite values in the model's weights, and at the calibration set"
+    if kind == "float16":
+        hint = "activations beyond 65,504 overflow: quantize in bfloat16 (`dtype: bfloat16` in the model's config.json)"
+    return UserError(f"{what} has NaN or infinite values in {kind}", layer, hint)
+
+
+def refuse_not_finite(folder: Path, dtype: str) -> None:
+    """Refuse a checkpoint in which a scale that the toolkit stored is not finite.
+
+    Raises
+    ------
+    UserError
+        Naming the first such layer.
+    """
+    from edge2giant.quantize.tensors import Tensors
+
+    made = Tensors(folder)
+    for name in (name for name in made.names if "scale" in name.rpartition(".")[2] and made.dtype(name) in FLOATS):
+        if not made.read(name).isfinite().all():
+            raise not_finite(name.rpartition(".")[0], f"its stored {name.rpartition('.')[2]}", dtype)
 
 
 def singular(tried: list[Fallback], allowed: list[float]) -> UserError:

@@ -1,5 +1,6 @@
 """Bytes of a checkpoint: measured, nominal by its layers, and planned from the model's facts."""
 
+import re
 from pathlib import Path
 
 from edge2giant.models.facts import ModelFacts
@@ -14,16 +15,32 @@ WHOLE_MODEL_BYTES = 16 * 2**30
 DEPTH_OF_LARGE_MODELS = 2
 
 
-def is_linear(name: str, shape: tuple[int, ...], ignore: tuple[str, ...] = ("lm_head",)) -> bool:
-    """Say whether a tensor of an unquantized model is the weight of a linear layer that recipes quantize."""
-    if len(shape) != 2 or not name.endswith(".weight"):
-        return False
-    return not any(word in name for word in (*UNQUANTIZED, *ignore))
-
-
 def linear_layers(tensors: Tensors, ignore: tuple[str, ...] = ("lm_head",)) -> list[str]:
-    """Names (without `.weight`) of the linear layers of an unquantized model, `ignore` left out."""
-    return [name[: -len(".weight")] for name in tensors.names if is_linear(name, tensors.shape(name), ignore)]
+    """Names (without `.weight`) of the linear layers of decoder blocks that recipes quantize.
+
+    Left out are routers: layers that stand beside the experts of a block; and what `ignore` names as compressed-tensors does, by
+    a whole name or `re:` and a regular expression that matches from its start.
+    """
+    blocks = {name.partition(".experts.")[0] for name in tensors.names if ".experts." in name}
+    return [name for name in matrices(tensors) if in_block(name) and not left_out(name, ignore) and parent(name) not in blocks]
+
+
+def matrices(tensors: Tensors) -> list[str]:
+    """Names (without `.weight`) of all weights with two dimensions."""
+    ends = ".weight"
+    return [one.removesuffix(ends) for one in tensors.names if one.endswith(ends) and len(tensors.shape(one)) == 2]
+
+
+def in_block(name: str) -> bool:
+    return any(part.isdigit() for part in name.split(".")) and not any(word in name for word in UNQUANTIZED)
+
+
+def parent(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def left_out(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(re.match(one[3:], name) if one.startswith("re:") else one == name for one in patterns)
 
 
 def weight_bytes(folder: str | Path) -> int:

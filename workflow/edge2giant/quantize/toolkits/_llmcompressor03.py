@@ -90,7 +90,7 @@ def watched(observed):
     class Watched(original):
         def compress(self, *arguments, **options):
             if not self.H.isfinite().all():
-                raise faults.not_finite(self.name)
+                raise faults.not_finite(self.name, "the Hessian", str(self.layer.weight.dtype))
             try:
                 super().compress(*arguments, **options)
             except ValueError as error:

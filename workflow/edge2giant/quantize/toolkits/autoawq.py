@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from edge2giant.errors import UserError
-from edge2giant.quantize import compat, toolkits
+from edge2giant.quantize import compat, faults, toolkits
 from edge2giant.records.checkpoint import ExecutedRecipe, SmoothedMapping
 from edge2giant.schemes.integers import Integers
 from edge2giant.typed import Positive, Text
@@ -66,7 +66,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
         trust_remote_code=False,
     )
     tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
-    with copied_weights() if on_cpu else contextlib.nullcontext(), recorded_mappings() as smoothed:
+    with copied_weights() if on_cpu else contextlib.nullcontext(), named_faults(), recorded_mappings() as smoothed:
         search(model, tokenizer, recipe, calibration)
     model.save_quantized(str(out_dir))
     done = recipe | {"calibrated_in": "float32" if on_cpu else own}
@@ -103,6 +103,31 @@ def recorded_mappings():
         yield smoothed
     finally:
         quantizer.append_str_prefix = original
+
+
+@contextlib.contextmanager
+def named_faults():
+    """Say at which layer a search ends without a finite loss, which AutoAWQ raises as a plain Exception."""
+    from awq.quantize.quantizer import AwqQuantizer
+    from awq.utils.module import get_op_name
+
+    original = AwqQuantizer._search_best_scale
+
+    def naming(self, module, prev_op, layers, inp, *rest, **named):
+        if not inp.isfinite().all() or not all(layer.weight.isfinite().all() for layer in layers):
+            raise faults.not_finite(get_op_name(self.model, layers[0]), "the input or weight", str(inp.dtype))
+        try:
+            return original(self, module, prev_op, layers, inp, *rest, **named)
+        except Exception as error:
+            if type(error) not in (Exception, AssertionError):
+                raise
+            raise faults.not_finite(get_op_name(self.model, layers[0]), "AWQ's loss", str(inp.dtype)) from error
+
+    AwqQuantizer._search_best_scale = naming
+    try:
+        yield
+    finally:
+        AwqQuantizer._search_best_scale = original
 
 
 @contextlib.contextmanager

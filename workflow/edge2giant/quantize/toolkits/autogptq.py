@@ -88,6 +88,7 @@ def compress(model_dir: Path, recipe: dict, calibration):
     rotary_on(model.model, "cuda:0" if torch.cuda.is_available() else "cpu")
     examples = [{"input_ids": torch.tensor([row]), "attention_mask": torch.ones(1, len(row))} for row in calibration.token_ids]
     progress = Progress()
+    watch_hessians(progress)
     logging.getLogger("auto_gptq.modeling._base").addHandler(progress)
     try:
         model.quantize(examples, batch_size=recipe.get("batch_size", 1), cache_examples_on_gpu=False)
@@ -98,6 +99,21 @@ def compress(model_dir: Path, recipe: dict, calibration):
     finally:
         logging.getLogger("auto_gptq.modeling._base").removeHandler(progress)
     return model, None
+
+
+def watch_hessians(progress: "Progress") -> None:
+    """Name the layer whose Hessian is not finite: AutoGPTQ would call it not positive definite, which no damping repairs."""
+    from auto_gptq.quantization.gptq import GPTQ
+
+    original = getattr(GPTQ.fasterquant, "original", GPTQ.fasterquant)
+
+    def checked(self, *arguments, **options):
+        if not self.H.isfinite().all():
+            raise faults.not_finite(progress.layer or "unknown layer", "the Hessian", str(self.layer.weight.dtype))
+        return original(self, *arguments, **options)
+
+    checked.original = original
+    GPTQ.fasterquant = checked
 
 
 def store(model, recipe: dict, tried: list[Fallback], out_dir: Path) -> ExecutedRecipe:

@@ -38,10 +38,11 @@ SMOOTHING = ("SmoothQuantModifier", "AWQModifier")
 
 @dataclass
 class Observed:
-    """What llmcompressor does not tell: layers whose Hessian could not be factorised, and what was smoothed."""
+    """What llmcompressor does not tell: layers whose Hessian had no factors, what was smoothed, and what stayed in 16 bits."""
 
     failed: list[str] = field(default_factory=list)
     smoothed: list[SmoothedMapping] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def smooth(self, mappings: Iterable, model) -> None:
         """Note mappings that a modifier resolved in a model, in the order in which they are applied."""
@@ -124,7 +125,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
         if not observed.failed:
             refuse_unsmoothed(recipe, observed, model.config.model_type)
             model.save_pretrained(str(out_dir), save_compressed=True)
-            return executed(recipe, tried, observed.smoothed, str(model.dtype).removeprefix("torch."))
+            return executed(recipe, tried, observed, str(model.dtype).removeprefix("torch."))
         tried.append(Fallback(tuple(observed.failed), quantizing(recipe).get("dampening_frac"), faults.NOT_DEFINITE))
         del model
     raise faults.singular(tried, allowed=recipe.get("fallback_dampening", []))
@@ -149,14 +150,14 @@ def validation_engine(recipe: dict) -> str:
     return "none" if release() == EARLY_RELEASE and made.rounds_activations and not made.static_activations else "hf"
 
 
-def executed(recipe: dict, tried: list[Fallback], smoothed: list[SmoothedMapping], dtype: str) -> ExecutedRecipe:
+def executed(recipe: dict, tried: list[Fallback], observed: Observed, dtype: str) -> ExecutedRecipe:
     """What `checkpoint.json` records of the run."""
     return ExecutedRecipe(
         {"modifiers": recipe["modifiers"], "batch_size": recipe.get("batch_size", 1), "calibrated_in": dtype},
-        "smoothing" if smoothed else "none",
-        tuple(quantizing(recipe).get("ignore", ())),
+        "smoothing" if observed.smoothed else "none",
+        tuple(observed.left_out or quantizing(recipe)["ignore"]),
         tuple(tried),
-        tuple(smoothed),
+        tuple(observed.smoothed),
     )
 
 
@@ -168,11 +169,24 @@ def compress(model_dir: Path, recipe: dict, samples: dict, observed: Observed):
 
     dtype = "auto" if torch.accelerator.is_available() else "float32"
     model = AutoModelForCausalLM.from_pretrained(str(model_dir), dtype=dtype)
+    recipe = with_left_out(recipe, model)
+    observed.left_out = list(quantizing(recipe)["ignore"])
     classes = modifier_classes(observed)
     modifiers = [classes[name](**arguments(name, given)) for one in recipe["modifiers"] for name, given in one.items()]
     with unpinned():
         oneshot(model=model, tokenizer=AutoTokenizer.from_pretrained(str(model_dir)), recipe=modifiers, **samples)
     return model
+
+
+def with_left_out(recipe: dict, model) -> dict:
+    """The recipe with the layers left out that no recipe may round: routers, which stand beside experts, and the output layer."""
+    import torch
+
+    names = {module: name for name, module in model.named_modules()}
+    experts = {name.rpartition(".")[0] for name in names.values() if name.endswith(".experts")}
+    linear = [name for module, name in names.items() if isinstance(module, torch.nn.Linear)]
+    wide = [name for name in linear if name.rpartition(".")[0] in experts] + [names.get(model.get_output_embeddings())]
+    return takes(recipe)["ignore"]([name for name in wide if name])
 
 
 def arguments(name: str, given: dict) -> dict:
@@ -244,7 +258,7 @@ def modifier_classes(observed: Observed) -> dict[str, type]:
         def compress_module_list(self, module_list):
             for module in module_list:
                 if not self._hessians[module].isfinite().all():
-                    raise faults.not_finite(self._module_names[module])
+                    raise faults.not_finite(self._module_names[module], "the Hessian", str(module.weight.dtype))
             super().compress_module_list(module_list)
 
         def on_finalize(self, state, **kwargs):
@@ -252,12 +266,33 @@ def modifier_classes(observed: Observed) -> dict[str, type]:
             return super().on_finalize(state, **kwargs)
 
     class AWQModifier(awq.AWQModifier):
+        _searching: bool = False
+
         def _set_resolved_mappings(self, model):
             try:
                 super()._set_resolved_mappings(model)
             except ValueError as error:
                 raise unmatched("AWQModifier", model.config.model_type) from error
             observed.smooth(self._resolved_mappings, model)
+
+        def _run_samples(self, module):
+            outputs = super()._run_samples(module)
+            if not self._searching and not all(batch.isfinite().all() for batch in outputs):
+                layer = next(one.balance_names[0] for one in self._resolved_mappings if one.parent is module)
+                raise faults.not_finite(layer, "AWQ's loss", str(outputs[0].dtype))
+            return outputs
+
+        def _compute_best_scale(self, mapping, *rest):
+            self._searching = True  # scales that overflow are passed over here
+            try:
+                return super()._compute_best_scale(mapping, *rest)
+            except Exception as error:
+                if type(error) not in (Exception, AssertionError):
+                    raise
+                dtype = mapping.balance_layers[0].weight.dtype
+                raise faults.not_finite(mapping.balance_names[0], "AWQ's loss", str(dtype)) from error
+            finally:
+                self._searching = False
 
     class SmoothQuantModifier(smoothquant.SmoothQuantModifier):
         def _resolve_mappings(self, model):
@@ -267,6 +302,12 @@ def modifier_classes(observed: Observed) -> dict[str, type]:
                 raise unmatched("SmoothQuantModifier", model.config.model_type) from error
             observed.smooth(found, model)
             return found
+
+        def _apply_smoothing(self, model):
+            for name, seen in self.scales_.items():
+                if not (seen.max_channel_vals - seen.min_channel_vals).isfinite().all():
+                    raise faults.not_finite(name, "the range of its outputs", str(seen.max_channel_vals.dtype))
+            super()._apply_smoothing(model)
 
     return {kind.__name__: kind for kind in (GPTQModifier, QuantizationModifier, AWQModifier, SmoothQuantModifier)}
 

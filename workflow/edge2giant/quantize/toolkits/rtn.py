@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge2giant.quantize import compat, toolkits
+from edge2giant.quantize import compat, faults, toolkits
 from edge2giant.quantize.toolkits import GroupSize
 from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes.integers import Integers
@@ -22,7 +22,7 @@ CITATION = "round to nearest, the baseline of E. Frantar et al., GPTQ, ICLR 2023
 
 @dataclass(frozen=True)
 class NearestRecipe:
-    """How to round; `ignore` names layers by a part of their name."""
+    """How to round; `ignore` names layers as compressed-tensors does: whole names, or `re:` and a regular expression."""
 
     bits: Literal[4, 8]
     group_size: GroupSize
@@ -42,11 +42,13 @@ def scheme(recipe: dict) -> Integers:
 
 def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> ExecutedRecipe:
     """Round every linear layer but the ignored ones and write the checkpoint, one source file at a time."""
-    from edge2giant.quantize.sizes import linear_layers
+    from edge2giant.quantize import sizes
     from edge2giant.quantize.tensors import Tensors, write
 
     source = Tensors(model_dir)
-    layers = set(linear_layers(source, tuple(recipe["ignore"])))
+    layers = set(sizes.linear_layers(source, tuple(recipe["ignore"])))
+    wide = (name for name in sizes.matrices(source) if name not in layers and not name.endswith("embed_tokens"))
+    ignore = list(dict.fromkeys([*recipe["ignore"], *(name for name in wide if not sizes.left_out(name, recipe["ignore"]))]))
     index = {}
     for path in source.paths:
         stored = {}
@@ -58,18 +60,20 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
                 stored[name] = source.read(name)
         write(out_dir / path.name, stored)
         index |= dict.fromkeys(stored, path.name)
-    describe(model_dir, recipe, out_dir)
+    describe(model_dir, recipe | {"ignore": ignore}, out_dir)
     if len(source.paths) > 1:
         total = sum(path.stat().st_size for path in out_dir.glob("*.safetensors"))
         text = json.dumps({"metadata": {"total_size": total}, "weight_map": index}, indent=2)
         (out_dir / "model.safetensors.index.json").write_text(text, encoding="utf-8")
-    return ExecutedRecipe(recipe, ignore=tuple(recipe["ignore"]))
+    return ExecutedRecipe(recipe, ignore=tuple(ignore))
 
 
 def round_layer(layer: str, weight, made: Integers) -> dict:
     """Return the stored tensors of one layer; scales have the type of the weight (torch, out x in)."""
     import torch
 
+    if not weight.isfinite().all():
+        raise faults.not_finite(layer, "the weight", str(weight.dtype))
     rows, columns = weight.shape
     groups = 1 if made.group_size < 0 else columns // made.group_size
     codes, scale = made.symmetric_codes(weight.float().reshape(rows, groups, -1), weight.dtype)
