@@ -321,6 +321,26 @@ def test_printed_values_stand_beside():
     assert render.tidy(table).loc[1, "arc_challenge_published_difference"] == "-0.69"
 
 
+def test_a_misprint_beside_a_regenerated_score_is_marked():
+    rows = [("llama-3.2-3b-it", "fp16", "w16a16")]
+    model, method, bits = rows[0]
+    cell = factories.cell_record(model=model, method=method, bits=bits, study="paper", benchmark="truthfulqa", score=49.9)
+    table = regenerated([cell], rows=rows, study="paper")
+    entry = table.rows[0].entries[4]
+    assert (entry.score.shown, entry.published.shown) == ("49.90", f"47.79{SIGN['misprint']}")
+    assert any("truthfulqa: 47.79 for 49.79" in note for note in table.notes)
+    assert render.tidy(table).loc[0, "truthfulqa_published_remark"] == "probable misprint"
+    assert f"47.79{SIGN['misprint']}" in render.text(table, "html")
+
+
+def test_the_readme_shows_rows_of_table_1():
+    shown = [
+        line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| Llama-2-7B-Chat")
+    ]
+    lines = render.text(printed(1), "md").replace("\\", "").splitlines()
+    assert shown and all(line in lines for line in shown)
+
+
 class Tags(HTMLParser):
     """Counts tags and attributes of a page."""
 
