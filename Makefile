@@ -11,7 +11,7 @@ SNAKEMAKE := .venv/bin/snakemake
 # uv does not read pip's configuration; a local folder of wheels named there holds for both.
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: help setup envs demo published schemas add-model mirror test test-full lint resume faults bench bench-toolkits clean
+.PHONY: help setup envs demo published schemas add-model mirror test test-full lint resume faults bench bench-toolkits simulate clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -101,6 +101,9 @@ bench-toolkits: .venvs/cpu/main/.ready .venvs/cpu/gptqmodel/.ready .venvs/cpu/au
 	@workflow/in-env cpu/main python bench/toolkits.py --variants awq-llmcompressor/w4a16 --shape '{"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 1}' --calibration $(BENCH_CALIBRATION) --out results/bench/toolkits.json
 	@workflow/in-env cpu/gptqmodel python bench/toolkits.py --variants gptq-gptqmodel/w4a16 --calibration $(BENCH_CALIBRATION) --out results/bench/toolkits.json
 	@workflow/in-env cpu/autoawq python bench/toolkits.py --variants awq/w4a16 --shape '{"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 1}' --calibration $(BENCH_CALIBRATION) --out results/bench/toolkits.json
+
+simulate: .venv/.ready ## coverage and errors of the statistical tests on made-up answers (two minutes): docs/statistics.md
+	@workflow/in-env workflow python -m edge2giant.stats simulate --out $(CURDIR)/docs/measurements/statistics_simulation.json
 
 clean: ## remove results and figures (not the environments)
 	@rm -rf results/* paper_figures/* logs .snakemake

@@ -618,3 +618,9 @@ def test_simulated_truth_is_the_mean_of_what_is_drawn():
     for case in (simulation.gpqa(0.2), simulation.ifeval(0.2), simulation.musr(0.2), simulation.mt_bench()):
         drawn = [np.sum(case.share * case.draw(rng, 0.8)) for _ in range(400)]
         assert np.mean(drawn) == pytest.approx(case.truth(0.8), abs=4 * np.std(drawn) / 20), case.name
+
+
+def test_the_docs_show_the_simulation_that_was_measured():
+    docs = CONFIG.parent / "docs"
+    found = json.loads((docs / "measurements/statistics_simulation.json").read_text(encoding="utf-8"))
+    assert simulation.table(found["cases"]) in (docs / "statistics.md").read_text(encoding="utf-8")
