@@ -16,6 +16,7 @@ from edge2giant.quantize.validation import checkpoint
 from edge2giant.quantize.validation import checks as validation
 from edge2giant.records.checkpoint import SmoothedMapping
 from edge2giant.schemes.integers import Integers
+from edge2giant.schemes.unquantized import SixteenBits
 from quantize_model import weights, write_model
 from shared import ROOT
 
@@ -274,13 +275,13 @@ def test_scales_that_do_not_cancel_are_refused(tmp_path, spoil, bits):
 
 
 def test_sizes_agree_with_what_is_written(tmp_path):
-    model, out, _, _ = rtn(tmp_path)
+    model, out, _, scheme = rtn(tmp_path)
     source = tensors.Tensors(model)
     linear = 2 * (4 * 128 * 128 + 3 * 128 * 256)
     rest = 2 * (2 * 300 * 128 + 5 * 128)
-    assert sizes.nominal_bytes(source, 4) == linear // 2 + rest
-    assert sizes.nominal_bytes(source, 16) == 2 * linear + rest
-    assert sizes.nominal_bytes(source, 4) < sizes.weight_bytes(out) < 1.2 * sizes.nominal_bytes(source, 4)
+    assert sizes.nominal_bytes(source, scheme) == linear // 2 + rest
+    assert sizes.nominal_bytes(source, SixteenBits()) == 2 * linear + rest
+    assert sizes.nominal_bytes(source, scheme) < sizes.weight_bytes(out) < 1.2 * sizes.nominal_bytes(source, scheme)
     config = json.loads((model / "config.json").read_text())
     known = {key: value for key, value in config.items() if key in ModelFacts.__dataclass_fields__}
     scheme = Integers("compressed-tensors", 4, 128, symmetric=False)

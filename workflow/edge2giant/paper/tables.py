@@ -154,7 +154,7 @@ class _Builder:
             variant,
             labels.model(variant.model),
             self._method(variant),
-            labels.bits(variant.bits),
+            labels.bits(variant.bits, shown.effective_bits),
             numerals.gigabytes(shown.storage_gb) + ("" if self.beside is not None else self._signs(variant, "storage")),
             tuple(self._entry(shown, column) for column in self.columns),
             self._computed(variant) + self._signs(variant, "method"),
@@ -245,6 +245,9 @@ class _Builder:
                 column.below for column in columns
             ),
             "W/A: bits of weights/activations.": sizes,
+            "W with a decimal: bits of a weight on average over layers of different schemes.": any(
+                entry.effective_bits for entry in self.variants
+            ),
             "Storage: nominal, parameters times weight bits.": sizes and beside,
             self._toolkits(rows): any("*" in row.method_label for row in rows),
             f"{COMPUTED} {computed}": any(COMPUTED in row.mark for row in rows),

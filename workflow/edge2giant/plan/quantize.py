@@ -10,6 +10,7 @@ from edge2giant.config.recipes import Recipe
 from edge2giant.errors import UserError
 from edge2giant.plan import Plan, paths
 from edge2giant.quantize import RESULT_VERSION, changes, toolkits
+from edge2giant.schemes import mixed
 from edge2giant.schemes.scheme import Scheme
 from edge2giant.specs.quantize import CalibrationSpec, HeldoutSpec, PublishedSpec, QuantizeSpec
 from edge2giant.specs.variant import Variant
@@ -154,7 +155,18 @@ def base_recipe(config: Config, variant: Variant) -> tuple[dict, str | None]:
             where = f"config/recipes.yaml, {variant.method}.bits.{variant.bits}.overrides[{number}].changes"
             recipe = changes.merged(recipe, one.recipe)
             recipe, _ = changes.applied(config.toolkit(variant), recipe, one.changes, False, where)
-    return recipe, calibration
+    return numbered(recipe, model.facts.num_hidden_layers), calibration
+
+
+def numbered(recipe, layers: int):
+    """A recipe in whose texts `{first}` and `{last}` are the numbers of a model's first and last decoder block."""
+    if isinstance(recipe, dict):
+        return {key: numbered(value, layers) for key, value in recipe.items()}
+    if isinstance(recipe, list | tuple):
+        return [numbered(one, layers) for one in recipe]
+    if isinstance(recipe, str):
+        return recipe.replace("{first}", "0").replace("{last}", str(layers - 1))
+    return recipe
 
 
 def made_spec(config: Config, study: Study, variant: Variant, changed: dict | None) -> QuantizeSpec:
@@ -180,7 +192,7 @@ def made_spec(config: Config, study: Study, variant: Variant, changed: dict | No
 def scheme(config: Config, study: Study, variant: Variant) -> Scheme:
     """The scheme of a variant's checkpoint, by its recipe also where it is published: its config.json is not fetched yet."""
     spec = made_spec(config, study, variant, changes_of(config, study, variant))
-    return toolkits.module(spec.toolkit).scheme(spec.recipe)
+    return mixed.in_model(toolkits.module(spec.toolkit).scheme(spec.recipe), config.models[variant.model].facts)
 
 
 def published_spec(config: Config, study: Study, variant: Variant) -> QuantizeSpec:

@@ -8,6 +8,7 @@ from edge2giant.config.checks import PRINTED
 from edge2giant.config.claims import ClaimPart
 from edge2giant.config.studies import Study
 from edge2giant.plan import quantize
+from edge2giant.schemes import mixed
 from edge2giant.specs.claims import ClaimSpec, ClaimsSpec, FactSpec, PartSpec, ReadingSpec
 from edge2giant.specs.study import AVERAGE, Labels, StudyBenchmark, StudySpec, StudyVariant, SuiteColumns, TableLayout
 
@@ -117,9 +118,12 @@ def study_spec(config: Config, name: str) -> StudySpec:
 
 
 def study_variant(config: Config, study: Study, variant) -> StudyVariant:
+    """What a study shows of a variant; its storage is parameters times weight bits over 8, as the paper prints it."""
     changed = quantize.checkpoint_spec(config, study, variant).changed
-    words = quantize.in_words(changed) if changed else None
-    return StudyVariant(variant, nominal_gb(config, variant), tuple(study.benchmarks_of(variant)), words)
+    bits = mixed.effective_bits(quantize.scheme(config, study, variant))
+    words, effective = quantize.in_words(changed) if changed else None, bits if bits != variant.widths[0] else None
+    nominal = config.models[variant.model].nominal_billions * (effective or variant.widths[0]) / 8
+    return StudyVariant(variant, nominal, tuple(study.benchmarks_of(variant)), words, effective)
 
 
 def labels(config: Config) -> Labels:
@@ -133,11 +137,6 @@ def labels(config: Config) -> Labels:
         benchmarks={name: entry.label for name, entry in config.benchmarks.items()},
         parts={name: heading for table in tables for name, heading in table.parts.items()},
     )
-
-
-def nominal_gb(config: Config, variant) -> float:
-    """Parameters times weight bits over 8, in 10^9 bytes: what the paper prints as storage."""
-    return config.models[variant.model].nominal_billions * variant.widths[0] / 8
 
 
 def benchmark_of(config: Config, study: Study, name: str) -> StudyBenchmark:

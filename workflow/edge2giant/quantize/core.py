@@ -66,7 +66,7 @@ def run(spec: QuantizeSpec, folders: Folders, lock: Lock | None = None) -> dict:
         with watch("validation"), memory_explained(folders.model):
             validation = validate(spec, recipe, scheme, executed, folders, readable, made)
         with watch("digest"):
-            record = describe(spec, folders.model, lock, executed, calibration, validation, made)
+            record = describe(spec, scheme, folders.model, lock, executed, calibration, validation, made)
         record["seconds"] = watch.seconds
         record["memory"] = environment.peak_memory()
         (made / "README.md").write_text(card.text(record), encoding="utf-8")
@@ -214,8 +214,9 @@ def validate(
 
 
 def describe(
-    spec: QuantizeSpec, model: Path, lock: Lock | None, executed: ExecutedRecipe, calibration, validation: dict, made: Path
-) -> dict:
+    spec: QuantizeSpec, scheme: Scheme, model: Path, lock: Lock | None, executed: ExecutedRecipe, calibration, validation: dict,
+    made: Path,
+) -> dict:  # fmt: skip
     """Assemble the record of a valid checkpoint."""
     files, toolkit, source = checksums(made), toolkits.module(spec.toolkit), checksums(model)
     if lock:
@@ -239,7 +240,7 @@ def describe(
         "size": {
             "weights_bytes": sizes.weight_bytes(made),
             "total_bytes": sum(entry.bytes for entry in files.values()),
-            "nominal_bytes": sizes.nominal_bytes(Tensors(model), spec.variant.widths[0]),
+            "nominal_bytes": sizes.nominal_bytes(Tensors(model), scheme),
         },
         "files": typed.as_json(files),
         "digest": digest_of(files),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edge2giant.models.facts import ModelFacts
 from edge2giant.quantize.tensors import Tensors
+from edge2giant.schemes import mixed
 from edge2giant.schemes.scheme import Scheme
 from edge2giant.schemes.unquantized import SixteenBits
 
@@ -48,16 +49,16 @@ def weight_bytes(folder: str | Path) -> int:
     return sum(path.stat().st_size for path in Path(folder).glob("*.safetensors"))
 
 
-def nominal_bytes(tensors: Tensors, bits: int) -> int:
-    """Bytes of a model whose linear layers take `bits` a weight and whose other tensors take 16.
+def nominal_bytes(tensors: Tensors, scheme: Scheme) -> int:
+    """Bytes of a model whose linear layers take the bits of their scheme a weight and whose other tensors take 16.
 
     Scales, zero points and padding are left out: that is what separates the measured size from this one.
     """
-    quantized = set(linear_layers(tensors)) if bits < UNQUANTIZED_BITS else set()
+    quantized = set(linear_layers(tensors))
     total = 0
     for name in tensors.names:
-        wide = name.rsplit(".", 1)[0] not in quantized
-        total += tensors.size(name) * (UNQUANTIZED_BITS if wide else bits)
+        layer = parent(name)
+        total += tensors.size(name) * (mixed.of_layer(scheme, layer).bits if layer in quantized else UNQUANTIZED_BITS)
     return total // 8
 
 

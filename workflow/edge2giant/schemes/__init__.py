@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from edge2giant.errors import UserError
+from edge2giant.schemes.mixed import Mixed, SchemeOfLayers
 from edge2giant.schemes.scheme import Scheme
 
 HERE = Path(__file__).resolve().parent
@@ -32,6 +33,10 @@ def of_config(config: dict | None, where: object = "quantization_config") -> Sch
     UserError
         If no kind of scheme is like that.
     """
+    groups = (config or {}).get("config_groups", {})
+    if len(groups) > 1:
+        single = ((group, config | {"config_groups": {"group": group}}) for group in groups.values())
+        return Mixed.of_parts([SchemeOfLayers(tuple(group["targets"]), of_config(one, where)) for group, one in single])
     for kind in kinds():
         if scheme := kind.of_config(config or {}):
             return scheme

@@ -49,10 +49,10 @@ class Labels:
     def part(self, name: str) -> str:
         return "Average" if name == AVERAGE else self.parts.get(name, name)
 
-    def bits(self, name: str) -> str:
-        """Width of weights and activations as the paper prints it (`4/16`)."""
+    def bits(self, name: str, effective: float | None = None) -> str:
+        """Width of weights, or what it is on average, and of activations as the paper prints it (`4/16`)."""
         weights, activations = widths(name)
-        return f"{weights}/{activations}"
+        return f"{weights if effective is None else format(effective, '.1f')}/{activations}"
 
     def method_bits(self, method: str, bits: str) -> str:
         """Method and width in one short text (`GPTQ** 4/16`); `FP16` alone for the unquantized model."""
@@ -71,12 +71,15 @@ class StudyVariant:
         What the study evaluates it on, in the order of the study.
     changed : str or None
         What the study changes of its recipe, in words.
+    effective_bits : float or None
+        Bits of a weight on average, where layers have different ones.
     """
 
     variant: Variant
     storage_gb: float
     benchmarks: tuple[str, ...]
     changed: str | None = field(default=None, metadata=OMITTED)
+    effective_bits: float | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True)

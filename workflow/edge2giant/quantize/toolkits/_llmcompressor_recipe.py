@@ -35,9 +35,11 @@ class ConfigGroup:
 
 @dataclass(frozen=True)
 class ConfigGroups:
-    """The one group that a recipe has."""
+    """Groups of layers with a scheme each; the first whose targets mean a layer counts."""
 
     group_0: ConfigGroup
+    group_1: ConfigGroup | None = None
+    group_2: ConfigGroup | None = None
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,9 @@ class Observed:
 
 def scheme(recipe: dict) -> Scheme:
     modifier = quantizing(recipe)
-    group = modifier["config_groups"]["group_0"]
-    weights = group["weights"] | {"actorder": modifier.get("actorder")}
-    return schemes.of_config({"quant_method": COMPRESSED, "config_groups": {"group_0": group | {"weights": weights}}}, "recipe")
+    order = {"actorder": modifier.get("actorder")}
+    found = {name: group | {"weights": group["weights"] | order} for name, group in modifier["config_groups"].items()}
+    return schemes.of_config({"quant_method": COMPRESSED, "config_groups": found}, "recipe")
 
 
 def takes(recipe: dict) -> dict:

@@ -13,6 +13,7 @@ from pathlib import Path
 from edge2giant import schemes
 from edge2giant.quantize import compat
 from edge2giant.quantize.tensors import Tensors
+from edge2giant.schemes import mixed
 from edge2giant.schemes.scheme import COMPRESSED, Scheme
 
 LINEAR = "Linear"
@@ -101,9 +102,9 @@ def called_quantized(model_dir: Path, checkpoint_dir: Path) -> dict[str, Scheme]
         left_out = given.get("modules_to_not_convert") or ()
         wanted = (name for name, classes in named.items() if LINEAR in classes and block_number(name, blocks) is not None)
         return {name: scheme for name in wanted if not any(word in name for word in left_out)}
-    for group in given["config_groups"].values():
-        scheme = schemes.of_config(given | {"config_groups": {"group": group}}, checkpoint_dir)
-        for name, classes in named.items():
-            if matches(name, classes, group["targets"]) and not matches(name, classes, given.get("ignore") or ()):
-                found.setdefault(name, scheme)
+    scheme = schemes.of_config(given, checkpoint_dir)
+    targets = [target for group in given["config_groups"].values() for target in group["targets"]]
+    for name, classes in named.items():
+        if matches(name, classes, targets) and not matches(name, classes, given.get("ignore") or ()):
+            found[name] = mixed.of_layer(scheme, name)
     return found

@@ -57,11 +57,6 @@ class Weights:
         return self.scheme(name).nearest(self.wanted(name))
 
     @property
-    def mixed(self) -> bool:
-        """Whether layers have different schemes."""
-        return len(set(self.called.values())) > 1
-
-    @property
     def key(self) -> dict:
         """What decides a model whose quantized layers are rounded to nearest."""
         return {"layers": {name: repr(self.scheme(name)) for name in self.quantized}}

@@ -6,6 +6,7 @@ from edge2giant.quantize import compat
 from edge2giant.quantize.validation import layers
 from edge2giant.quantize.validation.checks import Checks, rounded
 from edge2giant.quantize.validation.stored import Weights
+from edge2giant.schemes import mixed
 from edge2giant.schemes.scheme import Layer, Scheme
 
 COPY_ERROR = {"F16": 1e-3, "BF16": 8e-3, "F32": 1e-6}
@@ -29,7 +30,7 @@ def check_codes(weights: Weights, scheme: Scheme, names: list[str], checks: Chec
     levels, wrong = [], []
     for name in names:
         made = weights.scheme(name)
-        layer, promised = weights.layer(name), made if weights.mixed else scheme
+        layer, promised = weights.layer(name), mixed.of_layer(scheme, name)
         if fault := promised.flaw(layer, weights.source.shape(f"{name}.weight")):
             wrong.append(f"{name}: {fault}")
         else:
