@@ -9,7 +9,7 @@ import pytest
 from edge2giant import config, specs
 from edge2giant import published as printed_numbers
 from edge2giant.audit import __main__ as command
-from edge2giant.audit import findings, report, results
+from edge2giant.audit import findings, plausibility, printed, report, results
 from edge2giant.errors import UserError
 from edge2giant.paper import tables
 from edge2giant.plan.audit import audit_spec
@@ -198,6 +198,26 @@ def test_scores_that_stand_out_are_doubtful_and_few(audit):
 def test_a_planted_outlier_stands_out(copy, model, method, benchmark, text):
     edit(copy, "scores.csv", model=model, method=method, benchmark=benchmark, to=("value", text))
     assert any(f"/{model}/{method}/" in name and f"/{benchmark}/" in name for name in ids(run(copy), "plausibility"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("points", "share"), [(5, 29), (10, 66), (20, 95)])
+def test_how_large_an_error_stands_out(points, share):
+    """Every printed score in turn, lowered by so many points, or raised where it has fewer; docs/audit.md has the share."""
+    rows = printed.rows_of(printed_numbers.scores(CONFIG / "published"))
+    parts = findings.column_parts(SPEC, findings.accepted_sets(findings.Audit(), rows, SPEC.columns))
+    places = [(row, column) for row in rows for column in row.values if column != "average"]
+    standing = {(one.row.name, one.column) for one in plausibility.outliers(rows, parts)}
+    hits = []
+    for row, column in places:
+        if (row.name, column) not in standing:
+            score = float(row.values[column])
+            planted = row.values | {column: f"{score - points if score > points else score + points:.2f}"}
+            same = [one for one in rows if one.variant.model == row.variant.model]
+            changed = [dataclasses.replace(one, values=planted) if one is row else one for one in same]
+            hits.append(any((one.row.name, one.column) == (row.name, column) for one in plausibility.outliers(changed, parts)))
+    assert round(100 * sum(hits) / len(hits)) == share
+    assert f"{points} points in {share}%" in plain("docs/audit.md")
 
 
 def test_a_model_that_loses_everywhere_has_few_outliers(audit):

@@ -23,7 +23,7 @@ def run(spec: AuditSpec, folder: Path, cells: list[Path]) -> Audit:
     """Audit every printed table of `folder` (`config/published`); the cells of a study say how large its checkpoints are."""
     audit = Audit()
     scores, mt_bench = printed.rows_of(published.scores(folder)), printed.rows_of(published.mt_bench(folder))
-    accepted = _columns(audit, scores, spec.columns)
+    accepted = accepted_sets(audit, scores, spec.columns)
     audit.findings += stated.table3(spec, published.stated(folder), accepted)
     for rules, rows in (
         (constraints.score_constraints(scores, accepted), scores),
@@ -32,7 +32,7 @@ def run(spec: AuditSpec, folder: Path, cells: list[Path]) -> Audit:
         book = Rulebook(rules, constraints.texts_of(rows))
         _rules(audit, book)
         _digits(audit, book.texts)
-    audit.findings += plausibility.findings(scores, _parts(spec, accepted))
+    audit.findings += plausibility.findings(scores, column_parts(spec, accepted))
     stated.toolkits(audit, published.mt_bench(folder))
     audit.modes = [_mode(row, accepted) for row in scores]
     audit.sizes = storage.sizes(scores, spec.models, frames.read_cells(cells))
@@ -43,7 +43,7 @@ def run(spec: AuditSpec, folder: Path, cells: list[Path]) -> Audit:
     return audit
 
 
-def _columns(audit: Audit, rows: list[printed.PrintedRow], columns: tuple[AuditedColumn, ...]) -> dict[str, QuestionSet]:
+def accepted_sets(audit: Audit, rows: list[printed.PrintedRow], columns: tuple[AuditedColumn, ...]) -> dict[str, QuestionSet]:
     """Compare every column with its candidate sets; return the accepted set of each."""
     accepted = {}
     for column in columns:
@@ -70,7 +70,7 @@ def _why_untestable(found: list[question_sets.Evidence]) -> str:
     return f"{text}. Rejected: {'; '.join(rejected)}" if rejected else text
 
 
-def _parts(spec: AuditSpec, accepted: Mapping[str, QuestionSet]) -> dict[str, published.Parts]:
+def column_parts(spec: AuditSpec, accepted: Mapping[str, QuestionSet]) -> dict[str, published.Parts]:
     """Questions and chance levels behind each column: of the set that fits, the first candidate, or the public number."""
     first = {column.benchmark: QuestionSet.of(column.sets[0]) for column in spec.columns if column.sets}
     sets = {name: [(number, float(chance)) for number, chance in one.parts] for name, one in {**first, **accepted}.items()}
