@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from edge2giant.errors import UserError
-from edge2giant.quantize import compat, faults, sizes, tensors, toolkits
+from edge2giant.quantize import changes, compat, faults, sizes, tensors, toolkits
 from quantize_model import calibration_set, run, spec, weights, write_model, write_text, write_tokenizer
 from tiny_models import MATRIX, write
 
@@ -24,6 +24,10 @@ def modifiers(*first, **arguments):
     return {"modifiers": [*first, {"QuantizationModifier": rounding}]}
 
 
+OWN = {
+    "gptqmodel": {"bits": 4, "group_size": 128, "desc_act": False, "sym": True, "damp_percent": 0.1},
+    "autoawq": {"w_bit": 4, "q_group_size": 128, "zero_point": True, "version": "GEMM", "apply_clip": False, "duo_scaling": True},
+}
 RTN = {"bits": 4, "group_size": 32, "ignore": ["lm_head"]}
 
 
@@ -83,9 +87,8 @@ def test_what_is_not_finite_names_layer_and_remedy(place, where, recipe, said, c
 @pytest.mark.parametrize("value", [np.inf, np.nan])
 def test_autoawq_names_the_layer(place, value):
     broken(place, NORM, value)
-    recipe = {"w_bit": 4, "q_group_size": 128, "zero_point": True, "version": "GEMM", "apply_clip": False, "duo_scaling": True}
     with pytest.raises(UserError, match=r"model\.layers\.1\.mlp\.gate_proj: the input or weight has NaN"):
-        run(place, place / "out", spec("autoawq", recipe, calibration=calibration_set()))
+        run(place, place / "out", spec("autoawq", OWN["autoawq"], calibration=calibration_set()))
 
 
 def test_the_remedy_follows_from_the_type():
@@ -95,3 +98,20 @@ def test_the_remedy_follows_from_the_type():
         " (`dtype: bfloat16` in the model's config.json)"
     )
     assert "the calibration set" in str(faults.not_finite(LAYER, "AWQ's loss", "bfloat16"))
+
+
+@pytest.mark.parametrize(
+    ("toolkit", "ignore"),
+    [
+        pytest.param("gptqmodel", [r"re:.*layers\.0\.mlp\.down_proj"], marks=pytest.mark.toolkit("gptqmodel")),
+        pytest.param("autoawq", ["down_proj"], marks=pytest.mark.toolkit("autoawq")),
+    ],
+    ids=["gptqmodel", "autoawq"],
+)  # fmt: skip
+def test_plain_keys_reach_the_toolkit(place, toolkit, ignore):
+    write_tokenizer(write_model(place / "model"))
+    recipe, _ = changes.applied(toolkit, OWN[toolkit], {"ignore": ignore, "group_size": 64}, True, "test")
+    run(place, place / "out", spec(toolkit, recipe, calibration=calibration_set()))
+    made, scheme = tensors.Tensors(place / "out"), toolkits.module(toolkit).scheme(recipe)
+    assert len(made.quantized_layers) == (13 if toolkit == "gptqmodel" else 12) and scheme.group_size == 64
+    assert "model.layers.0.mlp.down_proj.weight" in made

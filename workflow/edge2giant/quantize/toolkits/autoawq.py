@@ -5,6 +5,7 @@ the samples end to end and cuts them into blocks of the longest one's length, as
 """
 
 import contextlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -66,11 +67,12 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
         trust_remote_code=False,
     )
     tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
-    with copied_weights() if on_cpu else contextlib.nullcontext(), named_faults(), recorded_mappings() as smoothed:
+    with copied_weights() if on_cpu else contextlib.nullcontext(), named_faults(), all_inputs(), recorded_mappings() as smoothed:
         search(model, tokenizer, recipe, calibration)
     model.save_quantized(str(out_dir))
     done = recipe | {"calibrated_in": "float32" if on_cpu else own}
-    return ExecutedRecipe(done, transform="smoothing", smoothed=tuple(smoothed))
+    alone = tuple(f"re:.*{re.escape(one)}" for one in recipe.get("modules_to_not_convert", ()))
+    return ExecutedRecipe(done, transform="smoothing", ignore=("lm_head", *alone), smoothed=tuple(smoothed))
 
 
 def search(model, tokenizer, recipe: dict, calibration) -> None:
@@ -103,6 +105,20 @@ def recorded_mappings():
         yield smoothed
     finally:
         quantizer.append_str_prefix = original
+
+
+@contextlib.contextmanager
+def all_inputs():
+    """Let AutoAWQ record the inputs of layers that stay in 16 bits too: they take scales, so its search asks for them."""
+    from awq.quantize.quantizer import AwqQuantizer
+    from awq.utils.module import get_named_linears
+
+    original = AwqQuantizer._get_input_feat
+    AwqQuantizer._get_input_feat = lambda self, block, named: original(self, block, get_named_linears(block))
+    try:
+        yield
+    finally:
+        AwqQuantizer._get_input_feat = original
 
 
 @contextlib.contextmanager

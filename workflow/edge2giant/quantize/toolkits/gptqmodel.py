@@ -75,7 +75,8 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
     model.quantize(examples, batch_size=recipe.get("batch_size", 1), calibration_data_min_length=min(10, shortest))
     model.save(str(out_dir))
     drop_traces(out_dir)
-    return ExecutedRecipe(recipe | {"calibrated_in": calibrated_in})
+    alone = tuple(f"re:{one[2:]}" for one in recipe.get("dynamic", {}) if one.startswith("-:"))
+    return ExecutedRecipe(recipe | {"calibrated_in": calibrated_in}, ignore=("lm_head", *alone))
 
 
 def drop_traces(out_dir: Path) -> None:

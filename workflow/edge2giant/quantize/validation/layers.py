@@ -101,7 +101,8 @@ def called_quantized(model_dir: Path, checkpoint_dir: Path) -> dict[str, Scheme]
         scheme, blocks = schemes.of_config(given, checkpoint_dir), tree(model_dir).blocks
         left_out = given.get("modules_to_not_convert") or ()
         wanted = (name for name, classes in named.items() if LINEAR in classes and block_number(name, blocks) is not None)
-        return {name: scheme for name in wanted if not any(word in name for word in left_out)}
+        alone = [f"re:{one[2:]}" for one in given.get("dynamic") or () if one.startswith("-:")]
+        return {name: scheme for name in wanted if not any(word in name for word in left_out) and not matches(name, set(), alone)}
     scheme = schemes.of_config(given, checkpoint_dir)
     targets = [target for group in given["config_groups"].values() for target in group["targets"]]
     for name, classes in named.items():
