@@ -86,3 +86,21 @@ def test_smoothed_layers_keep_what_the_toolkit_stored(tmp_path):
     made = tensors.Tensors(tmp_path / "made")
     assert changed == ["a.norm.weight"] and torch.equal(made.read("a.norm.weight"), source["a.norm.weight"])
     assert not torch.equal(made.read("b.norm.weight"), source["b.norm.weight"])
+
+
+GEMMA = [
+    [["re:.*q_proj$", "re:.*k_proj$", "re:.*v_proj$"], "re:.*input_layernorm$"],
+    [["re:.*gate_proj$", "re:.*up_proj$"], "re:.*pre_feedforward_layernorm$"],
+]
+
+
+@pytest.mark.parametrize("mappings", [GEMMA, None], ids=["of the recipe", "llmcompressor's own"])
+def test_gemma3_is_smoothed_where_the_norm_feeds_the_layers(place, mappings):
+    write_random(place / "model", "gemma3_text")
+    smoothing = {"smoothing_strength": 0.8} | ({"mappings": mappings} if mappings else {})
+    given = gptq(INT8, "w8a8", BY_TOKEN, smoothing)
+    if mappings:
+        assert len(run(place, place / "out", given)["recipe"]["executed"]["smoothed"]) == 4
+    else:
+        with pytest.raises(UserError, match="failed its validation"):
+            run(place, place / "out", given)
