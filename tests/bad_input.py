@@ -239,7 +239,7 @@ def _(room):
     "config",
     "a batch that is none of the row's",
     "no batch 'leaderboard_v3'",
-    "leaderboard_v1, leaderboard_v2, mt_bench, all",
+    "leaderboard_v1, leaderboard_v2, mt_bench, fidelity, all",
 )
 def _(room):
     class Wildcards:

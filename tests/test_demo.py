@@ -25,6 +25,7 @@ QUESTION = {
     "DigitalLearningGmbH/MATH-lighteval": ("problem",),
     "TIGER-Lab/MMLU-Pro": ("question", "options"),
     "TAUR-Lab/MuSR": ("narrative", "question"),
+    "EleutherAI/wikitext_document_level": ("page",),
 }
 SCORED = ("test", "validation", "murder_mysteries", "object_placements", "team_allocation")
 

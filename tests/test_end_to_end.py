@@ -270,7 +270,7 @@ def test_the_demo_makes_the_papers_artefacts_the_analysis_and_reports(tmp_path):
     succeeded(run(clone, "analysis", "audit", "report_site", "exports"))
     figures = clone / "paper_figures/miniature"
     assert (figures / "report/index.html").stat().st_size < 5_000_000
-    assert len(list((figures / "report/cells").rglob("*.html"))) == 8 * 12 + 6
+    assert len(list((figures / "report/cells").rglob("*.html"))) == 8 * 14 + 6
     assert len(list((figures / "inspection").rglob("*.html"))) == 4
     began = time.monotonic()
     again = subprocess.run(["make", "demo"], cwd=clone, capture_output=True, text=True)

@@ -91,6 +91,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             *_strings("answer_choice"),
         ]
     ),
+    "EleutherAI/wikitext_document_level": pa.schema(_strings("page")),
 }
 """Columns of each data set as on the hub, by hub id."""
 
@@ -194,6 +195,14 @@ def _musr(rng: random.Random) -> Splits:
     return {("default", split): take(make, "test", 20, rng) for split, make in questions.MUSR.items()}
 
 
+def _wikitext(rng: random.Random) -> Splits:
+    sizes = {"train": ("shots", 2), "test": ("test", 14)}
+    return {
+        ("wikitext-2-raw-v1", split): [{"page": page} for page in text.pages(pool, number, rng)]
+        for split, (pool, number) in sizes.items()
+    }
+
+
 _SPLITS: dict[str, Callable[[random.Random], Splits]] = {
     "arc_challenge": _arc,
     "gsm8k": _gsm8k,
@@ -207,6 +216,7 @@ _SPLITS: dict[str, Callable[[random.Random], Splits]] = {
     "math_lvl5": _math,
     "mmlu_pro": _mmlu_pro,
     "musr": _musr,
+    "wikitext": _wikitext,
 }
 
 

@@ -13,4 +13,5 @@ IDS = {
     "math_lvl5": "DigitalLearningGmbH/MATH-lighteval",
     "mmlu_pro": "TIGER-Lab/MMLU-Pro",
     "musr": "TAUR-Lab/MuSR",
+    "wikitext": "EleutherAI/wikitext_document_level",
 }

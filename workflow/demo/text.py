@@ -146,6 +146,19 @@ def calibration(rng: random.Random, number: int = 256) -> list[str]:
     return texts
 
 
+def pages(pool: str, number: int, rng: random.Random, each: int = 8) -> list[str]:
+    """Return pages of running text in wikitext's form: examples of one pool, those of one benchmark together."""
+    made = makers()
+    names = list(made)
+    found = []
+    for i in range(number):
+        name = names[i % len(names)]
+        config = rng.choice(made[name])[0]
+        shown = " \n ".join(context + answer for context, answer in examples(name, config, pool, each, rng))
+        found.append(f" = {name} {i + 1} = \n \n {shown} \n ")
+    return found
+
+
 def held_out(rng: random.Random, number: int = 64) -> list[str]:
     """Return texts unlike any question: random letters, digits, signs and made-up words."""
     signs = string.ascii_letters + string.digits + string.punctuation + " " * 12

@@ -6,6 +6,7 @@ rule evaluate:
     input:
         checkpoint=PLAN.ask(quantize.checkpoint),
         datasets=PLAN.ask(evaluate.datasets),
+        references=PLAN.ask(evaluate.references),
     output:
         "<results>/{study}/evaluations/{model}/{method}/{bits}/{batch}.json",
     log:
@@ -32,4 +33,24 @@ rule evaluate:
         " python -m edge2giant.evaluate batch --spec {params.spec} --spec-digest {params.digest}"
         " --checkpoint {input.checkpoint} --copy $copy --check {resources.check} --store {params.store}"
         " --answer-cache {params.answer_cache} --failures {params.failures} --cache {params.cache}"
-        " --parallel {resources.parallel} --planned '{resources.engine}' --out {output} >{log} 2>&1"
+        " --parallel {resources.parallel} --planned '{resources.engine}' --references {input.references}"
+        " --out {output} >{log} 2>&1"
+
+
+# The unquantized model's distributions, which every variant of it is compared with: its own batch computes them, and this says where.
+rule record_reference:
+    input:
+        PLAN.ask(evaluate.reference_manifest),
+    output:
+        "<results>/{study}/references/{model}/{benchmark}.json",
+    log:
+        "logs/{study}/references/{model}/{benchmark}.log",
+    localrule: True
+    conda:
+        environment_file
+    params:
+        env="workflow",
+        answer_cache=f"{RESULTS}/answer_cache",
+    shell:
+        "workflow/in-env {params.env} python -m edge2giant.evaluate reference --benchmark {wildcards.benchmark}"
+        " --manifest {input} --answer-cache {params.answer_cache} --out {output} >{log} 2>&1"

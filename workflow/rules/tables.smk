@@ -77,6 +77,38 @@ rule draw_figure2:
         " --form {params.form} --published config/published {params.cells} {input.cells} --out-prefix {params.prefix} >{log} 2>&1"
 
 
+# Perplexity, and divergence from the unquantized model, with 95% intervals.
+rule draw_fidelity:
+    input:
+        PLAN.ask(studies.cells_of_fidelity),
+    output:
+        png="<figures>/{study}/fidelity.png",
+        csv="<figures>/{study}/fidelity.csv",
+        svg=report(
+            "<figures>/{study}/fidelity.svg",
+            caption="../report/fidelity.rst",
+            category="2 Figures",
+            labels={"study": "{study}", "figure": "Fidelity"},
+        ),
+    log:
+        "logs/{study}/fidelity.log",
+    wildcard_constraints:
+        study="|".join(PLAN.config.studies),
+    localrule: True
+    conda:
+        environment_file
+    params:
+        **PLAN.spec(studies.spec),
+        env="workflow",
+        code=PLAN.code,
+        prefix=subpath(output.csv, strip_suffix=".csv"),
+    message:
+        "Perplexity and divergence of study {wildcards.study}"
+    shell:
+        "workflow/in-env {params.env} python -m edge2giant.paper fidelity --spec {params.spec} --spec-digest {params.digest}"
+        " --published config/published --cells {input} --out-prefix {params.prefix} >{log} 2>&1"
+
+
 # Of every model, or with intervals and the printed panels below.
 use rule draw_figure2 as draw_figure2_more with:
     output:

@@ -25,6 +25,13 @@ rule table2:
     localrule: True
 
 
+rule fidelity:
+    input:
+        multiext(f"{FIGURES}/table10", ".csv", ".tex", ".html", ".md"),
+        multiext(f"{FIGURES}/fidelity", ".svg", ".png", ".csv"),
+    localrule: True
+
+
 rule figure2:
     input:
         multiext(f"{FIGURES}/figure2", ".pdf", ".png", ".svg"),

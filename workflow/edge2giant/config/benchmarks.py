@@ -7,12 +7,21 @@ from pydantic import Field, field_validator, model_validator
 
 from edge2giant.config import names
 from edge2giant.config.entry import Commit, ConfigEntry, Count, Natural, Text, distinct, listed, refusal
+from edge2giant.records.units import UnitName
 from edge2giant.specs.score import Aggregation
 from edge2giant.store import punkt
 
 Choices = Annotated[int, Field(ge=2)]
 Tasks = dict[Text, Choices | None]
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
+class TableColumn(ConfigEntry):
+    """A column of a suite whose benchmarks have scores of several kinds."""
+
+    label: Text
+    unit: UnitName = "percent"
+    lower_is_better: bool = False
 
 
 class SuiteTable(ConfigEntry):
@@ -22,6 +31,10 @@ class SuiteTable(ConfigEntry):
     title: Text
     models: distinct(names.Model) | None = Field(default=None, description="models shown here and in no other table of the suite")
     parts: dict[Text, Text] = Field(default={}, description="columns of a judged benchmark: category or turn, and its heading")
+    columns: dict[Text, TableColumn] = Field(
+        default={}, description="columns, where they are not the benchmarks: benchmark, or benchmark/metric of its parts"
+    )
+    notes: listed(Text) = Field(default=(), description="what a reader must know, below the table")
 
 
 class Suite(ConfigEntry):
@@ -77,6 +90,18 @@ class QuestionGroups(ConfigEntry):
         return value
 
 
+class DivergenceText(ConfigEntry):
+    """Text on which variants are compared with the unquantized model."""
+
+    config: Text = Field(description="configuration of the data set")
+    split: Text
+    field: Text = Field(description="column of text")
+    before: str = Field(default="", description="what stands before the first row")
+    between: str = Field(default="\n", description="what stands between two rows")
+    window: Annotated[int, Field(ge=4)] = Field(default=512, description="tokens of a window; the second half is scored")
+    kept: Count = Field(default=256, description="most likely tokens that are kept at each place; all others count as one")
+
+
 class Benchmark(ConfigEntry):
     """One benchmark: its lm-eval tasks and how their answers become a score."""
 
@@ -87,6 +112,12 @@ class Benchmark(ConfigEntry):
     nltk: Commit | None = Field(default=None, description="commit of nltk/nltk_data, where checks of answers need its tables")
     tasks: Tasks = Field(default={}, description="lm-eval task and its number of answer choices; null: no chance level")
     metrics: Metrics = Field(default=(), description="lm-eval metrics and filters; several are averaged")
+    also: Metrics = Field(default=(), description="lm-eval metrics that are parts of a cell and in no score")
+    divergence: DivergenceText | None = Field(
+        default=None, description="text on which variants are compared with the unquantized model; in place of tasks"
+    )
+    unit: UnitName = Field(default="percent", description="of the score")
+    lower_is_better: bool = False
     num_fewshot: Natural = 0
     aggregation: Aggregation = Field(default="single", description="how the scores of tasks become one")
     groupings: listed(QuestionGroups) = Field(default=(), description="questions that share a passage, a story or a source")
@@ -129,7 +160,7 @@ class BenchmarksFile(ConfigEntry):
             if entry.suite not in self.suites:
                 known = f"choose one of: {', '.join(self.suites)}"
                 raise refusal(f"unknown suite '{entry.suite}'", known, ("benchmarks", name))
-            for key in () if self.suites[entry.suite].judged else ("folder", "tasks", "metrics"):
+            for key in () if self.suites[entry.suite].judged or entry.divergence else ("folder", "tasks", "metrics"):
                 if not getattr(entry, key):
                     raise refusal(f"lacks its {key}", None, ("benchmarks", name))
             for one in entry.groupings:
@@ -149,6 +180,10 @@ class BenchmarksFile(ConfigEntry):
                 if benchmark not in self.benchmarks or self.benchmarks[benchmark].suite != name:
                     raise refusal(f"'{benchmark}' is no benchmark of the suite", None, ("suites", name, "printed"))
             for table in suite.tables:
+                for column in table.columns:
+                    benchmark = self.benchmarks.get(column.partition("/")[0])
+                    if benchmark is None or benchmark.suite != name:
+                        raise refusal(f"column '{column}' is of no benchmark of the suite", None, ("suites", name, "tables"))
                 if self.table_numbers.count(table.number) > 1:
                     raise refusal(f"table {table.number} is given twice", "each table has a number of its own", ("suites", name))
                 if bool(table.parts) != suite.judged:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SERVICES = ("miniature", "evaluate")
 """What a stack has environments for beside toolkits."""
+FP16 = "fp16/w16a16"
+"""The unquantized model among a study's variants."""
 PRINTED = "published"
 """What stands in a study's place in the paths of what is made of the printed numbers."""
 
@@ -85,6 +87,7 @@ def check_study(config: "Config", study: "Study") -> None:
                 raise unknown("model with `judged`", name, answered, f"{where}, figure2_models")
     for name in study.models:
         check_chats(config, study, name, f"{where}, models.{name}")
+    check_divergence(config, study, where)
     for variant in study.variants:
         check_variant(config, study, variant, f"{where}, models.{variant.path}")
 
@@ -104,6 +107,20 @@ def check_chats(config: "Config", study: "Study", model: str, where: str) -> Non
     entry = config.models[model]
     if entry.facts.chat_template is False and not entry.chat_template and (chats := config.first_chat(study, model)):
         raise UserError(f"{chats} asks in chats, and {entry.repo} has no chat template", where, NO_TEMPLATE)
+
+
+def check_divergence(config: "Config", study: "Study", where: str) -> None:
+    """A divergence needs the unquantized model beside its variants, and an engine that gives distributions."""
+    compared = next((name for name in study.benchmarks if config.benchmarks[name].divergence), None)
+    if compared is None:
+        return
+    if config.stacks[study.stack].engine == "vllm-stock":
+        raise UserError(
+            f"engine vllm-stock cannot compute {compared}", where, "use a stack with engine vllm or hf, or leave it out"
+        )
+    for model, entry in study.models.items():
+        if FP16 not in entry.variants:
+            raise UserError(f"{compared} compares with {FP16}, which is not there", f"{where}, models.{model}", "add the variant")
 
 
 def check_variant(config: "Config", study: "Study", variant: "Variant", where: str) -> None:

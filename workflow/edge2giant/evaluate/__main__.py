@@ -5,9 +5,10 @@ import logging
 import sys
 from pathlib import Path
 
-from edge2giant import errors, failures, records, specs
+from edge2giant import divergence, errors, failures, records, specs
 from edge2giant.errors import UserError
 from edge2giant.records.cell import Manifest
+from edge2giant.records.divergence import ReferenceRecord
 from edge2giant.specs.evaluate import EvaluateSpec
 
 
@@ -25,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     batch.add_argument("--cache", required=True, type=Path, help="folder for the libraries' caches")
     batch.add_argument("--parallel", default="1x1", help="tensor-parallel by pipeline-parallel size, such as 8x2")
     batch.add_argument("--planned", default="-", help="memory settings that the plan assumes, NAME=VALUE,...; - for none")
+    batch.add_argument("--references", type=Path, nargs="*", default=[], help="records of the unquantized model's distributions")
     batch.add_argument("--out", required=True, type=Path, help="manifest to write, last")
     batch.set_defaults(run=evaluate)
     answers = commands.add_parser("answers", help="copy a batch's answers to a judged benchmark out of the answer cache")
@@ -33,6 +35,12 @@ def parser() -> argparse.ArgumentParser:
     answers.add_argument("--answer-cache", required=True, type=Path)
     answers.add_argument("--out", required=True, type=Path)
     answers.set_defaults(run=copy_answers)
+    reference = commands.add_parser("reference", help="record where a batch's entry has the unquantized model's distributions")
+    reference.add_argument("--benchmark", required=True)
+    reference.add_argument("--manifest", required=True, type=Path)
+    reference.add_argument("--answer-cache", required=True, type=Path)
+    reference.add_argument("--out", required=True, type=Path)
+    reference.set_defaults(run=record_reference)
     return top
 
 
@@ -49,20 +57,34 @@ def evaluate(args: argparse.Namespace) -> None:
         batch.offline_environment(store, args.cache.resolve())
         cache = AnswerCache(args.answer_cache.resolve())
         checkpoint = args.checkpoint.resolve()
+        references = {one.benchmark: one for one in (records.read(path, ReferenceRecord) for path in args.references)}
         copy = args.copy.resolve() if args.copy and args.copy.resolve() != checkpoint else None
-        job = batch.Batch(spec, checkpoint, store, cache, copy, args.check == "sha256", args.parallel, args.planned)
+        job = batch.Batch(spec, checkpoint, store, cache, copy, args.check == "sha256", args.parallel, args.planned, references)
         records.write(args.out, batch.run(job))
 
 
 def copy_answers(args: argparse.Namespace) -> None:
     """Copy answers in FastChat's format, so that its tools read them."""
+    records.write_text(args.out, _entry_file(args, "answers.jsonl")[1].read_text(encoding="utf-8"))
+
+
+def record_reference(args: argparse.Namespace) -> None:
+    """Record the distributions that the unquantized model's batch computed; they stay in the answer cache."""
+    manifest, path = _entry_file(args, divergence.REFERENCE)
+    fingerprint, sha256 = manifest.entries[args.benchmark], records.file_sha256(path)
+    size = path.stat().st_size
+    records.write(args.out, ReferenceRecord(1, manifest.study, manifest.model, args.benchmark, fingerprint, sha256, size))
+
+
+def _entry_file(args: argparse.Namespace, name: str) -> tuple[Manifest, Path]:
+    """The manifest, and a file of its benchmark's entry in the answer cache."""
     manifest = records.read(args.manifest, Manifest)
     if args.benchmark not in manifest.entries:
         raise UserError(f"holds no {args.benchmark}", args.manifest, "name the manifest of a batch with it")
-    answers = args.answer_cache / manifest.entries[args.benchmark] / "answers.jsonl"
-    if not answers.is_file():
-        raise UserError("is gone from the answer cache", answers, f"delete {args.manifest} and run the same command again")
-    records.write_text(args.out, answers.read_text(encoding="utf-8"))
+    path = args.answer_cache / manifest.entries[args.benchmark] / name
+    if not path.is_file():
+        raise UserError("is gone from the answer cache", path, f"delete {args.manifest} and run the same command again")
+    return manifest, path
 
 
 def main() -> None:

@@ -4,15 +4,17 @@ import hashlib
 import logging
 import os
 import time
-from dataclasses import astuple, dataclass
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
-from edge2giant import engine, offline, provenance, records, store, typed
+from edge2giant import divergence, engine, offline, provenance, records, store, typed
 from edge2giant.engine import self_check, settings
 from edge2giant.errors import UserError
 from edge2giant.evaluate.answer_cache import AnswerCache
 from edge2giant.quantize import core
 from edge2giant.records.cell import CacheEntry, CheckpointSummary, Cost, EngineFacts, Manifest, Provenance
+from edge2giant.records.divergence import ReferenceRecord
 from edge2giant.specs.evaluate import BenchmarkSpec, EvaluateSpec
 
 log = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ class Batch:
 
     `copy` is where the engine reads the checkpoint if a copy was made on the node; `hashes` asks for the SHA-256 of its files
     also where there is none. `parallel` and `planned` say where the engine runs, see `engine.settings.on_gpus` and
-    `engine.settings.planned`.
+    `engine.settings.planned`. `references` are the unquantized model's distributions, by the benchmark that compares with them.
     """
 
     spec: EvaluateSpec
@@ -41,6 +43,7 @@ class Batch:
     hashes: bool = False
     parallel: str = "1x1"
     planned: str = "-"
+    references: Mapping[str, ReferenceRecord] = field(default_factory=dict)
 
     @property
     def read_from(self) -> Path:
@@ -64,11 +67,35 @@ def identity(batch: Batch, benchmark: BenchmarkSpec, checkpoint: str) -> dict:
         If a file of its data sets has other content than its lock says.
     """
     locks = [batch.store / lock for lock in benchmark.locks]
-    return batch.spec.of(benchmark) | {
-        "checkpoint": checkpoint,
-        "dataset": [store.check(lock, lock.parent, hashes=True).revision for lock in locks],
-        "versions": engine_versions(batch.spec.engine.name),
-    }
+    compared = benchmark.divergence and not benchmark.divergence.reference
+    more = {"reference": batch.references[benchmark.name].sha256} if compared else {}
+    return (
+        batch.spec.of(benchmark)
+        | more
+        | {
+            "checkpoint": checkpoint,
+            "dataset": [store.check(lock, lock.parent, hashes=True).revision for lock in locks],
+            "versions": engine_versions(batch.spec.engine.name),
+        }
+    )
+
+
+def reference(batch: Batch, benchmark: BenchmarkSpec) -> Path | None:
+    """The unquantized model's distributions; None where the checkpoint is that model.
+
+    Raises
+    ------
+    UserError
+        If they are gone from the answer cache or are others than their record says.
+    """
+    if benchmark.divergence.reference:
+        return None
+    record = batch.references[benchmark.name]
+    path = batch.answer_cache.folder(record.fingerprint) / divergence.REFERENCE
+    if not path.is_file() or records.file_sha256(path) != record.sha256:
+        hint = f"delete results/{batch.spec.study}/references/{record.model} and the unquantized model's manifest, then run again"
+        raise UserError("is gone or has other content than its record says", path, hint)
+    return path
 
 
 def run(batch: Batch) -> Manifest:
@@ -108,14 +135,12 @@ def _evaluate(batch: Batch, pending: list[BenchmarkSpec], identities: dict[str, 
 
 
 def _answer(batch: Batch, lm, benchmark: BenchmarkSpec, identity_record: dict, load_seconds: float) -> CacheEntry:
-    from edge2giant.evaluate import tasks
-
     fingerprint = records.digest(identity_record)
     began, started = time.monotonic(), provenance.now()
     engine.usage(lm)
 
     def write(folder: Path) -> CacheEntry:
-        made = tasks.answer(lm, batch.spec.variant, benchmark, batch.store, folder)
+        made = _answers(batch, lm, benchmark, folder)
         template = lm.chat_template(True) if made.pop("templated") else None
         usage, description = engine.usage(lm), EngineFacts(**engine.describe(lm))
         return CacheEntry(
@@ -147,6 +172,16 @@ def _answer(batch: Batch, lm, benchmark: BenchmarkSpec, identity_record: dict, l
 
 def _cut_warnings(count: int) -> tuple[str, ...]:
     return (f"{count} prompts were longer than the model's limit and were cut from the left",) if count else ()
+
+
+def _answers(batch: Batch, lm, benchmark: BenchmarkSpec, folder: Path) -> dict:
+    if benchmark.divergence:
+        from edge2giant.evaluate import divergence as compared
+
+        return compared.answer(lm, benchmark, batch.store, folder, batch.read_from, reference(batch, benchmark))
+    from edge2giant.evaluate import tasks
+
+    return tasks.answer(lm, batch.spec.variant, benchmark, batch.store, folder)
 
 
 def _cost(usage: dict, description: EngineFacts, seconds: float, load_seconds: float) -> Cost:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import re
 from functools import cache
@@ -21,6 +22,7 @@ from edge2giant.records.mt_bench import Answer
 from edge2giant.specs.evaluate import BenchmarkSpec, TasksSpec
 from edge2giant.specs.variant import Variant
 
+TOKEN_PERPLEXITY = "token_perplexity"
 MEMORY = re.compile(r"at 0x[0-9a-f]+")
 
 
@@ -96,6 +98,7 @@ def _answer_tasks(lm, benchmark: BenchmarkSpec, store_root: Path, folder: Path) 
             torch_random_seed=tasks.seeds["torch"],
             fewshot_random_seed=tasks.seeds["fewshot"],
         )
+    add_token_perplexity(lm, results)
     for task, samples in results.pop("samples").items():
         lines = (json_text(sample) for sample in samples)
         (folder / f"samples_{task}.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -107,6 +110,20 @@ def _answer_tasks(lm, benchmark: BenchmarkSpec, store_root: Path, folder: Path) 
         "seeds": tasks.seeds,
         "templated": tasks.chat_template,
     }
+
+
+def add_token_perplexity(lm, results: dict) -> None:
+    """Add the perplexity of a token where lm-eval has that of a word and a byte, of the same log-likelihoods.
+
+    Tokens are counted as lm-eval scores them, which counts a BOS that the tokenizer adds.
+    """
+    for task, samples in results["samples"].items():
+        if results["configs"][task]["output_type"] != "loglikelihood_rolling":
+            continue
+        for sample in samples:
+            sample[TOKEN_PERPLEXITY] = (sample["word_perplexity"][0], len(lm.tok_encode(sample["arguments"][0][0])))
+        loglikelihoods, counts = zip(*(sample[TOKEN_PERPLEXITY] for sample in samples), strict=True)
+        results["results"][task][f"{TOKEN_PERPLEXITY},none"] = math.exp(-sum(loglikelihoods) / sum(counts))
 
 
 def task_hash(config: dict) -> str:

@@ -19,6 +19,7 @@ def parser() -> argparse.ArgumentParser:
     for function, text in (
         (table, "one table as CSV, TeX, HTML and Markdown"),
         (figure2, "MT-Bench by category as PDF, SVG, PNG and CSV"),
+        (fidelity, "perplexity and divergence with their intervals, as SVG, PNG and CSV"),
         (tradeoffs, "views for RQ1 to RQ4, each as SVG, PNG and CSV"),
         (compare, "regenerated against printed: differences, errors, verdicts"),
     ):
@@ -65,6 +66,12 @@ def figure2(spec: StudySpec, cells: list[CellRecord] | None, arguments: argparse
     else:
         panels = figure2.regenerated(spec, cells, arguments.published, arguments.form)
     return figure2.write(panels, spec.labels, arguments.form == "intervals", arguments.out_prefix)
+
+
+def fidelity(spec: StudySpec, cells: list[CellRecord] | None, arguments: argparse.Namespace) -> list[Path]:
+    from edge2giant.paper import fidelity
+
+    return fidelity.write(cells or [], spec, arguments.out_prefix)
 
 
 def tradeoffs(spec: StudySpec, cells: list[CellRecord] | None, arguments: argparse.Namespace) -> list[Path]:

@@ -1,8 +1,8 @@
 """Tidy score frames: one row per score, published and regenerated alike, with the columns `COLUMNS`.
 
-`value` is in 0..100, of ratings in 1..10; `benchmark` is `average` for an average, and the category or turn for a part of a
-judged benchmark. Of printed scores, `printed` and `printed_delta` keep the digits and signs of the paper and `stderr` and `n` are
-NaN; of regenerated ones the printed columns are empty.
+`value` is in 0..100, of ratings in 1..10, of other units as it is; `benchmark` is `average` for an average, and the category or
+turn for a part of a judged benchmark. Of printed scores, `printed` and `printed_delta` keep the digits and signs of the paper and
+`stderr` and `n` are NaN; of regenerated ones the printed columns are empty.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from edge2giant import published, records
 from edge2giant.errors import UserError
 from edge2giant.published import PrintedNumber
 from edge2giant.records.cell import CellRecord
-from edge2giant.specs.study import AVERAGE
+from edge2giant.specs.study import AVERAGE, Measure
 
 VARIANT = ["model", "method", "bits"]
 COLUMNS = [
@@ -88,6 +88,19 @@ def _row(cell: CellRecord, benchmark: str, **numbers: float | None) -> dict:
 def scores_of(cells: Iterable[CellRecord]) -> pd.DataFrame:
     """A row for each cell record; `source` is the study, `storage_gb` the measured size in 10^9 bytes; no averages."""
     rows = [_row(cell, cell.cell.benchmark, value=cell.score, stderr=cell.stderr, n=cell.n) for cell in cells]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def parts_of(cells: Iterable[CellRecord], measures: Mapping[str, Measure]) -> pd.DataFrame:
+    """Rows of the columns `benchmark/metric`, parts of cells, each on the scale of its measure."""
+    rows = []
+    for cell in cells:
+        for part in cell.parts:
+            column = f"{cell.cell.benchmark}/{part.metric}"
+            if column in measures and part.raw is not None:
+                scale = 100.0 if measures[column].unit == "percent" else 1.0
+                stderr = None if part.stderr is None else part.stderr * scale
+                rows.append(_row(cell, column, value=part.raw * scale, stderr=stderr, n=part.n))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

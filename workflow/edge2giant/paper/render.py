@@ -111,7 +111,7 @@ def tidy(table: Table) -> pd.DataFrame:
         line |= {"scores_are": "computed" if tables.COMPUTED in row.mark else "", "api_cost_usd": row.cost}
         line["remark"] = meaning(row.storage + row.mark)
         for column, entry in zip(table.columns, row.entries, strict=True):
-            line |= _tidy_entry(column.name.replace(" ", "_"), entry, table.beside)
+            line |= _tidy_entry(re.sub(r"[ /]", "_", column.name), entry, table.beside)
         lines.append(line)
     known = pd.DataFrame(lines)
     optional = [name for name in known.columns if name.endswith(("_stderr", "_remark")) or name in OPTIONAL]

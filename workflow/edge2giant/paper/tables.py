@@ -14,7 +14,8 @@ from edge2giant.paper import frames, marks, numerals
 from edge2giant.paper.values import Heading, Row, ScoreText, Table, TableEntry
 from edge2giant.records.cell import CellRecord
 from edge2giant.records.failure import Failure
-from edge2giant.specs.study import AVERAGE, FP16, Labels, StudySpec, StudyVariant, TableLayout
+from edge2giant.records.units import UNITS
+from edge2giant.specs.study import AVERAGE, FP16, Labels, Measure, StudySpec, StudyVariant, TableLayout
 from edge2giant.specs.variant import Variant
 
 COMPUTED = "\N{DOUBLE DAGGER}"
@@ -52,7 +53,6 @@ def regenerated(spec: StudySpec, number: int, cells: list[CellRecord], folder: P
         See `failure_reasons`.
     """
     layout = spec.table(number)
-    found = frames.ratings_of(cells) if layout.parts_of else frames.with_average(frames.scores_of(cells), spec.averaged)
     printed = _printed(layout, folder)
     if not layout.printed:
         printed = printed[printed["benchmark"] != AVERAGE]
@@ -62,11 +62,20 @@ def regenerated(spec: StudySpec, number: int, cells: list[CellRecord], folder: P
         f"Regenerated (study {spec.study}).",
         layout.columns,
         tuple(spec.by_variant[variant] for variant in layout.variants),
-        by_place(frames.keep(found, suite=layout.suite)),
+        by_place(frames.keep(_regenerated(spec, layout, cells), suite=layout.suite)),
         by_place(printed),
         failures or {},
         marks.by_place(mark for mark in printed_numbers.marks(folder) if mark.table in set(printed["table"])),
     ).table()
+
+
+def _regenerated(spec: StudySpec, layout: TableLayout, cells: list[CellRecord]) -> pd.DataFrame:
+    """Numbers of a table's cells: of a judged benchmark its parts, of others scores, averages and the parts that have columns."""
+    if layout.parts_of:
+        return frames.ratings_of(cells)
+    scores = frames.with_average(frames.scores_of(cells), spec.averaged)
+    parts = frames.parts_of(cells, layout.measures)
+    return pd.concat([scores, parts], ignore_index=True) if len(parts) else scores
 
 
 def _printed(layout: TableLayout, folder: Path) -> pd.DataFrame:
@@ -143,6 +152,8 @@ class _Builder:
         """A column's heading with shots and metrics, as the study runs its benchmark."""
         if self.layout.parts_of or name == AVERAGE:
             return Heading(name, self.labels.part(name) if self.layout.parts_of else self.labels.benchmark(name))
+        if name in self.layout.measures:
+            return Heading(name, self.layout.measures[name].label)
         benchmark = self.spec.benchmarks[name]
         below = (f"{benchmark.num_fewshot}-shot", ", ".join(benchmark.metrics)) if benchmark.metrics else ()
         return Heading(name, self.labels.benchmark(name), below)
@@ -189,10 +200,18 @@ class _Builder:
         if found["printed"] is not None:
             faults = (self._signs(*key, what) for what in ("value", "delta"))
             return ScoreText(found["printed"], found["printed_delta"], *faults, computed=self._alone(found))
-        text, base = numerals.fixed(found["value"]), self._baseline(scores, key)
+        measure = self._measure(key[1])
+        digits = UNITS[measure.unit].digits
+        text, base = numerals.fixed(found["value"], digits), self._baseline(scores, key)
         if base is None or key[0].method == FP16[0]:
             return ScoreText(text)
-        return ScoreText(text, numerals.difference(text, numerals.fixed(base["value"])))
+        delta = numerals.difference(text, numerals.fixed(base["value"], digits))
+        return ScoreText(text, delta, lower_is_better=measure.lower_is_better)
+
+    def _measure(self, column: str) -> Measure:
+        """What a column's numbers are; parts of a judged benchmark and averages are counted upwards."""
+        benchmark = self.spec.benchmarks.get(column)
+        return self.layout.measures.get(column) or (benchmark.measure if benchmark else Measure())
 
     @staticmethod
     def _baseline(scores: dict, key: tuple[Variant, str]) -> dict | None:
@@ -214,7 +233,7 @@ class _Builder:
         return COMPUTED if any(row.get("value_source") == frames.COMPUTED for row in found) else ""
 
     def _missing(self, shown: StudyVariant, column: str, beside: ScoreText | None) -> TableEntry:
-        benchmark = self.layout.parts_of or column
+        benchmark = self.layout.parts_of or column.partition("/")[0]
         if benchmark == AVERAGE:
             return TableEntry("incomplete", published=beside)
         if benchmark not in shown.benchmarks:
@@ -235,12 +254,14 @@ class _Builder:
     def _notes(self, rows: list[Row], columns: tuple[Heading, ...]) -> tuple[str, ...]:
         entries = [entry for row in rows for entry in row.entries]
         states = {entry.state for entry in entries}
-        unit = "rating points" if self.layout.parts_of else "points"
+        unit = "rating points" if self.layout.parts_of else "the column's unit" if self.layout.measures else "points"
+        reversed_ = any(self._measure(column.name).lower_is_better for column in columns)
         arrows = any(entry.score and entry.score.arrow for entry in entries)
         computed = "The paper prints only the differences of this row; the CSV file has FP16 plus difference."
         sizes, beside = not self.rated, self.beside is not None
         notes = {
             f"Arrows: difference from the FP16 row of the same model, in {unit}.": arrows,
+            "A rise is a loss where lower is better: perplexity, divergence.": arrows and reversed_,
             "Below the headings: examples in the prompt, and the metrics of lm-eval; several are averaged.": any(
                 column.below for column in columns
             ),
@@ -264,6 +285,7 @@ class _Builder:
         heading = {column.name: column.label for column in columns}
         return (
             *(note for note, stands in notes.items() if stands),
+            *self.layout.notes,
             *marks.notes(self.marked, self.labels, heading),
             *sorted(changed),
             *failed,

@@ -18,6 +18,7 @@ class ScoreText:
         Footnote signs of the number and of the difference.
     computed : bool
         Whether the paper prints the difference alone.
+    lower_is_better : bool
     """
 
     text: str
@@ -25,6 +26,7 @@ class ScoreText:
     marks: str = ""
     delta_marks: str = ""
     computed: bool = False
+    lower_is_better: bool = False
 
     @property
     def arrow(self) -> str:
@@ -42,8 +44,9 @@ class ScoreText:
 
     @property
     def direction(self) -> str:
-        """`up`, `down`, `same`, or an empty text."""
-        return numerals.arrow(self.delta)[1] if self.delta else ""
+        """`up` for a gain, `down` for a loss, `same`, or an empty text."""
+        found = numerals.arrow(self.delta)[1] if self.delta else ""
+        return {"up": "down", "down": "up"}.get(found, found) if self.lower_is_better else found
 
 
 @dataclass(frozen=True)

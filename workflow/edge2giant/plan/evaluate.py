@@ -1,10 +1,14 @@
 """Evaluations: the benchmarks of a batch, all that decides their answers, and where the results of a batch lie."""
 
+from types import SimpleNamespace
+
 from edge2giant import evaluate
 from edge2giant.config import Config, Study
 from edge2giant.errors import UserError, unknown
-from edge2giant.plan import Plan, paths
-from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec, GenerationSpec, TasksSpec
+from edge2giant.plan import Plan, paths, vars_of
+from edge2giant.specs.evaluate import BenchmarkSpec, DivergenceSpec, EngineSpec, EvaluateSpec, GenerationSpec, TasksSpec
+from edge2giant.specs.study import FP16
+from edge2giant.specs.variant import Variant
 
 WHOLE = "all"
 
@@ -16,7 +20,7 @@ def spec(plan: Plan, wildcards) -> EvaluateSpec:
         study=study.name,
         variant=variant,
         batch=wildcards.batch,
-        benchmarks=tuple(benchmark_spec(plan.config, study, name) for name in benchmarks(plan, wildcards)),
+        benchmarks=tuple(benchmark_spec(plan.config, study, variant, name) for name in benchmarks(plan, wildcards)),
         engine=engine_spec(plan.config, study, variant.model),
         environment=environment(plan, wildcards),
         result_version=evaluate.RESULT_VERSION,
@@ -45,12 +49,19 @@ def engine_spec(config: Config, study: Study, model: str) -> EngineSpec:
     return EngineSpec(name=stack.engine, settings=settings)
 
 
-def benchmark_spec(config: Config, study: Study, name: str) -> BenchmarkSpec:
+def benchmark_spec(config: Config, study: Study, variant: Variant, name: str) -> BenchmarkSpec:
     """All that decides a benchmark's answers, apart from the engine."""
     protocol, benchmark = config.protocols[study.protocol], config.benchmark(study, name)
     locks = paths.data_locks(name, benchmark)
     if name == study.judged_benchmark:
         return BenchmarkSpec(name, locks, generation=GenerationSpec(**dict(protocol.generation)))
+    if benchmark.divergence:
+        repo, unquantized = next(iter(benchmark.datasets)), is_unquantized(variant)
+        return BenchmarkSpec(
+            name,
+            locks,
+            divergence=DivergenceSpec(repo, **dict(benchmark.divergence), limit=study.limit, reference=unquantized),
+        )
     tasks = TasksSpec(
         names=tuple(sorted(benchmark.tasks)),
         folder=benchmark.folder,
@@ -62,6 +73,25 @@ def benchmark_spec(config: Config, study: Study, name: str) -> BenchmarkSpec:
         option_order=protocol.option_order if benchmark.shuffled else "lm-eval",
     )
     return BenchmarkSpec(name, locks, tasks=tasks)
+
+
+def is_unquantized(variant: Variant) -> bool:
+    return (variant.method, variant.bits) == FP16
+
+
+def references(plan: Plan, wildcards) -> list[str]:
+    """Records of the unquantized model's distributions that a batch compares with."""
+    study, variant = plan.member(wildcards)
+    compared = [name for name in benchmarks(plan, wildcards) if plan.config.benchmarks[name].divergence]
+    if is_unquantized(variant):
+        return []
+    return [f"<results>/{study.name}/references/{variant.model}/{name}.json" for name in compared]
+
+
+def reference_manifest(plan: Plan, wildcards) -> str:
+    """Manifest of the unquantized model's batch, which computes its distributions."""
+    unquantized = SimpleNamespace(**vars_of(wildcards), **dict(zip(("method", "bits"), FP16, strict=True)))
+    return manifest(plan, unquantized)
 
 
 def benchmarks(plan: Plan, wildcards) -> list[str]:

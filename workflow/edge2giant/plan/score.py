@@ -36,6 +36,10 @@ def score_spec(config, study, variant: Variant, name: str) -> ScoreSpec:
         printed=printed_scores(config.root / "config/published").get((variant, name)),
         groupings=tuple(Grouping(one.fields, one.pattern, one.tasks) for one in benchmark.groupings),
         chance=benchmark.chance,
+        also=tuple(LmEvalMetric(metric.name, metric.filter) for metric in benchmark.also),
+        unit=benchmark.unit,
+        lower_is_better=benchmark.lower_is_better,
+        divergence=benchmark.divergence is not None,
     )
 
 

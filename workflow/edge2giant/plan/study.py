@@ -7,10 +7,12 @@ from edge2giant.config.benchmarks import SuiteTable
 from edge2giant.config.checks import PRINTED
 from edge2giant.config.claims import ClaimPart
 from edge2giant.config.studies import Study
+from edge2giant.errors import unknown
 from edge2giant.plan import quantize
+from edge2giant.records.units import UNBOUNDED
 from edge2giant.schemes import mixed
 from edge2giant.specs.claims import ClaimSpec, ClaimsSpec, FactSpec, PartSpec, ReadingSpec
-from edge2giant.specs.study import AVERAGE, Labels, StudyBenchmark, StudySpec, StudyVariant, SuiteColumns, TableLayout
+from edge2giant.specs.study import AVERAGE, Labels, Measure, StudyBenchmark, StudySpec, StudyVariant, SuiteColumns, TableLayout
 
 PAPER = "paper"
 
@@ -63,6 +65,21 @@ def cells_of_table(plan, wildcards) -> list[str]:
     layout = spec(plan, wildcards).table(int(wildcards.number))
     benchmarks = {name for name, entry in plan.config.benchmarks.items() if entry.suite == layout.suite}
     return paths_of_cells(plan.config.study(wildcards.study), benchmarks, set(layout.variants))
+
+
+def cells_of_fidelity(plan, wildcards) -> list[str]:
+    """Cells whose scores are in units without an upper bound: perplexity and divergence.
+
+    Raises
+    ------
+    UserError
+        If the study has none.
+    """
+    study = plan.config.study(wildcards.study)
+    names = {name for name, entry in plan.config.benchmarks.items() if entry.unit in UNBOUNDED}
+    if not names & set(study.benchmarks):
+        raise unknown("perplexity or divergence", "fidelity", names, f"config/studies/{study.name}.yaml, benchmarks")
+    return paths_of_cells(study, names)
 
 
 def tables(study: Study) -> list[str]:
@@ -150,6 +167,7 @@ def benchmark_of(config: Config, study: Study, name: str) -> StudyBenchmark:
         num_fewshot=entry.num_fewshot,
         aggregation=entry.aggregation,
         normalise=entry.normalise,
+        measure=Measure(entry.unit, entry.lower_is_better),
     )
 
 
@@ -170,7 +188,8 @@ def layout(config: Config, study: Study, columns: SuiteColumns, table: SuiteTabl
         if (variant.model in table.models if table.models else variant.model not in elsewhere)
         and set(study.benchmarks_of(variant)) & set(columns.benchmarks)
     )
-    names = tuple(table.parts) or columns.benchmarks
+    kept = {name: entry for name, entry in table.columns.items() if name.partition("/")[0] in columns.benchmarks}
+    names = tuple(table.parts) or tuple(kept) or columns.benchmarks
     return TableLayout(
         number=table.number,
         title=table.title,
@@ -179,6 +198,8 @@ def layout(config: Config, study: Study, columns: SuiteColumns, table: SuiteTabl
         variants=variants,
         printed=set(columns.benchmarks) == set(suite.printed),
         parts_of=columns.benchmarks[0] if table.parts else None,
+        measures={name: Measure(one.unit, one.lower_is_better, one.label) for name, one in kept.items()},
+        notes=table.notes,
     )
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from edge2giant.records.units import UNITS, UnitName
 from edge2giant.specs.variant import Variant
-from edge2giant.typed import OMITTED, Natural, NotEmpty, Positive, Range, Sha256, Text
+from edge2giant.typed import OMITTED, MismatchError, Natural, NotEmpty, Positive, Range, Sha256, Text
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,7 @@ class AggregationRecord:
     chances: dict[str, float]
     scale: float
     clip: bool
+    exponential: bool | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True)
@@ -205,10 +207,10 @@ class CellRecord:
 
     schema: Literal[1]
     cell: CellIdentity
-    score: Annotated[float, Range(-100, 100)]
+    score: float
     stderr: float | None
     n: Positive
-    unit: Literal["percent", "rating"]
+    unit: UnitName
     parts: Annotated[tuple[Part, ...], NotEmpty()]
     aggregation: AggregationRecord
     published: PaperValue | None
@@ -219,3 +221,14 @@ class CellRecord:
     provenance: Provenance
     warnings: tuple[Text, ...]
     chance: float | None = field(default=None, metadata=OMITTED)
+    lower_is_better: bool | None = field(default=None, metadata=OMITTED)
+
+    def __post_init__(self):
+        unit = UNITS[self.unit]
+        if wrong := Range(unit.least, unit.most).wrong(self.score):
+            raise MismatchError("score", wrong)
+
+    @property
+    def sign(self) -> int:
+        """Sign of a difference that is a gain."""
+        return -1 if self.lower_is_better else 1

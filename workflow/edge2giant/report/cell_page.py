@@ -11,6 +11,7 @@ from edge2giant.errors import UserError
 from edge2giant.pages import grids
 from edge2giant.pages.grids import Column, Grid, Section, Value
 from edge2giant.records.cell import CellRecord, Part
+from edge2giant.records.units import UNBOUNDED, UNITS
 from edge2giant.report.gather import Key, ReportMaterial, base_of, page_of
 from edge2giant.report.sections import size
 from edge2giant.stats import samples
@@ -51,18 +52,18 @@ def title(material: ReportMaterial, key: Key) -> str:
 def tiles(material: ReportMaterial, key: Key) -> list[tuple[str, Value]]:
     """The few numbers on top of the page."""
     cell = material.cells[key]
-    rating = cell.unit == "rating"
+    unit = UNITS[cell.unit]
     printed, weights = cell.published, cell.checkpoint
-    found = [("Score", grids.number(cell.score, sub="rating, 1 to 10" if rating else "0 to 100"))]
+    found = [("Score", grids.number(cell.score, unit.digits, sub=unit.scale))]
     found += [
-        ("Standard error", grids.number(cell.stderr)),
-        ("Ratings" if rating else "Questions", grids.number(cell.n, 0)),
+        ("Standard error", grids.number(cell.stderr, unit.digits)),
+        ("Ratings" if cell.unit == "rating" else "Questions", grids.number(cell.n, 0)),
     ]
     if key != base_of(key):
         base = material.fp16(key)
         href = "" if base is None else "../../../../" + page_of(base_of(key))
-        sub = "FP16 not made" if base is None else f"FP16: {grids.number(base.score).text}"
-        found.append(("Against FP16", grids.number(material.against_fp16(key), signed=True, sub=sub, href=href)))
+        sub = "FP16 not made" if base is None else f"FP16: {grids.number(base.score, unit.digits).text}"
+        found.append(("Against FP16", grids.number(material.against_fp16(key), unit.digits, signed=True, sub=sub, href=href)))
     sub = f"{printed.place}: {printed.value}" if printed else "not in the paper"
     against = grids.number(printed and printed.difference, signed=True)
     found.append(("Against the paper", replace(against, sub=sub)))
@@ -83,14 +84,17 @@ def _parts(material: ReportMaterial, key: Key) -> Grid:
     """Subtasks, or categories and turns, beside those of FP16."""
     base = None if key == base_of(key) else material.fp16(key)
     other = {(part.task, part.metric): _shown(part) for part in (base.parts if base else ())}
-    grid = Grid("parts", "Parts", PARTS)
+    grid, unit = Grid("parts", "Parts", PARTS), material.cells[key].unit
     for part in material.cells[key].parts:
         mine, theirs = _shown(part), other.get((part.task, part.metric))
         difference = None if mine is None or theirs is None else mine - theirs
         heat = grids.heat(difference, 10 if part.normalised is None else 1)
-        against = grids.number(difference, signed=True, mark=heat)
+        # beside a perplexity or a divergence, parts are in units and directions of their own
+        mark, digits = (heat, 2) if unit not in UNBOUNDED else ("", 4)
+        against = grids.number(difference, digits, signed=True, mark=mark)
         raw = [part.n, part.raw, part.stderr, part.chance]
-        grid.rows.append([part.task, part.metric, mine, theirs, against, *raw])
+        shown = [grids.number(value, digits) for value in (mine, theirs)]
+        grid.rows.append([part.task, part.metric, *shown, against, *raw])
     return grid
 
 

@@ -5,9 +5,9 @@ from dataclasses import astuple, dataclass
 
 from edge2giant.pages import grids
 from edge2giant.pages.grids import Value
+from edge2giant.records.units import UNITS
 from edge2giant.report.gather import Key, ReportMaterial, base_of, page_of
 
-RATING_POINTS = 10
 UNKNOWN = grids.text("")
 COUNTED = (
     ("comparison", "verdict", "differs", "cells differ from the paper"),
@@ -72,10 +72,10 @@ def place(material: ReportMaterial, key: Key) -> Place:
     if record is None:
         reason = material.reason(key) if state == "failed" else ""
         return Place(state, f"{name}: {state}{f' ({reason})' if reason else ''}")
-    scale = RATING_POINTS if record.unit == "rating" else 1
-    score = grids.number(record.score)
+    unit, sign = UNITS[record.unit], record.sign
+    score = grids.number(record.score, unit.digits)
     fp16, printed = (
-        grids.number(value, signed=True, mark=grids.heat(value, scale))
+        grids.number(value, unit.digits, signed=True, mark=grids.heat(None if value is None else sign * value, unit.points))
         for value in (material.against_fp16(key), record.published and record.published.difference)
     )
     hint = f"{name}: {score.text}; against FP16 {fp16.text}; against the paper {printed.text}"

@@ -12,6 +12,7 @@ from edge2giant.pages.grids import Column, Grid, Section, Value
 from edge2giant.paper import figure2, frames, numerals, render, tables
 from edge2giant.paper.values import Table
 from edge2giant.records.cell import CellRecord, Cost
+from edge2giant.records.units import UNITS
 from edge2giant.report.gather import Key, ReportMaterial, page_of
 from edge2giant.specs.study import FP16
 
@@ -133,7 +134,10 @@ def _scores(material: ReportMaterial) -> Section:
     for key, cell in material.cells.items():
         printed = cell.published
         name = material.names.benchmark(key[3]) + (" (confidential)" if material.confidential(key[3]) else "")
-        scores = [cell.score, cell.stderr, material.against_fp16(key), printed and printed.value, printed and printed.difference]
+        digits = UNITS[cell.unit].digits
+        scores = [grids.number(value, digits) for value in (cell.score, cell.stderr)]
+        scores += [grids.number(material.against_fp16(key), digits, signed=True)]
+        scores += [printed and printed.value, printed and printed.difference]
         took = [cell.n, cell.cost.seconds, len(cell.warnings)]
         grid.rows.append([*_variant(material, key), name, *scores, *took, _page(key)])
     printed = sum(cell.published is not None for cell in material.cells.values())

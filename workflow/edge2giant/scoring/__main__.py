@@ -9,7 +9,7 @@ from edge2giant.errors import UserError
 from edge2giant.mt_bench import CATEGORIES
 from edge2giant.records.cell import CacheEntry, Manifest
 from edge2giant.records.mt_bench import Answer, Judgment
-from edge2giant.scoring import cell, samples
+from edge2giant.scoring import cell, divergence, samples
 from edge2giant.scoring.aggregation import Aggregation
 from edge2giant.specs.score import ScoreSpec
 
@@ -35,9 +35,16 @@ def main() -> None:
     if not (folder / "entry.json").exists():
         raise UserError("is gone from the answer cache", folder, f"delete {args.manifest} and run the same command again")
     entry = records.read(folder / "entry.json", CacheEntry)
-    score = score_judgments(args.judgments, folder, spec) if spec.judged else cell.score_tasks(folder, spec)
+    score = score_of(spec, folder, args.judgments)
     samples.write(args.samples, score.rows)
     records.write(args.out, cell.assemble(spec, manifest, entry, score, args.samples))
+
+
+def score_of(spec: ScoreSpec, folder: Path, judgments: list[Path]) -> cell.Score:
+    """Score a benchmark by its entry of the answer cache, in the way that it is scored."""
+    if spec.judged:
+        return score_judgments(judgments, folder, spec)
+    return divergence.score(folder, spec.benchmark) if spec.divergence else cell.score_tasks(folder, spec)
 
 
 def score_judgments(paths: list[Path], folder: Path, spec: ScoreSpec) -> cell.Score:

@@ -77,6 +77,8 @@ class Aggregation:
         100 for scores in points, 1 for ratings.
     clip : bool
         Whether a normalised score below 0 counts as 0.
+    exponential : bool
+        Whether the score is e to the mean: a perplexity of a mean in nats. Tests of differences are on the mean.
 
     Raises
     ------
@@ -88,10 +90,13 @@ class Aggregation:
     chances: Mapping[str, float]
     scale: float = 100.0
     clip: bool = False
+    exponential: bool = False
 
     def __post_init__(self):
         if not self.macro and len(set(self.chances.values())) > 1:
             raise UserError("subtasks of different chance levels need `aggregation: mean`", "config/benchmarks.yaml")
+        if self.macro and self.exponential:
+            raise UserError("a perplexity is of all its text and has no `aggregation: mean`", "config/benchmarks.yaml")
 
     @property
     def ratings(self) -> bool:
@@ -101,8 +106,14 @@ class Aggregation:
         """Points of the normalised score per unit of a subtask's mean."""
         return self.scale / (1 - self.chances[task])
 
+    def slope(self, mean: float) -> float:
+        """Change of the score with a mean, beside `stretch`: of a perplexity itself, else 1."""
+        return float(np.exp(mean)) if self.exponential else 1.0
+
     def normalised(self, task: str, mean: np.ndarray | float, clip: bool) -> np.ndarray | float:
-        """Put a mean in 0..1 on the scale where chance is 0 and perfect is `scale`."""
+        """Put a mean in 0..1 on the scale where chance is 0 and perfect is `scale`; of nats, give the perplexity."""
+        if self.exponential:
+            return np.exp(mean)
         score = (mean - self.chances[task]) * self.stretch(task)
         return np.maximum(score, 0.0) if clip else score
 
@@ -141,7 +152,8 @@ class Aggregation:
             stderr = None if None in errors else float(np.sqrt(np.sum(np.square(errors))) / len(tasks))
         else:
             pooled = pooled_error(list(tasks.values()))
-            stderr = None if pooled is None else pooled * self.stretch(next(iter(tasks)))
+            stretch = value if self.exponential else self.stretch(next(iter(tasks)))
+            stderr = None if pooled is None else pooled * stretch
         return Estimate(value, stderr, sum(one.n for one in tasks.values()))
 
 

@@ -1,5 +1,6 @@
 """Assemble a cell record out of an entry of the answer cache."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -33,12 +34,14 @@ class Score:
     rows: list[dict]
     aggregation: Aggregation
     warnings: list[str] = field(default_factory=list)
-    chance: float = 0.0
+    chance: float | None = 0.0
 
 
 def aggregation_of(spec: ScoreSpec) -> Aggregation:
     """How the spec's benchmark is aggregated."""
     chances = {task: 1 / n if n and spec.normalise else 0.0 for task, n in sorted(spec.tasks.items())}
+    if spec.unit == "perplexity":
+        return Aggregation(spec.aggregation == "mean", chances, scale=1.0, exponential=True)
     return Aggregation(spec.aggregation == "mean", chances, clip=spec.clip and spec.normalise)
 
 
@@ -57,15 +60,20 @@ def score_tasks(folder: Path, spec: ScoreSpec) -> Score:
         If the samples do not give the mean that lm-eval reports.
     """
     aggregation = aggregation_of(spec)
-    rows = samples.read(folder, list(spec.tasks), spec.metrics, spec.groupings)
+    metrics = (*spec.metrics, *spec.also)
+    rows = samples.read(folder, list(spec.tasks), metrics, spec.groupings, weighted=aggregation.exponential)
     estimates, parts = {}, []
     for task, choices in sorted(spec.tasks.items()):
-        columns = [column(rows, task, metric.name) for metric in spec.metrics]
-        for metric, (values, weights) in zip(spec.metrics, columns, strict=True):
-            check_mean(folder, task, metric, values, weights)
-            parts.append(part(task, metric.name, weighted_mean(values, weights), choices, aggregation))
-        estimates[task] = mean_of_metrics(columns)
-    return Score(aggregation.estimate(estimates), parts, rows, aggregation, chance=chance_of(spec, aggregation))
+        columns = [column(rows, task, metric.name) for metric in metrics]
+        for metric, (values, weights) in zip(metrics, columns, strict=True):
+            found = weighted_mean(values, weights)
+            check_mean(folder, task, metric, math.exp(found.value) if aggregation.exponential else found.value)
+            parts.append(part(task, metric.name, found, choices, aggregation))
+        estimates[task] = mean_of_metrics(columns[: len(spec.metrics)])
+    scored = {metric.name for metric in spec.metrics}
+    rows = [row for row in rows if row["metric"] in scored]
+    chance = None if aggregation.exponential else chance_of(spec, aggregation)
+    return Score(aggregation.estimate(estimates), parts, rows, aggregation, chance=chance)
 
 
 def column(rows: list[dict], task: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
@@ -74,23 +82,27 @@ def column(rows: list[dict], task: str, metric: str) -> tuple[np.ndarray, np.nda
     return np.array([row["value"] for row in chosen]), np.array([row["weight"] for row in chosen])
 
 
-def check_mean(folder: Path, task: str, metric: LmEvalMetric, values: np.ndarray, weights: np.ndarray) -> None:
+def check_mean(folder: Path, task: str, metric: LmEvalMetric, ours: float) -> None:
     """Refuse samples whose mean is not lm-eval's own."""
-    ours, theirs = float(np.sum(values * weights) / np.sum(weights)), samples.lm_eval_mean(folder, task, metric)
-    if abs(ours - theirs) > TOLERANCE:
+    theirs = samples.lm_eval_mean(folder, task, metric)
+    if not math.isclose(ours, theirs, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
         what = f"{task}: samples give {metric.name} {ours}, results.json {theirs}"
         raise UserError(what, folder, "delete the entry and run again")
 
 
 def part(task: str, metric: str, estimate: Estimate, choices: int | None, aggregation: Aggregation) -> Part:
     """One line of a cell's `parts`."""
+    score = float(aggregation.normalised(task, estimate.value, aggregation.clip))
+    raw, stderr = estimate.value, estimate.stderr
+    if aggregation.exponential:
+        raw, stderr = score, None if stderr is None else stderr * score
     return Part(
         task,
         metric,
-        raw=estimate.value,
-        stderr=estimate.stderr,
+        raw=raw,
+        stderr=stderr,
         chance=1 / choices if choices else None,
-        normalised=float(aggregation.normalised(task, estimate.value, aggregation.clip)),
+        normalised=score,
         n=estimate.n,
     )
 
@@ -113,9 +125,9 @@ def assemble(spec: ScoreSpec, manifest: Manifest, entry: CacheEntry, score: Scor
         stderr=estimate.stderr,
         n=estimate.n,
         chance=score.chance,
-        unit="rating" if spec.judged else "percent",
+        unit=spec.unit,
         parts=tuple(score.parts),
-        aggregation=AggregationRecord(**asdict(score.aggregation)),
+        aggregation=AggregationRecord(**asdict(score.aggregation) | {"exponential": score.aggregation.exponential or None}),
         published=printed and PaperValue(printed.value, estimate.value - float(printed.value), printed.place),
         samples=SampleTable(table.as_posix(), records.file_sha256(table), len(score.rows)),
         checkpoint=manifest.checkpoint,
@@ -123,4 +135,5 @@ def assemble(spec: ScoreSpec, manifest: Manifest, entry: CacheEntry, score: Scor
         engine=entry.engine,
         provenance=entry.provenance,
         warnings=(*entry.warnings, *score.warnings),
+        lower_is_better=spec.lower_is_better or None,
     )

@@ -30,10 +30,20 @@ SCHEMA = pyarrow.schema(
 LONGEST_PREDICTION = 100
 
 
-def read(folder: Path, tasks: list[str], metrics: tuple[LmEvalMetric, ...], groupings: tuple[Grouping, ...] = ()) -> list[dict]:
-    """Rows of the sample table out of an entry of the answer cache: one for each (task, metric, document), in their order."""
+def read(
+    folder: Path,
+    tasks: list[str],
+    metrics: tuple[LmEvalMetric, ...],
+    groupings: tuple[Grouping, ...] = (),
+    weighted: bool = False,
+) -> list[dict]:
+    """Rows of the sample table out of an entry of the answer cache: one for each (task, metric, document), in their order.
+
+    `weighted` is for perplexities, whose samples are a log-likelihood and what it is counted by (words, bytes, tokens).
+    """
+    row = _weighted_row if weighted else _row
     return [
-        _row(task, metric.name, sample) | {"cluster": cluster(task, sample["doc"], groupings)}
+        row(task, metric.name, sample) | {"cluster": cluster(task, sample["doc"], groupings)}
         for task in sorted(tasks)
         for metric in metrics
         for sample in _of_filter(folder / f"samples_{task}.jsonl", metric.filter)
@@ -45,6 +55,13 @@ def _of_filter(path: Path, name: str) -> list[dict]:
     if not found:
         raise UserError(f"holds no sample of filter '{name}'", path, "correct the metric in config/benchmarks.yaml")
     return sorted(found, key=lambda sample: sample["doc_id"])
+
+
+def _weighted_row(task: str, metric: str, sample: dict) -> dict:
+    loglikelihood, count = map(float, sample[metric])
+    hashes = {name: sample[name] for name in ("doc_hash", "target_hash", "prompt_hash")}
+    row = {"task": task, "metric": metric, "doc_id": sample["doc_id"], **hashes, "prediction": None, "correct": None}
+    return row | {"value": -loglikelihood / count, "weight": count}
 
 
 def _row(task: str, metric: str, sample: dict) -> dict:

@@ -52,8 +52,40 @@ class GenerationSpec:
 
 
 @dataclass(frozen=True)
+class DivergenceSpec:
+    """Text on which a model's distributions are compared with those of the unquantized model, and what is kept of these.
+
+    Parameters
+    ----------
+    repo, config, split, field : str
+        Data set of the store, its configuration and split, and the column of text.
+    before, between : str
+        What stands before the first row's text and between rows.
+    window : int
+        Tokens of a window; the second half is scored.
+    kept : int
+        Most likely tokens of the unquantized model that are kept at each place; all others count as one.
+    limit : int or None
+        Windows; None for all.
+    reference : bool
+        Whether the variant is the unquantized model, which writes its distributions and then is compared with itself.
+    """
+
+    repo: str
+    config: str
+    split: str
+    field: str
+    before: str
+    between: str
+    window: int
+    kept: int
+    limit: int | None
+    reference: bool
+
+
+@dataclass(frozen=True)
 class BenchmarkSpec:
-    """One benchmark of a batch: `tasks` of lm-eval, or conversations with their `generation`.
+    """One benchmark of a batch: `tasks` of lm-eval, conversations with their `generation`, or a `divergence`.
 
     Parameters
     ----------
@@ -65,6 +97,7 @@ class BenchmarkSpec:
     locks: tuple[str, ...]
     tasks: TasksSpec | None = None
     generation: GenerationSpec | None = None
+    divergence: DivergenceSpec | None = None
 
 
 @dataclass(frozen=True)

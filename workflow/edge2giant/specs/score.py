@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from edge2giant.records.units import UnitName
 from edge2giant.specs.variant import Variant
 
 Aggregation = Literal["single", "size_weighted", "mean"]
@@ -63,6 +64,13 @@ class ScoreSpec:
         Whether a normalised score below chance counts as 0.
     chance : float or None
         Mean of guessing on the metric's own scale, where the numbers of choices do not give it.
+    also : tuple of LmEvalMetric
+        Shown among the parts, and in no score.
+    unit : str
+        See `records.units`.
+    lower_is_better : bool
+    divergence : bool
+        Whether the score is the divergence from the unquantized model, and not of lm-eval's tasks.
     """
 
     study: str
@@ -81,6 +89,10 @@ class ScoreSpec:
     printed: PrintedScore | None
     groupings: tuple[Grouping, ...] = ()
     chance: float | None = None
+    also: tuple[LmEvalMetric, ...] = ()
+    unit: UnitName = "percent"
+    lower_is_better: bool = False
+    divergence: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from edge2giant.errors import unknown
+from edge2giant.records.units import UnitName
 from edge2giant.specs.variant import Variant, widths
 from edge2giant.typed import OMITTED
 
@@ -83,6 +84,24 @@ class StudyVariant:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """What a column of numbers is.
+
+    Parameters
+    ----------
+    unit : str
+        See `records.units`.
+    lower_is_better : bool
+    label : str
+        Heading; of a benchmark empty, since `Labels` has it.
+    """
+
+    unit: UnitName = "percent"
+    lower_is_better: bool = False
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class StudyBenchmark:
     """A benchmark under the study's protocol.
 
@@ -96,6 +115,8 @@ class StudyBenchmark:
         lm-eval's names; empty for a judged benchmark.
     normalise : bool
         Whether the score is scaled from chance (0) to perfect (100).
+    measure : Measure
+        Of the score.
     """
 
     suite: str
@@ -106,6 +127,7 @@ class StudyBenchmark:
     num_fewshot: int = 0
     aggregation: str = "single"
     normalise: bool = False
+    measure: Measure = Measure()
 
 
 @dataclass(frozen=True)
@@ -141,6 +163,10 @@ class TableLayout:
         Whether the columns are exactly those that the paper prints, so that the averages can be compared.
     parts_of : str or None
         The judged benchmark whose categories or turns are the columns.
+    measures : dict of str to Measure
+        Of columns that are no benchmark's score alone: `benchmark/metric`, a part of its cells, among them.
+    notes : tuple of str
+        What a reader must know, below the table.
     """
 
     number: int
@@ -150,6 +176,8 @@ class TableLayout:
     variants: tuple[Variant, ...] = ()
     printed: bool = True
     parts_of: str | None = None
+    measures: dict[str, Measure] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

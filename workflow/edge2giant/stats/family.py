@@ -49,7 +49,9 @@ def compare(a: samples.Evaluation, b: samples.Evaluation, **options) -> dict:
         warnings.append(f"{found.prompts_differ} prompts differ")
     if a.identity.protocol != b.identity.protocol:
         warnings.append(f"protocols {a.identity.protocol} and {b.identity.protocol}")
-    return _identity(a, b) | {"pooled": 1, "unit": a.cell.unit} | vars(found) | {"warnings": warnings}
+    row = _identity(a, b) | {"pooled": 1, "unit": a.cell.unit} | vars(found) | {"warnings": warnings}
+    # a share of the reference's score says nothing where less is better
+    return row | dict.fromkeys(("recovery", "recovery_low", "recovery_high")) if a.cell.lower_is_better else row
 
 
 def _identity(a: samples.Evaluation, b: samples.Evaluation) -> dict:

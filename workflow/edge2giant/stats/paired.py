@@ -112,7 +112,8 @@ def influences(joined: pd.DataFrame, aggregation: Aggregation, sizes: Mapping[st
         for side, mean in zip("ab", means, strict=True):
             each = total[side] / total["weight"]
             mean[task] = float(each.mean())
-            part[side] = points * ((sums[side] - weight * each) / total["weight"]).mean(axis=1)
+            slope = points * aggregation.slope(mean[task])
+            part[side] = slope * ((sums[side] - weight * each) / total["weight"]).mean(axis=1)
         part["gaps"] = points * ((sums["b"] - sums["a"]) / total["weight"]).mean(axis=1)
         found.append(part)
     whole = pd.concat(found)
@@ -147,6 +148,12 @@ def flips(joined: pd.DataFrame) -> dict[str, int | None]:
         return dict.fromkeys(names)
     a, b = rows["correct_a"].astype(bool), rows["correct_b"].astype(bool)
     return dict(zip(names, (int(x.sum()) for x in (a & b, a & ~b, ~a & b, ~a & ~b)), strict=True))
+
+
+def agreement(joined: pd.DataFrame) -> float | None:
+    """Share of equal answers; None where nothing is answered (perplexity, divergence)."""
+    answered = joined.dropna(subset=["prediction_a", "prediction_b"])
+    return float((answered["prediction_a"] == answered["prediction_b"]).mean()) if len(answered) else None
 
 
 def _plain(joined: pd.DataFrame, aggregation: Aggregation) -> bool:
@@ -212,7 +219,7 @@ def compare(
         floor=found.floor,
         questions=len(joined[["task", "doc_id"]].drop_duplicates()),
         clusters=len(moved.gaps),
-        agreement=float((joined["prediction_a"] == joined["prediction_b"]).mean()),
+        agreement=agreement(joined),
         detectable=found.detectable,
         **recovery(*scores, chance, spread),
         prompts_differ=int((joined["prompt_hash_a"] != joined["prompt_hash_b"]).sum()),

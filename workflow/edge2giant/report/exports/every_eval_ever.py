@@ -5,6 +5,7 @@ fingerprints, so that the same cells are the same file.
 """
 
 import json
+import sys
 import uuid
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,14 @@ from edge2giant.specs.study import FP16, StudySpec
 
 VERSION = "0.2.1"
 SPACE = uuid.UUID("8b1c3f52-5a0e-5d0f-9d57-2409110550a1")
+LARGEST = sys.float_info.max  # the schema wants a number where there is no bound
+UNNAMED = {"rating": "mean rating by an LLM judge", "nats": "mean KL divergence from the unquantized model"}
+RANGES = {
+    "percent": {"min_score": 0, "max_score": 100},
+    "rating": {"min_score": 1, "max_score": 10},
+    "perplexity": {"min_score": 1, "max_score": LARGEST},
+    "nats": {"min_score": 0, "max_score": LARGEST},
+}
 LIBRARY = "lm_eval"
 
 
@@ -28,10 +37,9 @@ def _texts(details: dict) -> dict[str, str]:
 def _result(spec: StudySpec, record: CellRecord) -> dict:
     cell = record.cell
     benchmark, label = spec.benchmarks[cell.benchmark], spec.labels.benchmark(cell.benchmark)
-    rating = record.unit == "rating"
     dataset, called, revision = hugging_face.dataset_of(spec, record)
     real = hugging_face.is_real(spec)
-    metrics = list(benchmark.metrics) or ["mean rating by an LLM judge"]
+    metrics = list(benchmark.metrics) or [UNNAMED[record.unit]]
     source = {"source_type": "hf_dataset", "hf_repo": dataset, "samples_number": record.n} if real else {"source_type": "other"}
     details = typed.as_json({"published": record.published, "parts": record.parts, "warnings": record.warnings or None})
     found = {
@@ -44,10 +52,9 @@ def _result(spec: StudySpec, record: CellRecord) -> dict:
         },
         "metric_config": {
             "evaluation_description": f"{label}: {' and '.join(metrics)}, {benchmark.num_fewshot}-shot",
-            "lower_is_better": False,
+            "lower_is_better": record.sign < 0,
             "score_type": "continuous",
-            "min_score": 1 if rating else 0,
-            "max_score": 10 if rating else 100,
+            **RANGES[record.unit],
             "additional_details": _texts({"normalised": benchmark.normalise, "aggregation": benchmark.aggregation}),
         },
         "score_details": {"score": record.score, "details": _texts(details)},

@@ -13,6 +13,8 @@ from edge2giant import records
 from edge2giant.records.cell import CellRecord
 from edge2giant.specs.study import FP16, StudySpec
 
+UNNAMED = {"rating": "rating", "nats": "mean KL divergence"}
+"""Metrics of benchmarks that are not lm-eval's, by unit."""
 TASK = "text-generation"
 
 
@@ -55,7 +57,7 @@ def model_index(spec: StudySpec, made: list[CellRecord]) -> dict:
         benchmark = record.cell.benchmark
         dataset, called, revision = dataset_of(spec, record)
         entry = spec.benchmarks[benchmark]
-        metrics = list(entry.metrics) or ["rating"]
+        metrics = list(entry.metrics) or [UNNAMED[record.unit]]
         results.append(
             EvalResult(
                 task_type=TASK,
