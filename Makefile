@@ -94,6 +94,9 @@ bench: .venvs/cpu/vllm/.ready ## stock lm-eval against this engine, ratios in on
 
 BENCH_CALIBRATION ?= results/store/miniature/calibration/miniature
 
+validation-margins: .venvs/cpu/main/.ready ## how far right checkpoints and breaks are from the limits of validation
+	@workflow/in-env cpu/main python bench/validation_margins.py --out docs/measurements/validation_margins.json 2>/dev/null | grep '^|\|^[0-9]* right'
+
 bench-toolkits: .venvs/cpu/main/.ready .venvs/cpu/gptqmodel/.ready .venvs/cpu/autoawq/.ready ## each toolkit through this workflow and called directly
 	@mkdir -p results/bench && rm -f results/bench/toolkits.json
 	@workflow/in-env cpu/main python bench/toolkits.py --variants gptq-llmcompressor/w4a16 smoothquant/w8a8 fp8/w8a8 --calibration $(BENCH_CALIBRATION) --out results/bench/toolkits.json

@@ -9,11 +9,11 @@ from edge2giant.quantize.validation.stored import Weights
 from edge2giant.records.checkpoint import Extreme
 
 TOKENS, BLOCK_TOKENS = 512, 256
-GAIN = {4: 0.02, 8: 0.01}
+GAIN = {4: 0.1, 8: 0.02}
 """How far the gain of outputs may be from 1 or from that of round-to-nearest, whichever is nearer, by the bits of a weight.
 
 For layers that take the scales of a norm; those of others show in their weights."""
-MOST_TIMES_NEAREST = 4.0
+MOST_TIMES_NEAREST = 3.0
 LEAST_ERROR = 1e-4
 """Relative error of outputs below which no ratio is taken."""
 

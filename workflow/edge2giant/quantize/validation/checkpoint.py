@@ -66,9 +66,11 @@ def validate(given: Given, engine: str, toolkit, where: object) -> dict:
     require(checks, where)
     model, layers = likelihood.reference(given.model, given.folder, depth)
     own = found.pop("own", None) or likelihood.log_probabilities(model, samples)
-    exact, drawn = {rounding.WEIGHTS: own}, None
+    exact, drawn, as_transformers = {rounding.WEIGHTS: own}, None, found.pop("rounded", None)
     if given.scheme.rounds_activations:
-        exact, drawn = rounding.study(model, Tensors(given.folder), layers, given.scheme, samples, own)
+        exact[rounding.AS_TRANSFORMERS] = as_transformers
+        more, drawn = rounding.study(model, Tensors(given.folder), layers, given.scheme, samples, own)
+        exact |= more
     del model
     heldout = {"samples": len(samples), "tokens": sum(map(len, samples)), "sha256": records.digest(samples)}
     result = found | {"heldout": heldout | {"decoder_layers": depth}, "rounding": drawn and tidy(agreement.summary(drawn))}
@@ -80,7 +82,10 @@ def validate(given: Given, engine: str, toolkit, where: object) -> dict:
 
 
 def measure(given: Given, checks: Checks) -> dict:
-    """Check everything but the engine; `own` in the result are the log-probabilities by the stored weights, nothing rounded."""
+    """Check everything but the engine.
+
+    `own` in the result are the log-probabilities by the stored weights, nothing rounded, `rounded` those with inputs rounded.
+    """
     read = Weights(given.model, given.folder, given.executed, given.depth)
     result = {"tensors": weights.check(read, given.scheme, checks), "layers": None, "divergence": None}
     if not all(check["passed"] for check in checks):
@@ -91,23 +96,29 @@ def measure(given: Given, checks: Checks) -> dict:
     walk = blocks.Blocks(read, given.samples) if given.executed.transform == "smoothing" else None
     wanted = walk and walk.run(model)
     model = likelihood.nearest(model, read)
-    nearest = source.nearest(read.key, lambda: diverged(source, model, read, True)["divergence"])
+    nearest = source.nearest(read.key, lambda: diverged(source, model, read, True)[0]["divergence"])
     errors = walk and blocks.distances(walk.run(model), wanted)
     del model
     model, _ = likelihood.reference(given.model, given.folder, given.depth)
     if walk:
         worst |= blocks.check(blocks.distances(walk.run(model), wanted), errors, read, checks)
     found, own = divergence.compare(source, model)
+    rounded_own = None
     if given.scheme.rounds_activations:
-        found = diverged(source, model, read, False)
+        found, rounded_own = diverged(source, model, read, False)
     result["divergence"] = divergence.check(found, nearest, checks)
-    return {**result, "layers": {name: dataclasses.asdict(one) for name, one in worst.items()}, "own": own}
+    return {
+        **result,
+        "layers": {name: dataclasses.asdict(one) for name, one in worst.items()},
+        "own": own,
+        "rounded": rounded_own,
+    }
 
 
-def diverged(source: divergence.Source, model, read: Weights, nearest: bool) -> dict:
+def diverged(source: divergence.Source, model, read: Weights, nearest: bool) -> tuple[dict, rounding.Rows]:
     """Compare a model with its source while it rounds the inputs of its layers, where the scheme does so."""
     with rounding.inputs_rounded(model, read, nearest):
-        return divergence.compare(source, model)[0]
+        return divergence.compare(source, model)
 
 
 def compare(folder, samples, reference, depth, engine, toolkit, dtype, checks) -> dict | None:

@@ -57,8 +57,9 @@ def cosines(product, square, own):
 def fit(weights, found: dict, wanted: dict) -> dict:
     """Fit the scales that were moved between layers: (rows, columns) by layer, such that found is about rows * wanted * columns.
 
-    The layers that take the scales of a norm share those of their input channels, which those of them show whose outputs were not
-    scaled too. A linear smooth layer has scales of its output channels, which the layer that takes them up must have undone.
+    The layers that take the scales of a norm share those of their input channels, which its own weight says; where it says none,
+    they are fitted to those layers whose outputs were not scaled too. A linear smooth layer has scales of its output channels,
+    which the layer that takes them up must have undone.
     """
     import torch
 
@@ -74,11 +75,25 @@ def fit(weights, found: dict, wanted: dict) -> dict:
                 plain = [name for name in taking if name not in weights.smooth_layers] or taking
                 scaled = {name: wanted[name] * rows[name][:, None] for name in plain}
                 sums = (sum((one[name] * scaled[name]).sum(0) for name in plain) for one in (found, scaled))
-                columns |= dict.fromkeys(taking, ratio(*sums))
+                columns |= dict.fromkeys(taking, given_by_norm(weights, mapping.smooth_layer, ratio(*sums)))
         for name in weights.smooth_layers & wanted.keys():
             scaled = wanted[name] * columns[name]
             rows[name] = ratio((found[name] * scaled).sum(1), (scaled**2).sum(1))
     return {name: (rows[name], columns[name]) for name in wanted}
+
+
+def given_by_norm(weights, norm: str, fitted):
+    """The scales that a norm gave by its stored weight, read with one added or not: whichever is nearer to the fitted ones.
+
+    The fitted ones themselves where it has no such weight.
+    """
+    stored = f"{norm}.weight"
+    if stored not in weights.source or stored not in weights.stored or weights.source.shape(stored) != tuple(fitted.shape):
+        return fitted
+    was, now = (one.read(stored).float() for one in (weights.source, weights.stored))
+    readings = [(was + one) / (now + one) for one in (0.0, 1.0)]
+    usable = [one.where(one.isfinite() & (one.abs() > 1e-12), fitted) for one in readings]
+    return min(usable, key=lambda one: float((one / fitted).abs().log().abs().median()))
 
 
 def ratio(product, square):

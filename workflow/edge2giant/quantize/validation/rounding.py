@@ -27,7 +27,7 @@ from edge2giant.quantize.validation.stored import Weights
 from edge2giant.schemes.scheme import Scheme
 
 DRAWS = 8
-TOKENS = 512
+TOKENS = 256
 """Of the held-out text that are drawn."""
 POOL = 2**20
 PRECISION = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
@@ -57,13 +57,11 @@ def study(model, stored: Tensors, layers: list[str], scheme: Scheme, samples: li
     Returns
     -------
     exact : dict
-        The exact references by name, `own` among them.
+        Exact references by name, besides those of the weights with and without rounded inputs.
     drawn : dict
         draws, means (two), spread by type, unrounded, moves by misreading.
     """
-    exact, layers = {WEIGHTS: own}, [name for name in layers if name in dict(model.named_modules())]
-    with rounded_inputs(model, stored, layers, scheme, "transformers"):
-        exact[AS_TRANSFORMERS] = likelihood.log_probabilities(model, samples)
+    exact, layers = {}, [name for name in layers if name in dict(model.named_modules())]
     samples = likelihood.first(samples, TOKENS)
     changed = fuse(model, stored, layers, scheme)
     unrounded = likelihood.log_probabilities(model, samples)
