@@ -203,7 +203,7 @@ def show(overview: Overview, out: Path) -> None:
     refused = [line for line in lines if "refused:" in line["verdict"]]
     if refused:
         first = "{model}/{variant}: {verdict}".format_map(refused[0])
-        what = f"{len(refused)} variants cannot run on stack {study.stack}, first {first}"
+        what = f"{len(refused)} of {len(lines)} variants cannot run on stack {study.stack}, first {first}"
         hint = "change the recipe by `recipe_settings`, or take another stack"
         raise UserError(what, f"config/studies/{study.name}.yaml", hint)
 
