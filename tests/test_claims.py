@@ -425,3 +425,9 @@ def test_a_new_claim_is_a_new_entry(tmp_path):
         lines = {line["id"]: line for line in csv.DictReader(handle)}
     assert lines["new-a"]["verdict"] == "holds"
     assert "<b>" not in (tmp_path / "out" / "claims.html").read_text()
+
+
+def test_a_study_without_any_printed_benchmark_has_no_scores_for_claims():
+    cell = factories.cell_record(study="s", benchmark="wikitext", suite="fidelity")
+    found = scores.regenerated(PUBLISHED, [cell])
+    assert found.empty and set(scores.QUANTITIES) <= set(found.columns)

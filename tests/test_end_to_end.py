@@ -235,6 +235,32 @@ def test_checkpoints_that_are_not_kept_leave_their_records_and_come_back(smoke, 
     assert typed.as_json(records.read(clone / cell, CellRecord))["checkpoint"]["digest"] == record["digest"]
 
 
+FIDELITY = """extends: smoke
+title: perplexity and divergence
+benchmarks: [wikitext, divergence]
+tables: [10]
+models: {tiny-0.4m: {variants: [fp16/w16a16, rtn/w4a16]}}
+"""
+
+
+def test_fidelity_is_measured_against_the_distributions_of_the_unquantized_model(smoke, tmp_path):
+    clone = make_clone(tmp_path / "edge2giant")
+    shutil.copytree(smoke / "results/store", clone / "results/store", symlinks=True)
+    (clone / "config/studies/fidelity.yaml").write_text(FIDELITY)
+    succeeded(run(clone, "fidelity", "paper_figures/fidelity/report/index.html", "--config", "study=fidelity"))
+    found = cells(clone, "fidelity")
+    floor, variant = (found[f"tiny-0.4m/{one}/divergence.json"] for one in ("fp16/w16a16", "rtn/w4a16"))
+    assert abs(floor["score"]) < 1e-5 < variant["score"] and variant["unit"] == "nats" and variant["lower_is_better"]
+    assert found["tiny-0.4m/fp16/w16a16/wikitext.json"]["score"] > 1
+    # one engine for each checkpoint; the unquantized model's wrote the distributions, which the other reads
+    assert engine_starts(clone) == 2
+    reference = json.loads((clone / "results/fidelity/references/tiny-0.4m/divergence.json").read_text())
+    assert floor["provenance"]["fingerprint"] == reference["fingerprint"]
+    table = (clone / "paper_figures/fidelity/table10.csv").read_text()
+    assert "divergence_kl_q99" in table and "wikitext_token_perplexity" in table
+    assert "Nothing to be done" in succeeded(run(clone, "fidelity", "--config", "study=fidelity"))
+
+
 def test_a_row_whose_recipe_fails_is_shown_with_its_reason(smoke, tmp_path):
     clone = make_clone(tmp_path / "edge2giant")
     shutil.copytree(smoke / "results/store", clone / "results/store", symlinks=True)

@@ -32,10 +32,10 @@ def published_ratings(folder: Path) -> pd.DataFrame:
 
 
 def _complete(frame: pd.DataFrame) -> pd.DataFrame:
-    frame = frame[[*KEYS, "value"]].reset_index(drop=True)
+    frame = frame[[*KEYS, "value"]].reset_index(drop=True).astype({"value": float})
     if double := frame[frame.duplicated(KEYS)].values.tolist():
         raise UserError(f"{' '.join(map(str, double[0][:-1]))} occurs twice", hint="give one source's scores")
-    frame["family"] = frame["method"].str.partition("-")[0]
+    frame["family"] = [method.partition("-")[0] for method in frame["method"]]
     frame["w_bits"] = [widths(bits)[0] for bits in frame["bits"]]
     fp16 = frame[frame["method"] == FP16[0]].set_index(["suite", "benchmark", "model"])["value"]
     base = pd.Series(fp16.reindex(pd.MultiIndex.from_frame(frame[["suite", "benchmark", "model"]])).to_numpy())
