@@ -8,12 +8,13 @@ import factories
 import pandas as pd
 import pytest
 import yaml
-from edge2giant import config
+from edge2giant import config, typed
 from edge2giant.claims import __main__ as command
 from edge2giant.claims import cases, predicates, report, scores, verdict
 from edge2giant.errors import UserError
 from edge2giant.paper import frames
 from edge2giant.plan.study import claims_spec
+from edge2giant.records.cell import CellRecord
 from edge2giant.specs.claims import ClaimSpec, ClaimsSpec, FactSpec, PartSpec, ReadingSpec
 from shared import ROOT
 from study_specs import arguments_of
@@ -428,6 +429,8 @@ def test_a_new_claim_is_a_new_entry(tmp_path):
 
 
 def test_a_study_without_any_printed_benchmark_has_no_scores_for_claims():
-    cell = factories.cell_record(study="s", benchmark="wikitext", suite="fidelity")
+    record = factories.make_cell(study="s", benchmark="wikitext")
+    record["cell"]["suite"] = "fidelity"
+    cell = typed.build(CellRecord, record, "cell.json")
     found = scores.regenerated(PUBLISHED, [cell])
     assert found.empty and set(scores.QUANTITIES) <= set(found.columns)
