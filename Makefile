@@ -11,7 +11,7 @@ SNAKEMAKE := .venv/bin/snakemake
 # uv does not read pip's configuration; a local folder of wheels named there holds for both.
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: help setup envs demo published schemas add-model mirror test test-full lint resume faults bench bench-toolkits simulate clean
+.PHONY: help setup envs demo published schemas add-model mirror test test-full lint resume faults bench bench-toolkits simulate matrix clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -107,6 +107,15 @@ bench-toolkits: .venvs/cpu/main/.ready .venvs/cpu/gptqmodel/.ready .venvs/cpu/au
 
 simulate: .venv/.ready ## coverage and errors of the statistical tests on made-up answers (two minutes): docs/statistics.md
 	@workflow/in-env workflow python -m edge2giant.stats simulate --out $(CURDIR)/docs/measurements/statistics_simulation.json
+
+MATRIX := results/matrix
+
+matrix: .venvs/cpu/main/.ready .venvs/cpu/gptqmodel/.ready .venvs/cpu/autoawq/.ready ## every method on tiny models of 13 architectures; writes docs/architectures.md
+	@workflow/in-env workflow python -m demo data --out $(MATRIX)/store
+	@workflow/in-env cpu/main python tests/tiny_models.py $(MATRIX)/models
+	@workflow/in-env workflow python tests/matrix.py plan $(MATRIX)
+	@for name in main gptqmodel autoawq; do workflow/in-env cpu/$$name python tests/matrix.py make $(MATRIX) cpu/$$name; done
+	@workflow/in-env workflow python tests/matrix.py table $(MATRIX)
 
 clean: ## remove results and figures (not the environments)
 	@rm -rf results/* paper_figures/* logs .snakemake

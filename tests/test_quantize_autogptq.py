@@ -5,6 +5,7 @@ that the toolkit module's calls, its file names and its reading of the recipe ar
 """
 
 import pytest
+import tiny_models
 from edge2giant import schemes
 from edge2giant.errors import UserError
 from quantize_model import calibration_set, run, spec, write_model, write_text, write_tokenizer
@@ -58,6 +59,20 @@ def test_a_checkpoint_is_made_and_validated(place, tmp_path, cuda_on_paper, chan
     assert record["validation"]["tensors"]["layers"] == 14
     scheme = schemes.of_checkpoint(tmp_path / "out")
     assert (scheme.format, scheme.desc_act) == ("gptq", change.get("desc_act", True))
+
+
+def test_gemma_in_bfloat16_is_made_and_validated(place, tmp_path, cuda_on_paper):
+    """Its norms add one to their weights, as those of the paper's Gemma-2B and Gemma-7B do."""
+    tiny_models.write(place / "gemma", *tiny_models.MATRIX["tiny-gemma"])
+    record = run(place, tmp_path / "out", spec("autogptq", RECIPE, calibration=calibration_set()), "gemma")
+    assert record["validation"]["tensors"]["layers"] == 14
+
+
+def test_model_types_are_those_of_the_installed_autogptq():
+    from auto_gptq.modeling.auto import GPTQ_CAUSAL_LM_MODEL_MAP
+    from edge2giant.quantize.toolkits import autogptq
+
+    assert set(autogptq.MODEL_TYPES) == set(GPTQ_CAUSAL_LM_MODEL_MAP)
 
 
 def test_without_the_patch_it_says_what_it_needs(place, tmp_path):

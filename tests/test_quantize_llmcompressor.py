@@ -117,9 +117,9 @@ def test_an_engine_that_reads_wrongly_is_found(place, tmp_path, monkeypatch):
     honest = likelihood.served
 
     def served(*arguments):
-        model = honest(*arguments)
+        model, dtype = honest(*arguments)
         model.get_submodule("model.layers.1.mlp.down_proj").weight_scale.data *= 1.1
-        return model
+        return model, dtype
 
     monkeypatch.setattr(likelihood, "served", served)
     with pytest.raises(UserError, match="mean difference of log-probability, hf engine in float32"):

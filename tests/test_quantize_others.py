@@ -84,6 +84,13 @@ def test_autoawq_scales_no_layer_twice_on_a_cpu(place, tmp_path):
     assert record["validation"]["layers"]["output"]["value"] < 1.5
 
 
+@pytest.mark.toolkit("autoawq")
+def test_model_types_are_those_of_the_installed_autoawq():
+    from awq.models.auto import AWQ_CAUSAL_LM_MODEL_MAP
+
+    assert set(toolkits.module("autoawq").MODEL_TYPES) == set(AWQ_CAUSAL_LM_MODEL_MAP)
+
+
 @pytest.mark.toolkit("gptqmodel")
 @pytest.mark.parametrize(("bits", "desc_act"), [(4, False), (4, True), (8, False)])
 def test_gptqmodel(place, tmp_path, bits, desc_act):

@@ -75,9 +75,64 @@ def test_every_verdict_has_reason_and_hint():
 
 def test_autogptq_cannot_be_made_on_a_cpu():
     facts = {name: model.facts for name, model in CONFIG.models.items()}
-    assert [v.level for v in toolkits.check_making("autogptq", facts["llama-2-7b-chat"], "cpu")] == ["refused"]
-    assert toolkits.check_making("autogptq", facts["llama-2-7b-chat"], "cuda:9.0") == []
-    assert [v.name for v in toolkits.check_making("autogptq", facts["llama-3.3-70b-it"], "cuda:9.0")] == ["autogptq-rotary"]
+    assert [v.level for v in toolkits.check_making("autogptq", facts["llama-2-7b-chat"], {}, "cpu")] == ["refused"]
+    assert toolkits.check_making("autogptq", facts["llama-2-7b-chat"], {}, "cuda:9.0") == []
+    assert [v.name for v in toolkits.check_making("autogptq", facts["llama-3.3-70b-it"], {}, "cuda:9.0")] == ["autogptq-rotary"]
+
+
+SMOOTH = {"modifiers": [{"SmoothQuantModifier": {"smoothing_strength": 0.8}}]}
+MAPPED = {"modifiers": [{"SmoothQuantModifier": {"smoothing_strength": 0.8, "mappings": [[["re:.*qkv"], "re:.*norm"]]}}]}
+GPTQ = {"modifiers": [{"GPTQModifier": {}}]}
+AWQ = {"apply_clip": True}
+
+
+@pytest.mark.parametrize(
+    ("toolkit", "model_type", "recipe", "refused"),
+    [
+        ("autogptq", "gemma", {}, None),
+        ("autogptq", "gemma2", {}, "no model type gemma2"),
+        ("autoawq", "qwen2", AWQ, None),
+        ("autoawq", "gemma3_text", AWQ, "no model type gemma3_text"),
+        ("autoawq", "mixtral", AWQ, "leaves the router"),
+        ("autoawq", "gpt_neox", AWQ, "mlp.act.scales"),
+        ("gptqmodel", "phi3", {}, "gate_up_proj"),
+        ("gptqmodel", "qwen3_moe", {}, None),
+        ("llmcompressor", "falcon", GPTQ, "without compressing them"),
+        ("llmcompressor", "olmo2", GPTQ, None),
+        ("llmcompressor", "olmo2", SMOOTH, "no norm before its linear layers"),
+        ("llmcompressor", "gpt_neox", MAPPED, None),
+    ],
+)
+def test_a_model_type_that_a_toolkit_cannot_make_is_refused_by_the_plan(toolkit, model_type, recipe, refused):
+    facts = replace(CONFIG.models["llama-2-7b-chat"].facts, model_type=model_type)
+    found = [v.reason for v in toolkits.check_making(toolkit, facts, recipe, "cuda:9.0")]
+    assert len(found) == (refused is not None) and (not found or refused in found[0])
+
+
+def test_clipping_takes_output_channels_in_blocks():
+    facts = CONFIG.models["gemma-2b-it"].facts
+    small = replace(facts, num_key_value_heads=1, head_dim=32, linear_layers=())
+    assert "self_attn.v_proj has 32" in toolkits.check_making("autoawq", small, AWQ, "cuda:9.0")[0].reason
+    assert toolkits.check_making("autoawq", small, {"apply_clip": False}, "cuda:9.0") == []
+    assert toolkits.check_making("autoawq", facts, AWQ, "cuda:9.0") == []
+
+
+@pytest.mark.parametrize(
+    ("method", "engine", "change", "refused"),
+    [
+        (("fp8", "w8a8"), "hf", {"num_experts": 8}, "inputs of experts"),
+        (("fp8", "w8a8"), "vllm", {"num_experts": 8}, None),
+        (("rtn", "w4a16"), "hf", {"num_experts": 8}, None),
+        (("rtn", "w4a16"), "hf", {"model_type": "falcon"}, "compressed layers of falcon"),
+        (("gptq-gptqmodel", "w4a16"), "hf", {"model_type": "falcon"}, None),
+        (("rtn", "w4a16"), "vllm", {"model_type": "falcon"}, None),
+    ],
+)
+def test_layers_that_transformers_overlooks_are_refused(method, engine, change, refused):
+    facts = replace(CONFIG.models["llama-2-7b-chat"].facts, **change)
+    scheme = quantize.scheme(CONFIG, CONFIG.study("schemes"), Variant("tiny-0.4m", *method))
+    found = [v.reason for v in preflight.check_layers(scheme, facts, engine)]
+    assert len(found) == (refused is not None) and (not found or refused in found[0])
 
 
 SMOLLM2 = ModelFacts(

@@ -26,7 +26,7 @@ def known_against(name, variant):
     spec = quantize.made_spec(CONFIG, study, variant, None)
     scheme = toolkits.module(spec.toolkit).scheme(spec.recipe)
     loading = preflight.check(scheme, stack.engine, stack.engine_version, "cpu")
-    return loading + toolkits.check_making(spec.toolkit, CONFIG.models[variant.model].facts, "cpu")
+    return loading + toolkits.check_making(spec.toolkit, CONFIG.models[variant.model].facts, spec.recipe, "cpu")
 
 
 def test_every_recipe_that_a_cpu_can_make_is_in_one_of_them():

@@ -58,7 +58,7 @@ def cases(sizes: dict, ffn: int, expert: int, shared: int) -> dict[str, tuple[st
 
 SIZES = {
     "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-    "head_dim": 32, "vocab_size": 768, "max_position_embeddings": 512, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2,
+    "head_dim": 32, "vocab_size": 768, "max_position_embeddings": 1024, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2,
 }  # fmt: skip
 ALL = cases(SIZES, ffn=256, expert=128, shared=128)
 TWO_KINDS = {"layer_types": ["sliding_attention", "full_attention"]}
@@ -69,7 +69,7 @@ MATRIX = {
     "tiny-qwen3": (*ALL["qwen3"], "bfloat16"),
     "tiny-qwen3-moe": (*ALL["qwen3_moe"], "bfloat16"),
     "tiny-mixtral": (*ALL["mixtral"], "bfloat16"),
-    "tiny-gemma": (*ALL["gemma"], "bfloat16"),
+    "tiny-gemma": ("gemma", SIZES | {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 64}, "bfloat16"),
     "tiny-gemma2": (*ALL["gemma2"], "bfloat16"),
     "tiny-gemma3": ("gemma3_text", SIZES | WINDOW | TWO_KINDS, "bfloat16"),
     "tiny-phi3": (*ALL["phi3"], "bfloat16"),

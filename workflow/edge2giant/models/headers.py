@@ -71,6 +71,13 @@ def dtype(tensors: Iterable[Header]) -> str | None:
     return DTYPES.get(max(sizes, key=sizes.get)) if sizes else None
 
 
+def is_linear(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether a tensor is a matrix of the decoder that recipes quantize: of a numbered layer, no norm and no router."""
+    if not name.endswith(".weight") or len(shape) != 2 or not any(part.isdigit() for part in name.split(".")):
+        return False
+    return "norm" not in name and not ROUTER.search(name) and not OTHER_PART.search(name)
+
+
 def linear_layers(tensors: Iterable[Header]) -> tuple[LinearLayer, ...]:
     """The decoder's matrices by kind and shape; names lose the number of their layer and expert."""
     counts: Counter = Counter()
@@ -83,7 +90,6 @@ def linear_layers(tensors: Iterable[Header]) -> tuple[LinearLayer, ...]:
         *kind, last = [part for part in parts[first + 1 :] if not part.isdigit()]
         if last == "bias":
             biases.add(".".join(kind))
-        if last != "weight" or len(one.shape) != 2 or "norm" in one.name or ROUTER.search(one.name):
-            continue
-        counts[".".join(kind), *one.shape] += 1
+        if is_linear(one.name, one.shape):
+            counts[".".join(kind), *one.shape] += 1
     return tuple(LinearLayer(*shape, count, shape[0] in biases) for shape, count in counts.items())

@@ -106,10 +106,10 @@ class Overview:
         stack, spec = self.config.stacks[self.study.stack], quantize.made_spec(self.config, self.study, variant, settings)
         facts = self.config.models[variant.model].facts
         published = self.study.checkpoints.get(variant.method_bits) == "published"
-        making = [] if published else toolkits.check_making(spec.toolkit, facts, makes)
+        making = [] if published else toolkits.check_making(spec.toolkit, facts, spec.recipe, makes)
         scheme = mixed.in_model(toolkits.module(spec.toolkit).scheme(spec.recipe), facts)
         loading = preflight.check(scheme, stack.engine, stack.engine_version, evaluates)
-        fits = preflight.check_groups(scheme, facts)
+        fits = preflight.check_groups(scheme, facts) + preflight.check_layers(scheme, facts, stack.engine)
         dtype = evaluate.engine_spec(self.config, self.study, variant.model).settings["dtype"]
         precision = preflight.check_precision(facts, dtype, "evaluated")
         return making + fits + preflight.without_met_needs(loading, self.environment, self.packages) + precision

@@ -39,6 +39,23 @@ def dtype_argument(name: str) -> dict[str, str]:
     return {"dtype" if transformers_major() >= 5 else "torch_dtype": name}
 
 
+def widen(model, name: str) -> str:
+    """Bring weights that transformers left in 16 bits to a model's type, and return the least precise type that they had.
+
+    transformers 5 loads tensors of a compressed checkpoint that it renames (output layers, routers) or joins (experts) in their
+    own type, whatever type is asked for.
+    """
+    import torch
+
+    wanted, found = getattr(torch, name), name
+    for module in model.modules():
+        for key, one in list(module.named_parameters(recurse=False)):
+            if one.dtype in (torch.float16, torch.bfloat16) and one.dtype != wanted:
+                found = str(one.dtype).removeprefix("torch.")
+                setattr(module, key, torch.nn.Parameter(one.detach().to(wanted), requires_grad=False))
+    return found
+
+
 def adopt_config(model_dir: Path, out_dir: Path) -> None:
     """Give a checkpoint its source model's config, with the description of the quantization that the toolkit wrote.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from edge2giant import provenance, records, specs, store, typed
 from edge2giant.errors import UserError
 from edge2giant.models import read
-from edge2giant.quantize import card, compat, environment, faults, sizes, toolkits
+from edge2giant.quantize import card, compat, environment, faults, names, sizes, toolkits
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.records.checkpoint import CheckpointRecord, ExecutedRecipe
 from edge2giant.records.lock import FileDigest, Lock
@@ -94,6 +94,7 @@ def quantize(name: str, recipe: dict, model: Path, readable: Path, calibration, 
     executed = toolkit.quantize(readable, recipe, calibration, made)
     faults.refuse_not_finite(made, executed.parameters.get("calibrated_in") or compat.dtype(model) or "float32")
     compat.adopt_config(model, made)
+    executed = names.adopt(made, executed)
     restored = len(compat.restore_unquantized(model, made, executed.smoothed))
     return dataclasses.replace(executed, parameters=executed.parameters | {"restored_tensors": restored})
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
 from edge2giant.schemes.limits import DEGRADED, NEEDS, REFUSED, Device
-from edge2giant.schemes.scheme import Scheme
+from edge2giant.schemes.scheme import COMPRESSED, Scheme
 
 GROUP_SIZES = (32, 64, 128)
 """What kernels have."""
@@ -67,6 +67,16 @@ def check_groups(scheme: Scheme, facts: ModelFacts) -> list[Verdict]:
             hint = f"group sizes that fit: {', '.join(fit) or 'none'}; or take one scale per output channel"
             return [Verdict(REFUSED, "group-size", reason, hint)]
     return []
+
+
+def check_layers(scheme: Scheme, facts: ModelFacts, engine: str) -> list[Verdict]:
+    """Refuse what transformers overlooks without a word: inputs of experts, which it joins, and a class of layers of its own."""
+    reason = None
+    if engine == "hf" and facts.num_experts and scheme.rounds_activations:
+        reason = "transformers does not round the inputs of experts"
+    if engine == "hf" and facts.model_type == "falcon" and scheme.format == COMPRESSED:
+        reason = "transformers reads no compressed layers of falcon, which are of a class of their own"
+    return [Verdict(REFUSED, "layers", reason, "evaluate it with vLLM")] if reason else []
 
 
 def check_precision(facts: ModelFacts, dtype: str, doing: str) -> list[Verdict]:

@@ -10,8 +10,8 @@ A toolkit module imports its packages only inside functions and offers
   and return what was done. `calibration` is a `calibration.Calibration`, or None for a recipe without one;
 - `takes(recipe) -> dict` (optional): the plain keys (`quantize.changes`) that may change this recipe, each with a function that
   returns the recipe changed to a value; pure;
-- `check_making(facts, device) -> list of Verdict` (optional): what is known against making a checkpoint on a device of a model
-  with these `models.facts.ModelFacts`;
+- `check_making(facts, recipe, device) -> list of Verdict` (optional): what is known against making a checkpoint on a device of a
+  model with these `models.facts.ModelFacts`;
 - `LINKS = True` (optional): nothing is made, the checkpoint links to files that exist;
 - `load(checkpoint_dir)` (optional): the model as the toolkit's own loader runs it, where transformers alone cannot load it;
 - `validation_engine(recipe)` (optional, else 'toolkit' where there is a `load`, or 'hf'): who loads the checkpoint when it is
@@ -58,10 +58,10 @@ def links(name: str) -> bool:
     return getattr(module(name), "LINKS", False)
 
 
-def check_making(name: str, facts: ModelFacts, device: str) -> list:
-    """Verdicts (`quantize.preflight`) on making a model's checkpoint with a toolkit on a device."""
+def check_making(name: str, facts: ModelFacts, recipe: dict, device: str) -> list:
+    """Verdicts (`quantize.preflight`) on making a model's checkpoint with a toolkit's recipe on a device."""
     known = getattr(module(name), "check_making", None)
-    return known(facts, device) if known else []
+    return known(facts, recipe, device) if known else []
 
 
 def renamed(recipe: dict, **own: str) -> dict:

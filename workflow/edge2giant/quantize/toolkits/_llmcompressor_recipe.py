@@ -8,6 +8,12 @@ from edge2giant.typed import MismatchError, NotEmpty, Positive, Range, Text
 Texts = tuple[Text, ...]
 Share = Annotated[float, Range(0, 1)]
 Mappings = tuple[tuple[Texts, Text], ...]
+UNCOMPRESSED = {"falcon": "it stores the layers of falcon, which are of a class of their own, without compressing them"}
+UNSMOOTHED = {
+    "olmo2": "a model of type olmo2 has no norm before its linear layers",
+    "gpt_neox": "it knows no mappings for a model of type gpt_neox",
+}
+"""Model types in which the mappings of SmoothQuant and AWQ match nothing."""
 
 
 @dataclass(frozen=True)

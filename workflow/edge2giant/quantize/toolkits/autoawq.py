@@ -11,13 +11,33 @@ from pathlib import Path
 from typing import Literal
 
 from edge2giant.errors import UserError
+from edge2giant.models.facts import ModelFacts
 from edge2giant.quantize import compat, faults, toolkits
+from edge2giant.quantize.preflight import Verdict
+from edge2giant.quantize.toolkits import _making
 from edge2giant.records.checkpoint import ExecutedRecipe, SmoothedMapping
 from edge2giant.schemes.integers import Integers
 from edge2giant.typed import Positive, Text
 
 PACKAGES = ("autoawq", "transformers", "torch")
 CITATION = "J. Lin et al., AWQ, MLSys 2024, arXiv 2306.00978; AutoAWQ, https://github.com/casper-hansen/AutoAWQ"
+MODEL_TYPES = (
+    "mpt", "llama", "opt", "RefinedWeb", "RefinedWebModel", "exaone", "falcon", "bloom", "gptj", "gpt_bigcode", "mistral",
+    "mixtral", "gpt_neox", "aquila", "Yi", "qwen", "baichuan", "llava", "qwen2", "qwen3", "qwen3_moe", "gemma", "gemma2",
+    "stablelm", "starcoder2", "llava_next", "phi3", "phi3_v", "cohere", "deepseek_v2", "deepseek_v3", "minicpm", "internlm2",
+    "minicpm3", "qwen2_vl", "qwen2_5_vl", "qwen2_5_omni",
+)  # fmt: skip
+"""Of its `AWQ_CAUSAL_LM_MODEL_MAP`."""
+ROUTERS = "it divides the norm before the experts by its scales and leaves the router, which reads it too, as it was"
+UNMADE = {
+    "mixtral": ROUTERS,
+    "qwen3_moe": ROUTERS,
+    "gpt_neox": "it scales the activation function, and no engine here reads mlp.act.scales",
+}
+"""Model types whose checkpoints compute something else than the model."""
+OTHERS = "use method gptq-llmcompressor"
+CLIPPED_ROWS = 64
+"""Output channels that clipping treats together (`_compute_best_clip`)."""
 FORMAT = ("w_bit", "q_group_size", "zero_point", "version", "modules_to_not_convert")
 
 
@@ -50,6 +70,17 @@ def without(recipe: dict, names: list[str]) -> dict:
 
 def scheme(recipe: dict) -> Integers:
     return Integers("awq", recipe["w_bit"], recipe["q_group_size"], symmetric=not recipe["zero_point"])
+
+
+def check_making(facts: ModelFacts, recipe: dict, device: str) -> list[Verdict]:
+    known = _making.check_known("AutoAWQ 0.2.9", MODEL_TYPES, facts, OTHERS)
+    known += _making.check_unmade("AutoAWQ 0.2.9", UNMADE, facts, OTHERS)
+    clipped = [one for one in facts.linear_layers if not re.search(r"\b(q|k)_proj$|query|qkv", one.name)]
+    uneven = [one for one in clipped if one.outputs % CLIPPED_ROWS] if recipe["apply_clip"] else []
+    if uneven and not known:
+        reason = f"AutoAWQ 0.2.9 clips {CLIPPED_ROWS} output channels at a time, {uneven[0].name} has {uneven[0].outputs}"
+        known.append(_making.refused("clipping", reason, "set apply_clip: false"))
+    return known
 
 
 def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> ExecutedRecipe:

@@ -16,7 +16,7 @@ from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
 from edge2giant.quantize import faults, toolkits
 from edge2giant.quantize.preflight import Verdict
-from edge2giant.quantize.toolkits import gptqmodel
+from edge2giant.quantize.toolkits import _making, gptqmodel
 from edge2giant.records.checkpoint import ExecutedRecipe, Fallback
 from edge2giant.schemes.limits import DEGRADED, REFUSED
 from edge2giant.typed import Range
@@ -24,6 +24,12 @@ from edge2giant.typed import Range
 PACKAGES = ("auto-gptq", "transformers", "torch")
 CITATION = "AutoGPTQ, https://github.com/AutoGPTQ/AutoGPTQ"
 NEEDS_CUDA, ON_GPU = "AutoGPTQ 0.7.1 refuses to quantize without CUDA", "use a GPU, or method gptq-gptqmodel"
+MODEL_TYPES = (
+    "bloom", "gpt_neox", "gptj", "gpt2", "llama", "opt", "moss", "gpt_bigcode", "codegen", "RefinedWebModel", "RefinedWeb",
+    "falcon", "baichuan", "internlm", "qwen", "mistral", "Yi", "xverse", "deci", "stablelm_epoch", "mixtral", "qwen2",
+    "longllama", "gemma",
+)  # fmt: skip
+"""Of its `GPTQ_CAUSAL_LM_MODEL_MAP`."""
 NOT_DEFINITE = ("not positive-definite", "not positive definite", "linalg.cholesky")
 
 
@@ -52,7 +58,9 @@ def takes(recipe: dict) -> dict:
 scheme = gptqmodel.scheme
 
 
-def check_making(facts: ModelFacts, device: str) -> list[Verdict]:
+def check_making(facts: ModelFacts, recipe: dict, device: str) -> list[Verdict]:
+    if unknown := _making.check_known("AutoGPTQ 0.7.1", MODEL_TYPES, facts, "use method gptq-gptqmodel or gptq-llmcompressor"):
+        return unknown
     if device == "cpu":
         return [Verdict(REFUSED, "autogptq-cuda", NEEDS_CUDA, ON_GPU)]
     if facts.rope_type == "llama3":

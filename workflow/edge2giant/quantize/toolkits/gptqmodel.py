@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from edge2giant.errors import UserError
+from edge2giant.models.facts import ModelFacts
 from edge2giant.quantize import toolkits
-from edge2giant.quantize.toolkits import GroupSize
+from edge2giant.quantize.preflight import Verdict
+from edge2giant.quantize.toolkits import GroupSize, _making
 from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes.integers import Integers
 from edge2giant.typed import Positive, Range
@@ -21,6 +23,13 @@ from edge2giant.typed import Positive, Range
 PACKAGES = ("gptqmodel", "transformers", "torch")
 CITATION = "ModelCloud, GPTQModel, https://github.com/ModelCloud/GPTQModel"
 LEAST_WORKERS = 2
+UNMADE = {
+    "gemma3_text": "it does not save a config with a rope for each kind of attention",
+    "gpt_neox": "it looks for the output layer of gpt_neox, embed_out, under the name lm_head and does not save it",
+    "mixtral": "it stores the experts of mixtral under names that its files do not have and vLLM does not look for",
+    "phi3": "it stores gate_proj and up_proj, where phi3 has one layer gate_up_proj",
+}
+"""Model types of which it writes no checkpoint that the model's own class loads."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,10 @@ def left_out(name: str) -> str:
 
 def scheme(recipe: dict) -> Integers:
     return Integers("gptq", recipe["bits"], recipe["group_size"], recipe["sym"], desc_act=recipe["desc_act"])
+
+
+def check_making(facts: ModelFacts, recipe: dict, device: str) -> list[Verdict]:
+    return _making.check_unmade("GPTQModel 7.6", UNMADE, facts, "use method gptq-llmcompressor")
 
 
 def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> ExecutedRecipe:

@@ -23,9 +23,12 @@ from pathlib import Path
 
 from edge2giant import schemes
 from edge2giant.errors import UserError
+from edge2giant.models.facts import ModelFacts
 from edge2giant.quantize import faults, toolkits
+from edge2giant.quantize.preflight import Verdict
 from edge2giant.quantize.toolkits import _llmcompressor03 as early
-from edge2giant.quantize.toolkits._llmcompressor_recipe import ModifierRecipe
+from edge2giant.quantize.toolkits import _making
+from edge2giant.quantize.toolkits._llmcompressor_recipe import UNCOMPRESSED, UNSMOOTHED, ModifierRecipe
 from edge2giant.records.checkpoint import ExecutedRecipe, Fallback, SmoothedMapping
 from edge2giant.schemes.scheme import COMPRESSED, Scheme
 
@@ -56,6 +59,19 @@ def scheme(recipe: dict) -> Scheme:
     order = {"actorder": modifier.get("actorder")}
     found = {name: group | {"weights": group["weights"] | order} for name, group in modifier["config_groups"].items()}
     return schemes.of_config({"quant_method": COMPRESSED, "config_groups": found}, "recipe")
+
+
+def check_making(facts: ModelFacts, recipe: dict, device: str) -> list[Verdict]:
+    found = _making.check_unmade("llmcompressor", UNCOMPRESSED, facts, "use method gptq-gptqmodel")
+    given = [pair for one in recipe["modifiers"] for pair in one.items() if pair[0] in SMOOTHING]
+    smoothing = [name for name, arguments in given if not arguments.get("mappings")]
+    if smoothing and not found:
+        hint = "give the recipe `mappings` for it, or choose a method that does not smooth"
+        found = _making.check_unmade(f"llmcompressor's {smoothing[0]}", UNSMOOTHED, facts, hint)
+    if facts.num_experts and not getattr(scheme(recipe), "symmetric", True):
+        reason = "transformers cannot join the zero points of experts, so that an asymmetric checkpoint of them is not validated"
+        found.append(_making.refused("experts", reason, "use method gptq-llmcompressor"))
+    return found
 
 
 def takes(recipe: dict) -> dict:

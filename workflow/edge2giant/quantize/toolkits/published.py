@@ -54,5 +54,5 @@ def load(checkpoint_dir: Path):
     from edge2giant.quantize.validation import likelihood
 
     if schemes.of_checkpoint(checkpoint_dir).format == COMPRESSED:
-        return likelihood.served(checkpoint_dir, "float32")
+        return likelihood.served(checkpoint_dir, "float32")[0]
     return autoround.load(checkpoint_dir)

@@ -126,8 +126,11 @@ def compare(folder, samples, reference, depth, engine, toolkit, dtype, checks) -
     if engine == "none":
         return None
     with compat.readable(folder) as view:
-        model = toolkit.load(view) if engine == "toolkit" else likelihood.served(view, dtype, depth)
-    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+        if engine == "toolkit":
+            model = toolkit.load(view)
+            dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+        else:
+            model, dtype = likelihood.served(view, dtype, depth)
     found = agreement.judge(likelihood.log_probabilities(model, samples), reference, dtype)
     name = f"mean difference of log-probability, {engine} engine in {dtype} against independent weights"
     checks.below(name, found["logprob_difference_mean"], found["limit"])

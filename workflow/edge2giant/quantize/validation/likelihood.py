@@ -105,14 +105,15 @@ def device(model):
 
 
 def served(checkpoint_dir: Path, dtype: str, depth: int | None = None):
-    """Load a checkpoint the way the Hugging Face engine does."""
+    """Load a checkpoint the way the Hugging Face engine does; return it with the least precise type of its weights."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(str(checkpoint_dir))
     if depth:
         config.get_text_config().num_hidden_layers = depth
     arguments = {"config": config} | compat.dtype_argument(dtype)
-    return AutoModelForCausalLM.from_pretrained(str(checkpoint_dir), **arguments).eval()
+    model = AutoModelForCausalLM.from_pretrained(str(checkpoint_dir), **arguments).eval()
+    return model, compat.widen(model, dtype)
 
 
 def logits(model, ids: list[int]):
