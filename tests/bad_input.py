@@ -359,7 +359,7 @@ study_case(
     "stack: cpu",
     "stack: cpu\nengine_settings: {trust_remote_code: true}",
     "engine_settings: trust_remote_code does not belong here",
-    "a model's own code is allowed in its entry of models.yaml alone",
+    "code of a model's repository is not run",
 )
 
 
@@ -443,9 +443,9 @@ table_case(
     "gemma-2b-it.facts.parameters: -1 should be greater than or equal to 1",
 )
 table_case("no hub id", "models.yaml", "  repo: google/gemma-2b-it\n", "", "gemma-2b-it: 'repo' is missing")
-table_case("a model's own code without its revision", "models.yaml", "  repo: google/gemma-2b-it\n  revision: null",
+table_case("a model's own code", "models.yaml", "  repo: google/gemma-2b-it\n  revision: null",
            "  repo: google/gemma-2b-it\n  trust_remote_code: true\n  revision: null",
-           "gemma-2b-it: trust_remote_code needs a `revision`")  # fmt: skip
+           "gemma-2b-it: trust_remote_code: code of a model's repository is not run")  # fmt: skip
 table_case("a name with capitals", "models.yaml", "gemma-2b-it:", "Gemma-2B-it:", "'Gemma-2B-it'")
 table_case(
     "an aggregation that does not exist",

@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from acquire_cli import KEPT, MODEL, TOKEN, WEIGHTS, command, fetching, hub_of_a_test, piece, refused
+from acquire_cli import KEPT, MODEL, TOKEN, WEIGHTS, command, hub_of_a_test, refused
 from edge2giant import records, store
 from edge2giant.records.lock import Lock
 from edge2giant.store import __main__ as cli
-from edge2giant.store import hub, retries, selection
+from edge2giant.store import hub, retries
 from hub_server import Fault
 from shared import ROOT
 
@@ -256,11 +256,8 @@ def test_git_names_a_file_as_git_does():
     assert hub.git_blob(b"hello\n") == "ce013625030ba8dba906f756967f9e9ca394464a"
 
 
-def test_a_models_own_code_comes_only_when_it_is_asked_for(server, tmp_path):
+def test_a_models_own_code_is_not_fetched(server, tmp_path):
     server.add("model", "org/code", MODEL | {"modeling_own.py": b"print('run')"})
     cli.main(command("model", "org/code", tmp_path / "a"))
-    code = (*selection.PATTERNS["model"], selection.CODE)
-    cli.main(fetching(piece("model", "org/code", patterns=code), tmp_path / "b"))
     assert not (tmp_path / "a/models/code/modeling_own.py").exists()
-    assert (tmp_path / "b/models/code/modeling_own.py").exists()
-    assert not (tmp_path / "b/models/code/original").exists()
+    assert not (tmp_path / "a/models/code/original").exists()

@@ -18,7 +18,7 @@ from edge2giant.store import sources
 from edge2giant.store.selection import Listing
 
 SMALL_FILES = (read.CONFIG, read.INDEX, *read.TEMPLATES, read.CARD)
-OWN_BY_HAND = ("name", "licence", "gated", "nominal_billions", "trust_remote_code")
+OWN_BY_HAND = ("name", "licence", "gated", "nominal_billions")
 
 
 def add(root: Path, repo: str, name: str | None, revision: str | None, service: SourceService) -> tuple[str, ModelFacts]:

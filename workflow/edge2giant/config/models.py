@@ -28,9 +28,7 @@ class Model(ConfigEntry):
     chat_template: Text | None = Field(
         default=None, description="file below config/ with a chat template in place of the model's own"
     )
-    trust_remote_code: bool = Field(
-        default=False, description="whether code of the model's repository may run; needs a `revision`"
-    )
+    trust_remote_code: bool = Field(default=False, description="code of a model's repository is not run: true is refused")
     config_sha256: Sha256 | None = Field(default=None, description="of the config.json that the facts were read from")
     unverified: bool = Field(
         default=False, description="the facts were typed by hand; `python -m edge2giant.add_model` reads them from the model"
@@ -38,9 +36,11 @@ class Model(ConfigEntry):
     made_by: Literal["miniature"] | None = Field(default=None, description="made here and not fetched")
 
     @model_validator(mode="after")
-    def _code_was_read(self):
-        if self.trust_remote_code and self.revision is None:
-            raise refusal("trust_remote_code needs a `revision`: the commit whose code was read")
+    def _has_no_code(self):
+        if self.trust_remote_code:
+            raise refusal(
+                "trust_remote_code: code of a model's repository is not run", "name a model whose type transformers has"
+            )
         return self
 
     @model_validator(mode="after")

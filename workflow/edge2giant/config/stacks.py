@@ -17,9 +17,7 @@ def _of_engine(settings: dict) -> dict:
     if "chat_template" in settings:
         raise ValueError("chat_template does not belong here: it is a key of a model's entry of models.yaml")
     if "trust_remote_code" in settings:
-        raise ValueError(
-            "trust_remote_code does not belong here: a model's own code is allowed in its entry of models.yaml alone"
-        )
+        raise ValueError("trust_remote_code does not belong here: code of a model's repository is not run")
     return settings
 
 

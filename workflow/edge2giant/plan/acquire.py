@@ -6,7 +6,7 @@ from edge2giant.config import Config
 from edge2giant.errors import UserError, unknown
 from edge2giant.plan import Plan, paths, quantize
 from edge2giant.specs.acquire import AcquireSpec, ExpectedModel, FetchSpec, SourceService
-from edge2giant.store import mt_bench, punkt, selection, texts
+from edge2giant.store import mt_bench, punkt, texts
 
 # --- functions of a plan and wildcards ---------------------------------------------------------------------------------
 
@@ -89,12 +89,11 @@ def pieces(plan: Plan, name: str) -> tuple[FetchSpec, ...]:
 
 def model_of(config: Config, name: str) -> FetchSpec:
     entry = _entry("model", name, config.models, "config/models.yaml")
-    code = (*selection.PATTERNS["model"], selection.CODE) if entry.trust_remote_code else ()
-    return _whole_model(name, "models", entry, code)
+    return _whole_model(name, "models", entry)
 
 
-def _whole_model(name: str, folder: str, entry, patterns: tuple[str, ...] = ()) -> FetchSpec:
-    return FetchSpec("model", name, entry.repo, entry.revision, f"{folder}/{name}", f"{folder}/{name}.lock.json", patterns)
+def _whole_model(name: str, folder: str, entry) -> FetchSpec:
+    return FetchSpec("model", name, entry.repo, entry.revision, f"{folder}/{name}", f"{folder}/{name}.lock.json")
 
 
 def data_of(config: Config, name: str) -> list[FetchSpec]:

@@ -36,8 +36,6 @@ def engine_spec(config: Config, study: Study, model: str) -> EngineSpec:
         **stack.engine_settings,
         **study.engine_settings,
     }
-    if entry.trust_remote_code:  # only a model's own entry can allow its code to run
-        settings["trust_remote_code"] = True
     chosen = {
         "add_bos_token": protocol.needs_bos(entry.facts.model_type),
         "chat_template": config.chat_template(model),

@@ -40,8 +40,6 @@ class EngineSettings:
         What the template takes for today, as `2024-07-26`.
     think_end_token : str
         Ends an answer's thinking, which is dropped with it.
-    trust_remote_code : bool
-        Run code that comes with the checkpoint.
     """
 
     dtype: Literal["auto", "float16", "bfloat16", "float32"] | None = None
@@ -54,7 +52,6 @@ class EngineSettings:
     chat_template_kwargs: dict | None = None
     date: Annotated[str, typed.Pattern(r"\d{4}-\d{2}-\d{2}", "a date as 2024-07-26")] | None = None
     think_end_token: Text | None = None
-    trust_remote_code: bool | None = None
 
 
 @dataclass(frozen=True)

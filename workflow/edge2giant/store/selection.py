@@ -24,7 +24,6 @@ PATTERNS = {
     ),
     "dataset": ("*.parquet", "*.jsonl", "*.json", "*.csv", "README.md", "LICENSE*"),
 }
-CODE = "*.py"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.h5", "*.msgpack")
 DUPLICATES = ("consolidated*.safetensors", "*training_args*", "optimizer*")
 
