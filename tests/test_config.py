@@ -259,7 +259,8 @@ def test_parameters_follow_from_the_typed_facts(loaded):
         a = model.facts
         h, d = a.hidden_size, a.head_dim
         attention = 2 * h * d * (a.num_attention_heads + a.num_key_value_heads)
-        layer = attention + 3 * h * a.intermediate_size + 2 * h
+        norms = {"qwen3": 2 * h + 2 * d, "gemma3_text": 4 * h + 2 * d}.get(a.model_type, 2 * h)  # of inputs, and of heads
+        layer = attention + 3 * h * a.intermediate_size + norms
         tables = a.vocab_size * h * (1 if a.tie_word_embeddings else 2)
         assert a.num_hidden_layers * layer + h + tables == a.parameters, name
 
