@@ -37,8 +37,9 @@ def files_of(facts: ModelFacts, **config) -> dict[str, bytes]:
         tensors["lm_head.weight"] = (facts.vocab_size, facts.hidden_size)
         rest -= math.prod(tensors["lm_head.weight"])
     tensors["model.layers.0.input_layernorm.weight"] = (rest,)
+    rope = {"rope_scaling": {"rope_type": facts.rope_type}} if facts.rope_type else {}
     return {
-        "config.json": json.dumps({key: getattr(facts, key) for key in keys} | config).encode(),
+        "config.json": json.dumps({key: getattr(facts, key) for key in keys} | rope | config).encode(),
         "tokenizer_config.json": b'{"chat_template": "{{ messages }}"}',
         "tokenizer.json": b"{}",
         "README.md": b"---\nlicense: apache-2.0\n---\n",
