@@ -123,6 +123,7 @@ def test_clipping_takes_output_channels_in_blocks():
         (("fp8", "w8a8"), "hf", {"num_experts": 8}, "inputs of experts"),
         (("fp8", "w8a8"), "vllm", {"num_experts": 8}, None),
         (("rtn", "w4a16"), "hf", {"num_experts": 8}, None),
+        (("nvfp4-llmcompressor", "w4a16"), "hf", {"num_experts": 8}, "experts in NVFP4"),
         (("rtn", "w4a16"), "hf", {"model_type": "falcon"}, "compressed layers of falcon"),
         (("gptq-gptqmodel", "w4a16"), "hf", {"model_type": "falcon"}, None),
         (("rtn", "w4a16"), "vllm", {"model_type": "falcon"}, None),

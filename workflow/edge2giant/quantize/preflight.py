@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
 from edge2giant.schemes.limits import DEGRADED, NEEDS, REFUSED, Device
+from edge2giant.schemes.nvfp4 import NVFP4
 from edge2giant.schemes.scheme import COMPRESSED, Scheme
 
 GROUP_SIZES = (32, 64, 128)
@@ -74,6 +75,8 @@ def check_layers(scheme: Scheme, facts: ModelFacts, engine: str) -> list[Verdict
     reason = None
     if engine == "hf" and facts.num_experts and scheme.rounds_activations:
         reason = "transformers does not round the inputs of experts"
+    if engine == "hf" and facts.num_experts and isinstance(scheme, NVFP4):
+        reason = "transformers joins experts in NVFP4 without their scales of a whole tensor, and computes something else"
     if engine == "hf" and facts.model_type == "falcon" and scheme.format == COMPRESSED:
         reason = "transformers reads no compressed layers of falcon, which are of a class of their own"
     return [Verdict(REFUSED, "layers", reason, "evaluate it with vLLM")] if reason else []
