@@ -63,7 +63,8 @@ def test_edits_change_exactly_one_thing(text):
     for edit in exact.digit_edits(text):
         assert len(edit) == len(text)
         assert sum(a != b for a, b in zip(edit, text, strict=True)) == 1
-    assert len(exact.digit_edits(text)) == 9 * sum(c.isdigit() for c in text)
+    leading = len(text.lstrip("+-").partition(".")[0]) > 1  # no table prints 05.20
+    assert len(exact.digit_edits(text)) == 9 * sum(c.isdigit() for c in text) - leading
     for edit in exact.swap_edits(text):
         assert sorted(edit) == sorted(text)
         assert edit != text

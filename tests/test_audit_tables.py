@@ -243,6 +243,48 @@ def test_a_changed_cell_is_found_with_its_correction(copy):
     assert found.correction.endswith("gsm8k: 19.93 to 19.63 (one digit)")
 
 
+@pytest.mark.parametrize(
+    ("where", "column", "text", "id"),
+    [
+        ({"suite": "leaderboard_v1", "benchmark": "gsm8k"}, "scores.csv", "-1.00", "grid/T4/gemma-2b-it/awq/w4a16/gsm8k"),
+        ({"suite": "leaderboard_v1", "benchmark": "gsm8k"}, "scores.csv", "101.00", "grid/T4/gemma-2b-it/awq/w4a16/gsm8k"),
+        ({"suite": "leaderboard_v2", "benchmark": "musr"}, "scores.csv", "-0.01", "average/T5/gemma-2b-it/awq/w4a16/average"),
+        ({"table": "6", "category_or_turn": "average"}, "mt_bench.csv", "99.99", "tables/T7/gemma-2b-it/awq/w4a16/average"),
+    ],
+)
+def test_a_number_out_of_its_range_is_an_error(copy, where, column, text, id):
+    edited = "printed_delta" if column == "mt_bench.csv" else "value"
+    edit(copy, column, model="gemma-2b-it", method="awq", **where, to=(edited, text))
+    assert by_id(run(copy))[id].severity == results.ERROR
+
+
+def test_a_column_of_zeros_or_of_hundreds_has_an_expected_noise(copy):
+    """A score at the end of its scale has the error of one question, so a model that answers nothing is no crash."""
+    models = ("gemma-2b-it", "vicuna-7b-v1.3")
+    with (copy / "scores.csv").open(newline="") as handle:
+        lines = list(csv.DictReader(handle))
+    for line in lines:
+        if line["model"] in models and line["benchmark"] == "math_lvl5":
+            line["value"] = "0.00" if line["model"] == models[0] else "100.00"
+    with (copy / "scores.csv").open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    found = run(copy)
+    assert not [name for name in ids(found, "plausibility") if "math_lvl5" in name and any(model in name for model in models)]
+    assert printed_numbers.printed_stderr(0.0, ((100, 0.0),)) == pytest.approx((0.01 * 0.99 / 100) ** 0.5 * 100)
+    assert printed_numbers.printed_stderr(100.0, ((100, 0.0),)) == pytest.approx(
+        printed_numbers.printed_stderr(0.0, ((100, 0.0),))
+    )
+
+
+def test_a_correction_is_a_number_that_a_table_could_print(copy):
+    where = {"table": "6", "model": "llama-2-7b-chat", "method": "fp16", "category_or_turn": "coding"}
+    edit(copy, "mt_bench.csv", **where, to=("value", "12.40"))
+    found = by_id(run(copy))["ratings/T6/llama-2-7b-chat/fp16/w16a16/coding"]
+    assert "02.40" not in found.correction + found.comment
+
+
 def test_a_corrected_cell_is_no_longer_found(copy):
     where = {"table": "1", "model": "llama-3.2-3b-it", "method": "fp16", "benchmark": "truthfulqa"}
     edit(copy, "scores.csv", **where, to=("value", "49.79"))

@@ -178,11 +178,13 @@ def printed_stderr(value: float, parts: Parts) -> float:
     """Binomial standard error of a printed score, in points: that of a mean of subtasks, summed over them.
 
     The paper prints no subtasks, so each is taken to have the score `value`. One of n questions with chance level c then has
-    the raw accuracy p = c + (1 - c) value / 100 and the error 100 / (1 - c) sqrt(p (1 - p) / n).
+    the raw accuracy p = c + (1 - c) value / 100 and the error 100 / (1 - c) sqrt(p (1 - p) / n). Where p is 0 or 1 the error
+    is that of one question right or wrong, since no score is without error.
     """
 
     def variance(questions: int, chance: float) -> float:
-        accuracy = min(max(chance + (1 - chance) * value / 100, 0.0), 1.0)
+        least = min(1 / questions, 0.5)
+        accuracy = min(max(chance + (1 - chance) * value / 100, least), 1 - least)
         return (100 / (1 - chance)) ** 2 * accuracy * (1 - accuracy) / questions
 
     return math.sqrt(sum(variance(*part) for part in parts)) / len(parts)

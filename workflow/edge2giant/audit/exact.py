@@ -3,6 +3,7 @@
 A printed number is text: ``67.40`` is more precise than ``67.4``. Nothing here passes through binary floating point.
 """
 
+import re
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from fractions import Fraction
 
@@ -66,7 +67,13 @@ def show(value: Fraction, places: int = 2, signed: bool = False) -> str:
 def digit_edits(text: str) -> list[str]:
     """Every text that differs from ``text`` in exactly one digit."""
     places = [place for place, old in enumerate(text) if old.isdigit()]
-    return [text[:place] + new + text[place + 1 :] for place in places for new in "0123456789" if new != text[place]]
+    edits = [text[:place] + new + text[place + 1 :] for place in places for new in "0123456789" if new != text[place]]
+    return _as_written(edits)
+
+
+def _as_written(edits: list[str]) -> list[str]:
+    """Those that a table could print: none begins with a 0 before another digit."""
+    return [edit for edit in edits if not re.match(r"[+-]?0\d", edit)]
 
 
 def arrow_edits(text: str) -> list[str]:
@@ -78,4 +85,4 @@ def arrow_edits(text: str) -> list[str]:
 def swap_edits(text: str) -> list[str]:
     """Every text with two neighbouring, different digits exchanged (``4.93`` for ``4.39``)."""
     pairs = [(place, text[place : place + 2]) for place in range(len(text) - 1)]
-    return [text[:n] + pair[::-1] + text[n + 2 :] for n, pair in pairs if pair.isdigit() and pair[0] != pair[1]]
+    return _as_written([text[:n] + pair[::-1] + text[n + 2 :] for n, pair in pairs if pair.isdigit() and pair[0] != pair[1]])

@@ -70,7 +70,7 @@ class QuestionSet:
     def neighbours(self, text: str) -> list[tuple[int, Fraction]]:
         """The counts and scores right below, at and above a printed value (one part only)."""
         ((n, chance),) = self.parts
-        middle = (number(text) / 100 * (1 - chance) + chance) * n
+        middle = min((number(text) / 100 * (1 - chance) + chance) * n, n)
         counts = range(max(floor(middle) - 1, 0), min(ceil(middle) + 1, n) + 1)
         return [(k, self.score(k)) for k in counts]
 
@@ -85,7 +85,7 @@ class QuestionSet:
         if unit(text) != Fraction(1, 100):
             return EXACT
         step, rounded, truncated = int(number(text) * 100), *self.reach
-        if step >= len(rounded):
+        if not 0 <= step < len(rounded):
             return OFF
         return EXACT if rounded[step] else TRUNCATED if truncated[step] else OFF
 
@@ -161,7 +161,8 @@ class Evidence:
 def chance_level(candidate: QuestionSet, low: Fraction, high: Fraction) -> float:
     """The share of the two-digit values in [low, high] that the set can print."""
     rounded, truncated = candidate.reach
-    return float((rounded | truncated)[int(low * 100) : int(high * 100) + 1].mean())
+    first, last = (int(min(max(end, 0), 100) * 100) for end in (low, high))
+    return float((rounded | truncated)[first : last + 1].mean())
 
 
 def weigh(column: str, candidate: QuestionSet, texts: list[str]) -> Evidence:
