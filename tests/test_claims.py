@@ -95,7 +95,6 @@ DROPS = {"select": AWQ, "by": "benchmark", "named": ["x"]}
         ("mean_is", {"select": AWQ, "relation": "below", "right": GPTQ}, False),
         ("extreme", {"select": AWQ, "by": "benchmark", "expected": ["y"]}, True),
         ("extreme", {"select": AWQ, "by": "benchmark", "expected": ["x"]}, False),
-        ("extreme", {"select": AWQ, "by": "benchmark", "expected": ["x"], "end": "highest"}, True),
         ("extreme", {"select": AWQ, "by": "benchmark", "expected": ["x", "y"], "match": "any"}, True),
         ("extreme", {"select": BOTH, "by": "family", "expected": ["gptq"], "aggregate": "max"}, True),
         ("winner", {"select": AWQ, "by": ["model", "benchmark"], "expected": AWQ}, None),  # no contest
@@ -113,6 +112,11 @@ DROPS = {"select": AWQ, "by": "benchmark", "named": ["x"]}
         ("largest_drops", DROPS | {"top": 2, "at_most": 0}, False),
         ("largest_drops", DROPS | {"top": 2, "at_most": 1}, True),
         ("largest_drops", DROPS | {"select": AWQ | {"model": "b"}, "top": 2, "at_most": 0}, True),  # a rise is no drop
+        ("difference_is", {"a": one("y", "b", "awq"), "b": one("y", "b", "fp16"), "by": "0.50", "within": 1.0}, False),  # 0.00
+        ("extreme", {"select": AWQ, "by": "benchmark", "expected": ["x"], "end": "highest"}, False),  # the highest is a drop too
+        ("extreme", {"select": AWQ | {"model": "b"}, "by": "benchmark", "expected": ["x"], "end": "highest"}, True),
+        ("extreme", {"select": AWQ | {"model": "b"}, "by": "benchmark", "expected": ["y"], "of": "recovery"}, False),  # 100 %
+        ("count_in_top", TOP | {"select": AWQ | {"model": "b"}, "expected": [("y", 0)], "of": "recovery"}, True),
         ("absent", {"select": {"method": "fp8"}}, True),
         ("absent", {"select": {"method": "fp16"}}, False),
         ("settings", {"facts": ["one"], "equals": 0}, True),
@@ -318,6 +322,27 @@ def test_a_tie_across_the_last_place_counts_or_not(ties, x, y):
         ties=ties,
     )
     assert found.holds and "x 1 with ties, 0 without" in found.summary
+
+
+@pytest.mark.parametrize("order", [("x", "y", "z"), ("z", "y", "x"), ("y", "x", "z")])
+def test_groups_that_tie_for_the_last_place_are_judged_alike_in_any_order(order):
+    """Means of -0.3 that binary floats tell apart: x and y tie, and z is unchanged."""
+    drops = {"x": (0.1, 0.2, 0.6), "y": (0.6, 0.2, 0.1), "z": (0.0, 0.0, 0.0)}
+    rows = [(name, f"m{n}", "fp16", 50.0) for name in order for n in range(3)]
+    rows += [(name, f"m{n}", "awq", 50.0 - drop) for name in order for n, drop in enumerate(drops[name])]
+    frame = table(*rows)
+    tied = scores.Scores(ClaimsSpec(()), frame, frame, printed=True)
+    for name in ("x", "y"):
+        assert predicates.extreme(tied, AWQ, "benchmark", [name]).holds
+        assert not predicates.largest_drops(tied, AWQ, "benchmark", [name], top=1, at_most=0).holds
+    assert not predicates.extreme(tied, AWQ, "benchmark", ["z"], match="any").holds
+    assert predicates.extreme(tied, AWQ, "benchmark", ["x", "y"]).holds
+
+
+def test_a_percentage_of_zero_is_missing():
+    frame = table(("x", "a", "fp16", 0.0), ("x", "a", "awq", 1.0))
+    found = predicates.each(scores.Scores(ClaimsSpec(()), frame, frame, printed=True), AWQ, "above", 98.5, of="recovery")
+    assert found.holds is None
 
 
 def cells_of(change=lambda row: row.value):

@@ -40,6 +40,8 @@ from edge2giant.claims.scores import FILE, Scores, label
 from edge2giant.errors import UserError
 
 PAPER_ALONE = Result(None, "a statement about the paper's own runs", missing=["only the paper can tell"])
+#: What an unchanged score is.
+UNCHANGED = {"delta": 0.0, "recovery": 100.0}
 PREDICATES: dict[str, Callable[..., Result]] = {}
 
 
@@ -59,7 +61,7 @@ def predicate(function: Callable[..., Result]) -> Callable[..., Result]:
 
 @predicate
 def difference_is(scores: Scores, a: Mapping, b: Mapping, by: str, within: float | None = None) -> Result:
-    """One score less another is the stated number: to its digits, or `within` points and of the same sign.
+    """One score less another is the stated number: to its digits, or `within` points and of the same sign (0.00 has none).
 
     Both scores are first rounded to the digits of the stated number, since the paper subtracts printed ones.
     """
@@ -67,7 +69,7 @@ def difference_is(scores: Scores, a: Mapping, b: Mapping, by: str, within: float
     digits, stated = len(by.partition(".")[2]), float(by)
     found = float(as_printed(first.value, digits) - as_printed(second.value, digits))
     slack = 0.5 * 10**-digits if within is None else within
-    holds = abs(found - stated) <= slack + EPSILON and found * stated >= 0
+    holds = abs(found - stated) <= slack + EPSILON and (found * stated > 0 or stated == 0)
     case = Case(f"{label(first)} less {label(second)}", first.value, second.value, holds)
     return Result(holds, f"{found:+.2f} (stated {stated:+.2f})", [case])
 
@@ -147,13 +149,25 @@ def mean_is(
 
 
 def _ranked(rows: pd.DataFrame, by: str, of: str, aggregate: str = "mean", end: str = "lowest") -> pd.Series:
-    """A number for each group, from the lowest (highest)."""
-    return rows.groupby(by, sort=False)[of].agg(aggregate).sort_values(ascending=end == "lowest", kind="stable")
+    """A number for each group, from the lowest (highest), without the noise of binary floats, so that equal means tie."""
+    numbers = rows.groupby(by, sort=False)[of].agg(aggregate).round(9)
+    return numbers.sort_values(ascending=end == "lowest", kind="stable")
 
 
-def _first(groups: pd.Series, top: int, drops: bool) -> list[str]:
-    """The first groups; of differences only those that are drops, since 0.00 and a rise are none."""
-    return list((groups[groups < -EPSILON] if drops else groups).index[:top])
+def _changed(numbers: pd.Series, of: str, end: str = "lowest") -> pd.Series:
+    """Which numbers are drops (for the highest: rises); an unchanged score is neither. Of values all."""
+    if of not in UNCHANGED:
+        return pd.Series(True, numbers.index)
+    gap = numbers - UNCHANGED[of]
+    return gap < -EPSILON if end == "lowest" else gap > EPSILON
+
+
+def _first(groups: pd.Series, top: int, of: str, end: str = "lowest") -> tuple[list[str], list[str]]:
+    """The `top` first groups that are changes, with all that tie for the last place; and those of them before that tie."""
+    changed = groups[_changed(groups, of, end)]
+    last = changed.iloc[:top].tail(1)
+    found = changed[changed.isin([*changed.iloc[:top]])]
+    return list(found.index), list(found[~found.isin(last)].index if len(found) > top else found.index)
 
 
 @predicate
@@ -169,18 +183,18 @@ def extreme(
 ) -> Result:
     """The groups with the lowest (highest) mean, or worst case, are the expected ones.
 
-    As many groups are taken as there are expected ones; the lowest differences must be drops. `match`: ``same`` groups, or
-    ``any`` of them among these.
+    As many groups are taken as there are expected ones, with those that tie for the last place; the lowest differences must be
+    drops, the highest rises. `match`: ``same`` groups, or ``any`` of them among these.
     """
     (rows,) = complete(scores, (select, of))
     groups = _ranked(rows, by, of, aggregate, end)
-    found = _first(groups, len(expected), of == "delta" and end == "lowest")
+    found, certain = _first(groups, len(expected), of, end)
     both, either = set(found) & set(expected), {*found, *expected}
     cases = [
         Case(f"{name} ({aggregate} {of})", value, None, name in both if name in either else None)
         for name, value in groups.items()
     ]
-    holds = both == either if match == "same" else bool(both)
+    holds = set(certain) <= set(expected) <= set(found) if match == "same" else bool(both)
     return Result(holds, f"{end}: {_with_values(groups, found)} (stated {_with_values(groups, expected)})", cases)
 
 
@@ -190,10 +204,10 @@ def _with_values(groups: pd.Series, names: Sequence[str]) -> str:
 
 @predicate
 def largest_drops(scores: Scores, select: Mapping, by: str, named: Sequence[str] | str, top: int, at_most: int) -> Result:
-    """Of the `top` groups with the largest mean drop at most so many are among the named ones."""
+    """Of the `top` groups with the largest mean drop, with those that tie for the last place, at most so many are named ones."""
     (rows,) = complete(scores, (select, "delta"))
     groups, named = _ranked(rows, by, "delta"), scores.expand(named)
-    worst = _first(groups, top, drops=True)
+    worst, _ = _first(groups, top, "delta")
     both = set(worst) & set(named)
     cases = [Case(f"{name} (mean delta)", groups[name], None, name not in both) for name in groups.index if name in named]
     shown = f"largest drops: {_with_values(groups, worst)}; named: {_with_values(groups, named)}"
@@ -233,8 +247,9 @@ def count_in_top(
     `ties`: whether columns that tie across the last place count; the summary gives both counts where they differ.
     """
     (rows,) = complete(scores, (select, of))
-    ranks = rows.groupby(list(row))[of]
-    chosen = {kind: rows[(ranks.rank(method=kind) <= top) & ((rows[of] < -EPSILON) | (of != "delta"))] for kind in ("min", "max")}
+    rows = rows.assign(**{of: rows[of].round(9)})
+    ranks, drops = rows.groupby(list(row))[of], _changed(rows[of], of)
+    chosen = {kind: rows[(ranks.rank(method=kind) <= top) & drops] for kind in ("min", "max")}
     with_ties, without = (found.groupby(column).size() for found in chosen.values())
     decides = with_ties if ties else without
     counts = {name: int(decides.get(name, 0)) for name, _ in expected}

@@ -42,7 +42,7 @@ def _complete(frame: pd.DataFrame) -> pd.DataFrame:
     # Printed digits are decimal: without rounding 61.13 - 47.81 is not 13.32.
     frame["delta"] = (frame["value"] - base).round(9)
     frame["size_of_delta"] = frame["delta"].abs()
-    frame["recovery"] = 100 * frame["value"] / base
+    frame["recovery"] = 100 * frame["value"] / base.where(base > 0)
     return frame
 
 
