@@ -417,13 +417,37 @@ def test_where_all_differences_are_equal_the_check_stands_in_for_the_test():
     found = compare(*sides, Aggregation(True, {"one": 0.0, "two": 0.0}))
     assert (found.low, found.high) == (50.0, 50.0)
     assert found.p_value == found.p_check < 0.01
-    assert "all units differ alike" in found.warnings[0]
+    assert "all units differ alike, so the interval has no width" in found.warnings[0] and found.test == "permutation"
 
 
-def test_one_cluster_has_no_spread_and_says_so():
-    found = compare(questions("t", [0.5], correct=False), questions("t", [0.6], correct=False), PLAIN)
-    assert found.low == found.high == pytest.approx(10.0)
-    assert "one cluster" in found.warnings[0]
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        {"t": ([0.5], [0.6])},
+        {"t": ([0.5, 0.25, 0.75], [0.5, 0.5, 0.25]), "u": ([0.9], [0.1])},  # one subtask of two
+    ],
+)
+def test_a_subtask_of_one_unit_leaves_the_spread_unknown(tasks):
+    """No interval, no power and no recovery can be given; the permutation test holds."""
+    sides = [pd.concat([questions(task, both[n], correct=False) for task, both in tasks.items()]) for n in (0, 1)]
+    found = compare(*sides, Aggregation(True, dict.fromkeys(tasks, 0.0)))
+    assert all(np.isnan(x) for x in (found.low, found.high, found.detectable))
+    assert found.recovery is found.recovery_low is None
+    assert (found.p_value, found.test) == (found.p_check, "permutation")
+    assert found.p_value > 0.05 and found.warnings == ["1 subtask has one cluster, so the spread is unknown"]
+
+
+def test_one_question_is_no_evidence():
+    found = compare(*two_by_two(0, 1, 0, 0), PLAIN)
+    assert found.low == -100 and found.high > 50 and found.p_value > 0.3
+    assert np.isnan(found.detectable)  # 785 points are no score
+
+
+def test_recovery_has_no_interval_where_nothing_varies():
+    """Nothing changed on few questions is no proof that nothing would: Tango's interval of the difference is 20 points wide."""
+    found = compare(*two_by_two(10, 0, 0, 5), PLAIN)
+    assert (found.recovery, found.recovery_low, found.recovery_high) == (pytest.approx(100.0), None, None)
+    assert found.low < -20 < 20 < found.high
 
 
 def test_each_comparison_draws_for_itself():
@@ -557,6 +581,18 @@ def test_pooled_test_is_the_stratified_t_test():
     assert suite["p_value"] == variant["p_value"] == pytest.approx(theirs.pvalue)
     assert suite["difference"] == pytest.approx(100 * np.mean([gap.mean() for gap in gaps]))
     assert (suite["benchmark"], variant["benchmark"], variant["suite"]) == ("average", "all", "all")
+
+
+def test_a_pooled_row_says_whose_spread_is_unknown():
+    rows = []
+    for name, few in (("one", [1.0]), ("two", [1.0, 0.0, 0.5])):
+        found = compare(questions("t", few, correct=False), questions("t", [0.2] * len(few), correct=False), PLAIN)
+        rows.append(dict.fromkeys(family.IDENTITY, "x") | {"benchmark": name, "unit": "percent", "pooled": 1} | vars(found))
+    (row,) = family.pooled(rows, {})
+    assert np.isnan(row["p_value"]) and row["recovery"] is None and row["warnings"] == ["the spread of one is unknown"]
+    assert family.as_json(row)["low"] is None
+    family.correct([*rows, row])
+    assert np.isnan(row["p_holm"])
 
 
 def test_a_rating_counts_in_points_of_its_range():

@@ -119,8 +119,10 @@ def _pool(group: list[dict], names: dict) -> dict:
     row |= vars(procedures.t_test(difference, spread.difference, spread.freedom)) | paired.recovery(a, b, chance, spread)
     row |= {name: sum(one[name] for one in group) for name in ("questions", "clusters", "prompts_differ")}
     row |= {"score_a": a, "score_b": b, "difference": b - a, "unclipped": difference, "chance": chance, "test": "pooled t"}
-    row["detectable"] = procedures.detectable(spread.difference, spread.freedom) if spread.difference else None
+    row["detectable"] = procedures.detectable(spread.difference, spread.freedom) if spread.difference > 0 else None
     row["warnings"] = [paired.CLIPPED.format(difference)] if abs(b - a - difference) > TOLERANCE else []
+    if unknown := [one["benchmark"] for one in group if np.isnan(one["spread"].difference)]:
+        row["warnings"].append(f"the spread of {', '.join(unknown)} is unknown")
     return row | {"pooled": size, "unit": "percent", "spread": spread}
 
 

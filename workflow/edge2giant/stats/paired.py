@@ -15,7 +15,7 @@ from edge2giant.scoring.aggregation import Aggregation
 from edge2giant.stats import LEVEL, RESAMPLES, SEED, procedures
 from edge2giant.stats.procedures import Spread, Test
 
-T_TEST, MCNEMAR = "paired t", "McNemar"
+T_TEST, MCNEMAR, PERMUTATION = "paired t", "McNemar", "permutation"
 # Changed clusters under which a t interval covers less than it says.
 FEW = 10
 CLIPPED = "scores below chance count as 0; interval and tests are of the difference without that, {:.2f}"
@@ -36,7 +36,8 @@ class Comparison:
     agreement : float or None
         Share of equal answers.
     detectable : float
-        Smallest true difference that is found with 80 % power, given how much the answers differ.
+        Smallest true difference that is found with 80 % power, given how much the answers differ; NaN where the spread is
+        unknown, or where that is more than the whole scale of a score in points.
     recovery, recovery_low, recovery_high : float or None
         100 score_b / score_a with its 95 % interval; None where score_a is within two errors of `chance`.
     prompts_differ : int
@@ -220,7 +221,7 @@ def compare(
         questions=len(joined[["task", "doc_id"]].drop_duplicates()),
         clusters=len(moved.gaps),
         agreement=agreement(joined),
-        detectable=found.detectable,
+        detectable=found.detectable if aggregation.ratings or found.detectable <= aggregation.scale else float("nan"),
         **recovery(*scores, chance, spread),
         prompts_differ=int((joined["prompt_hash_a"] != joined["prompt_hash_b"]).sum()),
         chance=chance,
@@ -238,24 +239,25 @@ def _right_or_wrong(counts: Mapping[str, int], questions: int, points: float, sp
     test = Test(points * test.low, points * test.high, test.p_value)
     # A difference cannot be larger than the share of answers that differ.
     least = points * procedures.detectable(1, np.inf) ** 2 / questions
-    detectable = max(procedures.detectable(spread.difference, np.inf), least)
+    detectable = max(least, procedures.detectable(spread.difference, np.inf))
     floor = min(1.0, 2.0 ** (1 - lost - gained))
     return Tested(test, MCNEMAR, procedures.exact_mcnemar(lost, gained), "exact McNemar", floor, detectable, [])
 
 
 def _clustered(moved: Influences, difference: float, spread: Spread, resamples: int, rng: np.random.Generator) -> Tested:
-    """Student's t; the permutation test in its place where there is no variance."""
+    """Student's t; the permutation test in its place where there is no variance, or none that is known."""
     test = procedures.t_test(difference, spread.difference, spread.freedom)
     p_check = procedures.permutation(moved.gaps, resamples, rng)
     changed = int(np.sum(np.abs(moved.gaps) > procedures.UNCHANGED))
     floor = min(1.0, max(2.0 ** (1 - changed), 2 / (resamples + 1)))
     detectable, warnings = procedures.detectable(spread.difference, spread.freedom), []
-    if spread.difference == 0:
+    if not spread.difference > 0:
         test, detectable = Test(test.low, test.high, p_check), float("nan")
-        warnings.append("all units differ alike" if changed else "no answer changed, so the interval has no width")
-    elif changed < FEW:
+    if spread.difference == 0:
+        warnings.append(f"{'all units differ alike' if changed else 'no answer changed'}, so the interval has no width")
+    elif changed < FEW and spread.difference > 0:
         warnings.append(f"only {changed} of {len(moved.gaps)} units changed, so the interval may be too short")
-    return Tested(test, T_TEST, p_check, "permutation", floor, detectable, warnings)
+    return Tested(test, T_TEST if spread.difference > 0 else PERMUTATION, p_check, PERMUTATION, floor, detectable, warnings)
 
 
 def generator(seed: int, key: str) -> np.random.Generator:
@@ -264,11 +266,14 @@ def generator(seed: int, key: str) -> np.random.Generator:
 
 
 def recovery(score_a: float, score_b: float, chance: float, spread: Spread) -> dict[str, float | None]:
-    """The quotient of two scores in percent, with its interval; nothing where the first is within two errors of chance."""
+    """The quotient of two scores in percent, with its interval, which needs a spread of their difference.
+
+    Nothing where the first is within two errors of chance, or its error is unknown.
+    """
     names = ("recovery", "recovery_low", "recovery_high")
-    if score_a - chance <= 2 * np.sqrt(spread.a) or score_a <= 0:
+    if not score_a - chance > 2 * np.sqrt(spread.a) or score_a <= 0:
         return dict.fromkeys(names)
-    low, high = procedures.ratio(score_a, score_b, spread) or (None, None)
+    low, high = (procedures.ratio(score_a, score_b, spread) if spread.difference else None) or (None, None)
     return dict(zip(names, (100 * score_b / score_a, *(None if x is None else 100 * x for x in (low, high))), strict=True))
 
 

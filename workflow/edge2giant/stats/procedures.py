@@ -34,7 +34,7 @@ class Spread:
     difference : float
         Variance of b less a.
     freedom : float
-        Welch and Satterthwaite's; infinite where the variance is 0.
+        Welch and Satterthwaite's; infinite where the variance is 0, NaN where it is unknown.
     """
 
     a: float
@@ -52,10 +52,10 @@ def spread(a: np.ndarray, b: np.ndarray, stratum: np.ndarray) -> Spread:
     a, b : ndarray of shape (clusters,)
         Influences, which sum to 0 in each stratum.
     stratum : ndarray of shape (clusters,)
-        Numbers from 0. A stratum of one cluster has no spread.
+        Numbers from 0. Where a stratum has one cluster every variance is NaN, since its own is unknown.
     """
     counts = np.bincount(stratum)
-    factor = np.where(counts > 1, counts / np.maximum(counts - 1, 1), 0.0)
+    factor = np.where(counts > 1, counts / np.maximum(counts - 1, 1), np.nan)
 
     def summed(products: np.ndarray) -> np.ndarray:
         return factor * np.bincount(stratum, products, len(counts))
@@ -68,6 +68,8 @@ def spread(a: np.ndarray, b: np.ndarray, stratum: np.ndarray) -> Spread:
 
 def freedom(variances: np.ndarray, each: np.ndarray) -> float:
     """Degrees of freedom of a sum of independent variances with `each` of their own (Welch and Satterthwaite)."""
+    if np.isnan(variances).any():
+        return float("nan")
     used = np.asarray(variances) > 0
     total = np.sum(np.asarray(variances)[used])
     return float(total**2 / np.sum(np.asarray(variances)[used] ** 2 / np.asarray(each)[used])) if used.any() else float("inf")
