@@ -210,6 +210,7 @@ def test_headings_carry_shots_and_metric_below_one_that_spans_them():
     table = printed(2)
     assert table.span == "Open LLM Leaderboard v2"
     assert {column.name: column.below for column in table.columns}["bbh"] == ("3-shot", "acc_norm")
+    assert {column.name: column.below for column in printed(1).columns}["truthfulqa"] == ("0-shot", "mc2")  # lm-eval says acc
     assert printed(1).columns[0].below == ("25-shot", "acc_norm") and printed(1).columns[-1].below == ()
     html, tex = render.text(table, "html"), render.text(table, "tex")
     assert 'colspan="7">Open LLM Leaderboard v2</th>' in html and "<small>3-shot</small><small>acc_norm</small>" in html

@@ -66,6 +66,7 @@ class Metric(ConfigEntry):
 
     name: Text
     filter: Text
+    label: Text | None = Field(default=None, description="what a table's heading calls it, where lm-eval's name says too little")
 
 
 Metrics = listed(Metric)

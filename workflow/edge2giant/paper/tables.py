@@ -262,7 +262,7 @@ class _Builder:
         notes = {
             f"Arrows: difference from the FP16 row of the same model, in {unit}.": arrows,
             "A rise is a loss where lower is better: perplexity, divergence.": arrows and reversed_,
-            "Below the headings: examples in the prompt, and the metrics of lm-eval; several are averaged.": any(
+            "Below the headings: examples in the prompt, and the metrics; several are averaged.": any(
                 column.below for column in columns
             ),
             "W/A: bits of weights/activations.": sizes,

@@ -163,7 +163,7 @@ def benchmark_of(config: Config, study: Study, name: str) -> StudyBenchmark:
         questions=entry.documents,
         confidential=entry.confidential,
         datasets=entry.repositories,
-        metrics=tuple(metric.name for metric in entry.metrics),
+        metrics=tuple(metric.label or metric.name for metric in entry.metrics),
         num_fewshot=entry.num_fewshot,
         aggregation=entry.aggregation,
         normalise=entry.normalise,
