@@ -12,8 +12,8 @@ pd = pytest.importorskip("pandas", reason="needs the workflow environment")
 pytest.importorskip("statsmodels", reason="needs the workflow environment")
 pytest.importorskip("matplotlib", reason="needs the workflow environment")
 
-from edge2giant import config  # noqa: E402
-from edge2giant.paper import compare, comparison, figure2, frames, plotting, tradeoffs, views  # noqa: E402
+from edge2giant import config, published  # noqa: E402
+from edge2giant.paper import compare, comparison, figure2, frames, marks, plotting, tradeoffs, views  # noqa: E402
 from edge2giant.plan.score import printed_scores  # noqa: E402
 from edge2giant.specs.study import Labels  # noqa: E402
 from edge2giant.specs.variant import Variant  # noqa: E402
@@ -120,6 +120,16 @@ def test_trade_off_views_are_the_same_bytes_twice(tmp_path, names):
         paths = views.write(scores, PAPER, tmp_path / folder, names)
     assert len(paths) == 3 * len(names)
     assert kinds(tmp_path / "a", *names) == kinds(tmp_path / "b", *names)
+
+
+def test_trade_off_views_of_printed_scores_name_what_the_audit_finds_wrong(tmp_path):
+    note = marks.in_scores(published.marks(PUBLISHED), PAPER.labels)
+    assert "Llama-3.2-1B-it SmoothQuant 8/8, Table 1, storage: 0.5 for 1;" in note  # it stands on the Pareto front
+    assert "Llama-3.2-3B-it FP16, Table 1, TruthfulQA: 47.79 for 49.79;" in note and "Table 6" not in note
+    assert marks.in_scores([], PAPER.labels) == ""
+    views.write(frames.published_scores(PUBLISHED), PAPER, tmp_path, ["heatmap"], note=note)
+    text = (tmp_path / "heatmap.svg").read_text()
+    assert "47.79 for 49.79" in text and "+0.00" not in text  # no difference has no sign
 
 
 def test_trade_off_views_of_nothing_say_so(tmp_path):

@@ -133,6 +133,7 @@ rule test_pairs:
 rule draw_tradeoffs:
     input:
         **PRINTED_CSV,
+        marks="config/published/marks.csv",
         cells=PLAN.ask(studies.unless_printed(studies.cells)),
     output:
         directory("<figures>/{study}/tradeoffs"),

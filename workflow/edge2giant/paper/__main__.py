@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge2giant import errors, specs
+from edge2giant import errors, published, specs
 from edge2giant.records.cell import CellRecord
 from edge2giant.records.failure import Failure
 from edge2giant.specs.study import StudySpec
@@ -75,13 +75,14 @@ def fidelity(spec: StudySpec, cells: list[CellRecord] | None, arguments: argpars
 
 
 def tradeoffs(spec: StudySpec, cells: list[CellRecord] | None, arguments: argparse.Namespace) -> list[Path]:
-    from edge2giant.paper import frames, views
+    from edge2giant.paper import frames, marks, views
 
     if cells is None:
         scores = frames.published_scores(arguments.published)
+        note = marks.in_scores(published.marks(arguments.published), spec.labels)
     else:
-        scores = frames.with_average(frames.scores_of(cells), spec.averaged)
-    return views.write(scores, spec, arguments.out_dir)
+        scores, note = frames.with_average(frames.scores_of(cells), spec.averaged), ""
+    return views.write(scores, spec, arguments.out_dir, note=note)
 
 
 def compare(spec: StudySpec, cells: list[CellRecord] | None, arguments: argparse.Namespace) -> list[Path]:

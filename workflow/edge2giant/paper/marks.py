@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from edge2giant.published import MISPRINT, PrintedMark
-from edge2giant.specs.study import Labels
+from edge2giant.published import CATEGORIES_TABLE, MISPRINT, TURNS_TABLE, PrintedMark
+from edge2giant.specs.study import AVERAGE, Labels
 from edge2giant.specs.variant import Variant
 
 RATINGS_PER_CATEGORY = 20
@@ -88,3 +88,17 @@ def _correction(mark: PrintedMark, labels: Labels, heading: Mapping[str, str]) -
     row = f"{labels.model(variant.model)} {labels.method_bits(variant.method, variant.bits)}"
     what = " difference" if mark.what == "delta" else ""
     return f"{row}, {heading[mark.column]}{what}: {mark.printed} for {mark.corrected}"
+
+
+def in_scores(marks: Iterable[PrintedMark], labels: Labels) -> str:
+    """What a figure of printed scores and sizes says of those that the audit finds wrong; empty where it finds none."""
+    kinds = (MISPRINT, "average", "storage")
+    found = []
+    for mark in marks:
+        if mark.kind in kinds and mark.what == "value" and mark.table not in (CATEGORIES_TABLE, TURNS_TABLE):
+            variant = mark.variant
+            column = {"storage": "storage", AVERAGE: "average"}.get(mark.column) or labels.benchmark(mark.column)
+            right = f" for {mark.corrected}" if mark.corrected else ""
+            row = f"{labels.model(variant.model)} {labels.method_bits(variant.method, variant.bits)}"
+            found.append(f"{row}, Table {mark.table}, {column}: {mark.printed}{right}")
+    return f"Drawn as printed, with numbers that the audit finds wrong: {'; '.join(dict.fromkeys(found))}." if found else ""

@@ -160,7 +160,7 @@ def heat_map(axes, values: pd.DataFrame, limit: float, title: str, annotations: 
         What stands in the cells; else the values with sign and two digits.
     """
     if annotations is None:
-        annotations = values.map(lambda value: "" if math.isnan(value) else f"{value:+.2f}")
+        annotations = values.map(lambda value: "" if math.isnan(value) else f"{value:+.2f}".replace("+0.00", "0.00"))
     axes.set_facecolor("#E3E5E8")
     sns.heatmap(
         values.astype(float),

@@ -1,6 +1,7 @@
 """Views for the paper's questions: each a figure and the CSV that it is drawn from (see `tradeoffs`)."""
 
 import math
+import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -175,13 +176,17 @@ VIEWS: dict[str, tuple[Callable, Callable]] = {
 }
 
 
-def write(scores: pd.DataFrame, spec: StudySpec, folder: Path, views: Iterable[str] = tuple(VIEWS)) -> list[Path]:
-    """Write views of scores with averages as `<name>.svg`, `.png` and `.csv` in `folder`, which is made."""
+def write(scores: pd.DataFrame, spec: StudySpec, folder: Path, views: Iterable[str] = tuple(VIEWS), note: str = "") -> list[Path]:
+    """Write views of scores with averages as `<name>.svg`, `.png` and `.csv` in `folder`, which is made; `note` goes above."""
     plotting.use_style()
     scores, paths = scores[scores["suite"].isin(spec.averaged)], []
     for name in views:
         compute, draw = VIEWS[name]
         found = compute(scores)
-        paths += plotting.save(draw(found, spec), folder / name)
+        figure = draw(found, spec)
+        if note:
+            text = textwrap.fill(note, int(19 * figure.get_figwidth()), break_on_hyphens=False)
+            figure.text(0.01, 1.02, text, fontsize=7, va="bottom")  # above: legends hang at the lower end of what is saved
+        paths += plotting.save(figure, folder / name)
         paths.append(plotting.save_csv(found, folder / name, float_format="%.10g"))
     return paths
