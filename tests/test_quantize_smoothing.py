@@ -27,6 +27,8 @@ def write_random(folder, model_type, dtype="bfloat16", **changes):
     for name, values in model.named_parameters():
         if "norm" in name and values.dim() == 1:
             values.data += 0.3 * torch.rand_like(values)
+        elif name.endswith("bias"):
+            values.data += 0.1 * torch.randn_like(values)
         elif "norm" not in name:
             values.data *= 3
     model.to(getattr(torch, dtype)).save_pretrained(folder)
@@ -94,13 +96,36 @@ GEMMA = [
 ]
 
 
-@pytest.mark.parametrize("mappings", [GEMMA, None], ids=["of the recipe", "llmcompressor's own"])
-def test_gemma3_is_smoothed_where_the_norm_feeds_the_layers(place, mappings):
-    write_random(place / "model", "gemma3_text")
-    smoothing = {"smoothing_strength": 0.8} | ({"mappings": mappings} if mappings else {})
-    given = gptq(INT8, "w8a8", BY_TOKEN, smoothing)
-    if mappings:
-        assert len(run(place, place / "out", given)["recipe"]["executed"]["smoothed"]) == 4
-    else:
-        with pytest.raises(UserError, match="failed its validation"):
-            run(place, place / "out", given)
+def smoothquant(mappings=None):
+    return gptq(INT8, "w8a8", BY_TOKEN, {"smoothing_strength": 0.8} | ({"mappings": mappings} if mappings else {}))
+
+
+@pytest.mark.parametrize("model_type", ["gemma2", "gemma3_text"])
+def test_gemma_is_smoothed_where_the_norm_feeds_the_layers(place, model_type):
+    write_random(place / "model", model_type)
+    assert len(run(place, place / "out", smoothquant(GEMMA))["recipe"]["executed"]["smoothed"]) == 4
+    with pytest.raises(UserError, match="failed its validation"):
+        run(place, place / "wrong", smoothquant())
+    assert not (place / "wrong").exists()
+
+
+def test_fused_layers_are_smoothed_and_accepted(place):
+    write_random(place / "model", "phi3")
+    done = run(place, place / "out", smoothquant())["recipe"]["executed"]["smoothed"]
+    attention = {"smooth_layer": "model.layers.0.input_layernorm", "balance_layers": ["model.layers.0.self_attn.qkv_proj"]}
+    assert attention in done and len(done) == 4
+
+
+def test_awq_scales_biases_too_and_is_accepted(place):
+    """The values' outputs take up scales that o_proj undoes: with them their biases, which differ from the source's."""
+    source = tensors.Tensors(write_random(place / "model", "qwen2"))
+    assert float(np.abs(source.float32("model.layers.0.self_attn.v_proj.bias")).max()) > 0
+    rounding = {"ignore": ["lm_head"], "config_groups": {"group_0": {"targets": ["Linear"], "weights": INT4}}}
+    recipe = {"modifiers": [{"AWQModifier": {"duo_scaling": True, "n_grid": 4}}, {"QuantizationModifier": rounding}]}
+    given = spec("llmcompressor", recipe, "w4a16", calibration_set())
+    done = run(place, place / "out", given)["recipe"]["executed"]["smoothed"]
+    made = tensors.Tensors(place / "out")
+    changed = [one["smooth_layer"] for one in done if f"{one['smooth_layer']}.bias" in source]
+    assert changed
+    for name in changed:
+        assert not np.array_equal(made.float32(f"{name}.bias"), source.float32(f"{name}.bias"))
