@@ -103,7 +103,7 @@ def requests_of(benchmark, entry, share, manager):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets, as the hub names them")
-    parser.add_argument("--benchmarks", nargs="*", help="default: all but mt_bench")
+    parser.add_argument("--benchmarks", nargs="*", help="default: all tasks of lm-eval")
     parser.add_argument("--share", type=float, default=1.0, help="share of the documents of the real sets")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
@@ -111,12 +111,13 @@ def main():
     import yaml
     from lm_eval.tasks import TaskManager
 
-    benchmarks = yaml.safe_load((ROOT / "config/benchmarks.yaml").read_text())
+    every = yaml.safe_load((ROOT / "config/benchmarks.yaml").read_text())["benchmarks"]
+    benchmarks = {name: entry for name, entry in every.items() if "tasks" in entry}
     os.environ.update(HF_HUB_OFFLINE="1", TQDM_DISABLE="1", TOKENIZERS_PARALLELISM="true")
     os.chdir(arguments.data)
     manager = TaskManager()
     built = {}
-    for name in arguments.benchmarks or [one for one in benchmarks if one != "mt_bench"]:
+    for name in arguments.benchmarks or benchmarks:
         documents, sample = requests_of(name, benchmarks[name], arguments.share, manager)
         built[name] = {"documents": documents, "in_the_data": sample, "real": benchmarks[name]["documents"]}
         print(name, len(documents), "documents,", sum(map(len, documents)), "requests", file=sys.stderr)

@@ -122,20 +122,21 @@ def score(folder: Path, settings: dict) -> dict:
         engine, memory, used = describe(lm), lm.memory(), usage(lm)
     verdict = agreement.judge(answers["rows"], reference, engine["dtype"])
     reference = expected(reference, verdict["reference"])
+    judged = len(reference)  # draws are of the first texts alone
     found = {
-        "rows": difference(flat(answers["rows"]), flat(reference)),
+        "rows": difference(flat(answers["rows"][:judged]), flat(reference)),
         "next": difference(answers["next"], reference[0]),
         "texts": difference(
-            [total / (len(ids) - 1) for (total, _), ids in zip(texts, samples, strict=True)],
+            [total / (len(ids) - 1) for (total, _), ids in zip(texts[:judged], samples[:judged], strict=True)],
             [sum(row) / len(row) for row in reference],
         ),
     }
     found |= {
         "verdict": verdict, "tokens": len(flat(reference)), "limit": verdict["limit"],
-        "mean_logprob": sum(flat(answers["rows"])) / len(flat(reference)),
+        "mean_logprob": sum(flat(answers["rows"][:judged])) / len(flat(reference)),
         "mean_logprob_of_reference": sum(flat(reference)) / len(flat(reference)),
         "passed": verdict["passed"] and all(found[way]["mean"] <= verdict["limit"] for way in ("next", "texts")),
-        "values": {"found": shortened(answers["rows"]), "reference": shortened(reference)},
+        "values": {"found": shortened(answers["rows"][:judged]), "reference": shortened(reference)},
     }  # fmt: skip
     return found | {
         "load_seconds": loaded, "score_seconds": used["seconds"], "kernel": engine["kernel"], "engine": engine,

@@ -104,6 +104,7 @@ def fuse(model, stored: Tensors, layers: list[str], scheme: Scheme) -> bool:
     modules, changed = dict(model.named_modules()), False
     for names in groups(layers):
         for name, weight in (scheme.fused(stored, names) or {}).items():
+            weight = weight.to(modules[name].weight.device)
             changed |= not torch.equal(weight, modules[name].weight.data)
             modules[name].weight.data = weight
     return changed
