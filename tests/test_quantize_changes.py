@@ -1,10 +1,13 @@
 """Plain keys change the recipe of any toolkit that takes them; what it does not take is refused when the study is planned."""
 
+from dataclasses import replace
+
 import pytest
 from edge2giant import config, specs
 from edge2giant.errors import UserError
 from edge2giant.plan import overview, quantize
-from edge2giant.quantize import changes, toolkits
+from edge2giant.quantize import changes, preflight, sizes, toolkits
+from edge2giant.schemes import mixed
 from edge2giant.specs.variant import Variant
 from shared import ROOT
 
@@ -75,7 +78,21 @@ def test_smoothing_and_calibration_are_changed():
         ("rtn/w4a16", {"calibration_samples": 4}, "it takes group_size, ignore"),
         ("gptq-llmcompressor/w4a16", {"smoothing_strength": 0.5}, "it takes ignore, dampening, actorder, group_size, calib"),
         ("fp16/w16a16", {"group_size": 64}, "it takes no plain keys"),
-        ("rtn/w4a16", {"group_size": 0}, "group_size"),
+        ("rtn/w4a16", {"group_size": 0}, "group_size: 0 is less than 1"),
+        ("rtn/w4a16", {"group_size": "64"}, "group_size: '64' is not of type int"),
+        ("rtn/w4a16", {"group_size": None}, "'group_size' has no value"),
+        ("rtn/w4a16", {"group_size": 64.0}, "64.0 is not of type int"),
+        ("awq/w4a16", {"group_size": -1}, "q_group_size: -1 is less than 1"),
+        ("rtn/w4a16", {"ignore": "re:.*down_proj"}, "ignore: is not a list"),
+        ("rtn/w4a16", {"ignore": ["re:["]}, "ignore[0]: 're:[' is no regular expression (unterminated character set"),
+        ("gptq-gptqmodel/w4a16", {"ignore": ["re:["]}, "is no regular expression"),
+        ("gptq-autoround/w4a16", {"ignore": ["re:"]}, "ignore[0]: is empty after re:"),
+        ("gptq-llmcompressor/w4a16", {"dampening": 2}, "dampening: 2 is more than 1"),
+        ("gptq-llmcompressor/w4a16", {"actorder": None}, "'actorder' has no value"),
+        ("smoothquant/w8a8", {"smoothing_strength": -1}, "smoothing_strength: -1 is less than 0"),
+        ("smoothquant/w8a8", {"mappings": []}, "mappings: is empty"),
+        ("smoothquant/w8a8", {"mappings": [[["re:("], "re:.*input_layernorm"]]}, "mappings[0][0][0]: 're:(' is no regular"),
+        ("gptq-llmcompressor/w4a16", {"calibration_samples": 0}, "calibration_samples: 0 is less than 1"),
         ("gptq-llmcompressor/w4a16", {"actorder": "yes"}, "'yes' is not one of 'none', 'group', 'static'"),
         ("gptq-gptqmodel/w4a16", {"actorder": "static"}, "GPTQModel has no actorder 'static'; choose one of: none, group"),
         ("awq/w4a16", {"ignore": ["re:.*down_proj"]}, "AutoAWQ takes no regular expression"),
@@ -133,6 +150,76 @@ def test_every_plain_key_is_taken_by_a_recipe():
     known = {key for entry in CONFIG.methods.values() for one in entry.bits.values()
              for key in changes.taken(entry.toolkit, one.recipe, one.calibration is not None)}  # fmt: skip
     assert known == set(changes.PLAIN)
+
+
+def of_study(study: str = "schemes", **settings):
+    """The configuration with these changes in a study."""
+    changes = {"recipe_settings": {key.replace("__", "/"): value for key, value in settings.items()}}
+    return config.Config(**(vars(CONFIG) | {"studies": CONFIG.studies | {study: CONFIG.study(study).model_copy(update=changes)}}))
+
+
+@pytest.mark.parametrize("method_bits", ["rtn__w4a16", "gptq-llmcompressor__w4a16", "gptq-gptqmodel__w4a16"])
+@pytest.mark.parametrize("name", ["re:.*nothing", "down_proj", "Linear", "re:down_proj", "model.layers.99.mlp.down_proj"])
+def test_layers_to_leave_out_that_no_model_has_stop_the_start(method_bits, name):
+    with pytest.raises(UserError) as error:
+        quantize.check(of_study(**{method_bits: {"ignore": ["re:.*layers.0.mlp.down_proj", name]}}))
+    assert "no model of the study has a layer '" in str(error.value) and method_bits.replace("__", "/") in str(error.value)
+
+
+def test_parts_of_names_are_looked_for_as_autoawq_does():
+    quantize.check(of_study("schemes-vllm", awq__w4a16={"ignore": ["down_proj"]}))
+    with pytest.raises(UserError, match="no model of the study has a layer"):
+        quantize.check(of_study("schemes-vllm", awq__w4a16={"ignore": ["upper_proj"]}))
+
+
+@pytest.mark.parametrize("name", ["re:.*layers.0.mlp.down_proj", "model.layers.0.self_attn.q_proj"])
+def test_layers_that_a_model_has_may_be_left_out(name):
+    quantize.check(of_study(**{"gptq-llmcompressor__w4a16": {"ignore": [name]}}))
+
+
+def test_a_recipe_that_leaves_out_every_layer_stops_the_start():
+    with pytest.raises(UserError, match=r"leaves no layer of [^ ]+ to quantize"):
+        quantize.check(of_study(**{"gptq-llmcompressor__w4a16": {"ignore": ["re:.*"]}}))
+
+
+def test_layers_left_out_count_with_16_bits():
+    facts = CONFIG.models["tiny-0.4m"].facts
+    down = next(one for one in facts.linear_layers if one.name == "mlp.down_proj")
+    for method_bits, ignore in (("gptq-llmcompressor/w4a16", "re:.*down_proj"), ("awq/w4a16", "down_proj")):
+        scheme, plain = changed(method_bits, ignore=[ignore])[1], planned(method_bits)[1]
+        share = down.weights / facts.linear_weights
+        assert mixed.effective_bits(scheme) == pytest.approx(4 * (1 - share) + 16 * share, abs=0.01)
+        assert scheme.label == f"{plain.label}: {scheme.effective_bits:.1f} bits a weight" and scheme.format == plain.format
+        more = sizes.planned_bytes(facts, scheme)["weights"] - sizes.planned_bytes(facts, plain)["weights"]
+        assert more == pytest.approx(2 * down.weights - down.count * plain.bytes(down.outputs, down.inputs), rel=0.01)
+    eight = changed("smoothquant/w8a8", ignore=["re:.*down_proj"])[1]
+    assert (eight.falls_back, eight.activation_bits) == (planned("smoothquant/w8a8")[1].falls_back, 8)
+
+
+def test_a_group_size_has_to_divide_only_the_layers_in_groups():
+    facts = CONFIG.models["tiny-0.4m"].facts
+    layers = tuple(replace(one, inputs=200) if one.name == "mlp.down_proj" else one for one in facts.linear_layers)
+    uneven = replace(facts, linear_layers=layers)
+
+    def refused(spec):
+        return [one.reason for one in preflight.check_groups(quantize.scheme_of(spec, uneven), uneven)]
+
+    assert refused(planned("gptq-llmcompressor/w4a16")[0]) == [
+        "200 input channels of mlp.down_proj do not split into groups of 128"
+    ]
+    assert not refused(changed("gptq-llmcompressor/w4a16", ignore=["re:.*down_proj"])[0])
+    assert not refused(planned("mixed-llmcompressor/w4a16")[0])
+
+
+def test_a_group_size_of_several_schemes_is_that_of_those_in_groups():
+    eight, four = changed("mixed-llmcompressor/w4a16", group_size=32)[1].parts
+    assert (eight.scheme.group_size, four.scheme.group_size) == (-1, 32)
+
+
+@pytest.mark.parametrize("model_type", ["gpt_neox", "falcon"])
+def test_layers_are_named_as_the_model_names_them(model_type):
+    found = of_type(model_type).models["tiny-0.4m"].facts.modules()
+    assert found[0].startswith({"gpt_neox": "gpt_neox.layers.0.", "falcon": "transformer.h.0."}[model_type])
 
 
 def test_a_wrong_change_of_any_study_stops_the_start():

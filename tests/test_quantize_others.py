@@ -5,7 +5,7 @@ import json
 import pytest
 from edge2giant import schemes
 from edge2giant.errors import UserError
-from edge2giant.quantize import toolkits
+from edge2giant.quantize import tensors, toolkits
 from quantize_model import calibration_set, run, spec, write_model, write_text, write_tokenizer
 from shared import ROOT
 
@@ -41,6 +41,21 @@ def test_autoround_other_exports(place, tmp_path, change):
 @pytest.mark.toolkit("main")
 def test_autoround_in_the_format_of_gptq(place, tmp_path):
     made(place, tmp_path / "out", "autoround", AUTOROUND)
+
+
+@pytest.mark.toolkit("main")
+@pytest.mark.parametrize("export", ["auto_gptq", "auto_awq", "auto_round"])
+def test_autoround_leaves_layers_out(place, tmp_path, export):
+    """An expression with a comma too, which AutoRound takes for the end of a name."""
+    ignored = ("re:.*layers\\.\\d{1,2}\\.mlp\\.down_proj", "model.layers.0.self_attn.q_proj")
+    record = run(
+        place, tmp_path / "out", spec("autoround", AUTOROUND | {"export": export, "ignore": ignored}, "w4a16", calibration_set())
+    )
+    made = tensors.Tensors(tmp_path / "out")
+    assert len(made.quantized_layers) == 14 - 3 and not any("down_proj" in name for name in made.quantized_layers)
+    assert "model.layers.0.self_attn.q_proj.weight" in made and record["recipe"]["executed"]["ignore"] == ["lm_head", *ignored]
+    nominal = record["size"]["nominal_bytes"]
+    assert nominal < record["size"]["weights_bytes"] < 1.2 * nominal
 
 
 @pytest.mark.toolkit("main")

@@ -1,7 +1,12 @@
 """The record of a model's facts, and what follows from it: counts of weights and the tokens that its cache holds."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
+
+BLOCKS = {"gpt_neox": "gpt_neox.layers", "falcon": "transformer.h"}
+"""What holds the decoder blocks, by model type; `model.layers` in all others."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,24 @@ class ModelFacts:
     def table_weights(self) -> int:
         """Weights of the embedding, and of the output layer where it has its own."""
         return self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
+
+    def layer_names(self) -> Iterator[tuple[LinearLayer, str]]:
+        """Each linear layer's kind, and its name in the model."""
+        blocks = BLOCKS.get(self.model_type, "model.layers")
+        for kind in self.linear_layers:
+            expert = re.search(r"\bexperts\.", kind.name)
+            below = [kind.name]
+            if expert:
+                below = [f"{kind.name[: expert.end()]}{n}.{kind.name[expert.end() :]}" for n in range(self.num_experts)]
+            for block in range(self.num_hidden_layers):
+                yield from ((kind, f"{blocks}.{block}.{name}") for name in below)
+
+    def modules(self) -> list[str]:
+        """Names that a recipe may leave out: linear layers, routers and the output layer."""
+        blocks = BLOCKS.get(self.model_type, "model.layers")
+        beside = ("mlp.gate", "mlp.shared_expert_gate", "block_sparse_moe.gate") if self.num_experts else ()
+        routers = [f"{blocks}.{block}.{name}" for block in range(self.num_hidden_layers) for name in beside]
+        return [*(name for _, name in self.layer_names()), *routers, "lm_head", "embed_out"]
 
     @property
     def widest_input(self) -> int:

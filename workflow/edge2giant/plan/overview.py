@@ -16,7 +16,6 @@ from edge2giant.errors import UserError
 from edge2giant.plan import evaluate, quantize, resources
 from edge2giant.plan.placement import Placement
 from edge2giant.quantize import preflight, sizes, toolkits
-from edge2giant.schemes import mixed
 from edge2giant.schemes.limits import DEGRADED, REFUSED
 from edge2giant.schemes.scheme import Scheme
 from edge2giant.schemes.unquantized import SixteenBits
@@ -107,7 +106,7 @@ class Overview:
         facts = self.config.models[variant.model].facts
         published = self.study.checkpoints.get(variant.method_bits) == "published"
         making = [] if published else toolkits.check_making(spec.toolkit, facts, spec.recipe, makes)
-        scheme = mixed.in_model(toolkits.module(spec.toolkit).scheme(spec.recipe), facts)
+        scheme = quantize.scheme_of(spec, facts)
         loading = preflight.check(scheme, stack.engine, stack.engine_version, evaluates)
         fits = preflight.check_groups(scheme, facts) + preflight.check_layers(scheme, facts, stack.engine)
         dtype = evaluate.engine_spec(self.config, self.study, variant.model).settings["dtype"]

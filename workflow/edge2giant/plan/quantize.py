@@ -8,6 +8,7 @@ from edge2giant.config import Config, Study
 from edge2giant.config.names import ALL
 from edge2giant.config.recipes import Recipe
 from edge2giant.errors import UserError
+from edge2giant.models.facts import ModelFacts
 from edge2giant.plan import Plan, paths
 from edge2giant.quantize import RESULT_VERSION, changes, toolkits
 from edge2giant.schemes import mixed
@@ -113,8 +114,28 @@ def checkpoint_spec(config: Config, study: Study, variant: Variant) -> QuantizeS
 def check(config: Config) -> None:
     """Refuse a study's change of a recipe that its toolkit does not take, before any job is planned."""
     for study in config.studies.values():
-        for variant in study.variants if study.recipe_settings else ():
-            made_spec(config, study, variant, changes_of(config, study, variant))
+        specs = [made_spec(config, study, one, changes_of(config, study, one)) for one in study.variants if study.recipe_settings]
+        _check_left_out(config, study, [one for one in specs if one.changed])
+
+
+def _check_left_out(config: Config, study: Study, specs: list[QuantizeSpec]) -> None:
+    """Refuse layers to leave out that no model of the study has, and a recipe that leaves out all."""
+    unknown: dict[tuple[str, str], bool] = {}
+    for spec in specs:
+        facts, own = config.models[spec.variant.model].facts, base_recipe(config, spec.variant)[0]
+        added = set(toolkits.left_out(spec.toolkit, spec.recipe)) - set(toolkits.left_out(spec.toolkit, own))
+        names = facts.modules() if added else []
+        for pattern in sorted(added):
+            key = (spec.variant.method_bits, pattern)
+            unknown[key] = unknown.get(key, True) and not any(mixed.means((pattern,), name) for name in names)
+        if added and scheme_of(spec, facts).bits < 16 == mixed.effective_bits(scheme_of(spec, facts)):
+            where = f"config/studies/{study.name}.yaml, recipe_settings, {spec.variant.method_bits}"
+            raise UserError(f"`ignore` leaves no layer of {spec.variant.model} to quantize", where, "choose fewer layers")
+    for (method_bits, pattern), missing in unknown.items():
+        if missing:
+            where = f"config/studies/{study.name}.yaml, recipe_settings, {method_bits}"
+            hint = "names are whole, such as model.layers.0.mlp.down_proj, or `re:` and an expression such as re:.*down_proj"
+            raise UserError(f"no model of the study has a layer '{pattern}' to leave out", where, hint)
 
 
 def changes_of(config: Config, study: Study, variant: Variant) -> dict:
@@ -192,7 +213,13 @@ def made_spec(config: Config, study: Study, variant: Variant, changed: dict | No
 def scheme(config: Config, study: Study, variant: Variant) -> Scheme:
     """The scheme of a variant's checkpoint, by its recipe also where it is published: its config.json is not fetched yet."""
     spec = made_spec(config, study, variant, changes_of(config, study, variant))
-    return mixed.in_model(toolkits.module(spec.toolkit).scheme(spec.recipe), config.models[variant.model].facts)
+    return scheme_of(spec, config.models[variant.model].facts)
+
+
+def scheme_of(spec: QuantizeSpec, facts: ModelFacts) -> Scheme:
+    """The scheme of a checkpoint that is made, in a model with these facts."""
+    made = toolkits.module(spec.toolkit).scheme(spec.recipe)
+    return mixed.in_model(made, facts, toolkits.left_out(spec.toolkit, spec.recipe))
 
 
 def published_spec(config: Config, study: Study, variant: Variant) -> QuantizeSpec:

@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 from edge2giant import typed
 from edge2giant.errors import UserError
 from edge2giant.quantize import toolkits
-from edge2giant.typed import NotEmpty, Positive, Range, Text
+from edge2giant.typed import NotEmpty, Positive, Range
 
 Share = Annotated[float, Range(0, 1)]
-Names = Annotated[tuple[Text, ...], NotEmpty()]
+Names = Annotated[tuple[toolkits.Layers, ...], NotEmpty()]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class PlainKeys:
     actorder: Literal["none", "group", "static"] | None = None
     dampening: Share | None = None
     smoothing_strength: Share | None = None
-    mappings: tuple[tuple[Names, Text], ...] | None = None
+    mappings: Annotated[tuple[tuple[Names, toolkits.Layers], ...], NotEmpty()] | None = None
     calibration_samples: Positive | None = None
     calibration_length: Positive | None = None
 
@@ -82,6 +82,8 @@ def applied(toolkit: str, recipe: dict, changes: dict, calibrates: bool, where: 
         if key not in known:
             takes = f"it takes {', '.join(known)}" if known else "it takes no plain keys"
             raise UserError(f"toolkit {toolkit} cannot change '{key}' in this recipe", where, takes)
+        if value is None:
+            raise UserError(f"'{key}' has no value", where, "give it one, or leave it out for the recipe's own")
         typed.build(PlainKeys, {key: value}, where, "docs/quantization.md says what each key means")
         if key in CALIBRATION:
             drawn[CALIBRATION[key]] = value

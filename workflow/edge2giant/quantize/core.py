@@ -17,6 +17,7 @@ from edge2giant.quantize import card, compat, environment, faults, names, sizes,
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.records.checkpoint import CheckpointRecord, ExecutedRecipe
 from edge2giant.records.lock import FileDigest, Lock
+from edge2giant.schemes import mixed
 from edge2giant.schemes.scheme import Scheme
 from edge2giant.specs.quantize import QuantizeSpec
 
@@ -56,7 +57,7 @@ def run(spec: QuantizeSpec, folders: Folders, lock: Lock | None = None) -> dict:
     toolkit, recipe = toolkits.module(spec.toolkit), recipe_of(spec, folders)
     toolkits.check(spec.toolkit, recipe, f"recipe of {spec.variant.method_bits}")
     scheme = toolkit.scheme(recipe)
-    check_group_size(Tensors(folders.model), scheme.group_size, spec.variant.model)
+    check_group_size(Tensors(folders.model), scheme, toolkits.left_out(spec.toolkit, recipe), spec.variant.model)
     with staged(folders.out) as made, compat.readable(folders.model) as readable:
         with watch("calibration"):
             calibration = calibrate(spec, folders, readable)
@@ -99,7 +100,7 @@ def quantize(name: str, recipe: dict, model: Path, readable: Path, calibration, 
     return dataclasses.replace(executed, parameters=executed.parameters | {"restored_tensors": restored})
 
 
-def check_group_size(source: Tensors, size: int, model: str) -> None:
+def check_group_size(source: Tensors, scheme: Scheme, left_out: tuple[str, ...], model: str) -> None:
     """Refuse a group size that does not divide the model's input channels.
 
     Raises
@@ -107,9 +108,9 @@ def check_group_size(source: Tensors, size: int, model: str) -> None:
     UserError
         Naming the first layer that cannot be cut into groups.
     """
-    for name in sizes.linear_layers(source) if size > 0 else ():
-        columns = source.shape(f"{name}.weight")[1]
-        if columns % size:
+    for name in sizes.linear_layers(source, left_out) if scheme.group_size > 0 else ():
+        columns, size = source.shape(f"{name}.weight")[1], mixed.of_layer(scheme, name).group_size
+        if size > 0 and columns % size:
             raise UserError(
                 f"{columns} input channels do not split into groups of {size}",
                 f"{model}: {name}",
@@ -241,7 +242,7 @@ def describe(
         "size": {
             "weights_bytes": sizes.weight_bytes(made),
             "total_bytes": sum(entry.bytes for entry in files.values()),
-            "nominal_bytes": sizes.nominal_bytes(Tensors(model), scheme),
+            "nominal_bytes": sizes.nominal_bytes(Tensors(model), scheme, executed.ignore),
         },
         "files": typed.as_json(files),
         "digest": digest_of(files),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
+from edge2giant.schemes import mixed
 from edge2giant.schemes.limits import DEGRADED, NEEDS, REFUSED, Device
 from edge2giant.schemes.nvfp4 import NVFP4
 from edge2giant.schemes.scheme import COMPRESSED, Scheme
@@ -60,9 +61,9 @@ def check(scheme: Scheme, engine: str, version: str, device: str) -> list[Verdic
 
 def check_groups(scheme: Scheme, facts: ModelFacts) -> list[Verdict]:
     """Refuse groups that do not divide a linear layer's inputs, and name the sizes that do."""
-    size = scheme.group_size
-    for layer in facts.linear_layers if size > 0 else ():
-        if layer.inputs % size:
+    for layer, name in facts.layer_names() if scheme.group_size > 0 else ():
+        size = mixed.of_layer(scheme, name).group_size
+        if size > 0 and layer.inputs % size:
             fit = [str(one) for one in GROUP_SIZES if not any(other.inputs % one for other in facts.linear_layers)]
             reason = f"{layer.inputs} input channels of {layer.name} do not split into groups of {size}"
             hint = f"group sizes that fit: {', '.join(fit) or 'none'}; or take one scale per output channel"
@@ -75,7 +76,7 @@ def check_layers(scheme: Scheme, facts: ModelFacts, engine: str) -> list[Verdict
     reason = None
     if engine == "hf" and facts.num_experts and scheme.rounds_activations:
         reason = "transformers does not round the inputs of experts"
-    if engine == "hf" and facts.num_experts and isinstance(scheme, NVFP4):
+    if engine == "hf" and facts.num_experts and any(isinstance(one, NVFP4) for one in mixed.kinds(scheme)):
         reason = "transformers reads experts in NVFP4 wrongly (tiny models are off by 0.9 nats a token)"
     if engine == "hf" and facts.model_type == "falcon" and scheme.format == COMPRESSED:
         reason = "transformers reads no compressed layers of falcon, which are of a class of their own"

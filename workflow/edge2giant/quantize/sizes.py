@@ -1,6 +1,5 @@
 """Bytes of a checkpoint: measured, nominal by its layers, and planned from the model's facts."""
 
-import re
 from pathlib import Path
 
 from edge2giant.models.facts import ModelFacts
@@ -23,7 +22,7 @@ def linear_layers(tensors: Tensors, ignore: tuple[str, ...] = ("lm_head",)) -> l
     a whole name or `re:` and a regular expression that matches from its start.
     """
     blocks = {name.partition(".experts.")[0] for name in tensors.names if ".experts." in name}
-    return [name for name in matrices(tensors) if in_block(name) and not left_out(name, ignore) and parent(name) not in blocks]
+    return [name for name in matrices(tensors) if in_block(name) and not mixed.means(ignore, name) and parent(name) not in blocks]
 
 
 def matrices(tensors: Tensors) -> list[str]:
@@ -40,21 +39,17 @@ def parent(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def left_out(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(re.match(one[3:], name) if one.startswith("re:") else one == name for one in patterns)
-
-
 def weight_bytes(folder: str | Path) -> int:
     """Bytes of the safetensors files of a folder (links followed)."""
     return sum(path.stat().st_size for path in Path(folder).glob("*.safetensors"))
 
 
-def nominal_bytes(tensors: Tensors, scheme: Scheme) -> int:
+def nominal_bytes(tensors: Tensors, scheme: Scheme, ignore: tuple[str, ...] = ("lm_head",)) -> int:
     """Bytes of a model whose linear layers take the bits of their scheme a weight and whose other tensors take 16.
 
     Scales, zero points and padding are left out: that is what separates the measured size from this one.
     """
-    quantized = set(linear_layers(tensors))
+    quantized = set(linear_layers(tensors, ignore))
     total = 0
     for name in tensors.names:
         layer = parent(name)

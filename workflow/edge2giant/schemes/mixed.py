@@ -5,14 +5,21 @@ that matches from the start of a name, or by a class of modules, here `Linear`. 
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import Self
 
 from edge2giant.models.facts import ModelFacts
 from edge2giant.schemes.limits import Limit
-from edge2giant.schemes.scheme import COMPRESSED, Scheme
+from edge2giant.schemes.scheme import Scheme
+from edge2giant.schemes.unquantized import SixteenBits
 
 CLASS = "Linear"
+
+
+def means(patterns: tuple[str, ...], name: str) -> bool:
+    """Whether a whole name, or `re:` and a regular expression that matches from the start, means a layer."""
+    return any(re.match(one[3:], name) if one.startswith("re:") else one == name for one in patterns)
 
 
 @dataclass(frozen=True)
@@ -24,23 +31,22 @@ class SchemeOfLayers:
     share: float = field(default=0.0, compare=False)
 
     def means(self, name: str) -> bool:
-        return any(re.match(one[3:], name) if one.startswith("re:") else one in (name, CLASS) for one in self.targets)
+        return CLASS in self.targets or means(self.targets, name)
 
 
 @dataclass(frozen=True)
 class Mixed(Scheme):
-    """Several schemes; bits, group size and activations are those of the narrowest, the largest and the narrowest."""
+    """Several schemes, or one beside layers in 16 bits; bits, group size, activations are the narrowest, largest, narrowest."""
 
     parts: tuple[SchemeOfLayers, ...] = ()
-
-    falls_back: ClassVar = False
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def of_parts(cls, parts: list[SchemeOfLayers]) -> Self:
         parts = tuple(sorted(parts, key=lambda part: CLASS in part.targets))
         schemes = [part.scheme for part in parts]
         return cls(
-            COMPRESSED,
+            schemes[0].format,
             min(one.bits for one in schemes),
             max(one.group_size for one in schemes),
             all(one.symmetric for one in schemes),
@@ -50,32 +56,41 @@ class Mixed(Scheme):
             parts,
         )
 
-    def in_model(self, facts: ModelFacts) -> Self:
-        shares = [0.0] * len(self.parts)
-        for kind in facts.linear_layers:
-            for block in range(facts.num_hidden_layers):
-                name = f"model.layers.{block}.{kind.name}"
-                found = next((place for place, part in enumerate(self.parts) if part.means(name)), None)
-                if found is not None:
-                    shares[found] += kind.weights / facts.num_hidden_layers / facts.linear_weights
-        return replace(self, parts=tuple(replace(part, share=share) for part, share in zip(self.parts, shares, strict=True)))
+    def in_model(self, facts: ModelFacts, left_out: tuple[str, ...]) -> Self:
+        whole, weights = replace(self, left_out=left_out), dict.fromkeys(self.parts, 0.0)
+        layers = list(facts.layer_names())
+        alike = Counter(kind for kind, _ in layers)
+        for kind, name in layers:
+            if part := whole._part(name):
+                weights[part] += kind.weights / alike[kind]
+        shares = (replace(part, share=weights[part] / facts.linear_weights) for part in self.parts)
+        return replace(whole, parts=tuple(shares))
+
+    def _part(self, name: str) -> SchemeOfLayers | None:
+        """The part that means a layer; None for one in 16 bits."""
+        return None if means(self.left_out, name) else next((part for part in self.parts if part.means(name)), None)
 
     def at(self, name: str) -> Scheme:
-        return next((part.scheme for part in self.parts if part.means(name)), self)
+        part = self._part(name)
+        return part.scheme if part else SixteenBits()
 
     @property
-    def wide(self) -> float:
+    def _wide(self) -> float:
         """Share of the weights that no part means."""
         return max(0.0, 1 - sum(part.share for part in self.parts))
 
     @property
     def effective_bits(self) -> float:
-        return round(sum(part.share * part.scheme.bits for part in self.parts) + 16 * self.wide, 2)
+        return round(sum(part.share * part.scheme.bits for part in self.parts) + 16 * self._wide, 2)
 
     @property
     def label(self) -> str:
         several = " and ".join(dict.fromkeys(part.scheme.label for part in self.parts))
-        return f"{several}: {self.effective_bits:.1f} bits a weight" if self.wide < 1 else several
+        return f"{several}: {self.effective_bits:.1f} bits a weight" if self._wide < 1 else several
+
+    @property
+    def falls_back(self) -> bool:
+        return all(part.scheme.falls_back for part in self.parts)
 
     @property
     def native(self) -> tuple[int, int]:
@@ -114,7 +129,7 @@ class Mixed(Scheme):
     def bytes(self, rows: int, columns: int) -> int:
         """Bytes of a layer on average over the model's layers."""
         found = sum(part.share * part.scheme.bytes(rows, columns) for part in self.parts)
-        return round(found + 2 * self.wide * rows * columns)
+        return round(found + 2 * self._wide * rows * columns)
 
     def input_scale(self, tensors, name: str) -> float | None:
         return self.at(name).input_scale(tensors, name)
@@ -125,9 +140,18 @@ def of_layer(scheme: Scheme, name: str) -> Scheme:
     return scheme.at(name) if isinstance(scheme, Mixed) else scheme
 
 
-def in_model(scheme: Scheme, facts: ModelFacts) -> Scheme:
-    """The scheme as it is in a model, where several have shares of its weights."""
-    return scheme.in_model(facts) if isinstance(scheme, Mixed) else scheme
+def in_model(scheme: Scheme, facts: ModelFacts, left_out: tuple[str, ...] = ()) -> Scheme:
+    """The scheme as it is in a model, where several have shares of its weights, or patterns leave some layers in 16 bits."""
+    if not isinstance(scheme, Mixed):
+        if scheme.bits == SixteenBits().bits or not any(means(left_out, name) for _, name in facts.layer_names()):
+            return scheme
+        scheme = Mixed.of_parts([SchemeOfLayers((CLASS,), scheme)])
+    return scheme.in_model(facts, left_out)
+
+
+def kinds(scheme: Scheme) -> tuple[Scheme, ...]:
+    """The schemes that are in one."""
+    return tuple(part.scheme for part in scheme.parts) if isinstance(scheme, Mixed) else (scheme,)
 
 
 def effective_bits(scheme: Scheme) -> float:

@@ -10,6 +10,8 @@ A toolkit module imports its packages only inside functions and offers
   and return what was done. `calibration` is a `calibration.Calibration`, or None for a recipe without one;
 - `takes(recipe) -> dict` (optional): the plain keys (`quantize.changes`) that may change this recipe, each with a function that
   returns the recipe changed to a value; pure;
+- `left_out(recipe) -> tuple` (optional, else the output layer): layers that stay in 16 bits, as compressed-tensors names them:
+  whole names, or `re:` and a regular expression; pure;
 - `check_making(facts, recipe, device) -> list of Verdict` (optional): what is known against making a checkpoint on a device of a
   model with these `models.facts.ModelFacts`;
 - `LINKS = True` (optional): nothing is made, the checkpoint links to files that exist;
@@ -19,18 +21,35 @@ A toolkit module imports its packages only inside functions and offers
 """
 
 import importlib
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Annotated, Literal
 
 from edge2giant import typed
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
 
-GroupSize = Literal[-1] | typed.Positive
+
+class Expression:
+    """Text that is, where it begins with `re:`, a regular expression."""
+
+    def wrong(self, value: str) -> str | None:
+        if value == "re:":
+            return "is empty after re:"
+        try:
+            re.compile(value.removeprefix("re:") if value.startswith("re:") else "")
+        except re.error as error:
+            return f"{value!r:.80} is no regular expression ({error})"
+        return None
+
+
+GroupSize = typed.Positive | Literal[-1]
 """Input channels that share a scale; -1 for one scale an output channel."""
+Layers = Annotated[str, typed.NotEmpty(), Expression()]
+"""A whole name, or `re:` and a regular expression that matches from the start of names."""
 HERE = Path(__file__).resolve().parent
 
 
@@ -56,6 +75,12 @@ def module(name: str) -> ModuleType:
 def links(name: str) -> bool:
     """Whether a toolkit makes nothing: its checkpoint is links to files that exist."""
     return getattr(module(name), "LINKS", False)
+
+
+def left_out(name: str, recipe: dict) -> tuple[str, ...]:
+    """Layers that a toolkit's recipe leaves in 16 bits."""
+    known = getattr(module(name), "left_out", None)
+    return known(recipe) if known else ("lm_head",)
 
 
 def check_making(name: str, facts: ModelFacts, recipe: dict, device: str) -> list:

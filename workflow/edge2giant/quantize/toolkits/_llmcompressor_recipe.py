@@ -3,11 +3,12 @@
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
-from edge2giant.typed import MismatchError, NotEmpty, Positive, Range, Text
+from edge2giant.quantize.toolkits import Layers
+from edge2giant.typed import MismatchError, NotEmpty, Positive, Range
 
-Texts = tuple[Text, ...]
+Texts = tuple[Layers, ...]
 Share = Annotated[float, Range(0, 1)]
-Mappings = tuple[tuple[Texts, Text], ...]
+Mappings = Annotated[tuple[tuple[Texts, Layers], ...], NotEmpty()]
 UNCOMPRESSED = {"falcon": "it stores the layers of falcon, which are of a class of their own, without compressing them"}
 UNSMOOTHED = {
     "olmo2": "a model of type olmo2 has no norm before its linear layers",

@@ -68,6 +68,10 @@ def without(recipe: dict, names: list[str]) -> dict:
     return toolkits.extended(recipe, "modules_to_not_convert")(names)
 
 
+def left_out(recipe: dict) -> tuple[str, ...]:
+    return ("lm_head", *(f"re:.*{re.escape(one)}" for one in recipe.get("modules_to_not_convert", ())))
+
+
 def scheme(recipe: dict) -> Integers:
     return Integers("awq", recipe["w_bit"], recipe["q_group_size"], symmetric=not recipe["zero_point"])
 
@@ -102,8 +106,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
         search(model, tokenizer, recipe, calibration)
     model.save_quantized(str(out_dir))
     done = recipe | {"calibrated_in": "float32" if on_cpu else own}
-    alone = tuple(f"re:.*{re.escape(one)}" for one in recipe.get("modules_to_not_convert", ()))
-    return ExecutedRecipe(done, transform="smoothing", ignore=("lm_head", *alone), smoothed=tuple(smoothed))
+    return ExecutedRecipe(done, transform="smoothing", ignore=left_out(recipe), smoothed=tuple(smoothed))
 
 
 def search(model, tokenizer, recipe: dict, calibration) -> None:

@@ -12,8 +12,9 @@ from typing import Literal
 
 from edge2giant.errors import UserError
 from edge2giant.quantize import compat, toolkits
-from edge2giant.quantize.toolkits import GroupSize
+from edge2giant.quantize.toolkits import GroupSize, Layers
 from edge2giant.records.checkpoint import ExecutedRecipe
+from edge2giant.schemes import mixed
 from edge2giant.schemes.integers import Integers
 from edge2giant.typed import Natural, Positive
 
@@ -24,7 +25,7 @@ FORMS = {"auto_gptq": "gptq", "auto_awq": "awq", "auto_round": "auto-round"}
 
 @dataclass(frozen=True)
 class AutoRoundRecipe:
-    """Settings of AutoRound. `iters`: steps a decoder layer; 0 rounds to nearest."""
+    """Settings of AutoRound. `iters`: steps a decoder layer; 0 rounds to nearest. `ignore`: layers that stay in 16 bits."""
 
     bits: Literal[2, 4, 8]
     group_size: GroupSize
@@ -33,13 +34,18 @@ class AutoRoundRecipe:
     batch_size: Positive
     seed: Natural
     export: Literal["auto_gptq", "auto_awq", "auto_round"]
+    ignore: tuple[Layers, ...] = ()
 
 
 RECIPE = AutoRoundRecipe
 
 
 def takes(recipe: dict) -> dict:
-    return toolkits.renamed(recipe, group_size="group_size")
+    return toolkits.renamed(recipe, group_size="group_size") | {"ignore": toolkits.extended(recipe, "ignore")}
+
+
+def left_out(recipe: dict) -> tuple[str, ...]:
+    return ("lm_head", *recipe.get("ignore", ()))
 
 
 def scheme(recipe: dict) -> Integers:
@@ -69,13 +75,15 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
         nsamples=len(calibration.token_ids),
         seqlen=length,
         dataset=[torch.tensor([row]) for row in calibration.token_ids],
+        ignore_layers=",".join(name for name, _ in model.named_modules() if mixed.means(recipe.get("ignore", ()), name)),
         device_map="cpu" if on_cpu else "auto",
         enable_torch_compile=False,
     )
     written = out_dir / "export"
     tuner.quantize_and_save(str(written), format=recipe["export"])
     lift(written, out_dir)
-    return ExecutedRecipe(recipe | {"nsamples": len(calibration.token_ids), "seqlen": length, "calibrated_in": calibrated_in})
+    done = recipe | {"nsamples": len(calibration.token_ids), "seqlen": length, "calibrated_in": calibrated_in}
+    return ExecutedRecipe(done, ignore=left_out(recipe))
 
 
 def equal_length(calibration) -> int:

@@ -53,7 +53,7 @@ ORDERS = {"none": False, "group": True}
 def takes(recipe: dict) -> dict:
     return toolkits.renamed(recipe, group_size="group_size", dampening="damp_percent") | {
         "actorder": lambda value: recipe | {"desc_act": ordered(value)},
-        "ignore": lambda names: recipe | {"dynamic": recipe.get("dynamic", {}) | {left_out(name): {} for name in names}},
+        "ignore": lambda names: recipe | {"dynamic": recipe.get("dynamic", {}) | {left_alone(name): {} for name in names}},
     }
 
 
@@ -63,9 +63,13 @@ def ordered(value: str) -> bool:
     return ORDERS[value]
 
 
-def left_out(name: str) -> str:
+def left_alone(name: str) -> str:
     """What `dynamic` calls a layer, or layers by a regular expression, that are left alone."""
     return f"-:{name[3:]}" if name.startswith("re:") else f"-:{re.escape(name)}$"
+
+
+def left_out(recipe: dict) -> tuple[str, ...]:
+    return ("lm_head", *(f"re:{one[2:]}" for one in recipe.get("dynamic", {}) if one.startswith("-:")))
 
 
 def scheme(recipe: dict) -> Integers:
@@ -88,8 +92,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
     model.quantize(examples, batch_size=recipe.get("batch_size", 1), calibration_data_min_length=min(10, shortest))
     model.save(str(out_dir))
     drop_traces(out_dir)
-    alone = tuple(f"re:{one[2:]}" for one in recipe.get("dynamic", {}) if one.startswith("-:"))
-    return ExecutedRecipe(recipe | {"calibrated_in": calibrated_in}, ignore=("lm_head", *alone))
+    return ExecutedRecipe(recipe | {"calibrated_in": calibrated_in}, ignore=left_out(recipe))
 
 
 def drop_traces(out_dir: Path) -> None:

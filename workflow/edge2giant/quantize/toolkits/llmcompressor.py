@@ -61,6 +61,10 @@ def scheme(recipe: dict) -> Scheme:
     return schemes.of_config({"quant_method": COMPRESSED, "config_groups": found}, "recipe")
 
 
+def left_out(recipe: dict) -> tuple[str, ...]:
+    return tuple(quantizing(recipe)["ignore"])
+
+
 def check_making(facts: ModelFacts, recipe: dict, device: str) -> list[Verdict]:
     found = _making.check_unmade("llmcompressor", UNCOMPRESSED, facts, "use method gptq-gptqmodel")
     given = [pair for one in recipe["modifiers"] for pair in one.items() if pair[0] in SMOOTHING]
@@ -109,7 +113,8 @@ def with_mappings(recipe: dict, mappings: list) -> dict:
 
 def with_group_size(recipe: dict, size: int) -> dict:
     changed = copy.deepcopy(recipe)
-    for group in groups(changed):
+    grouped = [group for group in groups(changed) if group["weights"]["strategy"] == "group"]
+    for group in grouped or groups(changed):
         group["weights"] |= {"strategy": "channel" if size < 0 else "group", "group_size": None if size < 0 else size}
     return changed
 

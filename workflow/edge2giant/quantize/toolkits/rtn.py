@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from edge2giant.quantize import compat, faults, toolkits
-from edge2giant.quantize.toolkits import GroupSize
+from edge2giant.quantize.toolkits import GroupSize, Layers
 from edge2giant.records.checkpoint import ExecutedRecipe
+from edge2giant.schemes import mixed
 from edge2giant.schemes.integers import Integers
 from edge2giant.schemes.scheme import COMPRESSED
-from edge2giant.typed import Text
 
 PACKAGES = ("torch",)
 CITATION = "round to nearest, the baseline of E. Frantar et al., GPTQ, ICLR 2023, arXiv 2210.17323"
@@ -26,7 +26,7 @@ class NearestRecipe:
 
     bits: Literal[4, 8]
     group_size: GroupSize
-    ignore: tuple[Text, ...]
+    ignore: tuple[Layers, ...]
 
 
 RECIPE = NearestRecipe
@@ -34,6 +34,10 @@ RECIPE = NearestRecipe
 
 def takes(recipe: dict) -> dict:
     return toolkits.renamed(recipe, group_size="group_size") | {"ignore": toolkits.extended(recipe, "ignore")}
+
+
+def left_out(recipe: dict) -> tuple[str, ...]:
+    return tuple(recipe["ignore"])
 
 
 def scheme(recipe: dict) -> Integers:
@@ -48,7 +52,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
     source = Tensors(model_dir)
     layers = set(sizes.linear_layers(source, tuple(recipe["ignore"])))
     wide = (name for name in sizes.matrices(source) if name not in layers and not name.endswith("embed_tokens"))
-    ignore = list(dict.fromkeys([*recipe["ignore"], *(name for name in wide if not sizes.left_out(name, recipe["ignore"]))]))
+    ignore = list(dict.fromkeys([*recipe["ignore"], *(name for name in wide if not mixed.means(recipe["ignore"], name))]))
     index = {}
     for path in source.paths:
         stored = {}

@@ -16,6 +16,7 @@ from edge2giant.quantize.tensors import Tensors
 from edge2giant.schemes import mixed
 from edge2giant.schemes.scheme import COMPRESSED, Scheme
 
+WIDE_BITS = 16
 LINEAR = "Linear"
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 
@@ -102,6 +103,7 @@ def called_quantized(model_dir: Path, checkpoint_dir: Path) -> dict[str, Scheme]
         left_out = given.get("modules_to_not_convert") or ()
         wanted = (name for name, classes in named.items() if LINEAR in classes and block_number(name, blocks) is not None)
         alone = [f"re:{one[2:]}" for one in given.get("dynamic") or () if one.startswith("-:")]
+        alone += [name for name, own in (given.get("extra_config") or {}).items() if own.get("bits", 0) >= WIDE_BITS]
         return {name: scheme for name in wanted if not any(word in name for word in left_out) and not matches(name, set(), alone)}
     scheme = schemes.of_config(given, checkpoint_dir)
     targets = [target for group in given["config_groups"].values() for target in group["targets"]]
