@@ -272,7 +272,9 @@ class _Builder:
             "Storage: nominal, parameters times weight bits.": sizes and beside,
             self._toolkits(rows): any("*" in row.method_label for row in rows),
             f"{COMPUTED} {computed}": any(COMPUTED in row.mark for row in rows),
-            "Second line of a cell: what the paper prints; a cell without one is not in the paper.": beside,
+            "Second line of a cell: what the paper prints; a cell without one is not in the paper.": any(
+                entry.variant == variant for variant, _ in self.beside or () for entry in self.variants
+            ),
             "An average stands only where all of its columns do.": bool(states & {"failed", "not run", "incomplete"}),
             "\N{EN DASH}: not part of this study.": "not planned" in states,
         }
