@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from edge2giant import config, specs
 from edge2giant.errors import UserError
+from edge2giant.models.facts import LinearLayer
 from edge2giant.plan import overview, quantize
 from edge2giant.quantize import changes, preflight, sizes, toolkits
 from edge2giant.schemes import mixed
@@ -209,6 +210,32 @@ def test_a_group_size_has_to_divide_only_the_layers_in_groups():
     ]
     assert not refused(changed("gptq-llmcompressor/w4a16", ignore=["re:.*down_proj"])[0])
     assert not refused(planned("mixed-llmcompressor/w4a16")[0])
+
+
+@pytest.mark.parametrize(
+    ("method_bits", "ignore", "joined"),
+    [
+        ("gptq-llmcompressor/w4a16", "re:.*down_proj", None),
+        ("gptq-llmcompressor/w4a16", "re:.*layers.0.self_attn.q_proj", "model.layers.0.self_attn.qkv_proj"),
+        ("gptq-llmcompressor/w4a16", "re:.*[qkv]_proj", None),
+        ("gptq-gptqmodel/w4a16", "re:.*up_proj", "model.layers.0.mlp.gate_up_proj"),
+        ("awq/w4a16", "gate_proj", "model.layers.0.mlp.gate_up_proj"),
+    ],
+)
+def test_layers_that_vllm_joins_have_one_scheme(method_bits, ignore, joined):
+    facts = CONFIG.models["tiny-0.4m"].facts
+    scheme = changed(method_bits, ignore=[ignore])[1]
+    found = [one.reason for one in preflight.check_joined(scheme, facts, "vllm")]
+    assert found == ([f"vLLM joins layers that have different schemes here into {joined}"] if joined else [])
+    assert not preflight.check_joined(scheme, facts, "hf")
+
+
+def test_experts_of_different_schemes_are_refused_for_vllm():
+    experts = (LinearLayer("mlp.experts.gate_proj", 64, 128, 12), LinearLayer("mlp.experts.down_proj", 128, 64, 12))
+    facts = replace(CONFIG.models["tiny-0.4m"].facts, linear_layers=experts, num_experts=4, num_hidden_layers=3)
+    scheme = quantize.scheme_of(planned("mixed-llmcompressor/w4a16")[0], facts)
+    assert [one.name for one in preflight.check_joined(scheme, facts, "vllm")] == ["joined"]
+    assert not preflight.check_joined(planned("gptq-llmcompressor/w4a16")[1], facts, "vllm")
 
 
 def test_a_group_size_of_several_schemes_is_that_of_those_in_groups():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
 from edge2giant.schemes import mixed
-from edge2giant.schemes.limits import DEGRADED, NEEDS, REFUSED, Device
+from edge2giant.schemes.limits import DEGRADED, NEEDS, REFUSED, VLLM, Device
 from edge2giant.schemes.nvfp4 import NVFP4
 from edge2giant.schemes.scheme import COMPRESSED, Scheme
 
@@ -81,6 +81,18 @@ def check_layers(scheme: Scheme, facts: ModelFacts, engine: str) -> list[Verdict
     if engine == "hf" and facts.model_type == "falcon" and scheme.format == COMPRESSED:
         reason = "transformers reads no compressed layers of falcon, which are of a class of their own"
     return [Verdict(REFUSED, "layers", reason, "evaluate it with vLLM")] if reason else []
+
+
+def check_joined(scheme: Scheme, facts: ModelFacts, engine: str) -> list[Verdict]:
+    """Refuse different schemes for layers that vLLM joins into one: query, key and value; gate and up; all of an expert."""
+    joined: dict[str, tuple[str, Scheme]] = {}
+    for _, name in facts.layer_names() if engine in VLLM and isinstance(scheme, mixed.Mixed) else ():
+        layer = re.sub(r"\b[qkv]_proj$", "qkv_proj", re.sub(r"\b(gate|up)_proj$", "gate_up_proj", name.partition(".experts.")[0]))
+        first, its = joined.setdefault(layer, (name, scheme.at(name)))
+        if scheme.at(name) != its:
+            hint = f"give {first} and {name} the same scheme, or evaluate it with engine hf"
+            return [Verdict(REFUSED, "joined", f"vLLM joins layers that have different schemes here into {layer}", hint)]
+    return []
 
 
 def check_precision(facts: ModelFacts, dtype: str, doing: str) -> list[Verdict]:
