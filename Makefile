@@ -97,6 +97,10 @@ BENCH_CALIBRATION ?= results/store/miniature/calibration/miniature
 validation-margins: .venvs/cpu/main/.ready ## how far right checkpoints and breaks are from the limits of validation
 	@workflow/in-env cpu/main python bench/validation_margins.py --out docs/measurements/validation_margins.json 2>/dev/null | grep '^|\|^[0-9]* right'
 
+bench-validation: .venvs/cpu/main/.ready ## CPU seconds of validation beside those of making: make bench-validation BENCH_VALIDATED=DIR (a model's folder; a random Llama without)
+	@mkdir -p results/bench
+	@workflow/in-env cpu/main python bench/validation_cost.py $(if $(BENCH_VALIDATED),--model $(BENCH_VALIDATED)) --texts $(dir $(BENCH_CALIBRATION)) --out results/bench/validation.json 2>/dev/null | grep '^|'
+
 bench-toolkits: .venvs/cpu/main/.ready .venvs/cpu/gptqmodel/.ready .venvs/cpu/autoawq/.ready ## each toolkit through this workflow and called directly
 	@mkdir -p results/bench && rm -f results/bench/toolkits.json
 	@workflow/in-env cpu/main python bench/toolkits.py --variants gptq-llmcompressor/w4a16 smoothquant/w8a8 fp8/w8a8 --calibration $(BENCH_CALIBRATION) --out results/bench/toolkits.json

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import tiny_models
 from edge2giant.quantize import tensors, toolkits
-from edge2giant.quantize.validation import checkpoint
+from edge2giant.quantize.validation import blocks, checkpoint, layers, likelihood, single_layers
 from edge2giant.quantize.validation.checks import Checks
+from edge2giant.quantize.validation.stored import Weights
 from edge2giant.records.checkpoint import ExecutedRecipe, SmoothedMapping
 
 MODELS = {"llama": "tiny-llama", "gemma3": "tiny-gemma3", "qwen2": "tiny-qwen2"}
@@ -51,6 +52,29 @@ def checks_of(model: Path, folder: Path, scheme, executed: ExecutedRecipe, sampl
     """All checks but the engine's."""
     checks = Checks()
     checkpoint.measure(checkpoint.Given(model, folder, samples, scheme, executed, str(model), cache), checks)
+    return checks
+
+
+class OneBlock(Weights):
+    """A checkpoint of which one decoder block is looked at."""
+
+    number = 0
+
+    def within(self, name: str) -> bool:
+        return layers.block_number(name, self.blocks) == self.number
+
+
+def inputs(model: Path, folder: Path) -> dict:
+    """Inputs of a model's layers on some of the text."""
+    read = Weights(model, folder)
+    return blocks.inputs_of(likelihood.build(model, read.source, {}), read, SAMPLES[:3])
+
+
+def checks_of_block(model: Path, folder: Path, executed: ExecutedRecipe, number: int, inputs: dict) -> Checks:
+    """Checks of the layers of one decoder block: as the worst layer is held to a limit, what fails here fails in a validation."""
+    read, checks = OneBlock(model, folder, executed), Checks()
+    read.number = number
+    single_layers.check(single_layers.measure(read, inputs), checks)
     return checks
 
 

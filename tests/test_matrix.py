@@ -12,6 +12,11 @@ FAST = [
     f"{model}/{method}"
     for model in ("tiny-llama", "tiny-gemma2", "tiny-qwen2", "tiny-qwen3-moe")
     for method in ("rtn/w4a16", "gptq-llmcompressor/w4a16", "smoothquant/w8a8")
+] + [
+    "tiny-gemma3/gptq-llmcompressor/w4a16",
+    "tiny-gemma3/smoothquant/w8a8",
+    "tiny-phi3/smoothquant/w8a8",
+    "tiny-qwen2/awq-llmcompressor/w4a16",
 ]
 
 

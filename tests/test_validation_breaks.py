@@ -1,6 +1,7 @@
 """Validation refuses every break of a checkpoint in the first, middle and last block, and accepts what it was made from."""
 
 import os
+import shutil
 from pathlib import Path
 
 import checkpoint_breaks as breaks
@@ -73,18 +74,37 @@ def test_a_wrong_norm_smoothed_is_refused_in_every_block(made, tmp_path, name, b
         assert failed(breaks.checks_of(model, wrong, scheme, executed, cache=cache)), f"block {number}"
 
 
+@pytest.fixture(scope="module", params=[4, 8])
+def real(request, tmp_path_factory):
+    """A real model rounded to nearest and accepted: (folder, scheme, executed, inputs of its layers, bits)."""
+    place = tmp_path_factory.mktemp("real")
+    executed, scheme = breaks.rounded(Path(REAL), place / "right", request.param)
+    assert not failed(breaks.checks_of(Path(REAL), place / "right", scheme, executed, breaks.SAMPLES[:3], place / "cache"))
+    yield place, scheme, executed, breaks.inputs(Path(REAL), place / "right"), request.param
+    shutil.rmtree(place)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL, reason="EDGE2GIANT_REAL_MODEL does not name a folder with SmolLM2-135M-Instruct")
-@pytest.mark.parametrize("bits", [4, 8])
-def test_every_break_of_a_real_model_is_refused(tmp_path, bits):
-    """It takes some fifteen minutes on one core: 27 validations of 135 million parameters at each width."""
-    model, out = Path(REAL), tmp_path / "right"
-    executed, scheme = breaks.rounded(model, out, bits)
-    samples = breaks.SAMPLES[:3]
-    assert not failed(breaks.checks_of(model, out, scheme, executed, samples, tmp_path / "cache"))
+@pytest.mark.parametrize("number", [0, 15, 29])
+def test_every_break_of_a_real_model_is_refused(real, tmp_path, number):
+    place, _, executed, inputs, bits = real
     for change in breaks.BREAKS:
-        for number in (0, 15, 29):
-            wrong = breaks.changed(
-                out, tmp_path / "wrong", lambda stored, change=change, at=number: change(stored, f"model.layers.{at}.")
-            )
-            assert failed(breaks.checks_of(model, wrong, scheme, executed, samples, tmp_path / "cache")), (change, number)
+        wrong = breaks.changed(place / "right", tmp_path / "wrong", lambda stored, f=change: f(stored, f"model.layers.{number}."))
+        assert failed(breaks.checks_of_block(Path(REAL), wrong, executed, number, inputs)), change.__name__
+    for spoil in breaks.SPOILS:
+        pairs, block = breaks.mappings(False), range(number, number + 1)
+        wrong, moved, _ = breaks.smoothed(Path(REAL), tmp_path, bits, pairs, block, spoil)
+        assert failed(breaks.checks_of_block(Path(REAL), wrong, moved, number, inputs)), spoil.__name__
+
+
+def test_an_exchanged_row_counts_by_its_weights_though_its_outputs_are_alike():
+    """As in a real model, whose inputs have a large common part."""
+    import torch
+    from edge2giant.quantize.validation import likeness
+
+    weight = torch.randn(8, 32, generator=torch.Generator().manual_seed(0))
+    swapped = weight[[1, 0, *range(2, 8)]]
+    low = torch.tensor([True, True, True, *[False] * 5])
+    assert likeness.most_like_own(swapped, weight, low).tolist() == [False, False, *[True] * 6]
+    assert likeness.most_like_own(weight, weight, ~low & False).all()

@@ -31,7 +31,7 @@ def judge(found: list[list[float]], reference: dict, dtype: str) -> dict:
     Parameters
     ----------
     found : list of list of float
-        Of every token but the first of each held-out text, natural logarithm. Draws and moves are of the first texts alone.
+        Of every token but the first of each held-out text, natural logarithm. A reference may be of the first texts alone.
     reference : dict
         `exact` (rows by name) and `rounding` (None where activations are not rounded), as in `validation.json`.
     dtype : str
@@ -44,9 +44,8 @@ def judge(found: list[list[float]], reference: dict, dtype: str) -> dict:
         error, decided).
     """
     rounding = reference["rounding"]
-    drawn = len(rounding["unrounded"]) if rounding else None
-    distances = {name: difference(flat(found[: len(rows)]), flat(rows)) for name, rows in reference["exact"].items()}
-    values = flat(found[:drawn])
+    distances = {name: difference(beside(found, rows), flat(rows)) for name, rows in reference["exact"].items()}
+    values = beside(found, rounding["unrounded"]) if rounding else []
     name = min(distances, key=lambda name: distances[name][0])
     near = rounding is None or distances[name][0] < NEAR * rounding["spread"][dtype]
     if near or not rounds(values, rounding):
@@ -124,6 +123,11 @@ def difference(a: list[float], b: list[float]) -> tuple[float, float]:
     """Mean and largest absolute difference."""
     gaps = [abs(gap) if math.isfinite(gap) else math.inf for gap in subtract(a, b)]
     return sum(gaps) / len(gaps), max(gaps)
+
+
+def beside(found: list[list[float]], rows: list[list[float]]) -> list[float]:
+    """What was found of the tokens of a reference, which may be of the first texts, or the start of the first, alone."""
+    return [value for row, theirs in zip(found, rows, strict=False) for value in row[: len(theirs)]]
 
 
 def flat(rows: list[list[float]]) -> list[float]:

@@ -13,6 +13,9 @@ from edge2giant.quantize.validation.stored import Weights
 from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes.scheme import Scheme
 
+ENGINE_TOKENS = 512
+"""Of the held-out text that an engine computes whose inputs are rounded, which takes several times as long."""
+
 
 @dataclass(frozen=True)
 class Given:
@@ -67,15 +70,17 @@ def validate(given: Given, engine: str, toolkit, where: object) -> dict:
     model, layers = likelihood.reference(given.model, given.folder, depth)
     own = found.pop("own", None) or likelihood.log_probabilities(model, samples)
     exact, drawn, as_transformers = {rounding.WEIGHTS: own}, None, found.pop("rounded", None)
+    asked = samples
     if given.scheme.rounds_activations:
-        exact[rounding.AS_TRANSFORMERS] = as_transformers
+        asked = likelihood.first(samples, ENGINE_TOKENS)
+        exact[rounding.AS_TRANSFORMERS] = likelihood.of_first(as_transformers, asked)
         more, drawn = rounding.study(model, Tensors(given.folder), layers, given.scheme, samples, own)
         exact |= more
     del model
     heldout = {"samples": len(samples), "tokens": sum(map(len, samples)), "sha256": records.digest(samples)}
     result = found | {"heldout": heldout | {"decoder_layers": depth}, "rounding": drawn and tidy(agreement.summary(drawn))}
     reference, dtype = {"exact": exact, "rounding": drawn}, given.scheme.loads_in or "float32"
-    result["engine"] = compare(given.folder, samples, reference, depth, engine, toolkit, dtype, checks) if quantized else None
+    result["engine"] = compare(given.folder, asked, reference, depth, engine, toolkit, dtype, checks) if quantized else None
     require(checks, where)
     write_reference(given.folder, samples, reference, depth)
     return result | {"checks": list(checks)}
@@ -84,7 +89,8 @@ def validate(given: Given, engine: str, toolkit, where: object) -> dict:
 def measure(given: Given, checks: Checks) -> dict:
     """Check everything but the engine.
 
-    `own` in the result are the log-probabilities by the stored weights, nothing rounded, `rounded` those with inputs rounded.
+    `own` in the result are the log-probabilities by the stored weights, nothing rounded; where inputs are rounded, of the first
+    tokens alone, and those with inputs rounded are in `rounded`.
     """
     read = Weights(given.model, given.folder, given.executed, given.depth)
     result = {"tensors": weights.check(read, given.scheme, checks), "layers": None, "divergence": None}
@@ -102,10 +108,10 @@ def measure(given: Given, checks: Checks) -> dict:
     model, _ = likelihood.reference(given.model, given.folder, given.depth)
     if walk:
         worst |= blocks.check(blocks.distances(walk.run(model), wanted), errors, read, checks)
-    found, own = divergence.compare(source, model)
+    found, own = diverged(source, model, read, False)
     rounded_own = None
     if given.scheme.rounds_activations:
-        found, rounded_own = diverged(source, model, read, False)
+        own, rounded_own = likelihood.log_probabilities(model, likelihood.first(given.samples, rounding.TOKENS)), own
     result["divergence"] = divergence.check(found, nearest, checks)
     return {
         **result,

@@ -40,6 +40,11 @@ def first(samples: list[list[int]], tokens: int) -> list[list[int]]:
     return kept
 
 
+def of_first(values: list[list[float]], samples: list[list[int]]) -> list[list[float]]:
+    """The log-probabilities of those samples out of those of all."""
+    return [row[: len(ids) - 1] for row, ids in zip(values, samples, strict=False)]
+
+
 def reference(model_dir: Path, checkpoint_dir: Path, depth: int | None = None):
     """Build the model from a checkpoint's own codes, without the toolkit.
 

@@ -54,6 +54,18 @@ def cosines(product, square, own):
     return torch.where(little, 1.0, found)
 
 
+def most_like_own(found, wanted, which):
+    """Say of some output channels (torch, bool) whether no other channel of the source is more like them; of the rest, yes."""
+    import torch
+
+    numbers = which.nonzero()[:, 0].to(found.device)
+    unit = torch.nn.functional.normalize
+    nearest = (unit(found[numbers], dim=1) @ unit(wanted, dim=1).T).argmax(1) if len(numbers) else numbers
+    own = torch.ones(len(found), dtype=torch.bool)
+    own[numbers] = nearest == numbers
+    return own
+
+
 def fit(weights, found: dict, wanted: dict) -> dict:
     """Fit the scales that were moved between layers: (rows, columns) by layer, such that found is about rows * wanted * columns.
 

@@ -32,7 +32,6 @@ TOKENS = 256
 POOL = 2**20
 PRECISION = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 OTHER_DRAWS = {"float32": 1, "bfloat16": 2}
-FUSED = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 WRONG_SCALE = 1.1
 UNFUSED = "fused layers keep their own weight scales"
 WEIGHTS = "weights"
@@ -102,7 +101,7 @@ def fuse(model, stored: Tensors, layers: list[str], scheme: Scheme) -> bool:
     import torch
 
     modules, changed = dict(model.named_modules()), False
-    for names in groups(layers):
+    for names in groups(model, layers):
         for name, weight in (scheme.fused(stored, names) or {}).items():
             weight = weight.to(modules[name].weight.device)
             changed |= not torch.equal(weight, modules[name].weight.data)
@@ -110,16 +109,23 @@ def fuse(model, stored: Tensors, layers: list[str], scheme: Scheme) -> bool:
     return changed
 
 
-def groups(layers: list[str]) -> list[list[str]]:
-    """The stored layers that engines fuse into one, each group whole."""
-    found = []
+def groups(model, layers: list[str]) -> list[list[str]]:
+    """The layers that engines fuse into one, each group whole: those of one module that get the same input."""
+    modules, seen = dict(model.named_modules()), {}
+
+    def keep(name: str):
+        def hook(module, inputs):
+            seen[name] = inputs[0]
+
+        return hook
+
+    with hooked([modules[name].register_forward_pre_hook(keep(name)) for name in layers]):
+        likelihood.logits(model, [0, 1])
+    found = {}
     for name in layers:
-        block, _, last = name.rpartition(".")
-        for kinds in FUSED:
-            names = [f"{block}.{kind}" for kind in kinds]
-            if last == kinds[0] and set(names) <= set(layers):
-                found.append(names)
-    return found
+        if name in seen:
+            found.setdefault((name.rpartition(".")[0], id(seen[name])), []).append(name)
+    return [names for names in found.values() if len(names) > 1]
 
 
 def misread(model, layers: list[str], samples: list[list[int]]):
@@ -156,9 +162,9 @@ def rounded_inputs(model, stored: Tensors, layers: list[str], scheme: Scheme, ma
     import torch
 
     scales = {name: scheme.input_scale(stored, name) for name in layers}
-    for names in groups(layers):
-        if manner == "vllm" and scales[names[0]] is not None:
-            scales |= dict.fromkeys(names, max(scales[name] for name in names))
+    static = manner == "vllm" and any(scale is not None for scale in scales.values())
+    for names in groups(model, layers) if static else ():
+        scales |= dict.fromkeys(names, max(scales[name] for name in names))
     generator = torch.Generator().manual_seed(seed)
     pool = 1 + noise * torch.randn(POOL, generator=generator) if noise else None
 

@@ -28,7 +28,8 @@ class Measured:
         Of its weight, see `likeness.Likeness`.
     channel : float
         Of each output channel the higher of two cosines, that of its weights and that of what it gives on the source's inputs;
-        the lowest of the channels. GPTQ may change weights much that hardly matter.
+        the lowest of the channels. GPTQ may change weights much that hardly matter. Outputs of different channels may be alike,
+        so those of a channel count only where its weights are most like its own of the source.
     output : float
         Error of its outputs on the source's inputs, times that of round-to-nearest.
     """
@@ -88,7 +89,8 @@ def one_layer(weights: Weights, name: str, inputs, scales) -> Measured:
         best = _rounded(scheme, inputs, None) @ nearest.T
         right = inputs @ wanted.T
     by_outputs = likeness.cosines(*((one * two).sum(0).double() for one, two in ((made, right), (right, right), (made, made))))
-    channel = float(by_outputs.maximum(like.channels).min()) if inputs is not None else float(like.channels.min())
+    own = likeness.most_like_own(found, expected, like.channels < CHANNEL)
+    channel = float((by_outputs.where(own, like.channels).maximum(like.channels) if inputs is not None else like.channels).min())
     size = float(right.norm().clamp_min(1e-30))
     errors = [float((one - right).norm()) / size for one in (made, best)]
     return Measured(
