@@ -108,7 +108,7 @@ class Overview:
         making = [] if published else toolkits.check_making(spec.toolkit, facts, spec.recipe, makes)
         scheme = quantize.scheme_of(spec, facts)
         loading = preflight.check(scheme, stack.engine, stack.engine_version, evaluates)
-        fits = preflight.check_groups(scheme, facts) + preflight.check_layers(scheme, facts, stack.engine)
+        fits = preflight.check_groups(scheme, facts) + preflight.check_layers(scheme, facts)
         fits += preflight.check_joined(scheme, facts, stack.engine)
         dtype = evaluate.engine_spec(self.config, self.study, variant.model).settings["dtype"]
         precision = preflight.check_precision(facts, dtype, "evaluated")

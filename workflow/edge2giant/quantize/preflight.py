@@ -71,16 +71,21 @@ def check_groups(scheme: Scheme, facts: ModelFacts) -> list[Verdict]:
     return []
 
 
-def check_layers(scheme: Scheme, facts: ModelFacts, engine: str) -> list[Verdict]:
-    """Refuse what transformers overlooks without a word: inputs of experts, which it joins, and a class of layers of its own."""
+def check_layers(scheme: Scheme, facts: ModelFacts) -> list[Verdict]:
+    """Refuse what transformers, by which every checkpoint is validated, overlooks or misreads without a word.
+
+    These are inputs of experts, which it joins, experts in NVFP4, and a class of layers of its own.
+    """
     reason = None
-    if engine == "hf" and facts.num_experts and scheme.rounds_activations:
-        reason = "transformers does not round the inputs of experts"
-    if engine == "hf" and facts.num_experts and any(isinstance(one, NVFP4) for one in mixed.kinds(scheme)):
+    if facts.num_experts and scheme.rounds_activations:
+        reason, hint = "transformers does not round the inputs of experts", "use a method that rounds weights alone"
+    if facts.num_experts and any(isinstance(one, NVFP4) for one in mixed.kinds(scheme)):
         reason = "transformers reads experts in NVFP4 wrongly (tiny models are off by 0.9 nats a token)"
-    if engine == "hf" and facts.model_type == "falcon" and scheme.format == COMPRESSED:
+        hint = "use mxfp4-llmcompressor/w4a16"
+    if facts.model_type == "falcon" and scheme.format == COMPRESSED:
         reason = "transformers reads no compressed layers of falcon, which are of a class of their own"
-    return [Verdict(REFUSED, "layers", reason, "evaluate it with vLLM")] if reason else []
+        hint = "use method gptq-gptqmodel"
+    return [Verdict(REFUSED, "layers", f"{reason}, and validates every checkpoint", hint)] if reason else []
 
 
 def check_joined(scheme: Scheme, facts: ModelFacts, engine: str) -> list[Verdict]:
