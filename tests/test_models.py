@@ -104,6 +104,7 @@ def test_a_chat_template_is_found(tmp_path, file, content, found):
         (json.dumps(CONFIG | {"num_experts": 4, "num_experts_per_tok": 1, "mlp_only_layers": 3}), "value of the wrong type"),
         (json.dumps(CONFIG | {"sliding_window": 8, "layer_types": 3}), "value of the wrong type"),
         (json.dumps(CONFIG | {"quantization_config": {"bits": 4}}), "is that of a quantized checkpoint"),
+        (json.dumps(CONFIG | {"auto_map": {"AutoConfig": "own.Config"}}), "needs code of its repository (auto_map)"),
         (json.dumps(CONFIG), "model type 'newcomer' is not known here, so that its weights' headers are needed"),
         (json.dumps(CONFIG | {"model_type": "llama", "vision_config": {}}), "has parts beside its decoder"),
     ],
@@ -143,3 +144,16 @@ def test_a_cache_holds_at_most_the_window():
     rest = {"head_dim": 8, "vocab_size": 8, "max_position_embeddings": 100, "tie_word_embeddings": True, "parameters": 1}
     found = ModelFacts(**size, **rest, sliding_window=10, sliding_layers=5)
     assert [found.cached_tokens(length) for length in (5, 10, 100)] == [30, 60, 150]
+
+
+def test_code_of_a_repository_is_no_matter_where_transformers_has_the_type(tmp_path):
+    own = {"AutoModelForCausalLM": "own.Model"}
+    model(tmp_path, CONFIG | {"model_type": "llama", "auto_map": own})
+    assert facts(tmp_path).model_type == "llama"
+
+
+@pytest.mark.toolkit("main")
+def test_types_are_those_of_transformers():
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    assert set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES) == read.OF_TRANSFORMERS

@@ -95,6 +95,7 @@ AWQ = {"apply_clip": True}
         ("autoawq", "gemma3_text", AWQ, "no model type gemma3_text"),
         ("autoawq", "mixtral", AWQ, "leaves the router"),
         ("autoawq", "gpt_neox", AWQ, "mlp.act.scales"),
+        ("autoawq", "falcon", AWQ, "without data"),
         ("gptqmodel", "phi3", {}, "gate_up_proj"),
         ("gptqmodel", "qwen3_moe", {}, None),
         ("llmcompressor", "falcon", GPTQ, "without compressing them"),

@@ -20,6 +20,8 @@ from edge2giant.engine import chat, checks
 from edge2giant.engine.chat import Chat
 from edge2giant.engine.counters import Counted
 from edge2giant.engine.distributions import Asked, Places, of_logits
+from edge2giant.quantize import compat
+from edge2giant.schemes.scheme import COMPRESSED
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +66,15 @@ class HuggingFace(Counted, Chat, HFLM):
         arguments["max_length"] = settings.get("max_model_len")
         arguments.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
         arguments["batch_size"] = settings.get("batch_size", 8)
-        if kind := schemes.of_checkpoint(checkpoint).loads_in:
-            arguments["dtype"] = kind
+        scheme = schemes.of_checkpoint(checkpoint)
+        if scheme.loads_in:
+            arguments["dtype"] = scheme.loads_in
         max_gen_toks = arguments.pop("max_gen_toks", None)
         if "seed" in settings:
             transformers.set_seed(settings["seed"])
         lm = cls(pretrained=str(checkpoint), **arguments)
+        if scheme.format == COMPRESSED and arguments.get("dtype") not in (None, "auto"):
+            compat.widen(lm.model, arguments["dtype"])
         if max_gen_toks:
             lm._default_max_gen_toks = int(max_gen_toks)
         lm.settings = {**settings, "device": str(lm.device), "batch_size": arguments["batch_size"]}

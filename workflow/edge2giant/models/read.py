@@ -14,6 +14,8 @@ CONFIG = "config.json"
 TEMPLATES = ("tokenizer_config.json", "chat_template.jinja", "chat_template.json")
 CARD = "README.md"
 UNUSABLE = "name a model that transformers loads"
+OF_TRANSFORMERS = frozenset(Path(__file__).with_name("transformers_types.txt").read_text(encoding="utf-8").split())
+"""Types of decoder models that transformers 5.17 has a class for."""
 INDEX = "model.safetensors.index.json"
 OTHER_NAMES = {
     "hidden_size": ("n_embd", "d_model"),
@@ -130,6 +132,10 @@ def numbers(folder: Path, repo: str) -> dict[str, Any]:
     model_type = config.get("model_type") or whole.get("model_type")
     if not isinstance(model_type, str):
         raise UserError("says no model_type", where, UNUSABLE)
+    if whole.get("auto_map") and not OF_TRANSFORMERS & {model_type, whole.get("model_type")}:
+        raise UserError(
+            f"is of type {model_type!r}, which needs code of its repository (auto_map); that is not run", where, UNUSABLE
+        )
     family = families.FAMILIES.get(model_type, families.Family())
     keys = ConfigKeys(config, family.defaults, where)
     try:

@@ -33,8 +33,9 @@ UNMADE = {
     "mixtral": ROUTERS,
     "qwen3_moe": ROUTERS,
     "gpt_neox": "it scales the activation function, and no engine here reads mlp.act.scales",
+    "falcon": "its own loader leaves weights of falcon without data",
 }
-"""Model types whose checkpoints compute something else than the model."""
+"""Model types whose checkpoints compute something else than the model, or are not loaded."""
 OTHERS = "use method gptq-llmcompressor"
 CLIPPED_ROWS = 64
 """Output channels that clipping treats together (`_compute_best_clip`)."""

@@ -9,7 +9,10 @@ from edge2giant.quantize.validation.stored import Weights
 from edge2giant.records.checkpoint import Extreme
 
 GAIN = {4: 0.015, 8: 0.005}
-"""How far the gain may be from 1 or from that of round-to-nearest, whichever is nearer, by the bits of a weight."""
+"""How far the gain may be from 1 or from that of round-to-nearest, whichever is nearer, by the bits of a weight.
+
+Of AutoAWQ's weights also from the squared cosine, the gain at which a scale has the least squared error: clipping shrinks them.
+"""
 COSINE = 0.9
 CHANNEL = 0.5
 GROUP = 0.5
@@ -24,6 +27,8 @@ class Measured:
 
     Parameters
     ----------
+    clipped : bool
+        Whether its toolkit searches a smaller range than that of the weights.
     gain, nearest_gain, cosine, group : float
         Of its weight, see `likeness.Likeness`.
     channel : float
@@ -36,6 +41,7 @@ class Measured:
 
     name: str
     bits: int
+    clipped: bool
     gain: float
     nearest_gain: float
     cosine: float
@@ -45,7 +51,8 @@ class Measured:
 
     @property
     def gain_error(self) -> float:
-        return min(abs(self.gain - 1), abs(self.gain - self.nearest_gain))
+        allowed = (1, self.nearest_gain, *([self.cosine**2] if self.clipped else []))
+        return min(abs(self.gain - one) for one in allowed)
 
     @property
     def gain_limit(self) -> float:
@@ -93,9 +100,9 @@ def one_layer(weights: Weights, name: str, inputs, scales) -> Measured:
     channel = float((by_outputs.where(own, like.channels).maximum(like.channels) if inputs is not None else like.channels).min())
     size = float(right.norm().clamp_min(1e-30))
     errors = [float((one - right).norm()) / size for one in (made, best)]
-    return Measured(
-        name, scheme.bits, like.gain, by_nearest.gain, like.cosine, channel, like.group, errors[0] / max(errors[1], LEAST_ERROR)
-    )
+    output = errors[0] / max(errors[1], LEAST_ERROR)
+    clipped = scheme.format == "awq"
+    return Measured(name, scheme.bits, clipped, like.gain, by_nearest.gain, like.cosine, channel, like.group, output)
 
 
 def _rounded(scheme, inputs, stored):
