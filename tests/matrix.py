@@ -213,7 +213,9 @@ def page(outcomes: list[dict]) -> str:
     lines.append(
         f"{len(outcomes)} cells: {', '.join(one for one in counts if not one.startswith('0 '))}; {seconds:.0f} s in all."
     )
-    return "\n".join(lines) + "\n"
+    if any(one["outcome"] == MISSING for one in outcomes):
+        lines += ["", "This page is not whole: cells that are **not run** say nothing yet; `make matrix` runs them."]
+    return "\n".join(lines) + "\n" + CASES
 
 
 def reason_of(outcome: dict) -> str | None:
@@ -241,6 +243,26 @@ make matrix
 which makes again only what changed, a process for each environment, and fails if a cell is anything else. The first cell of a
 process includes its imports.
 """
+CASES = """
+## What went wrong once
+
+Tests are files of `tests/`, without their ending.
+
+| case | now | test |
+|---|---|---|
+| SmoothQuant, Gemma-2 and 3: the default mapping names a wrong norm | refused | test_quantize_smoothing |
+| the same with the recipe's own mapping | validated | test_quantize_changes, test_quantize_smoothing |
+| GPTQ, norms that add one | validated, the source's tensors put back to the last bit | test_quantize_smoothing |
+| AWQ, Qwen2 with biases; SmoothQuant, Phi-3 with fused layers | validated | test_quantize_smoothing |
+| routers of mixtures of experts | stay in 16 bits | test_quantize_layers |
+| a type that needs code of its repository | refused by add-model, and by acquire before its weights | test_models |
+| groups that do not divide the inputs of a layer | refused by the plan, with sizes that fit | test_quantize_preflight |
+| GPUs that cannot share heads and groups evenly | not chosen | test_engine_plan |
+| values that are not finite in float16 | one line with layer and remedy | test_quantize_layers |
+| a bfloat16 model in float16 | the plan warns | test_quantize_preflight |
+| AutoAWQ's clipping, whose weights were refused as too small | validated | test_matrix |
+"""
+"""What docs/architectures.md says below the matrix."""
 COMMANDS = {"plan": plan, "make": make, "table": table}
 
 

@@ -103,3 +103,9 @@ def test_a_cell_that_was_not_run_or_failed_is_an_error(tmp_path):
         matrix.UserError, match="1 cells are neither validated nor refused by the plan, first tiny-llama/rtn/w4a16 not run"
     ):
         matrix.table(tmp_path, tmp_path)
+
+
+def test_the_page_in_docs_is_that_of_its_record():
+    measured = json.loads((ROOT / "docs" / matrix.MEASURED).read_text())
+    assert matrix.page(measured["cells"]) == (ROOT / "docs" / matrix.PAGE).read_text()
+    assert len(measured["cells"]) == len(tiny_models.MATRIX) * sum(map(len, matrix.VARIANTS.values()))
