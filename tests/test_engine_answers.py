@@ -7,7 +7,7 @@ import pytest
 from edge2giant.engine import describe, open_engine
 from edge2giant.engine.checks import NotFiniteError
 from edge2giant.errors import UserError
-from tiny_answers import TURN_END, tiny_model
+from tiny_answers import TURN_END, broken, tiny_model
 
 pytestmark = pytest.mark.toolkit("main")
 SETTINGS = {"dtype": "float32", "device": "cpu", "batch_size": 4, "max_model_len": 128}
@@ -28,20 +28,6 @@ def model(tmp_path_factory):
 
 
 PROMPTS = ["one two", "a b c d e f", "x", "the rain fell on the hill", "zz", "why", "the end of it"]
-
-
-def broken(model, folder, number):
-    """The model with one weight of this value."""
-    import shutil
-
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    shutil.copytree(model, folder)
-    weights = load_file(folder / "model.safetensors")
-    weights["model.layers.1.mlp.down_proj.weight"][3, 5] = torch.tensor(number)
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    return folder
 
 
 def test_a_model_that_computes_no_numbers_is_refused(model, tmp_path):
@@ -135,7 +121,7 @@ def test_a_request_without_text_names_task_and_document(model):
                 lm.loglikelihood([request("a", " b"), empty])
         with pytest.raises(UserError, match="task arc, document 7: its prompt is empty"):
             lm.generate_until(asked([""]))
-        with pytest.raises(UserError, match=r"task arc, document 7: its continuation has .* tokens, the model takes 128"):
+        with pytest.raises(UserError, match=r"task arc, document 7: its continuation has .* tokens, the model takes 126"):
             lm.loglikelihood([request("a", " word" * 80)])
         with pytest.raises(UserError, match="task arc, document 7: its continuation has no token"):
             lm.loglikelihood([request("", lm.tokenizer.bos_token)])

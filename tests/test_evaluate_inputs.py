@@ -10,7 +10,7 @@ from edge2giant.errors import UserError
 from edge2giant.evaluate import batch
 from edge2giant.evaluate.answer_cache import AnswerCache
 from edge2giant.quantize import core
-from edge2giant.specs.evaluate import BenchmarkSpec, EngineSpec, EvaluateSpec
+from edge2giant.specs.evaluate import BenchmarkSpec, DivergenceSpec, EngineSpec, EvaluateSpec, GenerationSpec, TasksSpec
 from edge2giant.specs.variant import Variant
 
 SPEC = EvaluateSpec("smoke", Variant("tiny", "rtn", "w4a16"), "arc", (), EngineSpec("hf", {}), "cpu/main", 1)
@@ -96,3 +96,64 @@ def test_a_checkpoint_is_not_made_of_a_model_with_a_changed_byte(job):
     change_a_byte(model / "model.safetensors")
     with pytest.raises(UserError, match=r"model\.safetensors: differs from what was fetched"):
         core.refuse_changed(model, core.checksums(model), lock)
+
+
+SETTINGS = {
+    "dtype": "bfloat16", "batch_size": 16, "add_bos_token": True, "max_model_len": 4096, "date": "2024-07-26",
+    "chat_template": "{{ messages }}", "chat_template_kwargs": {"enable_thinking": True}, "think_end_token": "</think>",
+}  # fmt: skip
+SEEDS = {"python": 0, "numpy": 1, "torch": 2, "fewshot": 3}
+WHOLE = {
+    "tasks": TasksSpec(("a", "b"), "arc", 25, True, True, 10, SEEDS, "stable"),
+    "generation": GenerationSpec("fastchat", 1024, 0),
+    "divergence": DivergenceSpec("org/text", "raw", "test", "page", " ", "|", 512, 256, 10, True),
+}
+
+
+def others(value):
+    """The same record, mapping or value with one leaf changed, for each leaf."""
+    if dataclasses.is_dataclass(value):
+        pairs = [(one.name, getattr(value, one.name)) for one in dataclasses.fields(value)]
+        yield from (dataclasses.replace(value, **{name: other}) for name, leaf in pairs for other in others(leaf))
+    elif isinstance(value, dict):
+        yield from (value | {name: other} for name, leaf in value.items() for other in others(leaf))
+    elif isinstance(value, tuple):
+        yield (*value, "another")
+    elif isinstance(value, bool):
+        yield not value
+    elif value is not None:
+        yield value + (1 if isinstance(value, int) else "x")
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_each_part_of_what_decides_an_answer_gives_another_fingerprint(job, kind, monkeypatch):
+    benchmark = BenchmarkSpec("arc", ARC.locks, **{kind: WHOLE[kind]})
+    spec = dataclasses.replace(SPEC, engine=EngineSpec("hf", SETTINGS), benchmarks=(benchmark,))
+    job = dataclasses.replace(job, references={"arc": SimpleNamespace(sha256="r" * 64)})
+
+    def fingerprint(spec=spec, checkpoint="d" * 64):
+        return records.digest(batch.identity(dataclasses.replace(job, spec=spec), spec.benchmarks[0], checkpoint))
+
+    found = [fingerprint()]
+    found += [fingerprint(dataclasses.replace(spec, engine=other)) for other in others(spec.engine)]
+    kinds = [dataclasses.replace(benchmark, **{kind: other}) for other in others(WHOLE[kind])]
+    found += [fingerprint(dataclasses.replace(spec, benchmarks=(other,))) for other in kinds]
+    found += [fingerprint(dataclasses.replace(spec, result_version=2)), fingerprint(checkpoint="e" * 64)]
+    monkeypatch.setattr(batch, "engine_versions", lambda name: {"hf": "2"})
+    found.append(fingerprint())
+    rows = job.store / "datasets/org/arc/rows.parquet"
+    change_a_byte(rows)
+    records.write(job.store / "datasets/arc.lock.json", store.make_lock(job.store / "datasets", [rows], ["org/arc"], "hub"))
+    found.append(fingerprint())
+    assert len(set(found)) == len(found) > len(SETTINGS) + len(dataclasses.fields(WHOLE[kind]))
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja"]
+)
+def test_each_file_of_a_checkpoint_is_in_its_digest(job, name):
+    path = job.checkpoint / name
+    path.write_bytes(b"first")
+    before = core.digest_of(core.checksums(job.checkpoint))
+    change_a_byte(path)
+    assert core.digest_of(core.checksums(job.checkpoint)) != before

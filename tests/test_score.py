@@ -12,6 +12,7 @@ from edge2giant.plan import score as planned
 from edge2giant.scoring import cell, samples
 from edge2giant.specs.score import Grouping, LmEvalMetric, ScoreSpec
 from edge2giant.specs.variant import Variant
+from shared import shared
 
 ACC_NORM = LmEvalMetric("acc_norm", "none")
 TWO = ScoreSpec(
@@ -194,6 +195,25 @@ def test_the_score_of_guessing():
         spec = planned.score_spec(found, found.study("paper"), Variant("llama-3.1-8b-it", "fp16", "w16a16"), name)
         return cell.chance_of(spec, cell.aggregation_of(spec))
 
-    assert {name: chance(name) for name in ("arc_challenge", "winogrande", "truthfulqa", "gsm8k", "bbh", "musr")} == {
-        "arc_challenge": 25.0, "winogrande": 50.0, "truthfulqa": 44.0, "gsm8k": 0.0, "bbh": 0.0, "musr": 0.0,
-    }  # fmt: skip
+    assert {name: chance(name) for name in ("arc_challenge", "winogrande", "truthfulqa", "gsm8k", "bbh", "musr")} == pytest.approx({
+        "arc_challenge": 25.0, "winogrande": 50.0, "truthfulqa": 44.8, "gsm8k": 0.0, "bbh": 0.0, "musr": 0.0,
+    })  # fmt: skip
+
+
+def test_the_chance_of_truthfulqa_is_the_mean_share_of_true_answers():
+    import pandas as pd
+
+    folder = shared("real/mirror/truthfulqa/truthful_qa/multiple_choice")
+    questions = pd.concat(pd.read_parquet(path) for path in sorted(folder.glob("validation-*.parquet")))
+    shares = [sum(targets["labels"]) / len(targets["labels"]) for targets in questions["mc2_targets"]]
+    assert len(shares) == 817
+    assert config.load().benchmarks["truthfulqa"].chance == pytest.approx(sum(shares) / len(shares), abs=0.0005)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_sample_that_is_no_number_is_no_score(tmp_path, number):
+    sample = {"doc_id": 0, "doc": {}, "filter": "none", "acc": 1.0, "filtered_resps": [["-1.5", "False"], [number, "False"]]}
+    sample |= {"doc_hash": "d", "prompt_hash": "p", "target_hash": "t", "target": "0"}
+    (tmp_path / "samples_arc_challenge.jsonl").write_text(json.dumps(sample) + "\n")
+    with pytest.raises(UserError, match="1 of 2 log-likelihoods are not finite; delete it and evaluate again"):
+        samples.read(tmp_path, ["arc_challenge"], (LmEvalMetric("acc", "none"),))

@@ -1,5 +1,6 @@
 """A tiny random model with a byte-level tokenizer and a chat template, for tests of what engines answer."""
 
+import shutil
 from pathlib import Path
 
 TURN_END = "<|end|>"
@@ -42,4 +43,16 @@ def tiny_model(folder: Path, model_type: str = "llama", seed: int = 0, **setting
     }  # fmt: skip
     config = transformers.AutoConfig.for_model(model_type, **sizes | settings)
     transformers.AutoModelForCausalLM.from_config(config).eval().save_pretrained(folder)
+    return folder
+
+
+def broken(model: Path, folder: Path, number: float) -> Path:
+    """Write a copy of a model with one weight of this value."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(model, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.layers.1.mlp.down_proj.weight"][3, 5] = torch.tensor(number)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
     return folder

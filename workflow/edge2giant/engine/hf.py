@@ -20,6 +20,7 @@ from edge2giant.engine import chat, checks
 from edge2giant.engine.chat import Chat
 from edge2giant.engine.counters import Counted
 from edge2giant.engine.distributions import Asked, Places, of_logits
+from edge2giant.models import read
 from edge2giant.quantize import compat
 from edge2giant.schemes.scheme import COMPRESSED
 
@@ -72,7 +73,7 @@ class HuggingFace(Counted, Chat, HFLM):
         max_gen_toks = arguments.pop("max_gen_toks", None)
         if "seed" in settings:
             transformers.set_seed(settings["seed"])
-        lm = cls(pretrained=str(checkpoint), **arguments)
+        lm = cls(pretrained=str(checkpoint), **read.attention(checkpoint), **arguments)
         if scheme.format == COMPRESSED and arguments.get("dtype") not in (None, "auto"):
             compat.widen(lm.model, arguments["dtype"])
         if max_gen_toks:
@@ -135,11 +136,16 @@ class HuggingFace(Counted, Chat, HFLM):
                 yield Places.of_columns(tokens.cpu().numpy(), logprobs.cpu().numpy())
 
     def _loglikelihood_tokens(self, requests: list, **kwargs: Any) -> list[tuple[float, bool]]:
-        usage = self.meter.usage
-        for pair, context, continuation in requests:
-            checks.refuse_pair(self._asked, pair, len(continuation), self.max_length)
-            usage.too_long += len(context) + len(continuation) > self.max_length + 1
-        return super()._loglikelihood_tokens(requests, **kwargs)
+        return super()._loglikelihood_tokens([self._fitting(*request) for request in requests], **kwargs)
+
+    def _fitting(self, pair: tuple[str, str] | None, context: list[int], continuation: list[int]) -> tuple:
+        """Cut a context that is too long from the left, to what vLLM takes: it wants room for one more token."""
+        if pair is None:  # a window of a text, which fits
+            return pair, context, continuation
+        checks.refuse_pair(self._asked, pair, len(continuation), self.max_length - 2)
+        cut = max(0, len(context) + len(continuation) - (self.max_length - 1))
+        self.meter.usage.too_long += cut > 0
+        return pair, context[cut:], continuation
 
     def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         self.meter.usage.prompts += inps.shape[0]

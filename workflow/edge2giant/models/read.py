@@ -85,6 +85,16 @@ def has_template(folder: Path, repo: str) -> bool:
     return settings.exists() and bool(read_json(settings, repo).get("chat_template"))
 
 
+def attention(folder: Path) -> dict[str, str]:
+    """The keyword argument of `from_pretrained` for a model whose attention caps its logits (Gemma-2).
+
+    transformers drops the cap without a word under its default kernels and computes it under `eager` alone.
+    """
+    config = read_json(folder / CONFIG, str(folder))
+    config = config["text_config"] if isinstance(config.get("text_config"), dict) else config
+    return {"attn_implementation": "eager"} if config.get("attn_logit_softcapping") else {}
+
+
 def licence(model_dir: Path) -> str | None:
     """Licence of a model by the front matter of its README.md; None where there is none."""
     readme = model_dir / CARD

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from pathlib import Path
 
@@ -42,19 +43,28 @@ def read(
     `weighted` is for perplexities, whose samples are a log-likelihood and what it is counted by (words, bytes, tokens).
     """
     row = _weighted_row if weighted else _row
-    return [
+    rows = [
         row(task, metric.name, sample) | {"cluster": cluster(task, sample["doc"], groupings)}
         for task in sorted(tasks)
         for metric in metrics
         for sample in _of_filter(folder / f"samples_{task}.jsonl", metric.filter)
     ]
+    _require_finite([row["value"] for row in rows], "values", folder)
+    return rows
 
 
 def _of_filter(path: Path, name: str) -> list[dict]:
     found = [sample for sample in jsonl.read(path) if sample["filter"] == name]
     if not found:
         raise UserError(f"holds no sample of filter '{name}'", path, "correct the metric in config/benchmarks.yaml")
+    choices = [one for sample in found for one in sample["filtered_resps"] if isinstance(one, list) and len(one) == 2]
+    _require_finite([float(one[0]) for one in choices], "log-likelihoods", path)
     return sorted(found, key=lambda sample: sample["doc_id"])
+
+
+def _require_finite(numbers: list[float], what: str, where: Path) -> None:
+    if wrong := sum(not math.isfinite(one) for one in numbers):
+        raise UserError(f"{wrong} of {len(numbers)} {what} are not finite", where, "delete it and evaluate again")
 
 
 def _weighted_row(task: str, metric: str, sample: dict) -> dict:

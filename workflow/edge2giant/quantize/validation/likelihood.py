@@ -9,6 +9,7 @@ A model too large for this machine is compared on its first decoder blocks (`dep
 from pathlib import Path
 
 from edge2giant.errors import UserError
+from edge2giant.models import read
 from edge2giant.quantize import calibration, compat
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.quantize.validation import layers
@@ -81,6 +82,7 @@ def build(model_dir: Path, stored: Tensors, weights: dict, depth: int | None = N
     if config.tie_word_embeddings:
         state.pop("lm_head.weight", None)
     given = {"config": config, "state_dict": state, "output_loading_info": True} | compat.dtype_argument("float32")
+    given |= read.attention(model_dir)
     model, loading = kind.from_pretrained(None, **given)
     if missing := sorted(loading["missing_keys"]):
         raise UserError(f"has no tensor {missing[0]}", stored.folder, "make it again")
@@ -116,7 +118,7 @@ def served(checkpoint_dir: Path, dtype: str, depth: int | None = None):
     config = AutoConfig.from_pretrained(str(checkpoint_dir))
     if depth:
         config.get_text_config().num_hidden_layers = depth
-    arguments = {"config": config} | compat.dtype_argument(dtype)
+    arguments = {"config": config} | compat.dtype_argument(dtype) | read.attention(checkpoint_dir)
     model = AutoModelForCausalLM.from_pretrained(str(checkpoint_dir), **arguments).eval()
     return model, compat.widen(model, dtype)
 
