@@ -217,7 +217,7 @@ config_case("a number as a study", {"study": 405}, "study: 405 should be a text"
 config_case("an empty mirror", {"mirror": ""}, "mirror: ''")
 
 
-@case("config", "a cluster that does not exist", "unknown cluster 'lab'", "choose one of: paper")
+@case("config", "a cluster that does not exist", "unknown cluster 'lab'", "choose one of: one-24gb, paper")
 def _(room):
     return lambda: plan.open_plan(GOOD | {"cluster": "lab"}, root=room.path) and None
 

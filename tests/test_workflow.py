@@ -101,7 +101,10 @@ def test_the_default_profile_sets_nothing_that_another_profile_sets():
     [
         (
             ["--config", "study=papier"],
-            ["unknown study 'papier'", "choose one of: miniature, paper, paper-cpu, paper2024, schemes, schemes-vllm, smoke"],
+            [
+                "unknown study 'papier'",
+                "choose one of: edge, miniature, paper, paper-cpu, paper2024, schemes, schemes-vllm, smoke",
+            ],
         ),
         (["--config", "batch=all"], ["batch: 'all' should be 'suite', 'checkpoint' or 'benchmark'"]),
         (["--config", "studdy=paper"], ["unknown key 'studdy'", "did you mean 'study'?"]),

@@ -57,7 +57,7 @@ def _of_filter(path: Path, name: str) -> list[dict]:
     found = [sample for sample in jsonl.read(path) if sample["filter"] == name]
     if not found:
         raise UserError(f"holds no sample of filter '{name}'", path, "correct the metric in config/benchmarks.yaml")
-    choices = [one for sample in found for one in sample["filtered_resps"] if isinstance(one, list) and len(one) == 2]
+    choices = [one for sample in found for one in sample.get("filtered_resps", ()) if isinstance(one, list) and len(one) == 2]
     _require_finite([float(one[0]) for one in choices], "log-likelihoods", path)
     return sorted(found, key=lambda sample: sample["doc_id"])
 
