@@ -26,6 +26,17 @@ def place(tmp_path_factory):
     return root
 
 
+@pytest.fixture(autouse=True)
+def initialisers(monkeypatch):
+    """AutoGPTQ replaces torch's initialisers by nothing, for good; a model that a later test makes needs them."""
+    import torch
+    from transformers import modeling_utils
+
+    for name in ("kaiming_uniform_", "uniform_", "normal_"):
+        monkeypatch.setattr(torch.nn.init, name, getattr(torch.nn.init, name))
+    monkeypatch.setattr(modeling_utils, "_init_weights", True)
+
+
 @pytest.fixture
 def cuda_on_paper(monkeypatch):
     """Tell AutoGPTQ that the CPU is its first CUDA device, and let it compute in float32."""

@@ -195,9 +195,8 @@ def test_the_score_of_guessing():
         spec = planned.score_spec(found, found.study("paper"), Variant("llama-3.1-8b-it", "fp16", "w16a16"), name)
         return cell.chance_of(spec, cell.aggregation_of(spec))
 
-    assert {name: chance(name) for name in ("arc_challenge", "winogrande", "truthfulqa", "gsm8k", "bbh", "musr")} == pytest.approx({
-        "arc_challenge": 25.0, "winogrande": 50.0, "truthfulqa": 44.8, "gsm8k": 0.0, "bbh": 0.0, "musr": 0.0,
-    })  # fmt: skip
+    wanted = {"arc_challenge": 25.0, "winogrande": 50.0, "truthfulqa": 44.8, "gsm8k": 0.0, "bbh": 0.0, "musr": 0.0}
+    assert {name: chance(name) for name in wanted} == pytest.approx(wanted)
 
 
 def test_the_chance_of_truthfulqa_is_the_mean_share_of_true_answers():
