@@ -60,6 +60,7 @@ Text = Annotated[str, NotEmpty()]
 Sha256 = Annotated[str, Pattern("[0-9a-f]{64}", "a SHA-256 digest of 64 hexadecimal digits")]
 Natural = Annotated[int, Range(0)]
 Positive = Annotated[int, Range(1)]
+Share = Annotated[float, Range(0, 1)]
 
 
 def build(kind: type[Kind], value: object, where: object, hint: str = MAKE_AGAIN) -> Kind:

@@ -10,9 +10,8 @@ from typing import Annotated, Literal
 from edge2giant import typed
 from edge2giant.errors import UserError
 from edge2giant.quantize import toolkits
-from edge2giant.typed import NotEmpty, Positive, Range
+from edge2giant.typed import NotEmpty, Positive, Share
 
-Share = Annotated[float, Range(0, 1)]
 Names = Annotated[tuple[toolkits.Layers, ...], NotEmpty()]
 
 

@@ -4,11 +4,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from edge2giant.records.lock import FileDigest
-from edge2giant.typed import OMITTED, Natural, NotEmpty, Pattern, Positive, Range, Sha256, Text
+from edge2giant.typed import OMITTED, Natural, NotEmpty, Pattern, Positive, Range, Sha256, Share, Text
 
 Names = tuple[Text, ...]
 Seconds = Annotated[float, Range(0)]
-Share = Annotated[float, Range(0, 1)]
 ByType = dict[Literal["float32", "float16", "bfloat16"], float]
 
 

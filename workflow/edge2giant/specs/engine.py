@@ -6,13 +6,12 @@ from typing import Annotated, Any, Literal
 
 from edge2giant import typed
 from edge2giant.errors import UserError
-from edge2giant.typed import Natural, Positive, Range, Text
+from edge2giant.typed import Natural, Positive, Share, Text
 
 NO_TEMPLATE = (
     "give the model's entry of config/models.yaml a `chat_template` file, or choose a protocol and benchmarks without one"
 )
 """What a user can do about a model without a chat template."""
-Share = Annotated[float, Range(0, 1)]
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,9 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 from edge2giant.quantize.toolkits import Layers
-from edge2giant.typed import MismatchError, NotEmpty, Positive, Range
+from edge2giant.typed import MismatchError, NotEmpty, Positive, Share
 
 Texts = tuple[Layers, ...]
-Share = Annotated[float, Range(0, 1)]
 Mappings = Annotated[tuple[tuple[Texts, Layers], ...], NotEmpty()]
 UNCOMPRESSED = {"falcon": "it stores the layers of falcon, which are of a class of their own, without compressing them"}
 UNSMOOTHED = {

@@ -10,7 +10,6 @@ it and leaves it on the host while layers run on the GPU (AutoGPTQ issue 729). `
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
@@ -19,7 +18,7 @@ from edge2giant.quantize.preflight import Verdict
 from edge2giant.quantize.toolkits import _making, gptqmodel
 from edge2giant.records.checkpoint import ExecutedRecipe, Fallback
 from edge2giant.schemes.limits import DEGRADED, REFUSED
-from edge2giant.typed import Range
+from edge2giant.typed import Share
 
 PACKAGES = ("auto-gptq", "transformers", "torch")
 CITATION = "AutoGPTQ, https://github.com/AutoGPTQ/AutoGPTQ"
@@ -38,7 +37,7 @@ class AutoGPTQRecipe(gptqmodel.GPTQModelRecipe):
     """Settings of BaseQuantizeConfig. `fallback_dampening`: to try, in order, after a Hessian could not be factorised."""
 
     static_groups: bool = False
-    fallback_dampening: tuple[Annotated[float, Range(0, 1)], ...] = ()
+    fallback_dampening: tuple[Share, ...] = ()
 
 
 RECIPE = AutoGPTQRecipe

@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
@@ -18,7 +18,7 @@ from edge2giant.quantize.preflight import Verdict
 from edge2giant.quantize.toolkits import GroupSize, _making
 from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes.integers import Integers
-from edge2giant.typed import Positive, Range
+from edge2giant.typed import Positive, Share
 
 PACKAGES = ("gptqmodel", "transformers", "torch")
 CITATION = "ModelCloud, GPTQModel, https://github.com/ModelCloud/GPTQModel"
@@ -40,7 +40,7 @@ class GPTQModelRecipe:
     group_size: GroupSize
     desc_act: bool
     sym: bool
-    damp_percent: Annotated[float, Range(0, 1)]
+    damp_percent: Share
     true_sequential: bool = True
     batch_size: Positive = 1
     dynamic: dict[str, dict] = field(default_factory=dict)
