@@ -54,7 +54,8 @@ def measure(place: Path, model: Path, texts: Path, method: str) -> dict:
         executed = core.quantize(given.toolkit, given.recipe, model, view, drawn, out)
         core.bring_tokenizer(model, out)
         times.append(cpu_seconds())
-        found = core.validate(given, given.recipe, toolkit.scheme(given.recipe), executed, folders, view, out)
+        digest = core.digest_of(core.checksums(model))
+        found = core.validate(given, given.recipe, toolkit.scheme(given.recipe), executed, folders, view, out, digest)
         times.append(cpu_seconds())
     making, validating = (round(b - a, 1) for a, b in itertools.pairwise(times))
     return {"method": method, "making": making, "validating": validating, "checks": found["checks"]}

@@ -65,9 +65,10 @@ def run(spec: QuantizeSpec, folders: Folders, lock: Lock | None = None) -> dict:
             executed = quantize(spec.toolkit, recipe, folders.model, readable, calibration, made)
         bring_tokenizer(folders.model, made)
         with watch("validation"), memory_explained(folders.model):
-            validation = validate(spec, recipe, scheme, executed, folders, readable, made)
+            source = checksums(folders.model)
+            validation = validate(spec, recipe, scheme, executed, folders, readable, made, digest_of(source))
         with watch("digest"):
-            record = describe(spec, scheme, folders.model, lock, executed, calibration, validation, made)
+            record = describe(spec, scheme, folders.model, source, lock, executed, calibration, validation, made)
         record["seconds"] = watch.seconds
         record["memory"] = environment.peak_memory()
         (made / "README.md").write_text(card.text(record), encoding="utf-8")
@@ -197,9 +198,10 @@ def bring_tokenizer(model_dir: Path, folder: Path) -> None:
 
 
 def validate(
-    spec: QuantizeSpec, recipe: dict, scheme: Scheme, executed: ExecutedRecipe, folders: Folders, readable: Path, made: Path
-) -> dict:
-    """Run all checks; write `validation.json`, with which a serving engine can be compared.
+    spec: QuantizeSpec, recipe: dict, scheme: Scheme, executed: ExecutedRecipe, folders: Folders, readable: Path, made: Path,
+    digest: str,
+) -> dict:  # fmt: skip
+    """Run all checks; write `validation.json`, with which a serving engine can be compared. `digest` is the source model's.
 
     Raises
     ------
@@ -210,17 +212,16 @@ def validate(
 
     samples = likelihood.heldout_tokens(folders.heldout, readable, spec.heldout)
     engine, toolkit = toolkits.validation_engine(spec.toolkit, recipe), toolkits.module(spec.toolkit)
-    digest = digest_of(checksums(folders.model))
     given = checkpoint.Given(readable, made, samples, scheme, executed, digest, folders.cache)
     return checkpoint.validate(given, engine, toolkit, folders.out)
 
 
 def describe(
-    spec: QuantizeSpec, scheme: Scheme, model: Path, lock: Lock | None, executed: ExecutedRecipe, calibration, validation: dict,
-    made: Path,
+    spec: QuantizeSpec, scheme: Scheme, model: Path, source: dict[str, FileDigest], lock: Lock | None, executed: ExecutedRecipe,
+    calibration, validation: dict, made: Path,
 ) -> dict:  # fmt: skip
     """Assemble the record of a valid checkpoint."""
-    files, toolkit, source = checksums(made), toolkits.module(spec.toolkit), checksums(model)
+    files, toolkit = checksums(made), toolkits.module(spec.toolkit)
     if lock:
         refuse_changed(model, source, lock)
     return {
