@@ -16,7 +16,8 @@ MODEL = ROOT / "workflow/demo/models/tiny-0.4m"
 BENCHMARKS, PROTOCOLS = (
     yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8")) for name in ("benchmarks", "protocols")
 )
-SAMPLED = {name: entry for name, entry in BENCHMARKS["benchmarks"].items() if "tasks" in entry}
+# The rows of the samples are questions; perplexity needs whole pages (tests/test_divergence.py and the smoke study score it).
+SAMPLED = {name: entry for name, entry in BENCHMARKS["benchmarks"].items() if "tasks" in entry and name != "wikitext"}
 SEEDS = {"python": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}
 
 
@@ -54,7 +55,7 @@ def test_a_stock_task_runs_on_rows_of_the_real_set(store, lm, tmp_path, name):
     variant = Variant("tiny-0.4m", "fp16", "w16a16")
     made = tasks.answer(lm, variant, BenchmarkSpec(name, (f"datasets/{name}.lock.json",), wanted), store, tmp_path)
     assert set(made["task_versions"]) == set(wanted.names)
-    metrics = tuple(LmEvalMetric(**metric) for metric in entry["metrics"])
+    metrics = tuple(LmEvalMetric(metric["name"], metric["filter"]) for metric in entry["metrics"])
     names = {key: entry[key] for key in ("suite", "tasks", "aggregation", "normalise")} | {"clip": True, "judged": False}
     spec = ScoreSpec(
         "paper", variant, name, toolkit="none", protocol="paper", stack="cpu", metrics=metrics, printed=None, **names
