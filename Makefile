@@ -11,7 +11,7 @@ SNAKEMAKE := .venv/bin/snakemake
 # uv does not read pip's configuration; a local folder of wheels named there holds for both.
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: help setup envs demo published schemas add-model mirror test test-full lint resume faults bench bench-toolkits simulate matrix clean
+.PHONY: help setup envs demo published schemas add-model mirror test test-full lint resume faults bench bench-toolkits simulate matrix site clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,9 @@ lint: setup ## snakemake --lint, snakefmt, ruff
 	@.venv/bin/snakefmt --check Snakefile workflow
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+
+site: .venvs/docs/.ready ## the site of docs/, in site/; fails at a link that leads nowhere
+	@NO_MKDOCS_2_WARNING=1 .venvs/docs/bin/mkdocs build --strict
 
 test: setup ## lint, fast tests, one toolkit and the smoke study; nothing outside the clone
 	@bash tests/run quick

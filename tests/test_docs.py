@@ -10,7 +10,7 @@ import pytest
 from shared import ROOT
 from test_workflow import clone  # noqa: F401
 
-PAGES = [ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(r"^(?:\.venv/bin/)?(snakemake|make|python|workflow/in-env|bash) .*")
 LINK = re.compile(r"\]\(([^)#:]+?)(?:#[^)]*)?\)")
 # What a dry run cannot do: acquisition asks the hub what it holds, environments are built.
