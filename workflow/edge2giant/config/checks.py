@@ -43,12 +43,11 @@ def check(config: "Config") -> None:
 
 def check_benchmarks(config: "Config") -> None:
     for name, entry in config.benchmarks.items():
-        where = f"config/benchmarks.yaml, {name}"
-        check_aggregation(entry, where)
+        check_aggregation(entry, f"{config.where('benchmarks', 'benchmarks', name)}, {name}")
     for protocol, entry in config.protocols.items():
         for name, override in entry.benchmarks.items():
             changed = override.applied(config.benchmarks[name])
-            check_aggregation(changed, f"config/protocols.yaml, {protocol}.benchmarks.{name}")
+            check_aggregation(changed, f"{config.where('protocols', protocol)}, {protocol}.benchmarks.{name}")
 
 
 def check_aggregation(benchmark: "Benchmark", where: str) -> None:
@@ -59,8 +58,9 @@ def check_aggregation(benchmark: "Benchmark", where: str) -> None:
 
 def check_stacks(config: "Config") -> None:
     for name, stack in config.stacks.items():
-        engine.check(stack.engine, stack.engine_settings, where=f"config/stacks.yaml, {name}.engine_settings")
-        where = f"config/stacks.yaml, {name}.environments"
+        where = f"{config.where('stacks', name)}, {name}"
+        engine.check(stack.engine, stack.engine_settings, where=f"{where}.engine_settings")
+        where = f"{where}.environments"
         if "evaluate" not in stack.environments:
             raise UserError("'evaluate' is missing", where, "name the environment that holds the engine")
         for toolkit in stack.environments:
@@ -70,13 +70,13 @@ def check_stacks(config: "Config") -> None:
 
 
 def check_templates(config: "Config") -> None:
-    for name, entry in config.models.items():
-        if entry.chat_template and not (config.root / "config" / entry.chat_template).is_file():
-            raise UserError(f"there is no config/{entry.chat_template}", f"config/models.yaml, {name}.chat_template")
+    for name in config.models:
+        if (file := config.template_file(name)) and not (config.root / file).is_file():
+            raise UserError(f"there is no {file}", f"{config.where('models', name)}, {name}.chat_template")
 
 
 def check_study(config: "Config", study: "Study") -> None:
-    where = f"config/studies/{study.name}.yaml"
+    where = study.file
     if study.name == PRINTED:
         raise UserError("this name means the printed numbers", where, "give the file another name")
     check_engine_settings(config, study, f"{where}, engine_settings")
@@ -130,7 +130,8 @@ def check_variant(config: "Config", study: "Study", variant: "Variant", where: s
         toolkit, models = "published", config.methods[variant.method].bits[variant.bits].published
         if variant.model not in models:
             known = ", ".join(models) or "none"
-            raise UserError(f"no published checkpoint of {variant.model}", where, f"config/recipes.yaml names one of: {known}")
+            recipes = config.where("recipes", "methods", variant.method)
+            raise UserError(f"no published checkpoint of {variant.model}", where, f"{recipes} names one of: {known}")
     environments = config.stacks[study.stack].environments
     if toolkit not in environments:
         raise unknown(f"toolkit on stack {study.stack}", toolkit, environments, where)

@@ -1,6 +1,6 @@
 """Reading one config file: YAML without repeated keys, then its model; every problem is one line."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def read_yaml(root: Path, name: str) -> object:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"is not valid YAML ({error})", name, "correct it there") from None
     if document is None:
-        raise UserError("is empty", name, "restore it from git")
+        raise UserError("is empty", name, "restore it from git, or delete it if it is one of yours")
     return document
 
 
@@ -60,13 +60,13 @@ def adapter(kind: object) -> TypeAdapter:
     return TypeAdapter(kind)
 
 
-def check(document: object, kind: object, where: str, known: dict | None = None):
+def check(document: object, kind: object, where: str | Callable[..., str], known: dict | None = None):
     """Return the content of a file as its model.
 
     Parameters
     ----------
-    where : str
-        The file.
+    where : str or callable
+        The file; of several, a function that takes the keys of a place and returns the file that has it.
     known : dict, optional
         The files that were read before, whose names this one may use; without it they are not checked.
 
@@ -79,8 +79,8 @@ def check(document: object, kind: object, where: str, known: dict | None = None)
         return adapter(kind).validate_python(document, context=known)
     except ValidationError as error:
         first = explained(error, {}).errors()[0]
-        place = dotted(first["loc"])
-        raise UserError(first["ctx"]["what"], f"{where}, {place}" if place else where, first["ctx"]["hint"]) from None
+        place, file = dotted(first["loc"]), where if isinstance(where, str) else where(*first["loc"])
+        raise UserError(first["ctx"]["what"], f"{file}, {place}" if place else file, first["ctx"]["hint"]) from None
 
 
 def dotted(location: Iterable) -> str:

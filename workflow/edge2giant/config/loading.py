@@ -1,10 +1,10 @@
-"""All of `config/`, read and checked."""
+"""All of `config/`, with `my/` over it, read and checked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge2giant import ROOT
-from edge2giant.config import checks, files
+from edge2giant.config import checks, files, overlay
 from edge2giant.config.benchmarks import Benchmark, BenchmarksFile, Suite
 from edge2giant.config.calibration import CalibrationFile, CalibrationSet
 from edge2giant.config.claims import Claims
@@ -63,10 +63,15 @@ class Config:
     grids: dict[str, Candidates]
     facts: Facts
     studies: dict[str, Study]
+    read: dict[str, overlay.OverlaidFile] = field(default_factory=dict)
 
     @property
     def methods(self) -> dict[str, Method]:
         return self.recipes.methods
+
+    def where(self, name: str, *place: str) -> str:
+        """The file that has an entry of `<name>.yaml`: of `config/`, or of `my/`."""
+        return self.read[name].where(*place)
 
     def study(self, name: str) -> Study:
         """Return a study by its name, or raise `UserError` with those there are."""
@@ -97,8 +102,13 @@ class Config:
 
     def chat_template(self, model: str) -> str | None:
         """Text of the chat template that a model's entry gives it."""
+        file = self.template_file(model)
+        return file and (self.root / file).read_text(encoding="utf-8")
+
+    def template_file(self, model: str) -> str | None:
+        """The file of that text, beside the file that has the entry."""
         file = self.models[model].chat_template
-        return file and (self.root / "config" / file).read_text(encoding="utf-8")
+        return file and f"{self.where('models', model).partition('/')[0]}/{file}"
 
     def toolkit(self, variant: Variant) -> str:
         """The toolkit that makes a variant's checkpoint; `none` for the unquantized model."""
@@ -110,7 +120,7 @@ class Config:
 
 
 def load(root: str | Path = ROOT) -> Config:
-    """Read and check every file of `config/` below `root`, by default of the repository.
+    """Read and check every file of `config/` and `my/` below `root`, by default of the repository.
 
     Raises
     ------
@@ -118,40 +128,41 @@ def load(root: str | Path = ROOT) -> Config:
         If a file does not fit its model or names what does not exist.
     """
     root = Path(root)
-    if (root / RUN).is_file():
-        files.read_yaml(root, RUN)  # Snakemake reads it by itself and takes the last of two keys
+    overlay.check_names(root, ["config", *(name for name in FILES if "/" not in name)])
+    read = {"config": overlay.read(root, "config")} if (root / RUN).is_file() else {}
     found, toolkits = {}, checks.toolkits()
     known = {"toolkits": toolkits, "served": [*checks.SERVICES, *toolkits]}
     for name, kind in FILES.items():
-        where, key = f"config/{name}.yaml", name.rsplit("/", 1)[-1]
-        found[key] = file = files.check(files.read_yaml(root, where), kind, where, known)
+        key = name.rsplit("/", 1)[-1]
+        read[key] = document = overlay.read(root, name)
+        found[key] = file = files.check(document.content, kind, document.where, known)
         known[key] = getattr(file, ENTRIES[key]) if key in ENTRIES else file
         if key == "benchmarks":
             known["suites"] = file.suites
     file = found["benchmarks"]
     known |= {"tables": file.table_numbers, "judged": file.judged}
     found |= {"suites": file.suites, "benchmarks": file.benchmarks, "calibration": found["calibration"].sets}
-    names = sorted(path.stem for path in (root / "config/studies").glob("*.yaml"))
-    config = Config(root=root, studies={name: read_study(root, name, names, known) for name in names}, **found)
+    places = overlay.studies(root)
+    config = Config(root=root, studies={name: read_study(root, name, places, known) for name in places}, read=read, **found)
     checks.check(config)
     return config
 
 
-def read_study(root: Path, name: str, names: list[str], known: dict) -> Study:
-    """Read one file of `config/studies/`, over the keys of the study that it extends."""
-    where = f"config/studies/{name}.yaml"
+def read_study(root: Path, name: str, places: dict[str, str], known: dict) -> Study:
+    """Read one file of `studies/`, over the keys of the study that it extends."""
+    where = places[name]
     entry = files.read_yaml(root, where)
     if isinstance(entry, dict) and isinstance(base := entry.get("extends"), str):
-        others = [other for other in names if other != name]
+        others = [other for other in places if other != name]
         if base not in others:
             raise unknown("study to extend", base, others, where)
-        below = f"config/studies/{base}.yaml"
+        below = places[base]
         extended = files.read_yaml(root, below)
         files.check(extended, StudyFile, below, known)
         entry = extended | entry
     file = files.check(entry, StudyFile, where, known)
     judged = next((benchmark for benchmark in file.benchmarks if benchmark in known["judged"]), None)
-    return Study(name=name, judged_benchmark=judged, **dict(file))
+    return Study(name=name, file=where, judged_benchmark=judged, **dict(file))
 
 
 def check_run(merged: dict, config: Config) -> RunSettings:
@@ -162,4 +173,8 @@ def check_run(merged: dict, config: Config) -> RunSettings:
     UserError
         If a key or value is not allowed, or the study or cluster does not exist.
     """
-    return files.check(merged, RunSettings, f"{RUN} or --config", {"studies": config.studies, "clusters": config.clusters})
+
+    def where(*place: str) -> str:
+        return f"{config.where('config', *place) if 'config' in config.read else RUN} or --config"
+
+    return files.check(merged, RunSettings, where, {"studies": config.studies, "clusters": config.clusters})

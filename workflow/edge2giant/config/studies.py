@@ -55,6 +55,7 @@ class Study(StudyFile):
     """A grid to run, under one protocol and one stack."""
 
     name: Text
+    file: Text = Field(description="where it stands: config/studies/<name>.yaml or my/studies/<name>.yaml")
     judged_benchmark: Text | None = Field(default=None, description="the benchmark whose answers a judge rates, if it has one")
 
     @cached_property

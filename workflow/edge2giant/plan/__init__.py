@@ -60,7 +60,7 @@ class Plan:
         """The study and the variant that a job's wildcards name, or a `UserError` with the variants that the study has."""
         study, variant = self.config.study(wildcards.study), Variant(wildcards.model, wildcards.method, wildcards.bits)
         if variant not in study.variants:
-            raise unknown("variant", variant.path, [one.path for one in study.variants], f"config/studies/{study.name}.yaml")
+            raise unknown("variant", variant.path, [one.path for one in study.variants], study.file)
         return study, variant
 
     def ask(self, function: Callable[["Plan", Any], Any]) -> Callable[[Any], Any]:

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from edge2giant.config import Config
+from edge2giant.config import Config, overlay
 from edge2giant.errors import UserError, unknown
 from edge2giant.plan import Plan, paths, quantize
 from edge2giant.specs.acquire import AcquireSpec, ExpectedModel, FetchSpec, SourceService
@@ -57,10 +57,15 @@ def source(plan: Plan, wildcards) -> str:
 def _source(plan: Plan) -> str:
     chats = {name: plan.config.first_chat(plan.study, name) for name in plan.study.models}
     models = {
-        name: ExpectedModel(entry.facts, entry.config_sha256, None if entry.chat_template else chats.get(name))
+        name: ExpectedModel(
+            entry.facts, entry.config_sha256, None if entry.chat_template else chats.get(name), plan.config.where("models", name)
+        )
         for name, entry in plan.config.models.items()
     }
-    return plan.service("acquire", SourceService(plan.run.mirror, plan.run.token_file, models))
+    # What a study of one's own fetches is locked beside it: config/lock/ is committed.
+    own = plan.study.file.startswith(f"{overlay.OVERLAY}/")
+    locks = f"{overlay.OVERLAY}/{overlay.LOCKS}/hub" if own else None
+    return plan.service("acquire", SourceService(plan.run.mirror, plan.run.token_file, models, locks))
 
 
 def locks(plan: Plan, study: str) -> list[str]:

@@ -205,7 +205,7 @@ def show(overview: Overview, out: Path) -> None:
         first = "{model}/{variant}: {verdict}".format_map(refused[0])
         what = f"{len(refused)} of {len(lines)} variants cannot run on stack {study.stack}, first {first}"
         hint = "change the recipe by `recipe_settings`, or take another stack"
-        raise UserError(what, f"config/studies/{study.name}.yaml", hint)
+        raise UserError(what, study.file, hint)
 
 
 def main() -> None:

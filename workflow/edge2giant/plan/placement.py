@@ -126,7 +126,7 @@ def as_set(
     if serving:
         if gpus > 1 and (what := plan.indivisible(facts, serving.scheme, gpus)):
             fit = [str(one) for one in range(1, gpus) if one == 1 or not plan.indivisible(facts, serving.scheme, one)]
-            raise UserError(f"{gpus} GPUs cannot share {what}", "config/clusters.yaml", f"set `gpus` to {' or '.join(fit)}")
+            raise UserError(f"{gpus} GPUs cannot share {what}", "clusters.yaml", f"set `gpus` to {' or '.join(fit)}")
         kind = next(kind for kind in plan.gpus_of(partitions) if kind.name == name)
         if placed := plan.fit(kind, facts, serving, nodes, gpus):
             return _served(placed, partitions)
@@ -136,7 +136,7 @@ def as_set(
 def _nowhere(what: str, least: tuple[int, int]) -> UserError:
     return UserError(
         f"no partition can {what}, on compute capability {least[0]}.{least[1]}",
-        "config/clusters.yaml",
+        "clusters.yaml",
         "add a partition or nodes, or override the placement there",
     )
 

@@ -129,11 +129,11 @@ def _check_left_out(config: Config, study: Study, specs: list[QuantizeSpec]) -> 
             key = (spec.variant.method_bits, pattern)
             unknown[key] = unknown.get(key, True) and not any(mixed.means((pattern,), name) for name in names)
         if added and scheme_of(spec, facts).bits < 16 == mixed.effective_bits(scheme_of(spec, facts)):
-            where = f"config/studies/{study.name}.yaml, recipe_settings, {spec.variant.method_bits}"
+            where = f"{study.file}, recipe_settings, {spec.variant.method_bits}"
             raise UserError(f"`ignore` leaves no layer of {spec.variant.model} to quantize", where, "choose fewer layers")
     for (method_bits, pattern), missing in unknown.items():
         if missing:
-            where = f"config/studies/{study.name}.yaml, recipe_settings, {method_bits}"
+            where = f"{study.file}, recipe_settings, {method_bits}"
             hint = "names are whole, such as model.layers.0.mlp.down_proj, or `re:` and an expression such as re:.*down_proj"
             raise UserError(f"no model of the study has a layer '{pattern}' to leave out", where, hint)
 
@@ -150,7 +150,7 @@ def changes_of(config: Config, study: Study, variant: Variant) -> dict:
     if unused := common.keys() - {key for one in study.variants for key in _taken(config, one)} if common else ():
         takes = sorted({key for one in study.variants for key in _taken(config, one)})
         what = f"no recipe of the study takes '{min(unused)}'"
-        raise UserError(what, f"config/studies/{study.name}.yaml, recipe_settings.{ALL}", f"they take {', '.join(takes)}")
+        raise UserError(what, f"{study.file}, recipe_settings.{ALL}", f"they take {', '.join(takes)}")
     taken = _taken(config, variant) if common else ()
     return {key: value for key, value in common.items() if key in taken} | study.recipe_settings.get(variant.method_bits, {})
 
@@ -173,7 +173,8 @@ def base_recipe(config: Config, variant: Variant) -> tuple[dict, str | None]:
     for number, one in enumerate(entry.overrides):
         if variant.model in one.models or model.facts.model_type in one.model_types:
             calibration = one.calibration if "calibration" in one.model_fields_set else calibration
-            where = f"config/recipes.yaml, {variant.method}.bits.{variant.bits}.overrides[{number}].changes"
+            file = config.where("recipes", "methods", variant.method)
+            where = f"{file}, {variant.method}.bits.{variant.bits}.overrides[{number}].changes"
             recipe = changes.merged(recipe, one.recipe)
             recipe, _ = changes.applied(config.toolkit(variant), recipe, one.changes, False, where)
     return numbered(recipe, model.facts.num_hidden_layers), calibration
@@ -196,7 +197,7 @@ def made_spec(config: Config, study: Study, variant: Variant, changed: dict | No
     if name is not None:
         name = study.calibration or name
     toolkit = config.toolkit(variant)
-    where = f"config/studies/{study.name}.yaml, recipe_settings, {variant.method_bits}"
+    where = f"{study.file}, recipe_settings, {variant.method_bits}"
     made, drawn = changes.applied(toolkit, recipe, changed or {}, name is not None, where)
     calibration = calibration_spec(config, name)
     custom = calibration and replace(calibration, **drawn)

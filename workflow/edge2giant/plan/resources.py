@@ -223,7 +223,7 @@ class Requests:
         partition = self.cluster.partitions[name]
         if per_node > partition.gpus_per_node or nodes > partition.nodes:
             have = f"{partition.nodes} nodes of {partition.gpus_per_node} GPUs"
-            where = f"config/clusters.yaml, overrides of {job.variant.path}"
+            where = f"clusters.yaml, overrides of {job.variant.path}"
             raise UserError(f"want {nodes} nodes of {per_node} GPUs, partition {name} has {have}", where, "set less")
         if not per_node:
             return None

@@ -78,7 +78,7 @@ def cells_of_fidelity(plan, wildcards) -> list[str]:
     study = plan.config.study(wildcards.study)
     names = {name for name, entry in plan.config.benchmarks.items() if entry.unit in UNBOUNDED}
     if not names & set(study.benchmarks):
-        raise unknown("perplexity or divergence", "fidelity", names, f"config/studies/{study.name}.yaml, benchmarks")
+        raise unknown("perplexity or divergence", "fidelity", names, f"{study.file}, benchmarks")
     return paths_of_cells(study, names)
 
 

@@ -54,7 +54,7 @@ class AcquireSpec:
 
 @dataclass(frozen=True)
 class ExpectedModel:
-    """What config/models.yaml says of a model.
+    """What a model's entry says of it.
 
     Parameters
     ----------
@@ -62,11 +62,14 @@ class ExpectedModel:
         Of its config.json; None where it was never read.
     chats : str or None
         A benchmark of the study that needs the model's own chat template.
+    file : str
+        Where the entry stands.
     """
 
     facts: ModelFacts
     config_sha256: str | None = None
     chats: str | None = None
+    file: str = "config/models.yaml"
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,11 @@ class SourceService:
         File that holds the hub token.
     models : dict of str to ExpectedModel
         By name.
+    locks : str or None
+        Folder that gets a copy of each new lock; that of the committed ones where it is None.
     """
 
     mirror: str | None = None
     token_file: str | None = None
     models: dict[str, ExpectedModel] = field(default_factory=dict)
+    locks: str | None = None

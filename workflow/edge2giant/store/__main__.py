@@ -43,7 +43,9 @@ def fetch(args: argparse.Namespace) -> None:
     piece = specs.of_arguments(args, FetchSpec)
     service = source(args)
     expected = service.models.get(piece.name) if piece.folder == f"models/{piece.name}" else None
-    acquire.acquire(piece, sources.choose(service)(piece), args.store, args.pins, expected)
+    committed = not service.locks or (args.pins and (args.pins / piece.lock).exists())
+    pins = args.pins if committed else Path(service.locks)
+    acquire.acquire(piece, sources.choose(service)(piece), args.store, pins, expected)
 
 
 def survey_study(args: argparse.Namespace) -> None:

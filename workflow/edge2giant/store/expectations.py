@@ -1,4 +1,4 @@
-"""A fetched model is the one that config/models.yaml describes."""
+"""A fetched model is the one that its entry describes."""
 
 import tempfile
 from pathlib import Path
@@ -30,7 +30,7 @@ def require_config(expected: ExpectedModel, piece: FetchSpec, source, listing: L
     _refuse(expected, {"config_sha256": sha256}, piece, "config.json")
     if expected.chats and not templated:
         what = f"{expected.chats} asks in chats, and {piece.repo} has no chat template"
-        raise UserError(what, f"config/models.yaml, {piece.name}", NO_TEMPLATE)
+        raise UserError(what, f"{expected.file}, {piece.name}", NO_TEMPLATE)
 
 
 def require_weights(expected: ExpectedModel, piece: FetchSpec, folder: Path) -> None:
@@ -48,7 +48,7 @@ def require_weights(expected: ExpectedModel, piece: FetchSpec, folder: Path) -> 
 def _refuse(expected: ExpectedModel, found: dict[str, Any], piece: FetchSpec, what: str) -> None:
     wanted = flat(expected.facts) | {"config_sha256": expected.config_sha256}
     for name, value, own in differences(wanted, found):
-        entry = f"config/models.yaml, {piece.name}"
+        entry = f"{expected.file}, {piece.name}"
         if expected.config_sha256:
             hint = "fetch the revision that the entry was made from, or delete the entry and add the model again"
         else:
