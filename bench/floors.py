@@ -1,20 +1,22 @@
-"""Measure what rounding does to log-likelihoods of a checkpoint on this machine, and where the scoring engine stands.
+r"""Measure what rounding does to log-likelihoods of a checkpoint on this machine, and where the scoring engine stands.
 
 Reads a checkpoint and a file of requests (bench/requests_of_tasks.py); adds one entry to a JSON file; needs the engine's
 environment. The same requests are scored in several ways on one loaded engine, the prefix cache emptied before each:
 
-stock     lm-eval's vLLM back end, all at once
-again     the same once more
-shuffled  the same in another order
-singly    the same, one question at a time (the first --singly questions)
-own       vLLM's own prompt log-probabilities without a prefix cache, by the prompts of the self-check
-cached    the same with a prefix cache: continuations of a question find its context
-engine    this project's engine, all at once; and `engine singly`, one question at a time
+stock          lm-eval's vLLM back end, all at once; it sorts them by length
+other batches  the same in eight calls, each with a random eighth of the questions
+again          as stock, once more
+singly         the same, one question at a time (the first --singly questions)
+own            vLLM's own prompt log-probabilities without a prefix cache, by the prompts of the self-check
+cached         the same with a prefix cache: continuations of a question find its context
+engine         this project's engine, all at once; and `engine singly`, one question at a time
 
 An entry has, for each pair of ways, the signed mean of the difference with its error over questions, quantiles of its size
-(`records.cell.Differences`), and how many questions have another best answer; and the engine's own self-check.
+(`records.cell.Differences`), and how many questions have another best answer; and the engine's own self-check of all requests.
+The entry is written after each way. VALUES.json.gz keeps every score, and both differences of the self-check for each question.
 
-    workflow/in-env current/vllm python bench/floors.py --requests requests.json.gz --checkpoint DIR --out floors.json
+    workflow/in-env current/vllm python bench/floors.py --requests requests.json.gz --checkpoint DIR \
+        --out floors.json --values VALUES.json.gz
 """
 
 import argparse
@@ -23,14 +25,15 @@ import json
 import random
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "bench")]
 
 PAIRS = [
+    ("other batches", "stock"),
     ("again", "stock"),
-    ("shuffled", "stock"),
     ("singly", "stock"),
     ("own", "stock"),
     ("cached", "own"),
@@ -51,12 +54,14 @@ def by_document(documents: list, score) -> list[list[tuple[float, bool]]]:
     return [[next(found) for _ in document] for document in documents]
 
 
-def shuffled(documents: list, score) -> list[list[tuple[float, bool]]]:
-    """The same with documents, and requests of a document, in another order."""
+def other_batches(documents: list, score, calls: int = 8) -> list[list[tuple[float, bool]]]:
+    """The same in several calls, each with a random share of the documents; the back end sorts what it gets in one call."""
     order = random.Random(1).sample(range(len(documents)), len(documents))
-    found = by_document([documents[at][::-1] for at in order], score)
-    back = dict(zip(order, found, strict=True))
-    return [back[at][::-1] for at in range(len(documents))]
+    found = {}
+    for first in range(calls):
+        part = order[first::calls]
+        found |= zip(part, by_document([documents[at] for at in part], score), strict=True)
+    return [found[at] for at in range(len(documents))]
 
 
 def vllms_own(lm, documents: list, salt: str | None, whole=None) -> tuple[list, list]:
@@ -80,33 +85,33 @@ def vllms_own(lm, documents: list, salt: str | None, whole=None) -> tuple[list, 
     return [[next(found) for _ in document] for document in documents], answers
 
 
-def ways(lm, documents: list, singly: int) -> dict[str, list]:
-    """Scores in every way."""
+def ways(lm, documents: list, singly: int) -> Iterator[tuple[str, list]]:
+    """Scores in every way, those that say most first."""
     import scoring
 
-    stock, some, found = scoring.stock_of(lm), documents[:singly], {}
+    stock, some = scoring.stock_of(lm), documents[:singly]
 
     def ask(requests):
         return stock.loglikelihood(requests, disable_tqdm=True)
 
-    def fresh(name, work):
-        lm.model.reset_prefix_cache()
-        began = time.perf_counter()
-        found[name] = work()
-        print(f"{name}: {time.perf_counter() - began:.1f} s", flush=True)
-
     by_document(some[:8], ask)  # the first call compiles
     by_document(some[:8], lm.loglikelihood)
-    fresh("stock", lambda: by_document(documents, ask))
-    fresh("again", lambda: by_document(documents, ask))
-    fresh("shuffled", lambda: shuffled(documents, ask))
-    fresh("singly", lambda: [by_document([one], ask)[0] for one in some])
-    own = vllms_own(lm, documents, None)
-    found["own"] = own[0]
-    fresh("cached", lambda: vllms_own(lm, documents, "cached", own[1])[0])
-    fresh("engine", lambda: by_document(documents, lm.loglikelihood))
-    fresh("engine singly", lambda: [by_document([one], lm.loglikelihood)[0] for one in some])
-    return found
+    own = []  # and its answers
+    work = {
+        "stock": lambda: by_document(documents, ask),
+        "other batches": lambda: other_batches(documents, ask),
+        "engine": lambda: by_document(documents, lm.loglikelihood),
+        "own": lambda: own.extend(vllms_own(lm, documents, None)) or own[0],
+        "cached": lambda: vllms_own(lm, documents, "cached", own[1])[0],
+        "singly": lambda: [by_document([one], ask)[0] for one in some],
+        "engine singly": lambda: [by_document([one], lm.loglikelihood)[0] for one in some],
+        "again": lambda: by_document(documents, ask),
+    }
+    for name, score in work.items():
+        lm.model.reset_prefix_cache()
+        began = time.perf_counter()
+        yield name, score()
+        print(f"{name}: {time.perf_counter() - began:.1f} s", flush=True)
 
 
 def compared(one: list, other: list) -> dict:
@@ -123,26 +128,32 @@ def compared(one: list, other: list) -> dict:
     }  # fmt: skip
 
 
-def measure(checkpoint: Path, documents: list, settings: dict, singly: int) -> dict:
+def measure(checkpoint: Path, documents: list, settings: dict, singly: int) -> Iterator[tuple[dict, dict]]:
+    """What is known after each way: a part of the entry, and all scores by question."""
     from edge2giant import typed
     from edge2giant.engine import describe, open_engine, usage
 
     began = time.perf_counter()
     with open_engine("vllm", checkpoint, settings) as lm:
-        loaded = time.perf_counter() - began
-        found = ways(lm, documents, singly)
-        usage(lm)
-        lm._share, lm._limit = 1.0, 64
-        by_document(documents, lm.loglikelihood)
+        entry, found, values = {"load_seconds": round(time.perf_counter() - began, 1)}, {}, {}
         engine = describe(lm)
-    check = engine.pop("self_check")
-    return {
-        "load_seconds": round(loaded, 1),
-        "engine": {key: engine[key] for key in ("version", "dtype", "kernel", "settings")},
-        "mean_log_likelihood": {name: mean(values) for name, values in found.items() if "singly" not in name},
-        "pairs": {f"{a} - {b}": compared(found[a], found[b]) for a, b in PAIRS},
-        "self_check": typed.as_json(check),
-    }
+        entry["engine"] = {key: engine[key] for key in ("version", "dtype", "kernel", "settings")}
+        for name, scores in ways(lm, documents, singly):
+            found[name] = scores
+            values[name] = [rounded([score[0] for score in document]) for document in scores]
+            entry["mean_log_likelihood"] = {way: mean(scores) for way, scores in found.items() if "singly" not in way}
+            entry["pairs"] = {f"{a} - {b}": compared(found[a], found[b]) for a, b in PAIRS if {a, b} <= set(found)}
+            yield entry, values
+        usage(lm)
+        lm._share, lm._limit = 1.0, sum(map(len, documents))
+        by_document(documents, lm.loglikelihood)
+        entry["self_check"] = typed.as_json(describe(lm)["self_check"])
+        values["self_check"] = [[rounded(one.engine), rounded(one.floor)] for one in lm._check.questions]
+        yield entry, values
+
+
+def rounded(values: list[float]) -> list[float]:
+    return [round(value, 5) for value in values]
 
 
 def mean(values: list) -> float:
@@ -159,14 +170,18 @@ def main() -> None:
     options.add_argument("--singly", type=int, default=60, help="questions that are also asked one at a time")
     options.add_argument("--label", default="", help="what differs from the other entries")
     options.add_argument("--out", type=Path, required=True, help="JSON, added to if it is there")
+    options.add_argument("--values", type=Path, required=True, help="every score, gzipped JSON")
     asked = options.parse_args()
     documents = json.loads(gzip.decompress(asked.requests.read_bytes()))[asked.benchmark]["documents"]
     made = json.loads((asked.checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
     entry = {"variant": "/".join(made["variant"][key] for key in ("model", "method", "bits")), "label": asked.label}
     entry |= {"questions": len(documents), "requests": sum(map(len, documents))}
-    entry |= measure(asked.checkpoint, documents, SETTINGS | asked.settings, asked.singly)
     done = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.exists() else []
-    asked.out.write_text(json.dumps([*done, entry], indent=1) + "\n", encoding="utf-8")
+    for found, values in measure(asked.checkpoint, documents, SETTINGS | asked.settings, asked.singly):
+        entry |= found
+        asked.out.write_text(json.dumps([*done, entry], indent=1) + "\n", encoding="utf-8")
+        text = json.dumps({"variant": entry["variant"], "label": asked.label, **values}, separators=(",", ":"))
+        asked.values.write_bytes(gzip.compress(text.encode(), mtime=0))
     for name, pair in entry["pairs"].items():
         error = pair["error"] or 0.0
         print(

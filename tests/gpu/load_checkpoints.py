@@ -10,6 +10,7 @@ lm-eval's interface) and `next` (one-token answers at every place of one text, t
 `edge2giant.quantize.validation.agreement` says; `next` and `texts` have the same limit, from the reference nearer to `rows`.
 Beside OUT.json, OUT.values.json.gz keeps every value of `rows` with its reference, so that limits can be studied afterwards. A
 failed load is recorded with its reason and the next one is tried; the exit code is the number of checkpoints that did not pass.
+Once kernels are compiled, several of these commands may run at the same time on one GPU.
 """
 
 import argparse
@@ -25,7 +26,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "workflow"))
 
-SETTINGS = {"dtype": "float16", "max_model_len": 512, "gpu_memory_utilization": 0.2, "enforce_eager": True, "self_check": 0.0}
+SETTINGS = {
+    "dtype": "float16", "max_model_len": 512, "enforce_eager": True, "self_check": 0.0,
+    # so that several of these commands can share a GPU
+    "kv_cache_memory_bytes": 2**28, "gpu_memory_utilization": 0.02,
+}  # fmt: skip
 
 
 def main() -> int:

@@ -81,7 +81,10 @@ class StockVLLMSettings(EngineSettings):
     tensor_parallel_size, pipeline_parallel_size : int
         GPUs that share each layer; groups of GPUs that share the layers.
     gpu_memory_utilization : float
-        Share of a GPU's memory that the engine takes.
+        Share of a GPU's memory that the engine takes. It measures what is left for the key-value cache, so engines that start
+        at the same time on one GPU disturb each other.
+    kv_cache_memory_bytes : int
+        Key-value cache of a GPU; nothing is measured, and engines may share the GPU.
     enforce_eager : bool
         No compilation and no CUDA graphs: starts sooner, generates slower.
     max_num_seqs, max_num_batched_tokens : int
@@ -97,6 +100,7 @@ class StockVLLMSettings(EngineSettings):
     tensor_parallel_size: Positive | None = None
     pipeline_parallel_size: Positive | None = None
     gpu_memory_utilization: Share | None = None
+    kv_cache_memory_bytes: Positive | None = None
     kv_cache_dtype: Literal["auto", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla"] | None = None
     enforce_eager: bool | None = None
     max_num_seqs: Positive | None = None
