@@ -128,6 +128,21 @@ def test_yaml_is_read_by_the_config_package_alone():
     assert [reader for reader in readers if not reader.startswith("config/")] == ["environments.py"]
 
 
+def loads(tree: ast.AST) -> list[ast.Call]:
+    """Calls by which transformers or a toolkit picks a class by a folder's files."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    ways = ("from_pretrained", "from_quantized", "from_config", "load")
+    return [one for one in calls if one.func.attr in ways and re.match("Auto|GPTQModel", ast.unparse(one.func.value))]
+
+
+def test_no_code_of_a_model_is_run():
+    """Left out, `trust_remote_code` is true for AutoAWQ, and a question on the terminal for transformers."""
+    files = [*modules(), *(ROOT / "templates").rglob("*.py")]
+    calls = [one for path in files for one in loads(ast.parse(path.read_text(encoding="utf-8")))]
+    assert len(calls) > 10
+    assert not [found for one in calls if "trust_remote_code=False" not in (found := ast.unparse(one))]
+
+
 WORDS = re.compile(r"\b(house|cure|proven)\b", re.IGNORECASE)
 
 

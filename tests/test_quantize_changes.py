@@ -8,7 +8,6 @@ from edge2giant.errors import UserError
 from edge2giant.models.facts import LinearLayer
 from edge2giant.plan import overview, quantize
 from edge2giant.quantize import changes, preflight, sizes, toolkits
-from edge2giant.schemes import mixed
 from edge2giant.specs.variant import Variant
 from shared import ROOT
 
@@ -189,7 +188,7 @@ def test_layers_left_out_count_with_16_bits():
     for method_bits, ignore in (("gptq-llmcompressor/w4a16", "re:.*down_proj"), ("awq/w4a16", "down_proj")):
         scheme, plain = changed(method_bits, ignore=[ignore])[1], planned(method_bits)[1]
         share = down.weights / facts.linear_weights
-        assert mixed.effective_bits(scheme) == pytest.approx(4 * (1 - share) + 16 * share, abs=0.01)
+        assert scheme.effective_bits == pytest.approx(4 * (1 - share) + 16 * share, abs=0.01)
         assert scheme.label == f"{plain.label}: {scheme.effective_bits:.1f} bits a weight" and scheme.format == plain.format
         more = sizes.planned_bytes(facts, scheme)["weights"] - sizes.planned_bytes(facts, plain)["weights"]
         assert more == pytest.approx(2 * down.weights - down.count * plain.bytes(down.outputs, down.inputs), rel=0.01)

@@ -54,7 +54,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
 
     weights = {"num_bits": recipe["bits"], "type": "int", "strategy": "group", "group_size": recipe["group_size"]}
     group = {"targets": ["Linear"], "weights": weights | {"symmetric": True, "dynamic": False}}
-    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype="auto")
+    model = AutoModelForCausalLM.from_pretrained(model_dir, dtype="auto", trust_remote_code=False)
     oneshot(model=model, recipe=QuantizationModifier(ignore=recipe["ignore"], config_groups={"group_0": group}))
     model.save_pretrained(out_dir, save_compressed=True)
     # also: transform="smoothing" if scales were moved between layers; fallbacks: what was changed because the recipe failed

@@ -64,7 +64,7 @@ def text_of(spec: DivergenceSpec, benchmark: BenchmarkSpec, store_root: Path) ->
 
 def windows_of(spec: DivergenceSpec, text: str, checkpoint: Path) -> list[list[int]]:
     """Cut the text by the checkpoint's own tokenizer, with BOS where that puts one before a text."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
     bos = tokenizer.bos_token_id
     begins = bos is not None and tokenizer("a")["input_ids"][0] == bos
     tokens = tokenizer(text, add_special_tokens=False)["input_ids"]

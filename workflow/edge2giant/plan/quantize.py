@@ -128,7 +128,7 @@ def _check_left_out(config: Config, study: Study, specs: list[QuantizeSpec]) -> 
         for pattern in sorted(added):
             key = (spec.variant.method_bits, pattern)
             unknown[key] = unknown.get(key, True) and not any(mixed.means((pattern,), name) for name in names)
-        if added and scheme_of(spec, facts).bits < 16 == mixed.effective_bits(scheme_of(spec, facts)):
+        if added and scheme_of(spec, facts).bits < 16 == scheme_of(spec, facts).effective_bits:
             where = f"{study.file}, recipe_settings, {spec.variant.method_bits}"
             raise UserError(f"`ignore` leaves no layer of {spec.variant.model} to quantize", where, "choose fewer layers")
     for (method_bits, pattern), missing in unknown.items():

@@ -10,7 +10,6 @@ from edge2giant.config.studies import Study
 from edge2giant.errors import unknown
 from edge2giant.plan import quantize
 from edge2giant.records.units import UNBOUNDED
-from edge2giant.schemes import mixed
 from edge2giant.specs.claims import ClaimSpec, ClaimsSpec, FactSpec, PartSpec, ReadingSpec
 from edge2giant.specs.study import AVERAGE, Labels, Measure, StudyBenchmark, StudySpec, StudyVariant, SuiteColumns, TableLayout
 
@@ -137,7 +136,7 @@ def study_spec(config: Config, name: str) -> StudySpec:
 def study_variant(config: Config, study: Study, variant) -> StudyVariant:
     """What a study shows of a variant; its storage is parameters times weight bits over 8, as the paper prints it."""
     changed = quantize.checkpoint_spec(config, study, variant).changed
-    bits = mixed.effective_bits(quantize.scheme(config, study, variant))
+    bits = quantize.scheme(config, study, variant).effective_bits
     words, effective = quantize.in_words(changed) if changed else None, bits if bits != variant.widths[0] else None
     nominal = config.models[variant.model].nominal_billions * (effective or variant.widths[0]) / 8
     return StudyVariant(variant, nominal, tuple(study.benchmarks_of(variant)), words, effective)

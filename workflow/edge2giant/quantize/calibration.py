@@ -80,7 +80,7 @@ def load(spec: CalibrationSpec, folder: str | Path | None, model_dir: str | Path
 def model_tokenizer(model_dir: str | Path):
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(str(model_dir))
+    return AutoTokenizer.from_pretrained(str(model_dir), trust_remote_code=False)
 
 
 def read_documents(path: Path) -> list[dict]:

@@ -17,7 +17,6 @@ from edge2giant.quantize import card, compat, environment, faults, names, sizes,
 from edge2giant.quantize.tensors import Tensors
 from edge2giant.records.checkpoint import CheckpointRecord, ExecutedRecipe
 from edge2giant.records.lock import FileDigest, Lock
-from edge2giant.schemes import mixed
 from edge2giant.schemes.scheme import Scheme
 from edge2giant.specs.quantize import QuantizeSpec
 
@@ -110,7 +109,7 @@ def check_group_size(source: Tensors, scheme: Scheme, left_out: tuple[str, ...],
         Naming the first layer that cannot be cut into groups.
     """
     for name in sizes.linear_layers(source, left_out) if scheme.group_size > 0 else ():
-        columns, size = source.shape(f"{name}.weight")[1], mixed.of_layer(scheme, name).group_size
+        columns, size = source.shape(f"{name}.weight")[1], scheme.at(name).group_size
         if size > 0 and columns % size:
             raise UserError(
                 f"{columns} input channels do not split into groups of {size}",

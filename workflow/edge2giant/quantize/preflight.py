@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
-from edge2giant.schemes import mixed
 from edge2giant.schemes.limits import DEGRADED, NEEDS, REFUSED, VLLM, Device
 from edge2giant.schemes.nvfp4 import NVFP4
 from edge2giant.schemes.scheme import COMPRESSED, Scheme
@@ -62,7 +61,7 @@ def check(scheme: Scheme, engine: str, version: str, device: str) -> list[Verdic
 def check_groups(scheme: Scheme, facts: ModelFacts) -> list[Verdict]:
     """Refuse groups that do not divide a linear layer's inputs, and name the sizes that do."""
     for layer, name in facts.layer_names() if scheme.group_size > 0 else ():
-        size = mixed.of_layer(scheme, name).group_size
+        size = scheme.at(name).group_size
         if size > 0 and layer.inputs % size:
             fit = [str(one) for one in GROUP_SIZES if not any(other.inputs % one for other in facts.linear_layers)]
             reason = f"{layer.inputs} input channels of {layer.name} do not split into groups of {size}"
@@ -79,7 +78,7 @@ def check_layers(scheme: Scheme, facts: ModelFacts) -> list[Verdict]:
     reason = None
     if facts.num_experts and scheme.rounds_activations:
         reason, hint = "transformers does not round the inputs of experts", "use a method that rounds weights alone"
-    if facts.num_experts and any(isinstance(one, NVFP4) for one in mixed.kinds(scheme)):
+    if facts.num_experts and any(isinstance(scheme.at(name), NVFP4) for _, name in facts.layer_names()):
         reason = "transformers reads experts in NVFP4 wrongly (tiny models are off by 0.9 nats a token)"
         hint = "use mxfp4-llmcompressor/w4a16"
     if facts.model_type == "falcon" and scheme.format == COMPRESSED:
@@ -91,7 +90,7 @@ def check_layers(scheme: Scheme, facts: ModelFacts) -> list[Verdict]:
 def check_joined(scheme: Scheme, facts: ModelFacts, engine: str) -> list[Verdict]:
     """Refuse different schemes for layers that vLLM joins into one: query, key and value; gate and up; all of an expert."""
     joined: dict[str, tuple[str, Scheme]] = {}
-    for _, name in facts.layer_names() if engine in VLLM and isinstance(scheme, mixed.Mixed) else ():
+    for _, name in facts.layer_names() if engine in VLLM else ():
         layer = re.sub(r"\b[qkv]_proj$", "qkv_proj", re.sub(r"\b(gate|up)_proj$", "gate_up_proj", name.partition(".experts.")[0]))
         first, its = joined.setdefault(layer, (name, scheme.at(name)))
         if scheme.at(name) != its:

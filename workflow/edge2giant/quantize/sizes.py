@@ -53,7 +53,7 @@ def nominal_bytes(tensors: Tensors, scheme: Scheme, ignore: tuple[str, ...] = ("
     total = 0
     for name in tensors.names:
         layer = parent(name)
-        total += tensors.size(name) * (mixed.of_layer(scheme, layer).bits if layer in quantized else UNQUANTIZED_BITS)
+        total += tensors.size(name) * (scheme.at(layer).bits if layer in quantized else UNQUANTIZED_BITS)
     return total // 8
 
 

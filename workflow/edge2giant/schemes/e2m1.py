@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from edge2giant.schemes.limits import DEGRADED, REFUSED, VLLM, Limit
-from edge2giant.schemes.scheme import Layer, Scheme, by_neighbours
+from edge2giant.schemes.scheme import Layer, Scheme, by_neighbours, number_of_scales
 
 NUMBERS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 LARGEST = NUMBERS[-1]
@@ -52,7 +52,7 @@ class FP4(Scheme):
         return f"{self.name}, {'activations too' if self.rounds_activations else 'weights only'}"
 
     def bytes(self, rows: int, columns: int) -> int:
-        return rows * columns // 2 + self.groups(rows, columns)
+        return rows * columns // 2 + number_of_scales(self.group_size, rows, columns)
 
     def nearest(self, weight):
         grouped = weight.float().unflatten(-1, (-1, self.group_size))

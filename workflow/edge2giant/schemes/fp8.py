@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from edge2giant.schemes.limits import DEGRADED, REFUSED, VLLM, Limit
-from edge2giant.schemes.scheme import BY_CHANNEL, BY_TENSOR, COMPRESSED, TOO_OLD, Layer, Scheme, by_neighbours, input_range
+from edge2giant.schemes.scheme import (
+    BY_CHANNEL,
+    BY_TENSOR,
+    COMPRESSED,
+    TOO_OLD,
+    Layer,
+    Scheme,
+    by_neighbours,
+    input_range,
+    number_of_scales,
+)
 
 LARGEST, LEAST_SCALE = 448.0, 1 / (448.0 * 512)
 LEAST_NORMAL, MANTISSA = 2.0**-6, 3
@@ -47,7 +57,7 @@ class FP8(Scheme):
 
     def bytes(self, rows: int, columns: int) -> int:
         """Codes, and a 16-bit scale for each output channel or the tensor."""
-        return rows * columns + 2 * self.groups(rows, columns)
+        return rows * columns + 2 * number_of_scales(self.group_size, rows, columns)
 
     @classmethod
     def of_group(cls, weights: dict, input_activations: dict | None = None, **rest) -> Self | None:

@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 
 from edge2giant.errors import UserError
 from edge2giant.schemes.limits import HF, NEEDS, REFUSED, VLLM, Limit
-from edge2giant.schemes.scheme import BY_CHANNEL, BY_TENSOR, COMPRESSED, TOO_OLD, Layer, Scheme, by_neighbours
+from edge2giant.schemes.scheme import BY_CHANNEL, BY_TENSOR, COMPRESSED, TOO_OLD, Layer, Scheme, by_neighbours, number_of_scales
 
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 SIZES = {"channel": BY_CHANNEL, "tensor": BY_TENSOR}
@@ -113,7 +113,7 @@ class Integers(Scheme):
     def bytes(self, rows: int, columns: int) -> int:
         """Codes, a 16-bit scale for each group, and a zero point where the format stores one."""
         zero = 0 if self.symmetric and self.format == COMPRESSED else self.bits
-        return (rows * columns * self.bits + self.groups(rows, columns) * (16 + zero)) // 8
+        return (rows * columns * self.bits + number_of_scales(self.group_size, rows, columns) * (16 + zero)) // 8
 
     @classmethod
     def of_config(cls, config: dict) -> Self | None:

@@ -70,6 +70,10 @@ class Mixed(Scheme):
         """The part that means a layer; None for one in 16 bits."""
         return None if means(self.left_out, name) else next((part for part in self.parts if part.means(name)), None)
 
+    @property
+    def _kinds(self) -> tuple[Scheme, ...]:
+        return tuple(part.scheme for part in self.parts)
+
     def at(self, name: str) -> Scheme:
         part = self._part(name)
         return part.scheme if part else SixteenBits()
@@ -85,45 +89,45 @@ class Mixed(Scheme):
 
     @property
     def label(self) -> str:
-        several = " and ".join(dict.fromkeys(part.scheme.label for part in self.parts))
+        several = " and ".join(dict.fromkeys(one.label for one in self._kinds))
         return f"{several}: {self.effective_bits:.1f} bits a weight" if self._wide < 1 else several
 
     @property
     def falls_back(self) -> bool:
-        return all(part.scheme.falls_back for part in self.parts)
+        return all(one.falls_back for one in self._kinds)
 
     @property
     def native(self) -> tuple[int, int]:
-        return max(part.scheme.native for part in self.parts)
+        return max(one.native for one in self._kinds)
 
     @property
     def least(self) -> tuple[int, int]:
-        return max(part.scheme.least for part in self.parts)
+        return max(one.least for one in self._kinds)
 
     @property
     def block(self) -> tuple[int, int]:
-        blocks = [part.scheme.block for part in self.parts]
+        blocks = [one.block for one in self._kinds]
         return max(rows for rows, _ in blocks), max(columns for _, columns in blocks)
 
     @property
     def loads_in(self) -> str | None:
-        return next((part.scheme.loads_in for part in self.parts if part.scheme.loads_in), None)
+        return next((one.loads_in for one in self._kinds if one.loads_in), None)
 
     @property
     def stays_float32(self) -> tuple[str, ...]:
-        return tuple(end for part in self.parts for end in part.scheme.stays_float32)
+        return tuple(end for one in self._kinds for end in one.stays_float32)
 
     @property
     def least_levels(self) -> int:
-        return min(part.scheme.least_levels for part in self.parts)
+        return min(one.least_levels for one in self._kinds)
 
     @property
     def limits(self) -> tuple[Limit, ...]:
         """Those of the parts, each of which applies where it applies to its part."""
         return tuple(
-            replace(limit, applies=lambda _, device, limit=limit, scheme=part.scheme: limit.applies(scheme, device))
-            for part in self.parts
-            for limit in part.scheme.limits
+            replace(limit, applies=lambda _, device, limit=limit, scheme=scheme: limit.applies(scheme, device))
+            for scheme in self._kinds
+            for limit in scheme.limits
         )
 
     def bytes(self, rows: int, columns: int) -> int:
@@ -135,11 +139,6 @@ class Mixed(Scheme):
         return self.at(name).input_scale(tensors, name)
 
 
-def of_layer(scheme: Scheme, name: str) -> Scheme:
-    """The scheme of a layer of a checkpoint."""
-    return scheme.at(name) if isinstance(scheme, Mixed) else scheme
-
-
 def in_model(scheme: Scheme, facts: ModelFacts, left_out: tuple[str, ...] = ()) -> Scheme:
     """The scheme as it is in a model, where several have shares of its weights, or patterns leave some layers in 16 bits."""
     if not isinstance(scheme, Mixed):
@@ -147,13 +146,3 @@ def in_model(scheme: Scheme, facts: ModelFacts, left_out: tuple[str, ...] = ()) 
             return scheme
         scheme = Mixed.of_parts([SchemeOfLayers((CLASS,), scheme)])
     return scheme.in_model(facts, left_out)
-
-
-def kinds(scheme: Scheme) -> tuple[Scheme, ...]:
-    """The schemes that are in one."""
-    return tuple(part.scheme for part in scheme.parts) if isinstance(scheme, Mixed) else (scheme,)
-
-
-def effective_bits(scheme: Scheme) -> float:
-    """Bits of a weight on average over a model's linear layers."""
-    return scheme.effective_bits if isinstance(scheme, Mixed) else scheme.bits

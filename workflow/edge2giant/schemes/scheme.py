@@ -105,6 +105,15 @@ class Scheme:
         return None
 
     @property
+    def effective_bits(self) -> float:
+        """Bits of a weight on average over a model's linear layers."""
+        return self.bits
+
+    def at(self, name: str) -> "Scheme":
+        """The scheme of a layer of a checkpoint."""
+        return self
+
+    @property
     def rounds_activations(self) -> bool:
         return self.activation_bits < 16
 
@@ -126,10 +135,6 @@ class Scheme:
         """Bytes of a linear layer with its scales and zero points."""
         raise NotImplementedError
 
-    def groups(self, rows: int, columns: int) -> int:
-        """Number of scales of a linear layer."""
-        return {BY_CHANNEL: rows, BY_TENSOR: 1}.get(self.group_size) or rows * columns // self.group_size
-
     def nearest(self, weight):
         """The weight (torch, float32) rounded to the nearest numbers of the scheme, and dequantized."""
         raise NotImplementedError
@@ -137,17 +142,6 @@ class Scheme:
     def read(self, tensors, name: str) -> Layer:
         """Read a stored layer (`quantize.tensors`), sharing no code with any toolkit."""
         raise NotImplementedError
-
-    def flaw(self, layer: Layer, shape: tuple[int, ...]) -> str | None:
-        """What is wrong with a stored layer of a weight of that shape, or None."""
-        expected = self.group_size if self.group_size > 0 else shape[1]
-        if layer.codes.shape != tuple(shape):
-            return f"shape {layer.codes.shape}, source {tuple(shape)}"
-        if layer.bits != self.bits:
-            return f"{layer.bits} bits, recipe {self.bits}"
-        if layer.group_size != expected:
-            return f"group size {layer.group_size}, recipe {expected}"
-        return self.wrong_numbers(layer)
 
     def wrong_numbers(self, layer: Layer) -> str | None:
         """What is wrong with the codes, scales and zero points of a layer of right shape."""
@@ -177,6 +171,11 @@ class Scheme:
     def fused(self, tensors, names: list[str]) -> dict | None:
         """Weights (torch) of layers that vLLM fuses into one, where that changes them; None where it does not."""
         return None
+
+
+def number_of_scales(group_size: int, rows: int, columns: int) -> int:
+    """Scales of a linear layer."""
+    return {BY_CHANNEL: rows, BY_TENSOR: 1}.get(group_size) or rows * columns // group_size
 
 
 def input_range(values, static: bool):

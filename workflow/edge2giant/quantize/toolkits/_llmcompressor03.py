@@ -17,6 +17,7 @@ from pathlib import Path
 
 from edge2giant.errors import UserError
 from edge2giant.quantize import faults
+from edge2giant.quantize.calibration import model_tokenizer
 
 OBSERVERS = {"static_minmax": "minmax"}
 KNOWN = ("QuantizationModifier", "GPTQModifier", "SmoothQuantModifier")
@@ -55,14 +56,14 @@ def compress(model_dir: Path, recipe: dict, samples: dict, observed):
     import yaml
     from llmcompressor.core import reset_session
     from llmcompressor.transformers import oneshot
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     dtype = "auto" if torch.cuda.is_available() else "float32"
     model = AutoModelForCausalLM.from_pretrained(
-        str(model_dir), torch_dtype=dtype, device_map="auto" if dtype == "auto" else None
+        str(model_dir), torch_dtype=dtype, device_map="auto" if dtype == "auto" else None, trust_remote_code=False
     )
     stages = {name: value for modifier in recipe["modifiers"] for name, value in modifier.items()}
-    tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
+    tokenizer = model_tokenizer(model_dir)
     reset_session()
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), watched(observed):
         try:

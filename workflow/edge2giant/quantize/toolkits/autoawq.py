@@ -13,6 +13,7 @@ from typing import Literal
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
 from edge2giant.quantize import compat, faults, toolkits
+from edge2giant.quantize.calibration import model_tokenizer
 from edge2giant.quantize.preflight import Verdict
 from edge2giant.quantize.toolkits import _making
 from edge2giant.records.checkpoint import ExecutedRecipe, SmoothedMapping
@@ -92,7 +93,6 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
     """Search scales and clipping, quantize every linear layer but the head, and save."""
     import torch
     from awq import AutoAWQForCausalLM
-    from transformers import AutoTokenizer
 
     on_cpu = not torch.cuda.is_available()
     own = compat.dtype(model_dir)
@@ -102,7 +102,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
         device_map="cpu" if on_cpu else "auto",
         trust_remote_code=False,
     )
-    tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
+    tokenizer = model_tokenizer(model_dir)
     with copied_weights() if on_cpu else contextlib.nullcontext(), named_faults(), all_inputs(), recorded_mappings() as smoothed:
         search(model, tokenizer, recipe, calibration)
     model.save_quantized(str(out_dir))

@@ -87,7 +87,7 @@ def compress(model_dir: Path, recipe: dict, calibration):
 
     settings = {key: value for key, value in recipe.items() if key not in ("fallback_dampening", "batch_size", "dynamic")}
     try:
-        model = AutoGPTQForCausalLM.from_pretrained(str(model_dir), BaseQuantizeConfig(**settings))
+        model = AutoGPTQForCausalLM.from_pretrained(str(model_dir), BaseQuantizeConfig(**settings), trust_remote_code=False)
     except OSError as error:
         if "CUDA" not in str(error):
             raise
@@ -161,6 +161,7 @@ def load(checkpoint_dir: Path):
         str(checkpoint_dir),
         device="cpu",
         use_safetensors=True,
+        trust_remote_code=False,
         disable_exllama=True,
         disable_exllamav2=True,
         use_triton=False,

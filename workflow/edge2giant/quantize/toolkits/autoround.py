@@ -12,6 +12,7 @@ from typing import Literal
 
 from edge2giant.errors import UserError
 from edge2giant.quantize import compat, toolkits
+from edge2giant.quantize.calibration import model_tokenizer
 from edge2giant.quantize.toolkits import GroupSize, Layers
 from edge2giant.records.checkpoint import ExecutedRecipe
 from edge2giant.schemes import mixed
@@ -56,16 +57,16 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
     """Tune the rounding of every linear layer but the head, and export."""
     import torch
     from auto_round import AutoRound
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     length = equal_length(calibration)
     on_cpu = not torch.accelerator.is_available()
     wanted = "float32" if on_cpu else "auto"
-    model = AutoModelForCausalLM.from_pretrained(str(model_dir), **compat.dtype_argument(wanted))
+    model = AutoModelForCausalLM.from_pretrained(str(model_dir), trust_remote_code=False, **compat.dtype_argument(wanted))
     calibrated_in = str(model.dtype).removeprefix("torch.")
     tuner = AutoRound(
         model,
-        AutoTokenizer.from_pretrained(str(model_dir)),
+        model_tokenizer(model_dir),
         bits=recipe["bits"],
         group_size=recipe["group_size"],
         sym=recipe["sym"],
@@ -124,5 +125,9 @@ def load(checkpoint_dir: Path):
 
     config = AutoRoundConfig(backend="torch")
     return AutoModelForCausalLM.from_pretrained(
-        str(checkpoint_dir), device_map="cpu", quantization_config=config, **compat.dtype_argument("float16")
+        str(checkpoint_dir),
+        device_map="cpu",
+        trust_remote_code=False,
+        quantization_config=config,
+        **compat.dtype_argument("float16"),
     ).eval()

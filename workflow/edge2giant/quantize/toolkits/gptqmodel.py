@@ -85,7 +85,7 @@ def quantize(model_dir: Path, recipe: dict, calibration, out_dir: Path) -> Execu
     enough_workers()
     from gptqmodel import GPTQModel, QuantizeConfig
 
-    model = GPTQModel.load(str(model_dir), QuantizeConfig(**settings(recipe)))
+    model = GPTQModel.load(str(model_dir), QuantizeConfig(**settings(recipe)), trust_remote_code=False)
     calibrated_in = str(model.model.dtype).removeprefix("torch.")
     examples = [{"input_ids": row, "attention_mask": [1] * len(row)} for row in calibration.token_ids]
     shortest = min(map(len, calibration.token_ids))
@@ -125,4 +125,6 @@ def load(checkpoint_dir: Path):
     import torch
     from gptqmodel import BACKEND, GPTQModel
 
-    return GPTQModel.load(str(checkpoint_dir), backend=BACKEND.TORCH, device="cpu", dtype=torch.float16).model.eval()
+    return GPTQModel.load(
+        str(checkpoint_dir), backend=BACKEND.TORCH, device="cpu", dtype=torch.float16, trust_remote_code=False
+    ).model.eval()

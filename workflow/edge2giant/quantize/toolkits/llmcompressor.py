@@ -25,6 +25,7 @@ from edge2giant import schemes
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
 from edge2giant.quantize import faults, toolkits
+from edge2giant.quantize.calibration import model_tokenizer
 from edge2giant.quantize.preflight import Verdict
 from edge2giant.quantize.toolkits import _llmcompressor03 as early
 from edge2giant.quantize.toolkits import _making
@@ -186,16 +187,15 @@ def compress(model_dir: Path, recipe: dict, samples: dict, observed: Observed):
     """Quantize in memory and return the model."""
     import torch
     from llmcompressor import oneshot
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     dtype = "auto" if torch.accelerator.is_available() else "float32"
-    model = AutoModelForCausalLM.from_pretrained(str(model_dir), dtype=dtype)
-    recipe = with_left_out(recipe, model)
+    model = AutoModelForCausalLM.from_pretrained(str(model_dir), dtype=dtype, trust_remote_code=False)
+    recipe, classes = with_left_out(recipe, model), modifier_classes(observed)
     observed.left_out = list(quantizing(recipe)["ignore"])
-    classes = modifier_classes(observed)
     modifiers = [classes[name](**arguments(name, given)) for one in recipe["modifiers"] for name, given in one.items()]
     with unpinned():
-        oneshot(model=model, tokenizer=AutoTokenizer.from_pretrained(str(model_dir)), recipe=modifiers, **samples)
+        oneshot(model=model, tokenizer=model_tokenizer(model_dir), recipe=modifiers, **samples)
     return model
 
 

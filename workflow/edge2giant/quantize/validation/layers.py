@@ -13,7 +13,6 @@ from pathlib import Path
 from edge2giant import schemes
 from edge2giant.quantize import compat
 from edge2giant.quantize.tensors import Tensors
-from edge2giant.schemes import mixed
 from edge2giant.schemes.scheme import COMPRESSED, Scheme
 
 WIDE_BITS = 16
@@ -35,10 +34,10 @@ def tree(model_dir: Path) -> Tree:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(str(model_dir))
+    config = AutoConfig.from_pretrained(str(model_dir), trust_remote_code=False)
     config.__dict__.pop("quantization_config", None)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     classes = {name: frozenset(kind.__name__ for kind in type(module).__mro__) for name, module in model.named_modules()}
     return Tree(classes, block_list(model))
 
@@ -109,5 +108,5 @@ def called_quantized(model_dir: Path, checkpoint_dir: Path) -> dict[str, Scheme]
     targets = [target for group in given["config_groups"].values() for target in group["targets"]]
     for name, classes in named.items():
         if matches(name, classes, targets) and not matches(name, classes, given.get("ignore") or ()):
-            found[name] = mixed.of_layer(scheme, name)
+            found[name] = scheme.at(name)
     return found

@@ -70,7 +70,7 @@ def build(model_dir: Path, stored: Tensors, weights: dict, depth: int | None = N
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config, blocks = AutoConfig.from_pretrained(str(model_dir)), layers.tree(Path(model_dir)).blocks
+    config, blocks = AutoConfig.from_pretrained(str(model_dir), trust_remote_code=False), layers.tree(Path(model_dir)).blocks
     if depth:
         config.get_text_config().num_hidden_layers = depth
     kind, state = AutoModelForCausalLM._model_mapping[type(config)], {f"{name}.weight": one for name, one in weights.items()}
@@ -115,11 +115,11 @@ def served(checkpoint_dir: Path, dtype: str, depth: int | None = None):
     """Load a checkpoint the way the Hugging Face engine does; return it with the least precise type of its weights."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(str(checkpoint_dir))
+    config = AutoConfig.from_pretrained(str(checkpoint_dir), trust_remote_code=False)
     if depth:
         config.get_text_config().num_hidden_layers = depth
     arguments = {"config": config} | compat.dtype_argument(dtype) | read.attention(checkpoint_dir)
-    model = AutoModelForCausalLM.from_pretrained(str(checkpoint_dir), **arguments).eval()
+    model = AutoModelForCausalLM.from_pretrained(str(checkpoint_dir), trust_remote_code=False, **arguments).eval()
     return model, compat.widen(model, dtype)
 
 

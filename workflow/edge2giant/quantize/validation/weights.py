@@ -6,7 +6,6 @@ from edge2giant.quantize import compat
 from edge2giant.quantize.validation import layers
 from edge2giant.quantize.validation.checks import Checks, rounded
 from edge2giant.quantize.validation.stored import Weights
-from edge2giant.schemes import mixed
 from edge2giant.schemes.scheme import Layer, Scheme
 
 COPY_ERROR = {"F16": 1e-3, "BF16": 8e-3, "F32": 1e-6}
@@ -30,8 +29,8 @@ def check_codes(weights: Weights, scheme: Scheme, names: list[str], checks: Chec
     levels, wrong = [], []
     for name in names:
         made = weights.scheme(name)
-        layer, promised = weights.layer(name), mixed.of_layer(scheme, name)
-        if fault := promised.flaw(layer, weights.source.shape(f"{name}.weight")):
+        layer, promised = weights.layer(name), scheme.at(name)
+        if fault := flaw(layer, promised, weights.source.shape(f"{name}.weight")):
             wrong.append(f"{name}: {fault}")
         else:
             levels.append((*distinct_levels(layer), made.least_levels))
@@ -40,6 +39,18 @@ def check_codes(weights: Weights, scheme: Scheme, names: list[str], checks: Chec
     least = min((least for *_, least in levels), default=scheme.least_levels)
     checks.above("mean number of distinct levels in a group", used, least)
     return {"layers": len(names), "levels_mean": rounded(used), "levels_fewest": min((few for few, *_ in levels), default=0)}
+
+
+def flaw(layer: Layer, promised: Scheme, shape: tuple[int, ...]) -> str | None:
+    """What is wrong with a stored layer of a weight of that shape, or None."""
+    expected = promised.group_size if promised.group_size > 0 else shape[1]
+    if layer.codes.shape != tuple(shape):
+        return f"shape {layer.codes.shape}, source {tuple(shape)}"
+    if layer.bits != promised.bits:
+        return f"{layer.bits} bits, recipe {promised.bits}"
+    if layer.group_size != expected:
+        return f"group size {layer.group_size}, recipe {expected}"
+    return promised.wrong_numbers(layer)
 
 
 def distinct_levels(layer: Layer, rows: int = 64) -> tuple[int, float]:
