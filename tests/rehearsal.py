@@ -35,13 +35,17 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path) -> Iterator["Cluster"]:
-    """A running cluster: that of `SLURM_REHEARSAL` if it is up, else one of its own in `folder`."""
+def cluster(folder: Path, clusters: Path | None = None) -> Iterator["Cluster"]:
+    """A running cluster: that of `SLURM_REHEARSAL` if it is up, else one of its own in `folder`.
+
+    With `clusters`, always one of its own: the entry `rehearsal` of that file.
+    """
     given = os.environ.get("SLURM_REHEARSAL")
-    if given and (Path(given) / "env.sh").exists():
+    if given and not clusters and (Path(given) / "env.sh").exists():
         yield Cluster(Path(given))
         return
     environment = os.environ | {"PYTHON": sys.executable, "SLURM_PORT": str(free_port())}
+    environment |= {"REHEARSED_CLUSTERS": str(clusters)} if clusters else {}
     try:
         subprocess.run(["bash", HERE / "start.sh", folder], check=True, env=environment, timeout=120)
         yield Cluster(folder)

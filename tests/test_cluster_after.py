@@ -298,7 +298,7 @@ def test_partial_of_nothing_says_so(loaded, tmp_path):
 
 
 def paper_lines(loaded):
-    return forecast.Forecast(loaded, loaded.study("paper"), loaded.clusters["paper"], "suite").lines()
+    return forecast.Forecast(loaded, loaded.study("paper"), loaded.clusters["paper-two-h100"], "suite").lines()
 
 
 def test_every_cell_of_the_paper_has_a_forecast(loaded):
@@ -336,7 +336,7 @@ def test_what_cells_have_counted_goes_before_the_estimate(loaded):
     tokens = cost.counted({variant: {"gsm8k": few}, study.variants[1]: {"gsm8k": more}})
     assert tokens == {"gsm8k": (4000, 20)}
     estimated = {line.benchmark: line.forecast_seconds for line in paper_lines(loaded) if line.step == "cell"}
-    for line in forecast.Forecast(loaded, study, loaded.clusters["paper"], "suite", tokens).lines():
+    for line in forecast.Forecast(loaded, study, loaded.clusters["paper-two-h100"], "suite", tokens).lines():
         if line.step == "cell" and line.model == study.variants[-1].model:
             assert (line.forecast_seconds < estimated[line.benchmark] / 10) == (line.benchmark == "gsm8k")
 

@@ -33,7 +33,7 @@ def loaded():
 
 @pytest.fixture(scope="module")
 def paper(loaded):
-    return loaded.clusters["paper"]
+    return loaded.clusters["paper-two-h100"]
 
 
 def job(phase, model, pair, device="cuda"):
@@ -106,6 +106,7 @@ def test_cpu_stack_asks_for_no_gpu(loaded, paper):
     got = Requests(loaded, paper).asked(asked)
     assert {name: value for name, value in got.items() if value not in (None, "1x1", "-")} == {
         "gpu": 0,
+        "node_gpus": 0,
         "mem_mb": 4000,
         "runtime": 60,
     }
@@ -319,3 +320,45 @@ def test_rules_get_callables_for_what_slurm_reads(tmp_path, monkeypatch):
 def test_job_is_a_value():
     changed = dataclasses.replace(job("evaluate", "tiny-2m", "fp16/w16a16"), phase="quantize", serving=None)
     assert changed == job("quantize", "tiny-2m", "fp16/w16a16")
+
+
+SITES = {
+    "vendor": {"gpu": "nvidia_a100-sxm4-80gb"},
+    "Untyped-GPU": {"gpu": None},
+    "mig": {"gpu": "nvidia_a100_1g.10gb"},
+    "gres": {"gpu": "a100", "ask_by": "gres"},
+    "gres-untyped": {"gpu": None, "ask_by": "gres"},
+    "listed": {"gpu": "a100", "partition": "GPU-A,gpu_B"},
+}
+ASKED = {
+    "vendor": {"gpu": 0, "slurm_extra": "--gpus-per-node=nvidia_a100-sxm4-80gb:1"},
+    "Untyped-GPU": {"gpu": 1},
+    "mig": {"gpu": 1, "gpu_model": "nvidia_a100_1g.10gb"},
+    "gres": {"gpu": 0, "gres": "gpu:a100:1"},
+    "gres-untyped": {"gpu": 0, "gres": "gpu:1"},
+    "listed": {"gpu": 1, "gpu_model": "a100", "slurm_partition": "GPU-A,gpu_B"},
+}
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_a_site_is_asked_in_its_own_way(loaded, paper, name):
+    partition = paper.partitions["a100"].model_dump() | SITES[name]
+    site = Cluster(title="a site", partitions={name: partition})
+    got = Requests(loaded, site).asked(job("evaluate", "llama-3.1-8b-it", "awq/w4a16"))
+    kinds = ("gpu", "gpu_model", "gres", "slurm_extra")
+    assert {key: got[key] for key in kinds if key in got} == {key: ASKED[name][key] for key in kinds if key in ASKED[name]}
+    assert got["slurm_partition"] == ASKED[name].get("slurm_partition", name)
+    assert got["node_gpus"] == 1, "a machine without SLURM locks as many"
+
+
+def test_nodes_of_a_vendors_gpus_are_asked_for_one_by_one(loaded, paper):
+    partition = paper.partitions["h100"].model_dump() | {"gpu": "nvidia_h100-80gb"}
+    got = Requests(loaded, Cluster(title="a site", partitions={"h": partition})).asked(
+        job("evaluate", "llama-3.1-405b-it", "fp16/w16a16")
+    )
+    assert (got["gpu"], got["slurm_extra"], got["tasks"], got["mpi"]) == (0, "--gpus-per-node=nvidia_h100-80gb:8", 2, "srun")
+
+
+def test_four_servers_lack_one_for_405b_and_the_plan_says_which(loaded):
+    with pytest.raises(UserError, match=r"756 GiB of weights.*; 2 nodes of 8 GPUs as in h100 would hold them"):
+        Requests(loaded, loaded.clusters["paper"]).place(job("evaluate", "llama-3.1-405b-it", "fp16/w16a16"))

@@ -123,7 +123,7 @@ def test_status_is_asked_of_what_the_site_has(tmp_path, monkeypatch, tools, chos
     ],
 )
 def test_workstation_counts_its_gpus(folder, tools, environment, count):
-    (folder / "Snakefile").write_text(SHOW + "print('resources', workflow.global_resources['gpu'].value)\n")
+    (folder / "Snakefile").write_text(SHOW + "print('resources', workflow.global_resources['node_gpus'].value)\n")
     done = dry_run(folder, PROFILES / "workstation", tools=tools, **environment)
     assert done.returncode == 0, done.stderr
     assert f"resources {count}" in done.stdout

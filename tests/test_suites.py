@@ -110,7 +110,7 @@ def test_a_users_benchmark_is_in_report_statistics_plan_and_forecast(more, tmp_p
     ]
     variants = [one for one in study.variants if one.model == line["model"]]
     assert line["v1 cells"] == 7 * len(variants) and "v2 cells" not in line
-    expected, cluster = more.config.workload.other_tokens, more.config.clusters["paper"]
+    expected, cluster = more.config.workload.other_tokens, more.config.clusters["paper-two-h100"]
     found = forecast.Forecast(more.config, study, cluster, "suite").lines()
     assert {line.place for line in found if line.benchmark == "boolq"} == {"Table 1"}
     whole = forecast.Forecast(more.config, more.config.study("paper"), cluster, "suite")

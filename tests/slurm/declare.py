@@ -27,6 +27,10 @@ def nodes_of(partitions: dict) -> list[tuple[str, str, dict]]:
     ]
 
 
+def typed(entry: dict) -> str:
+    return f"{entry['gpu']}:" if entry.get("gpu") else ""
+
+
 def slurm_conf(folder: Path, nodes: list, port: int) -> str:
     """Text of slurm.conf."""
     host = socket.gethostname().split(".")[0]
@@ -73,10 +77,11 @@ def slurm_conf(folder: Path, nodes: list, port: int) -> str:
     for number, (node, _, entry) in enumerate(nodes, 1):
         lines.append(
             f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port + number} CPUs={entry['cpus']}"
-            f" RealMemory={int(entry['host_memory_gib'] * 1024)} Gres=gpu:{entry['gpu']}:{entry['gpus_per_node']} State=UNKNOWN"
+            f" RealMemory={int(entry['host_memory_gib'] * 1024)} Gres=gpu:{typed(entry)}{entry['gpus_per_node']} State=UNKNOWN"
         )
-    for partition in dict.fromkeys(name for _, name, _ in nodes):
-        members = ",".join(node for node, name, _ in nodes if name == partition)
+    names = {node: (entry.get("partition") or name).split(",") for node, name, entry in nodes}
+    for partition in dict.fromkeys(one for listed in names.values() for one in listed):
+        members = ",".join(node for node, listed in names.items() if partition in listed)
         lines.append(f"PartitionName={partition} Nodes={members} MaxTime=INFINITE State=UP")
     # Named so because `all` would be Python's builtin in a profile's expression.
     lines.append(f"PartitionName=anywhere Nodes={','.join(n for n, _, _ in nodes)} Default=YES MaxTime=INFINITE State=UP")
@@ -95,7 +100,7 @@ def gres_conf(folder: Path, nodes: list) -> str:
             device.symlink_to("/dev/null")  # slurmd insists on a character device
         last = entry["gpus_per_node"] - 1
         files = f"{devices}/nvidia[0-{last}]" if last else f"{devices}/nvidia0"
-        lines.append(f"NodeName={node} Name=gpu Type={entry['gpu']} File={files}")
+        lines.append(f"NodeName={node} Name=gpu {'Type=' + entry['gpu'] if entry.get('gpu') else ''} File={files}")
     return "\n".join(lines) + "\n"
 
 
@@ -116,9 +121,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cluster", help="an entry of config/clusters.yaml")
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--clusters", type=Path, default=os.environ.get("REHEARSED_CLUSTERS", ROOT / "config/clusters.yaml"))
     parser.add_argument("--port", type=int, default=int(os.environ.get("SLURM_PORT", 27000)))
     args = parser.parse_args()
-    partitions = yaml.safe_load((ROOT / "config/clusters.yaml").read_text())[args.cluster]["partitions"]
+    partitions = yaml.safe_load(Path(args.clusters).read_text())[args.cluster]["partitions"]
     nodes = nodes_of(partitions)
     for name in ("state", "spool", "log", "pid", "dev", "munge", *(f"spool/{node}" for node, _, _ in nodes)):
         (args.folder / name).mkdir(parents=True, exist_ok=True)

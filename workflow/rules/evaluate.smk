@@ -29,7 +29,7 @@ rule evaluate:
         "Evaluating {wildcards.model} {wildcards.method}/{wildcards.bits}, batch {wildcards.batch}"
     shell:
         "copy=$(workflow/staged {input.checkpoint} '{resources.scratch}') &&"
-        " EDGE2GIANT_LOG={log} workflow/with-gpus {resources.gpu} workflow/in-env {params.env} workflow/on-nodes"
+        " EDGE2GIANT_LOG={log} workflow/with-gpus {resources.node_gpus} workflow/in-env {params.env} workflow/on-nodes"
         " python -m edge2giant.evaluate batch --spec {params.spec} --spec-digest {params.digest}"
         " --checkpoint {input.checkpoint} --copy $copy --check {resources.check} --store {params.store}"
         " --answer-cache {params.answer_cache} --failures {params.failures} --cache {params.cache}"

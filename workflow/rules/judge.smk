@@ -55,7 +55,7 @@ rule judge:
     message:
         "Judging {wildcards.model} {wildcards.method}/{wildcards.bits}"
     shell:
-        "EDGE2GIANT_LOG={log} workflow/with-gpus {resources.gpu} workflow/in-env {params.env}"
+        "EDGE2GIANT_LOG={log} workflow/with-gpus {resources.node_gpus} workflow/in-env {params.env}"
         " python -m edge2giant.judge rate --spec {params.spec} --spec-digest {params.digest} --service {params.service}"
         " --answers {input.answers} --data {params.data} --judgment-cache {params.judgment_cache}"
         " --failures {params.failures} --out {output} >{log} 2>&1"

@@ -28,7 +28,7 @@ rule quantize:
     message:
         "Quantizing {wildcards.model} by {wildcards.method} to {wildcards.bits}"
     shell:
-        "EDGE2GIANT_LOG={log} workflow/with-gpus {resources.gpu} workflow/in-env {params.env} python -m edge2giant.quantize run"
+        "EDGE2GIANT_LOG={log} workflow/with-gpus {resources.node_gpus} workflow/in-env {params.env} python -m edge2giant.quantize run"
         " --spec {params.spec} --spec-digest {params.digest} --model {input.model} --lock {input.lock} {params.folders}"
         " --failures {params.failures} --cache {params.cache} --out {output.checkpoint} >{log} 2>&1"
         " && cp {output.checkpoint}/checkpoint.json {output.record} && cp {output.checkpoint}/README.md {output.card}"

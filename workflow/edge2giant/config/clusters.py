@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from edge2giant.config import names
 from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Positive, Text, listed, refusal
 
+SlurmNames = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._,-]*$")]
+
 
 class Submission(ConfigEntry):
     """What SLURM is asked for beside resources."""
@@ -20,7 +22,14 @@ class Submission(ConfigEntry):
 class Partition(Submission):
     """Equal nodes with equal GPUs."""
 
-    gpu: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")] = Field(description="GPU type as SLURM calls it")
+    partition: SlurmNames | None = Field(
+        default=None, description="SLURM's name of it, or several with commas, where that is not the entry's own name"
+    )
+    gpu: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None = Field(
+        default=None,
+        description="GPU type or MIG profile as SLURM calls it (sinfo -o %G); left out where the site's GPUs have no type",
+    )
+    ask_by: Literal["gpus", "gres"] = Field(default="gpus", description="option of sbatch that the site takes GPUs by")
     gpus_per_node: Count
     nodes: Count
     gpu_memory_gib: Positive
@@ -37,7 +46,7 @@ class Partition(Submission):
 class Cpu(Submission):
     """Where jobs without GPU go."""
 
-    partition: Text | None = None
+    partition: SlurmNames | None = None
     tflops: Positive | None = Field(default=None, description="peak of the cores that a job without GPU takes, for the forecast")
     bandwidth_gb_s: Positive | None = Field(default=None, description="memory bandwidth of such a job")
 
@@ -66,7 +75,7 @@ class Cluster(ConfigEntry):
     """SLURM partitions of a site, or one machine."""
 
     title: Text
-    partitions: Annotated[dict[Name, Partition], Field(min_length=1)]
+    partitions: Annotated[dict[SlurmNames, Partition], Field(min_length=1)]
     account: Text | None = None
     scratch: Text | None = Field(
         default=None,

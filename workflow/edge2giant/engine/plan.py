@@ -13,7 +13,8 @@ The engine gets the settings that are assumed here: `EnginePlacement.settings` g
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from edge2giant.errors import UserError
@@ -211,13 +212,14 @@ def place(facts: ModelFacts, serving: Serving, gpus: Iterable[Gpus]) -> EnginePl
     UserError
         No GPUs of the site that have the kernels hold it, over all their nodes.
     """
-    scheme = serving.scheme
+    scheme, gpus = serving.scheme, tuple(gpus)
     found = [(kind, placed) for kind in gpus for placed in _on(kind, facts, serving)]
     native = [one for one in found if one[0].compute_capability >= scheme.native]
     able = [one for one in found if one[0].compute_capability >= Scheme.native] if scheme.falls_back else []
     if not (native or able):
         least = weight_bytes(facts, scheme) / GIB
-        raise UserError(f"{least:.0f} GiB of weights ({scheme.label}) do not fit any GPUs of this site")
+        more = _with_more_nodes(facts, serving, gpus)
+        raise UserError(f"{least:.0f} GiB of weights ({scheme.label}) do not fit any GPUs of this site{more}")
 
     def cost(one: tuple[Gpus, EnginePlacement]) -> tuple:
         kind, placed = one
@@ -248,6 +250,17 @@ def _on(kind: Gpus, facts: ModelFacts, serving: Serving) -> Iterator[EnginePlace
     for nodes, tp in _shapes(kind, facts, serving.scheme):
         if placed := fit(kind, facts, serving, nodes, tp):
             yield placed
+
+
+def _with_more_nodes(facts: ModelFacts, serving: Serving, gpus: Iterable[Gpus]) -> str:
+    """The fewest nodes of a kind that the site has which would hold a checkpoint, in words; nothing where none would."""
+    least = serving.scheme.native if not serving.scheme.falls_back else Scheme.native
+    able = [replace(kind, nodes=facts.num_hidden_layers) for kind in gpus if kind.compute_capability >= least]
+    found = [placed for kind in able for placed in islice(_on(kind, facts, serving), 1)]
+    if not found:
+        return ""
+    one = min(found, key=lambda placed: placed.nodes)
+    return f"; {one.nodes} nodes of {one.tensor_parallel_size} GPUs as in {one.gpu} would hold them"
 
 
 def indivisible(facts: ModelFacts, scheme: Scheme, tp: int) -> str | None:

@@ -29,9 +29,9 @@ class Placement:
     Parameters
     ----------
     partition : str
-        Name in `config/clusters.yaml`, the SLURM partition.
+        Name of the entry in `config/clusters.yaml`.
     gpu : str
-        GPU type as SLURM calls it.
+        GPU type as SLURM calls it, or the entry's name where it calls it nothing.
     nodes, gpus_per_node : int
         The tensor-parallel size is the number of GPUs in a node, the pipeline-parallel size the number of nodes.
     settings : tuple of (str, number)
@@ -70,9 +70,15 @@ def place_evaluation(facts: ModelFacts, serving: plan.Serving, partitions: dict[
     return _served(placed, partitions)
 
 
+def type_of(partitions: dict[str, dict], name: str) -> str:
+    """GPU type of a partition; its name where SLURM knows no types there."""
+    return partitions[name].get("gpu") or name
+
+
 def _served(placed: plan.EnginePlacement, partitions: dict[str, dict]) -> Placement:
-    gpu = partitions[placed.gpu]["gpu"]
-    return Placement(placed.gpu, gpu, placed.nodes, placed.tensor_parallel_size, tuple(placed.settings.items()))
+    return Placement(
+        placed.gpu, type_of(partitions, placed.gpu), placed.nodes, placed.tensor_parallel_size, tuple(placed.settings.items())
+    )
 
 
 def place_quantization(facts: ModelFacts, partitions: dict[str, dict]) -> Placement:
@@ -95,7 +101,7 @@ def place_quantization(facts: ModelFacts, partitions: dict[str, dict]) -> Placem
         what = f"make it: {need / GIB:.0f} GiB on one GPU and {host / GIB:.0f} GiB on its host"
         raise _nowhere(what, Scheme.native)
     name = min(found)[2]
-    return Placement(name, partitions[name]["gpu"], 1, 1)
+    return Placement(name, type_of(partitions, name), 1, 1)
 
 
 def place_judge(gpus: int, partitions: dict[str, dict]) -> Placement:
@@ -110,7 +116,7 @@ def place_judge(gpus: int, partitions: dict[str, dict]) -> Placement:
     if not found:
         raise _nowhere(f"hold a judge on {gpus} GPUs of one node", Scheme.native)
     name = min(found)[2]
-    return Placement(name, partitions[name]["gpu"], 1, gpus)
+    return Placement(name, type_of(partitions, name), 1, gpus)
 
 
 def as_set(
@@ -130,7 +136,7 @@ def as_set(
         kind = next(kind for kind in plan.gpus_of(partitions) if kind.name == name)
         if placed := plan.fit(kind, facts, serving, nodes, gpus):
             return _served(placed, partitions)
-    return Placement(name, partitions[name]["gpu"], nodes, gpus)
+    return Placement(name, type_of(partitions, name), nodes, gpus)
 
 
 def _nowhere(what: str, least: tuple[int, int]) -> UserError:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from edge2giant.config import Config, Study
-from edge2giant.config.clusters import Cluster, Submission
+from edge2giant.config.clusters import Cluster, Partition, Submission
 from edge2giant.engine.plan import GIB, Serving
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
@@ -21,7 +21,7 @@ from edge2giant.specs.variant import Variant
 
 MIB = 2**20
 ASKED = ("gpu", "mem_mb", "runtime", "parallel", "engine", "scratch", "slurm_partition", "gpu_model", "cpus_per_task", "nodes")
-ASKED += ("gres", "mpi", "tasks", "tasks_per_gpu", "slurm_account", "qos", "constraint")
+ASKED += ("gres", "mpi", "tasks", "tasks_per_gpu", "slurm_account", "qos", "constraint", "slurm_extra", "node_gpus")
 """Names of what SLURM and a job's command line read."""
 # A tiny model on a CPU stack: the toolkit's libraries outweigh it.
 CPU_MEMORY_MB = 4000
@@ -134,6 +134,20 @@ def threads(plan: Plan, job_of: JobOf) -> Callable[[Any], int]:
     return lambda wildcards: 1 if job_of(plan, wildcards).small else GPU_JOB_THREADS
 
 
+def gpu_request(partition: Partition, placed: Placement) -> dict[str, str | int]:
+    """Resources by which SLURM's executor plugin asks for the GPUs of a placement.
+
+    Several nodes, and sites that want it, ask by `gres`, which SLURM counts for each node. The plugin takes no hyphen in a type,
+    so such a type is asked for by `--gpus-per-node`, which means the same.
+    """
+    each = ":".join(filter(None, (partition.gpu, str(placed.gpus_per_node))))
+    if "-" in (partition.gpu or ""):
+        return {"gpu": 0, "slurm_extra": f"--gpus-per-node={each}"}
+    if placed.nodes > 1 or partition.ask_by == "gres":
+        return {"gpu": 0, "gres": f"gpu:{each}"}
+    return {"gpu": placed.gpus} | ({"gpu_model": partition.gpu} if partition.gpu else {})
+
+
 class Requests:
     """What jobs ask for on one cluster."""
 
@@ -145,28 +159,29 @@ class Requests:
     def asked(self, job: Job, attempt: int = 1) -> dict[str, str | int | None]:
         """All that SLURM and the command line of a job get. What is None or left out is not asked for.
 
-        Several nodes ask for GPUs by `gres`, which SLURM counts for each node.
+        `node_gpus` is what `workflow/with-gpus` locks on a machine without SLURM, however SLURM is asked.
         """
         placed, wanted = self.place(job), self.override(job)
         found = {"mem_mb": self.memory_mb(job, attempt), "runtime": self.minutes(job, attempt), "parallel": "1x1", "engine": "-"}
         if placed is None:
             if wanted.get("gpus") == 0:
-                name, entry, gpus = wanted["partition"], self.cluster.partitions[wanted["partition"]], 0
+                entry, gpus = self.cluster.partitions[wanted["partition"]], 0
+                name = entry.partition or wanted["partition"]
             else:
                 name, entry, gpus = self.cluster.cpu.partition, self.cluster.cpu, job.judge_gpus
-            return found | self._submission(name, entry) | {"gpu": gpus}
+            return found | self._submission(name, entry) | {"gpu": gpus, "node_gpus": gpus}
         partition = self.cluster.partitions[placed.partition]
-        found |= self._submission(placed.partition, partition) | {"nodes": placed.nodes}
+        found |= self._submission(partition.partition or placed.partition, partition) | {"nodes": placed.nodes}
+        found |= {"node_gpus": placed.gpus_per_node} | gpu_request(partition, placed)
         # What is rehearsed without a GPU has no layers to share and no workers to feed.
         if job.device == "cuda":
             share = min(CPUS_PER_GPU, partition.cpus // partition.gpus_per_node)
             found |= {"parallel": f"{placed.gpus_per_node}x{placed.nodes}", "cpus_per_task": share * placed.gpus_per_node}
             found |= {"engine": ",".join(f"{name}={value}" for name, value in placed.settings) or "-"}
-        if placed.nodes == 1:
-            return found | {"gpu": placed.gpus, "gpu_model": placed.gpu}
-        # A second node would look for the first one's copy.
-        per_node = f"gpu:{placed.gpu}:{placed.gpus_per_node}"
-        return found | {"gpu": 0, "gres": per_node, "mpi": "srun", "tasks": placed.nodes, "tasks_per_gpu": 0, "scratch": "-"}
+        if placed.nodes > 1:
+            # A second node would look for the first one's copy.
+            found |= {"mpi": "srun", "tasks": placed.nodes, "tasks_per_gpu": 0, "scratch": "-"}
+        return found
 
     def _submission(self, partition: str | None, entry: Submission) -> dict[str, str | None]:
         return {
