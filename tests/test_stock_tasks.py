@@ -1,15 +1,12 @@
 """Every stock lm-eval task over rows of the real data sets: loaded, run, scored (shared samples; never committed)."""
 
-import os
-import shutil
-
 import pytest
 import yaml
-from edge2giant import engine, records
-from edge2giant.records.lock import FileDigest, Lock
+from edge2giant import engine
 from edge2giant.specs.evaluate import BenchmarkSpec, TasksSpec
 from edge2giant.specs.variant import Variant
 from shared import ROOT, shared
+from stock_agreement import make_store
 
 pytestmark = pytest.mark.toolkit("main")
 MODEL = ROOT / "workflow/demo/models/tiny-0.4m"
@@ -23,18 +20,7 @@ SEEDS = {"python": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("store")
-    (root / "datasets").mkdir()
-    for folder in shared("datasets").iterdir():
-        if folder.is_dir():
-            (root / "datasets" / folder.name).symlink_to(folder)
-    for name in SAMPLED:
-        lock = Lock(("sample",), "shared", f"sample-{name}", {"x": FileDigest(0, "0" * 64)})
-        records.write(root / f"datasets/{name}.lock.json", lock)
-    tables = root / "nltk/tokenizers/punkt_tab/english"
-    shutil.copytree(ROOT / "workflow/demo/punkt_tab_stand_in", tables)
-    os.environ |= {"NLTK_DATA": str(root / "nltk"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(root / "cache")}
-    return root
+    return make_store(tmp_path_factory.mktemp("store") / "store", shared("datasets"), tuple(SAMPLED))
 
 
 @pytest.fixture(scope="module")
