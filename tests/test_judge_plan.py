@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import pytest
 from edge2giant import config, plan, specs, typed
 from edge2giant.errors import UserError
+from edge2giant.plan import evaluate, targets
 from edge2giant.plan import judge as judging
+from edge2giant.plan import study as studies
 from edge2giant.specs.judge import JudgeService
 from shared import ROOT
 
@@ -53,6 +55,20 @@ def test_a_judge_on_gpus_has_its_own_rule(planned, tmp_path):
     one = plan.Plan(config.load(tmp_path), SimpleNamespace(results="results"))
     assert "paper" in judging.studies(one, on_gpus=True).split("|")
     assert "miniature" in judging.studies(one, on_gpus=False).split("|")
+
+
+def test_without_a_judge_answers_are_wanted_and_no_ratings(planned, tmp_path):
+    planned()
+    study = tmp_path / "config/studies/smoke.yaml"
+    study.write_text(study.read_text().replace("judge: miniature\n", ""))
+    run = SimpleNamespace(results="results", study="smoke")
+    one = plan.Plan(config.load(tmp_path), run)
+    job = SimpleNamespace(study="smoke", model="tiny-0.4m", method="gptq-llmcompressor", bits="w4a16")
+    assert targets.answers(one) == [f"<results>/smoke/answers/{variant.path}.jsonl" for variant in one.study.variants]
+    assert not [path for path in targets.cells(one) if "mt_bench" in path] and targets.noise(one) == []
+    assert judging.ratings(one, job) == judging.baseline_ratings(one, job) == []
+    assert "smoke" not in judging.studies(one, on_gpus=False).split("|") and studies.figure2(one.study) == []
+    assert "mt_bench" in evaluate.benchmarks(one, SimpleNamespace(**vars(job), batch="all"))
 
 
 @pytest.mark.parametrize(

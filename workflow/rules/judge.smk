@@ -95,9 +95,13 @@ rule measure_judge_noise:
         " --out-csv {output.csv} >{log} 2>&1"
 
 
+# Of a study without a judge it shows the answers alone.
 rule inspect_answers:
     input:
-        **BESIDE_FP16,
+        answers=BESIDE_FP16["answers"],
+        judgments=PLAN.ask(judging.ratings),
+        baseline=PLAN.ask(judging.baseline_ratings),
+        baseline_answers=BESIDE_FP16["baseline_answers"],
     output:
         "<figures>/{study}/inspection/{model}/{method}/{bits}.html",
     log:

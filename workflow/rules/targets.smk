@@ -10,6 +10,7 @@ rule all:
         targets.overlap(PLAN),
         studies.tables(PLAN.study),
         studies.figure2(PLAN.study),
+        targets.answers(PLAN),
     localrule: True
 
 
@@ -81,8 +82,7 @@ rule analysis:
         f"{FIGURES}/comparison.csv",
         f"{FIGURES}/statistics.csv",
         f"{FIGURES}/tradeoffs",
-        f"{FIGURES}/figure2_all.svg",
-        f"{FIGURES}/figure2_intervals.svg",
+        studies.figure2(PLAN.study, "_all", "_intervals"),
         targets.noise(PLAN),
         targets.inspections(PLAN),
     localrule: True

@@ -56,7 +56,7 @@ def _measure_making(line: Line, results: Path, digests: set[str]) -> None:
 
 def _cells(study: "Study", variant: Variant, results: Path) -> dict[str, CellRecord]:
     """A variant's finished cells by benchmark."""
-    paths = {name: results / Cell(study.name, variant, name).path for name in study.benchmarks_of(variant)}
+    paths = {name: results / Cell(study.name, variant, name).path for name in study.scored(variant)}
     return {name: records.read(path, CellRecord) for name, path in paths.items() if path.is_file()}
 
 

@@ -80,6 +80,7 @@ def check_study(config: "Config", study: "Study") -> None:
     if study.name == PRINTED:
         raise UserError("this name means the printed numbers", where, "give the file another name")
     check_engine_settings(config, study, f"{where}, engine_settings")
+    check_tables(config, study, where)
     if study.judged_benchmark:
         answered = [name for name, entry in study.models.items() if entry.judged]
         for name in study.figure2_models:
@@ -90,6 +91,13 @@ def check_study(config: "Config", study: "Study") -> None:
     check_divergence(config, study, where)
     for variant in study.variants:
         check_variant(config, study, variant, f"{where}, models.{variant.path}")
+
+
+def check_tables(config: "Config", study: "Study", where: str) -> None:
+    """Refuse a table of ratings that no judge gives."""
+    rated = {table.number for suite in config.suites.values() if suite.judged for table in suite.tables}
+    if not study.judge and (shown := sorted(rated & set(study.tables))):
+        raise UserError(f"table {shown[0]} shows ratings, and the study names no judge", where, "leave it out, or name a `judge`")
 
 
 def check_engine_settings(config: "Config", study: "Study", where: str) -> None:

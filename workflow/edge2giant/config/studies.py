@@ -35,7 +35,9 @@ class StudyFile(ConfigEntry):
     source: Literal["hub", "miniature"] = Field(description="fetched by acquire, or made here")
     protocol: names.Protocol = Field(description="entry of config/protocols.yaml")
     stack: names.Stack = Field(description="entry of config/stacks.yaml")
-    judge: names.Judge = Field(description="entry of config/judges.yaml")
+    judge: names.Judge | None = Field(
+        default=None, description="entry of config/judges.yaml; without it the judged benchmark is answered and not rated"
+    )
     calibration: names.CalibrationSet | None = Field(default=None, description="set that replaces every recipe's own")
     limit: Count | None = Field(default=None, description="questions of each task; all where it is left out")
     benchmarks: distinct(names.Benchmark) = Field(description="entries of config/benchmarks.yaml")
@@ -69,8 +71,8 @@ class Study(StudyFile):
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """Every cell: variants times lm-eval benchmarks, and the judged cells that the file names."""
-        return tuple(Cell(self.name, variant, name) for variant in self.variants for name in self.benchmarks_of(variant))
+        """Every cell: variants times lm-eval benchmarks, and the judged cells that the file names if it names a judge."""
+        return tuple(Cell(self.name, variant, name) for variant in self.variants for name in self.scored(variant))
 
     def benchmarks_of(self, variant: Variant) -> list[str]:
         """The benchmarks that a variant is evaluated on, in the order of the study."""
@@ -78,3 +80,7 @@ class Study(StudyFile):
         scored = variant.method_bits in entry.variants
         rated = variant.method_bits in (entry.judged or ())
         return [name for name in self.benchmarks if (rated if name == self.judged_benchmark else scored)]
+
+    def scored(self, variant: Variant) -> list[str]:
+        """The benchmarks of a variant that get a score: all but the judged one where the study has no judge."""
+        return [name for name in self.benchmarks_of(variant) if self.judge or name != self.judged_benchmark]

@@ -51,7 +51,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--data", required=True, help="folder of questions and references")
     for side in "ab":
         one.add_argument(f"--answers-{side}", required=True)
-        one.add_argument(f"--judgments-{side}", required=True)
+        one.add_argument(
+            f"--judgments-{side}", nargs="?", help="judgments.jsonl; without it the page shows no rating of this side"
+        )
     one.add_argument("--out", required=True, help="HTML file to write")
     one.set_defaults(run=inspect)
     return top

@@ -22,6 +22,10 @@ UNSEEN = re.compile(
 )
 
 
+RATED = "Answers of two models side by side, with the ratings and judgments that they got."
+UNRATED = "Answers of two models side by side. No judge rated them, so there are no ratings."
+
+
 def visible(text: str) -> str:
     """Return a text with every control or invisible character written as its code point, like ⟨U+202E⟩."""
     return UNSEEN.sub(lambda found: f"⟨U+{ord(found.group()):04X}⟩", text.replace("\r\n", "\n"))
@@ -33,11 +37,17 @@ class Side:
     def __init__(self, answers: dict[int, dict], judgments: Sequence[dict]):
         self.answers = answers
         self.title = visible(next(iter(answers.values()))["model_id"])
-        rows = score.ratings(judgments)
-        self.rating = {(int(r.question_id), int(r.turn)): float(r.rating) for r in rows.itertuples()}
+        self.rating: dict[tuple[int, int], float] = {}
         self.judgments: dict[tuple[int, int], list[dict]] = {}
         for row in sorted(judgments, key=lambda j: j["repeat"]):
             self.judgments.setdefault((row["question_id"], row["turn"]), []).append(row)
+        self.judge, self.mean, self.rated, self.missing, self.two_readings = "none", "none", 0, 2 * len(answers), 0
+        if judgments:
+            self._rate(judgments)
+
+    def _rate(self, judgments: Sequence[dict]) -> None:
+        rows = score.ratings(judgments)
+        self.rating = {(int(r.question_id), int(r.turn)): float(r.rating) for r in rows.itertuples()}
         overall = score.mean(rows)
         self.rated = overall.n
         self.mean = "none" if overall.value is None else f"{overall.value:.2f}"
@@ -120,7 +130,7 @@ def render(bench: material.Bench, a: Side, b: Side) -> str:
         tables=False,
         special=SPECIAL,
         title=f"MT-Bench: {a.title} and {b.title}",
-        lead="Answers of two models side by side, with the ratings and judgments that they got.",
+        lead=RATED if a.judgments or b.judgments else UNRATED,
         source="answers and judgments of both models",
         a=a,
         b=b,
@@ -146,7 +156,7 @@ def command(options) -> None:
         given = material.load_answers(answers)
         if not given:
             raise UserError("holds no answer", answers, "generate the answers first")
-        rows = list(jsonl.read(judgments, Judgment))
+        rows = list(jsonl.read(judgments, Judgment)) if judgments else []
         _check_judgments(given, rows, judgments)
         sides.append(Side(given, rows))
     records.write_text(options.out, render(bench, *sides))

@@ -6,6 +6,7 @@ from typing import Any
 from edge2giant.config.judges import Judge
 from edge2giant.plan import evaluate, paths
 from edge2giant.specs.judge import JudgeService, JudgeSpec
+from edge2giant.specs.study import FP16
 from edge2giant.specs.variant import Variant
 
 NO_STUDY = "(?!)"
@@ -49,6 +50,21 @@ def benchmark(plan, wildcards) -> str:
     return plan.config.study(wildcards.study).judged_benchmark
 
 
+def ratings(plan, wildcards) -> list[str]:
+    """The judge's ratings of a variant; none in a study without a judge."""
+    return _ratings(plan, wildcards, Variant(wildcards.model, wildcards.method, wildcards.bits))
+
+
+def baseline_ratings(plan, wildcards) -> list[str]:
+    """Those of the unquantized model."""
+    return _ratings(plan, wildcards, Variant(wildcards.model, *FP16))
+
+
+def _ratings(plan, wildcards, variant: Variant) -> list[str]:
+    rated = plan.config.study(wildcards.study).judge
+    return [f"<results>/{wildcards.study}/judgments/{variant.path}.jsonl"] if rated else []
+
+
 def data(plan, wildcards) -> str:
     """Folder of questions, reference answers and judge prompts."""
     return f"{evaluate.store(plan, wildcards)}/datasets/{benchmark(plan, wildcards)}"
@@ -62,4 +78,5 @@ def lock(plan, wildcards) -> str:
 def studies(plan, on_gpus: bool) -> str:
     """Pattern of the studies whose judge does, or does not, take GPUs of the job."""
     config = plan.config
-    return "|".join(n for n, study in config.studies.items() if bool(config.judges[study.judge].gpus) == on_gpus) or NO_STUDY
+    judged = [(name, study) for name, study in config.studies.items() if study.judge]
+    return "|".join(n for n, study in judged if bool(config.judges[study.judge].gpus) == on_gpus) or NO_STUDY

@@ -68,7 +68,7 @@ class Overview:
             "quantize on": in_words(making),
             "evaluate on": "nowhere" if unplaced else in_words(evaluation),
             "BOS": {True: "yes", False: "no", None: "tokenizer's rule"}[self._bos(variant.model)],
-            "cells": len(self.study.benchmarks_of(variant)),
+            "cells": len(self.study.scored(variant)),
             "verdict": "; ".join(unplaced + known) or "ok",
         }
 

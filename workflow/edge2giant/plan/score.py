@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edge2giant import published
 from edge2giant.errors import unknown
+from edge2giant.plan import judge
 from edge2giant.specs.score import Grouping, LmEvalMetric, PrintedScore, ScoreSpec, StatisticsSpec
 from edge2giant.specs.variant import Variant
 
@@ -16,8 +17,8 @@ def spec(plan, wildcards) -> ScoreSpec:
 
 def score_spec(config, study, variant: Variant, name: str) -> ScoreSpec:
     """Everything that turns the answers of a variant on a benchmark into a score."""
-    if name not in study.benchmarks_of(variant):
-        raise unknown(f"benchmark of {variant.path}", name, study.benchmarks_of(variant), f"study {study.name}")
+    if name not in study.scored(variant):
+        raise unknown(f"benchmark of {variant.path}", name, study.scored(variant), f"study {study.name}")
     benchmark = config.benchmark(study, name)
     return ScoreSpec(
         study=study.name,
@@ -47,7 +48,7 @@ def judgments(plan, wildcards) -> list[str]:
     """The judge's ratings that the cell of a judged benchmark reads; nothing for the others."""
     if wildcards.benchmark != plan.config.study(wildcards.study).judged_benchmark:
         return []
-    return [f"<results>/{wildcards.study}/judgments/{Variant(wildcards.model, wildcards.method, wildcards.bits).path}.jsonl"]
+    return judge.ratings(plan, wildcards)
 
 
 def statistics(plan, wildcards) -> StatisticsSpec:

@@ -91,10 +91,10 @@ def printed_tables(plan) -> list[int]:
     return sorted(table.number for suite in plan.config.suites.values() if suite.printed for table in suite.tables)
 
 
-def figure2(study: Study) -> list[str]:
-    """Figure 2 in its three forms, of a study with a judged benchmark."""
+def figure2(study: Study, *ways: str) -> list[str]:
+    """Figure 2 in its three forms, also drawn in other ways, of a study with ratings."""
     forms = ("pdf", "png", "svg") if paths_of_cells(study, {study.judged_benchmark}) else ()
-    return [f"<figures>/{study.name}/figure2.{form}" for form in forms]
+    return [f"<figures>/{study.name}/figure2{way}.{form}" for way in ways or ("",) for form in forms]
 
 
 def paths_of_cells(study: Study, benchmarks: set | None = None, variants: set | None = None) -> list[str]:
@@ -139,7 +139,7 @@ def study_variant(config: Config, study: Study, variant) -> StudyVariant:
     bits = quantize.scheme(config, study, variant).effective_bits
     words, effective = quantize.in_words(changed) if changed else None, bits if bits != variant.widths[0] else None
     nominal = config.models[variant.model].nominal_billions * (effective or variant.widths[0]) / 8
-    return StudyVariant(variant, nominal, tuple(study.benchmarks_of(variant)), words, effective)
+    return StudyVariant(variant, nominal, tuple(study.scored(variant)), words, effective)
 
 
 def labels(config: Config) -> Labels:
@@ -185,7 +185,7 @@ def layout(config: Config, study: Study, columns: SuiteColumns, table: SuiteTabl
         variant
         for variant in study.variants
         if (variant.model in table.models if table.models else variant.model not in elsewhere)
-        and set(study.benchmarks_of(variant)) & set(columns.benchmarks)
+        and set(study.scored(variant)) & set(columns.benchmarks)
     )
     kept = {name: entry for name, entry in table.columns.items() if name.partition("/")[0] in columns.benchmarks}
     names = tuple(table.parts) or tuple(kept) or columns.benchmarks

@@ -28,7 +28,16 @@ def quantized_and_judged(plan: Plan) -> list[Variant]:
     return [one for one in study.variants if one.method != FP16[0] and study.judged_benchmark in study.benchmarks_of(one)]
 
 
+def answers(plan: Plan) -> list[str]:
+    """Answers to the judged benchmark of a study that has no judge, which no cell asks for."""
+    study = plan.study
+    unrated = [one for one in study.variants if set(study.benchmarks_of(one)) - set(study.scored(one))]
+    return [f"<results>/{study.name}/answers/{one.path}.jsonl" for one in unrated]
+
+
 def noise(plan: Plan) -> list[str]:
+    if not plan.study.judge:
+        return []
     return [f"<results>/{plan.study.name}/noise/{one.path}.json" for one in quantized_and_judged(plan)]
 
 
