@@ -202,7 +202,7 @@ config_case("no study", {"study": ...}, "'study' is missing", "config/config.yam
 config_case(
     "a batch size that does not exist",
     {"batch": "cell"},
-    "batch: 'cell' should be 'suite', 'checkpoint' or 'benchmark'",
+    "batch: 'cell' should be 'auto', 'suite', 'checkpoint' or 'benchmark'",
     "config/config.yaml",
 )
 config_case("a key that is not there", {"bach": "suite"}, "unknown key 'bach'; did you mean 'batch'? known keys: study, batch")

@@ -42,7 +42,7 @@ def run(cwd: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def smoke_run(cwd: Path, *arguments: str) -> subprocess.CompletedProcess:
-    return run(cwd, *arguments, "--config", "study=smoke", "batch=checkpoint")
+    return run(cwd, *arguments, "--config", "study=smoke")
 
 
 def succeeded(done: subprocess.CompletedProcess) -> str:
@@ -102,6 +102,44 @@ def test_one_engine_start_a_checkpoint(smoke):
 @pytest.mark.smoke
 def test_a_second_run_has_nothing_to_do(smoke):
     assert "Nothing to be done" in succeeded(smoke_run(smoke, "all"))
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("target", ["table1", "table2", "figure2", "cells", f"results/smoke/cells/{ROW}/gpqa.json"])
+def test_a_finished_study_has_nothing_to_do_under_another_target(smoke, target):
+    assert "Nothing to be done" in succeeded(smoke_run(smoke, target, "-n"))
+
+
+def test_a_lone_table_loads_its_suite_and_all_loads_the_rest_once(smoke, tmp_path):
+    clone = tmp_path / "edge2giant"
+    shutil.copytree(smoke, clone, symlinks=True)
+    for name in ("results/smoke", "results/answer_cache", "paper_figures", "logs"):
+        shutil.rmtree(clone / name)
+    succeeded(smoke_run(clone, "table1"))
+    assert {path.name for path in (clone / "results/smoke/evaluations").rglob("*.json")} == {"leaderboard_v1.json"}
+    assert engine_starts(clone) == 2
+    assert "Nothing to be done" in succeeded(smoke_run(clone, "table1", "-n"))
+    succeeded(smoke_run(clone, "all"))
+    assert engine_starts(clone) == 4
+    assert results(cells(clone, "smoke")) == results(cells(smoke, "smoke"))
+    for target in ("table1", "table2", "all"):
+        assert "Nothing to be done" in succeeded(smoke_run(clone, target, "-n"))
+
+
+@pytest.mark.smoke
+def test_partial_shows_what_a_batch_finished_before_it_failed(smoke, tmp_path):
+    clone = tmp_path / "edge2giant"
+    shutil.copytree(smoke, clone, symlinks=True)
+    whole = clone / f"results/smoke/evaluations/{ROW}/all.json"
+    manifest = records.read_json(whole)
+    left = {name: found for name, found in manifest["entries"].items() if name != "gpqa"}
+    records.write_json(whole.with_suffix(".unfinished.json"), manifest | {"entries": left})
+    whole.unlink()
+    shutil.rmtree(clone / f"results/smoke/cells/{ROW}")
+    succeeded(smoke_run(clone, "partial"))
+    table = (clone / "paper_figures/smoke/partial/table1.csv").read_text()
+    assert table == (smoke / "paper_figures/smoke/table1.csv").read_text()
+    assert not (clone / f"results/smoke/cells/{ROW}").exists()
 
 
 @pytest.mark.smoke
@@ -171,7 +209,7 @@ def test_a_missing_data_file_is_named(smoke):
 
 def test_a_killed_run_resumes_and_every_cell_is_as_undisturbed(smoke, tmp_path):
     clone = make_clone(tmp_path / "edge2giant")
-    command = [*SNAKEMAKE, "all", "--config", "study=smoke", "batch=checkpoint"]
+    command = [*SNAKEMAKE, "all", "--config", "study=smoke"]
     process = subprocess.Popen(command, cwd=clone, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 300
     while not list((clone / "results").glob("answer_cache/*/entry.json")):

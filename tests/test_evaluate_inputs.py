@@ -1,11 +1,13 @@
 """What an evaluation reads is what was fetched and made: a changed byte is refused before an engine starts."""
 
+import contextlib
 import dataclasses
+import errno
 import shutil
 from types import SimpleNamespace
 
 import pytest
-from edge2giant import records, store
+from edge2giant import records, specs, store
 from edge2giant.errors import UserError
 from edge2giant.evaluate import batch
 from edge2giant.evaluate.answer_cache import AnswerCache
@@ -26,7 +28,8 @@ def job(tmp_path, monkeypatch):
         path.write_bytes(b"content of " + path.name.encode())
     datasets = tmp_path / "store/datasets"
     records.write(datasets / "arc.lock.json", store.make_lock(datasets, [rows], ["org/arc"], "hub"))
-    made = SimpleNamespace(files=core.checksums(checkpoint), digest="d" * 64)
+    size = SimpleNamespace(weights_bytes=1, nominal_bytes=None)
+    made = SimpleNamespace(files=core.checksums(checkpoint), digest="d" * 64, size=size, recipe={"spec": "e" * 64})
     read = records.read
     monkeypatch.setattr(records, "read", lambda path, kind: made if path.name == "checkpoint.json" else read(path, kind))
     monkeypatch.setattr(batch, "engine_versions", lambda name: {"hf": "1"})
@@ -87,6 +90,49 @@ def test_a_changed_checkpoint_is_refused(job, started, tmp_path, change, refused
         run(job, hashes=True)
     with pytest.raises(UserError if refused_by_size else StartedError):
         run(job)
+
+
+def test_a_benchmark_that_fails_does_not_keep_the_next_from_running(job, monkeypatch):
+    """Its error is raised at the end, and what is finished is listed; a second run asks for the failed one alone."""
+    spec = dataclasses.replace(SPEC, benchmarks=tuple(dataclasses.replace(ARC, name=name) for name in "abc"))
+    discarded, asked, listed = [], [], []
+    left = iter([True, True, False])  # prompts of the failed one are still in the engine for two steps
+    running = SimpleNamespace(has_unfinished_requests=lambda: next(left), step=lambda: discarded.append(asked[-1]))
+    lm = SimpleNamespace(model=SimpleNamespace(llm_engine=running))
+    monkeypatch.setattr(batch.engine, "open_engine", lambda *_: contextlib.nullcontext(lm))
+
+    def answer(of, lm, benchmark, identity, load_seconds):
+        asked.append(benchmark.name)
+        if benchmark.name == "a" and len(asked) < 4:
+            raise UserError("is not finite", "a")
+        folder = of.answer_cache.folder(records.digest(identity))
+        folder.mkdir(parents=True)
+
+    monkeypatch.setattr(batch, "_answer", answer)
+    monkeypatch.setattr(AnswerCache, "entry", lambda cache, fingerprint: cache.folder(fingerprint).exists() or None)
+    with pytest.raises(UserError, match="a: is not finite"):
+        batch.run(dataclasses.replace(job, spec=spec), listed.append)
+    assert (asked, discarded) == (["a", "b", "c"], ["a", "a"])
+    assert [list(one.entries) for one in listed] == [["b"], ["b", "c"]]
+    whole = batch.run(dataclasses.replace(job, spec=spec), listed.append)
+    assert asked[3:] == ["a"] and list(whole.entries) == ["a", "b", "c"] and whole.spec == specs.digest(spec)
+
+
+def test_a_full_disk_ends_the_batch(job, monkeypatch):
+    """What the next benchmarks compute could not be kept either."""
+    spec = dataclasses.replace(SPEC, benchmarks=tuple(dataclasses.replace(ARC, name=name) for name in "ab"))
+    asked = []
+
+    def full(*_):
+        asked.append(1)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    lm = SimpleNamespace(meter=None, take_usage=dict)
+    monkeypatch.setattr(batch.engine, "open_engine", lambda *_: contextlib.nullcontext(lm))
+    monkeypatch.setattr(batch, "_answers", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        batch.run(dataclasses.replace(job, spec=spec))
+    assert len(asked) == 1
 
 
 def test_a_checkpoint_is_not_made_of_a_model_with_a_changed_byte(job):

@@ -53,19 +53,6 @@ def test_batches_divide_the_benchmarks_of_a_variant(opened):
         evaluate.benchmarks(opened, job("leaderboard_v3"))
 
 
-def test_a_cells_manifest_is_that_of_the_batch_with_its_benchmark(opened):
-    cell = job(None)
-    cell.benchmark = "gpqa"
-    folder = "<results>/paper/evaluations/llama-3.1-8b-it/awq/w4a16"
-    assert evaluate.manifest(opened, cell) == f"{folder}/leaderboard_v2.json"
-    for size, name in (("checkpoint", "all"), ("benchmark", "gpqa")):
-        other = plan.Plan(opened.config, opened.run.model_copy(update={"batch": size}))
-        assert evaluate.manifest(other, cell) == f"{folder}/{name}.json"
-    cell.benchmark = "mmlu_redux"
-    with pytest.raises(UserError, match="unknown benchmark"):
-        evaluate.manifest(opened, cell)
-
-
 def test_data_sets_of_a_batch(opened):
     locks = evaluate.datasets(opened, job("ifeval"))
     assert locks == ["<results>/store/hub/datasets/ifeval.lock.json", "<results>/store/hub/nltk.lock.json"]

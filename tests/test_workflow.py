@@ -62,7 +62,7 @@ def test_a_table_asks_for_its_own_suite_alone(clone):
     assert (planned["evaluate"], planned["score_cell"], planned["judge"]) == (41, 41 * 6, 0)
 
 
-@pytest.mark.parametrize(("batch", "evaluations"), [("suite", 136), ("checkpoint", 50), ("benchmark", 636)])
+@pytest.mark.parametrize(("batch", "evaluations"), [("auto", 54), ("suite", 136), ("checkpoint", 50), ("benchmark", 636)])
 def test_the_batch_size_is_a_choice_of_the_config(clone, batch, evaluations):
     planned = jobs(plan("all", "--config", "study=paper", f"batch={batch}", cwd=clone))
     assert planned["evaluate"] == evaluations
@@ -106,7 +106,7 @@ def test_the_default_profile_sets_nothing_that_another_profile_sets():
                 "choose one of: edge, miniature, paper, paper-cpu, paper2024, schemes, schemes-vllm, smoke",
             ],
         ),
-        (["--config", "batch=all"], ["batch: 'all' should be 'suite', 'checkpoint' or 'benchmark'"]),
+        (["--config", "batch=all"], ["batch: 'all' should be 'auto', 'suite', 'checkpoint' or 'benchmark'"]),
         (["--config", "studdy=paper"], ["unknown key 'studdy'", "did you mean 'study'?"]),
     ],
 )

@@ -1,5 +1,5 @@
 # A batch of benchmarks on one checkpoint, loaded once. Finished benchmarks lie in the answer cache; the batch's only output is its manifest.
-from edge2giant.plan import evaluate
+from edge2giant.plan import batches, evaluate
 
 
 rule evaluate:
@@ -40,7 +40,7 @@ rule evaluate:
 # The unquantized model's distributions, which every variant of it is compared with: its own batch computes them, and this says where.
 rule record_reference:
     input:
-        PLAN.ask(evaluate.reference_manifest),
+        PLAN.ask(batches.reference_manifest),
     output:
         "<results>/{study}/references/{model}/{benchmark}.json",
     log:

@@ -11,7 +11,7 @@ BESIDE_FP16 = {
 
 rule extract_answers:
     input:
-        PLAN.ask(evaluate.manifest),
+        PLAN.ask(batches.manifest),
     output:
         "<results>/{study}/answers/{model}/{method}/{bits}.jsonl",
     log:

@@ -4,7 +4,7 @@ from edge2giant.plan import score
 
 rule score_cell:
     input:
-        manifest=PLAN.ask(evaluate.manifest),
+        manifest=PLAN.ask(batches.manifest),
         judgments=PLAN.ask(score.judgments),
     output:
         cell="<results>/{study}/cells/{model}/{method}/{bits}/{benchmark}.json",

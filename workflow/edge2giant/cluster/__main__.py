@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     sweeping = add(sweep, "delete outputs that are cut short, so that the same command makes them again")
     costing = add(cost, "GPU time of cells, checkpoints and tables: forecast, and measured where it was")
     costing.add_argument("--cluster", help="entry of config/clusters.yaml; its first by default")
-    costing.add_argument("--batch", default="suite", choices=("suite", "checkpoint", "benchmark"))
+    costing.add_argument("--batch", default="auto", choices=("auto", "suite", "checkpoint", "benchmark"))
     costing.add_argument("--out-prefix", type=Path, required=True, help="e.g. paper_figures/<study>/cost")
     for command in (rendering, sweeping, costing):
         command.add_argument("--study", required=True)

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from edge2giant.plan import evaluate, placement, quantize, resources
+from edge2giant.plan import batches, placement, quantize, resources
 from edge2giant.quantize.sizes import planned_bytes
 from edge2giant.schemes.limits import Device
 from edge2giant.specs.variant import Variant
@@ -92,7 +92,7 @@ class Forecast:
     Parameters
     ----------
     config, study, cluster
-    batch : {'suite', 'checkpoint', 'benchmark'}
+    batch : {'auto', 'suite', 'checkpoint', 'benchmark'}
         What one job evaluates.
     counted : mapping
         Computed and generated tokens by benchmark, where cells of the study have counted them.
@@ -146,10 +146,9 @@ class Forecast:
         speed = scheme.speed(Device.parse(f"cuda:{partition.compute_capability}")) if placed else 1
         weights = planned_bytes(facts, scheme)["total"]
         start = workload.start.seconds + weights / (workload.start.read_gb_s * 1e9) if placed else None
-        loaded = set()
-        for name in self.study.benchmarks_of(variant):
+        loaded, batch_of = set(), batches.of_all(self.config, self._requests, self.study, variant, self.batch)
+        for name, resident in batch_of.items():
             suite, seconds = self.config.benchmarks[name].suite, None
-            resident = evaluate.batch_of(self.config, name, self.batch)
             if resident not in loaded:
                 loaded.add(resident)
                 yield _line("load", variant, placed, start, resident)

@@ -1,5 +1,9 @@
-"""Tables and the figure of a run that is not complete: scores where cells exist, the reason where a variant failed."""
+"""Tables and the figure of a run that is not complete: scores where answers are there, the reason where a variant failed.
 
+A cell is made when its batch has ended; what a batch that is running or has failed did finish is scored here.
+"""
+
+import contextlib
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,8 +15,11 @@ from edge2giant.errors import UserError
 from edge2giant.paper import figure2, frames, tables
 from edge2giant.paper.render import write
 from edge2giant.plan import quantize
+from edge2giant.plan.score import score_spec
 from edge2giant.plan.study import study_spec
+from edge2giant.records.cell import Manifest
 from edge2giant.records.failure import Failure
+from edge2giant.scoring.make import make_cell
 from edge2giant.specs.study import StudySpec
 from edge2giant.specs.variant import Cell
 
@@ -36,11 +43,29 @@ def render(config: "Config", study: "Study", results: Path, logs: Path, out: Pat
     """
     cells, missing = found_cells(study, results)
     shutil.rmtree(out, ignore_errors=True)
+    cells += score_finished(config, study, results, out, missing)
     failed = write_failures(config, study, results, logs, out, missing)
     if not cells and not failed:
         raise UserError("no cell exists and no failure is recorded", f"study {study.name}", "run it first: snakemake all")
     _draw(study_spec(config, study.name), study.tables, cells, failed, config.root / "config/published", out)
     return f"{len(cells)} of {len(study.cells)} cells, {len(failed)} variants failed: {out}"
+
+
+def score_finished(config: "Config", study: "Study", results: Path, out: Path, missing: list[Cell]) -> list[Path]:
+    """Make the missing cells whose answers are there, below `out`, and return their paths; a judge's cells are left out."""
+    made = []
+    for cell in missing:
+        folder = results / study.name / "evaluations" / cell.variant.path
+        for listed in sorted(folder.glob("*.unfinished.json")):
+            if cell.benchmark == study.judged_benchmark or cell.benchmark not in records.read(listed, Manifest).entries:
+                continue
+            path = out / cell.path
+            spec = score_spec(config, study, cell.variant, cell.benchmark)
+            with contextlib.suppress(UserError):  # answers that are gone count as missing
+                make_cell(spec, listed, results / "answer_cache", [], path, path.with_suffix(".samples.parquet"))
+                made.append(path)
+                break
+    return made
 
 
 def write_failures(config: "Config", study: "Study", results: Path, logs: Path, out: Path, missing: list[Cell]) -> list[Path]:

@@ -20,7 +20,9 @@ class RunSettings(ConfigEntry):
     """Choices for one run of Snakemake."""
 
     study: names.name_of("study", "studies") = Field(description="a file of config/studies/")
-    batch: Literal["suite", "checkpoint", "benchmark"] = Field(description="how many benchmarks one evaluation job runs")
+    batch: Literal["auto", "suite", "checkpoint", "benchmark"] = Field(
+        default="auto", description="how many benchmarks one evaluation job runs: auto goes by what is asked for"
+    )
     results: Folder = Field(description="a folder below the working directory; it may be a link")
     figures: Folder = Field(description="a folder below the working directory; it may be a link")
     keep_checkpoints: Annotated[bool, BeforeValidator(_spelt)] = Field(

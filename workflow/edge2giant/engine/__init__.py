@@ -36,7 +36,7 @@ ENGINES = {
     "vllm-stock": ("edge2giant.engine.vllm", "StockVLLM"),
 }
 
-__all__ = ["ENGINES", "describe", "open_engine", "places", "usage"]
+__all__ = ["ENGINES", "describe", "discard", "open_engine", "places", "usage"]
 
 
 @contextmanager
@@ -100,6 +100,17 @@ def usage(lm: Any) -> dict[str, Any]:
         engine, tokenization included), ``peak_gpu_bytes`` (over all GPUs; 0 without one).
     """
     return lm.take_usage()
+
+
+def discard(lm: Any) -> None:
+    """Finish and drop the prompts that a failed call has left in vLLM: the next call would take them for its own."""
+    running = getattr(getattr(lm, "model", None), "llm_engine", None)
+    if running is None:
+        return
+    rows = import_module("edge2giant.engine.rows")
+    with rows.array_rows():
+        while running.has_unfinished_requests():
+            running.step()
 
 
 def places(lm: Any, windows: Sequence[Sequence[int]], start: int, asked: "Sequence[Asked]") -> "Iterator[Places]":

@@ -60,7 +60,9 @@ def evaluate(args: argparse.Namespace) -> None:
         references = {one.benchmark: one for one in (records.read(path, ReferenceRecord) for path in args.references)}
         copy = args.copy.resolve() if args.copy and args.copy.resolve() != checkpoint else None
         job = batch.Batch(spec, checkpoint, store, cache, copy, args.check == "sha256", args.parallel, args.planned, references)
-        records.write(args.out, batch.run(job))
+        unfinished = args.out.with_suffix(".unfinished.json")
+        records.write(args.out, batch.run(job, lambda manifest: records.write(unfinished, manifest)))
+        unfinished.unlink(missing_ok=True)
 
 
 def copy_answers(args: argparse.Namespace) -> None:

@@ -4,11 +4,11 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
-from edge2giant import divergence, engine, offline, provenance, records, store, typed
+from edge2giant import divergence, engine, offline, provenance, records, specs, store, typed
 from edge2giant.engine import self_check, settings
 from edge2giant.errors import UserError
 from edge2giant.evaluate.answer_cache import AnswerCache
@@ -98,10 +98,16 @@ def reference(batch: Batch, benchmark: BenchmarkSpec) -> Path | None:
     return path
 
 
-def run(batch: Batch) -> Manifest:
+def run(batch: Batch, finished: Callable[[Manifest], None] = lambda manifest: None) -> Manifest:
     """Evaluate what the answer cache does not hold yet and return the batch's manifest.
 
-    The engine is not even imported when nothing is left to do.
+    The engine is not even imported when nothing is left to do. A benchmark that fails does not keep the next ones from running;
+    the first error is raised at the end.
+
+    Parameters
+    ----------
+    finished : callable
+        Called with the manifest of what is finished, each time that it grows.
 
     Raises
     ------
@@ -112,17 +118,27 @@ def run(batch: Batch) -> Manifest:
     checkpoint = core.verify(batch.read_from, hashes=batch.hashes or batch.copy is not None, copy=batch.copy is not None)
     identities = {one.name: identity(batch, one, checkpoint.digest) for one in spec.benchmarks}
     fingerprints = {name: records.digest(record) for name, record in identities.items()}
+    size, recipe = checkpoint.size, typed.as_json(checkpoint.recipe)
+    summary = CheckpointSummary(checkpoint.digest, size.weights_bytes, size.nominal_bytes, recipe)
+    listed = Manifest(1, spec.study, *astuple(spec.variant), spec.batch, summary, fingerprints, specs.digest(spec))
     with batch.answer_cache.locked(fingerprints.values()):
         pending = [one for one in spec.benchmarks if batch.answer_cache.entry(fingerprints[one.name]) is None]
         log.info("%s: %d of %d benchmarks to run", spec.variant.path, len(pending), len(spec.benchmarks))
-        if pending:
-            _evaluate(batch, pending, identities)
-    size, recipe = checkpoint.size, typed.as_json(checkpoint.recipe)
-    summary = CheckpointSummary(checkpoint.digest, size.weights_bytes, size.nominal_bytes, recipe)
-    return Manifest(1, spec.study, *astuple(spec.variant), spec.batch, summary, fingerprints)
+        missing, failed = {one.name for one in pending}, {}
+        for name, error in _evaluate(batch, pending, identities) if pending else ():
+            if error:
+                failed[name] = error
+                continue
+            missing.remove(name)
+            finished(replace(listed, entries={name: value for name, value in fingerprints.items() if name not in missing}))
+    if failed:
+        log.error("%s: %d of %d benchmarks failed: %s", spec.variant.path, len(failed), len(pending), ", ".join(failed))
+        raise next(iter(failed.values()))
+    return listed
 
 
-def _evaluate(batch: Batch, pending: list[BenchmarkSpec], identities: dict[str, dict]) -> None:
+def _evaluate(batch: Batch, pending: list[BenchmarkSpec], identities: dict[str, dict]) -> Iterator[tuple[str, Exception | None]]:
+    """Run benchmarks on one start of the engine; yields the name of each, with the error where it failed."""
     name, path = batch.spec.engine.name, batch.spec.variant.path
     placed = settings.planned(name, batch.planned) | batch.spec.engine.settings | settings.on_gpus(batch.parallel)
     started = time.monotonic()
@@ -130,8 +146,18 @@ def _evaluate(batch: Batch, pending: list[BenchmarkSpec], identities: dict[str, 
         load_seconds = time.monotonic() - started
         log.info("%s: %s ready after %.0f s", path, name, load_seconds)
         for number, one in enumerate(pending, 1):
-            entry = _answer(batch, lm, one, identities[one.name], load_seconds)
-            log.info("%s: %s done in %.0f s (%d of %d)", path, one.name, entry.cost.seconds, number, len(pending))
+            began = time.monotonic()
+            try:
+                _answer(batch, lm, one, identities[one.name], load_seconds)
+            except Exception as error:
+                if getattr(error, "where", None) == batch.answer_cache.root:  # a full disk would lose the next answers too
+                    raise
+                log.error("%s: %s failed (%d of %d): %s", path, one.name, number, len(pending), error)
+                engine.discard(lm)
+                yield one.name, error
+            else:
+                log.info("%s: %s done in %.0f s (%d of %d)", path, one.name, time.monotonic() - began, number, len(pending))
+                yield one.name, None
 
 
 def _answer(batch: Batch, lm, benchmark: BenchmarkSpec, identity_record: dict, load_seconds: float) -> CacheEntry:

@@ -1,11 +1,11 @@
 """Which jobs a study has: their specs, inputs and resources, as the rules ask for them.
 
 One module a phase, found by the name of its rule file: `plan/quantize.py` answers `rules/quantize.smk`. Its functions take the
-`Plan` and Snakemake's wildcards (any object with the named attributes) and return paths, specs or resources. Nothing here reads
-results, so a dry run needs none.
+`Plan` and Snakemake's wildcards (any object with the named attributes) and return paths, specs or resources. Nothing here but
+`batches` reads results, and a dry run needs none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Plan:
 
     def __init__(self, config: Config, run: RunSettings, ledger: submitted.PlannedSpecs | None = None):
         self.config, self.run, self.ledger = config, run, ledger
+        self.targets: list[str] = []
+        """Files that this run was asked for; see `asks`."""
         self._specs: dict[tuple, str] = {}
 
     @property
@@ -62,6 +64,10 @@ class Plan:
         if variant not in study.variants:
             raise unknown("variant", variant.path, [one.path for one in study.variants], study.file)
         return study, variant
+
+    def asks(self, targets: Iterable[str], inputs_of: Callable[[str], Iterable[str] | None]) -> None:
+        """Note what Snakemake was asked for: files, and rules, of which `inputs_of` gives the files (None for a file)."""
+        self.targets = [str(file) for target in targets for file in (inputs_of(target) or [target])]
 
     def ask(self, function: Callable[["Plan", Any], Any]) -> Callable[[Any], Any]:
         """A function of wildcards alone, for an input or a param of a rule."""

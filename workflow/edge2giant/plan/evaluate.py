@@ -1,11 +1,9 @@
-"""Evaluations: the benchmarks of a batch, all that decides their answers, and where the results of a batch lie."""
-
-from types import SimpleNamespace
+"""Evaluations: the benchmarks of a batch and all that decides their answers; which batch a cell is in, `batches` says."""
 
 from edge2giant import evaluate
 from edge2giant.config import Config, Study
-from edge2giant.errors import UserError, unknown
-from edge2giant.plan import Plan, paths, vars_of
+from edge2giant.errors import UserError
+from edge2giant.plan import Plan, paths
 from edge2giant.specs.evaluate import BenchmarkSpec, DivergenceSpec, EngineSpec, EvaluateSpec, GenerationSpec, TasksSpec
 from edge2giant.specs.study import FP16
 from edge2giant.specs.variant import Variant
@@ -86,12 +84,6 @@ def references(plan: Plan, wildcards) -> list[str]:
     return [f"<results>/{study.name}/references/{variant.model}/{name}.json" for name in compared]
 
 
-def reference_manifest(plan: Plan, wildcards) -> str:
-    """Manifest of the unquantized model's batch, which computes its distributions."""
-    unquantized = SimpleNamespace(**vars_of(wildcards), **dict(zip(("method", "bits"), FP16, strict=True)))
-    return manifest(plan, unquantized)
-
-
 def benchmarks(plan: Plan, wildcards) -> list[str]:
     """The benchmarks of a batch, in the order of the study.
 
@@ -101,8 +93,7 @@ def benchmarks(plan: Plan, wildcards) -> list[str]:
         If the variant has none of them.
     """
     study, variant = plan.member(wildcards)
-    suites = {name: plan.config.benchmarks[name].suite for name in study.benchmarks_of(variant)}
-    names = [name for name, suite in suites.items() if wildcards.batch in (name, suite, WHOLE)]
+    names = in_batch(plan.config, study, variant, wildcards.batch)
     if not names:
         raise UserError(
             f"no batch '{wildcards.batch}' of {variant.path} in study {study.name}", "results path",
@@ -111,9 +102,10 @@ def benchmarks(plan: Plan, wildcards) -> list[str]:
     return names
 
 
-def batch_of(config: Config, benchmark: str, size: str) -> str:
-    """The batch that a benchmark is in where one job evaluates a `suite`, a whole `checkpoint` or one `benchmark`."""
-    return {"suite": config.benchmarks[benchmark].suite, "checkpoint": WHOLE, "benchmark": benchmark}[size]
+def in_batch(config: Config, study: Study, variant: Variant, batch: str) -> list[str]:
+    """The benchmarks of a variant that a batch of this name holds, in the order of the study."""
+    suites = {name: config.benchmarks[name].suite for name in study.benchmarks_of(variant)}
+    return [name for name, suite in suites.items() if batch in (name, suite, WHOLE)]
 
 
 def datasets(plan: Plan, wildcards) -> list[str]:
@@ -131,13 +123,3 @@ def environment(plan: Plan, wildcards) -> str:
 def store(plan: Plan, wildcards) -> str:
     """Folder of the models and data sets of a study's source."""
     return f"{plan.results}/store/{plan.config.study(wildcards.study).source}"
-
-
-def manifest(plan: Plan, wildcards) -> str:
-    """Manifest of the batch that has a cell's answers; of the judged benchmark where the wildcards name none."""
-    study, variant = plan.member(wildcards)
-    name = getattr(wildcards, "benchmark", study.judged_benchmark)
-    known = study.benchmarks_of(variant)
-    if name not in known:
-        raise unknown(f"benchmark of {variant.path}", name, known, f"study {study.name}")
-    return f"<results>/{study.name}/evaluations/{variant.path}/{batch_of(plan.config, name, plan.run.batch)}.json"

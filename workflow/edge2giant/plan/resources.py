@@ -13,6 +13,7 @@ from edge2giant.engine.plan import GIB, Serving
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
 from edge2giant.plan import Plan, placement, vars_of
+from edge2giant.plan import evaluate as evaluations
 from edge2giant.plan import quantize as checkpoints
 from edge2giant.plan.placement import Placement
 from edge2giant.quantize import toolkits
@@ -29,7 +30,8 @@ CPU_MINUTES = 60
 GPU_JOB_THREADS = 8
 # Set-up of a job before it works: imports, loading, compiling.
 SETUP_MINUTES = 45
-# Wall time of a job by a checkpoint's size: generous, since a job that hits its limit loses what no cache holds yet.
+# Wall time of a job by a checkpoint's size, of an evaluation for each suite: generous, since a job that hits its limit loses what
+# no cache holds yet.
 MINUTES_PER_BILLION = {"evaluate": 12, "quantize": 6}
 # To link a checkpoint is to read its files twice for their SHA-256, and to validate it.
 LINK_MINUTES_PER_BILLION = 0.5
@@ -58,6 +60,8 @@ class Job:
         Of an evaluation: what its engine is started with.
     judge_gpus : int
         Of a judge that the job serves.
+    suites : int
+        Of an evaluation: of how many suites its benchmarks are. Its time limit is the sum of theirs.
     """
 
     phase: str
@@ -66,6 +70,7 @@ class Job:
     links: bool = False
     serving: Serving | None = None
     judge_gpus: int = 0
+    suites: int = 1
 
     @property
     def small(self) -> bool:
@@ -84,7 +89,9 @@ def quantize(plan: Plan, wildcards) -> Job:
 
 
 def evaluate(plan: Plan, wildcards) -> Job:
-    return evaluate_job(plan.config, *plan.member(wildcards))
+    names = evaluations.benchmarks(plan, wildcards)
+    suites = {plan.config.benchmarks[name].suite for name in names}
+    return evaluate_job(plan.config, *plan.member(wildcards), suites=len(suites))
 
 
 def judge(plan: Plan, wildcards) -> Job:
@@ -98,8 +105,8 @@ def quantize_job(config: Config, spec: QuantizeSpec) -> Job:
     return Job("quantize", spec.variant, config.stacks[stack].device, links=toolkits.links(spec.toolkit))
 
 
-def evaluate_job(config: Config, study: Study, variant: Variant) -> Job:
-    """The job that evaluates a variant's checkpoint, with what the configuration says of its engine."""
+def evaluate_job(config: Config, study: Study, variant: Variant, suites: int = 1) -> Job:
+    """The job that evaluates a variant's checkpoint on benchmarks of so many suites, with what its engine is started with."""
     stack, protocol = config.stacks[study.stack], config.protocols[study.protocol]
     names = ("max_model_len", "kv_cache_dtype", "max_num_batched_tokens", "gpu_memory_utilization")
     settings = {"max_model_len": protocol.max_model_len, **stack.engine_settings, **study.engine_settings}
@@ -107,7 +114,7 @@ def evaluate_job(config: Config, study: Study, variant: Variant) -> Job:
     whole = stack.engine == "vllm-stock" and version < CHUNKS_SINCE
     chosen = {name: settings[name] for name in names if name in settings}
     serving = Serving(checkpoints.scheme(config, study, variant), **chosen, whole_prompts=whole)
-    return Job("evaluate", variant, stack.device, serving=serving)
+    return Job("evaluate", variant, stack.device, serving=serving, suites=suites)
 
 
 # --- what the rules get --------------------------------------------------------------------------------------------------
@@ -268,9 +275,16 @@ class Requests:
     def minutes(self, job: Job, attempt: int = 1) -> int:
         """Wall-clock limit in minutes, doubled with each attempt up to what the partition allows."""
         placed = self.place(job)
-        ceiling = int(self.cluster.partitions[placed.partition].max_hours * 60) if placed else MAX_MINUTES
         needed = self.override(job).get("runtime") or self._planned_minutes(job, placed)
-        return min(needed * 2 ** (attempt - 1), ceiling, MAX_MINUTES)
+        return min(needed * 2 ** (attempt - 1), self._most_minutes(placed))
+
+    def within_limit(self, job: Job) -> bool:
+        """Whether the partition allows the time that a job is planned to take."""
+        placed = self.place(job)
+        return self._planned_minutes(job, placed) <= self._most_minutes(placed)
+
+    def _most_minutes(self, placed: Placement | None) -> int:
+        return min(MAX_MINUTES, int(self.cluster.partitions[placed.partition].max_hours * 60) if placed else MAX_MINUTES)
 
     def _planned_minutes(self, job: Job, placed: Placement | None) -> int:
         if job.small:
@@ -278,7 +292,7 @@ class Requests:
         if job.phase == "judge":
             return JUDGE_MINUTES
         rate = LINK_MINUTES_PER_BILLION if job.links else MINUTES_PER_BILLION[job.phase]
-        work = rate * self.facts(job.variant.model).parameters / 1e9
+        work = rate * job.suites * self.facts(job.variant.model).parameters / 1e9
         if job.phase == "evaluate" and placed:
             work /= placed.gpus**0.5
         return int(SETUP_MINUTES + work)

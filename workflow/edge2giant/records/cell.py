@@ -125,7 +125,11 @@ class CheckpointSummary:
 
 @dataclass(frozen=True)
 class Manifest:
-    """`results/<study>/evaluations/<model>/<method>/<bits>/<batch>.json`: a batch's benchmarks, by fingerprint of their entry."""
+    """`results/<study>/evaluations/<model>/<method>/<bits>/<batch>.json`: a batch's benchmarks, by fingerprint of their entry.
+
+    `spec` is the digest of the job's spec. A batch that has not ended, or failed, has what is finished in
+    `<batch>.unfinished.json`.
+    """
 
     schema: Literal[1]
     study: Text
@@ -135,6 +139,7 @@ class Manifest:
     batch: Text
     checkpoint: CheckpointSummary
     entries: Annotated[dict[str, Sha256], NotEmpty()]
+    spec: Sha256 | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True)
