@@ -21,7 +21,7 @@ import judge_material
 import quantize_model
 from edge2giant import config, errors, plan, records, specs, store
 from edge2giant.plan import acquire as acquiring
-from edge2giant.plan import evaluate, quantize
+from edge2giant.plan import evaluate, quantize, repeats
 from edge2giant.plan.score import score_spec
 from edge2giant.plan.study import study_spec
 from edge2giant.records.cell import CheckpointSummary, Manifest
@@ -176,6 +176,17 @@ def message(text: str) -> str:
 def loading() -> Callable:
     """Reads all of `config/`."""
     return lambda: config.load() and None
+
+
+def planning() -> Callable:
+    """Reads all of `config/` and checks it as Snakemake does when it starts."""
+
+    def start():
+        found = config.load()
+        quantize.check(found)
+        repeats.check(found)
+
+    return start
 
 
 def overview(study: str, *options: str) -> list[str]:
@@ -374,6 +385,27 @@ for number, (settings, what) in enumerate(
     }.items()
 ):
     study_case(f"engine setting {number}", "stack: cpu", f"stack: cpu\nengine_settings: {settings}", "engine_settings:", what)
+
+
+for number, (repeat, *says) in enumerate(
+    (
+        ("{variants: [fp16/w16a16]}", "changes nothing: give `engine_settings` or `calibration_seed`"),
+        ("{variants: [awq/w4a16], calibration_seed: 2}", "unknown variant 'awq/w4a16'", "fp16/w16a16, gptq-llmcompressor/w4a16"),
+        ("{variants: [fp16/w16a16], models: [tiny-2m], engine_settings: {batch_size: 3}}", "'tiny-2m'", "tiny-0.4m"),
+        (
+            "{variants: [fp16/w16a16], benchmarks: [mmlu], engine_settings: {batch_size: 3}}",
+            "unknown benchmark of the study 'mmlu'",
+        ),
+        ("{variants: [fp16/w16a16], engine_settings: {batch_size: 16}}", "the weights and the engine of what it repeats"),
+        ("{variants: [fp16/w16a16], engine_settings: {batch_sizes: 3}}", "engine hf has no setting batch_sizes"),
+        ("{variants: [fp16/w16a16], calibration_seed: 2}", "toolkit none cannot change 'calibration_seed' in this recipe"),
+    )
+):
+
+    @case("study", f"a repeat, {number}", "config/studies/smoke.yaml, repeats.", *says)
+    def _(room, repeat=repeat):
+        room.edit("studies/smoke.yaml", "repeats:\n", f"repeats:\n  mine: {repeat}\n")
+        return planning()
 
 
 @case("study", "an empty file", "config/studies/smoke.yaml: is empty")

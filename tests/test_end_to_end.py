@@ -207,6 +207,22 @@ def test_a_missing_data_file_is_named(smoke):
     assert f"{parquet.name}: is missing from the store" in done.stdout + done.stderr
 
 
+@pytest.mark.smoke
+def test_repeats_give_the_noise_floor_from_answers_of_their_own(smoke):
+    """FP16 in other batches and GPTQ calibrated with another draw, against the first of each."""
+    starts, before = engine_starts(smoke), results(cells(smoke, "smoke"))
+    succeeded(smoke_run(smoke, "paper_figures/smoke/statistics.csv"))
+    assert engine_starts(smoke) == starts + 2 and results(cells(smoke, "smoke")) == before
+    rows = records.read_json(smoke / "paper_figures/smoke/statistics.json")["noise_floor"]
+    assert {(row["repeat"], row["benchmark"]) for row in rows} == {
+        (repeat, benchmark) for repeat in ("other-batches", "other-draw") for benchmark in ("arc_challenge", "gpqa", "all")
+    }
+    assert all(row["method_a"] == row["method_b"] and "p_holm" not in row for row in rows)
+    (one, other) = (path.parent for path in (smoke / f"results/checkpoints/{ROW}").glob("*/checkpoint.json"))
+    weights = [records.file_sha256(next(folder.glob("*.safetensors"))) for folder in (one, other)]
+    assert weights[0] != weights[1]
+
+
 def test_a_killed_run_resumes_and_every_cell_is_as_undisturbed(smoke, tmp_path):
     clone = make_clone(tmp_path / "edge2giant")
     command = [*SNAKEMAKE, "all", "--config", "study=smoke"]

@@ -110,7 +110,8 @@ rule compare_with_published:
 
 rule test_pairs:
     input:
-        PLAN.ask(studies.cells),
+        cells=PLAN.ask(studies.cells),
+        repeats=PLAN.ask(repeats.cells),
     output:
         multiext("<figures>/{study}/statistics", ".csv", ".json"),
     log:
@@ -127,7 +128,7 @@ rule test_pairs:
         "Paired statistics of study {wildcards.study}: every variant against FP16"
     shell:
         "workflow/in-env {params.env} python -m edge2giant.stats family --spec {params.spec}"
-        " --spec-digest {params.digest} --cells {input} --out-prefix {params.prefix} >{log} 2>&1"
+        " --spec-digest {params.digest} --cells {input.cells} --repeats {input.repeats} --out-prefix {params.prefix} >{log} 2>&1"
 
 
 rule draw_tradeoffs:

@@ -4,11 +4,12 @@ import sys
 sys.path.insert(0, str(workflow.basedir))
 
 from edge2giant import errors, plan
-from edge2giant.plan import quantize, resources
+from edge2giant.plan import quantize, repeats, resources
 
 try:
     PLAN = plan.open_plan(config, workflow.is_main_process)
     quantize.check(PLAN.config)
+    repeats.check(PLAN.config)
 except errors.UserError as error:
     # Snakemake shows an exception with file and line of this rule file, which say nothing about the user's mistake.
     print(f"error: {error}", file=sys.stderr)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge2giant import ROOT
-from edge2giant.config import checks, files, overlay
+from edge2giant.config import checks, files, overlay, repeats
 from edge2giant.config.benchmarks import Benchmark, BenchmarksFile, Suite
 from edge2giant.config.calibration import CalibrationFile, CalibrationSet
 from edge2giant.config.claims import Claims
@@ -19,7 +19,7 @@ from edge2giant.config.run import RunSettings
 from edge2giant.config.stacks import Stack, Stacks
 from edge2giant.config.studies import Study, StudyFile
 from edge2giant.config.workload import Workload
-from edge2giant.errors import unknown
+from edge2giant.errors import UserError, unknown
 from edge2giant.specs.variant import Variant
 
 RUN = "config/config.yaml"
@@ -142,10 +142,21 @@ def load(root: str | Path = ROOT) -> Config:
     file = found["benchmarks"]
     known |= {"tables": file.table_numbers, "judged": file.judged}
     found |= {"suites": file.suites, "benchmarks": file.benchmarks, "calibration": found["calibration"].sets}
-    places = overlay.studies(root)
-    config = Config(root=root, studies={name: read_study(root, name, places, known) for name in places}, read=read, **found)
+    config = Config(root=root, studies=read_studies(root, known, file.benchmarks), read=read, **found)
     checks.check(config)
     return config
+
+
+def read_studies(root: Path, known: dict, benchmarks: dict[str, Benchmark]) -> dict[str, Study]:
+    """Read all studies; what one repeats is a study, too."""
+    places = overlay.studies(root)
+    found = {name: read_study(root, name, places, known) for name in places}
+    for study in list(found.values()):
+        for repeat in repeats.studies(study, benchmarks):
+            if repeat.name in found:
+                raise UserError(f"there is a study {repeat.name} already", repeat.file, "choose another name")
+            found[repeat.name] = repeat
+    return found
 
 
 def read_study(root: Path, name: str, places: dict[str, str], known: dict) -> Study:
@@ -159,7 +170,7 @@ def read_study(root: Path, name: str, places: dict[str, str], known: dict) -> St
         below = places[base]
         extended = files.read_yaml(root, below)
         files.check(extended, StudyFile, below, known)
-        entry = extended | entry
+        entry = {key: value for key, value in extended.items() if key != "repeats"} | entry
     file = files.check(entry, StudyFile, where, known)
     judged = next((benchmark for benchmark in file.benchmarks if benchmark in known["judged"]), None)
     return Study(name=name, file=where, judged_benchmark=judged, **dict(file))

@@ -3,10 +3,10 @@
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from edge2giant.config import names
-from edge2giant.config.entry import ConfigEntry, Count, Settings, Text, distinct
+from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Settings, Text, distinct, refusal
 from edge2giant.config.stacks import EngineSettings
 from edge2giant.specs.variant import Cell, Variant
 
@@ -20,6 +20,24 @@ class StudyModel(ConfigEntry):
     judged: Variants | None = Field(default=None, description="method/bits that the judged benchmark is run on")
 
 
+class Repeat(ConfigEntry):
+    """Variants of a study, run once more with something changed that says nothing about quantization."""
+
+    variants: Variants = Field(description="method/bits of the study")
+    models: distinct(names.Model) | None = Field(default=None, description="models; all that have one of the variants")
+    benchmarks: distinct(names.Benchmark) | None = Field(
+        default=None, description="benchmarks of the study; all that lm-eval asks where left out"
+    )
+    engine_settings: EngineSettings = Field(default={}, description="arguments that put requests into other batches")
+    calibration_seed: Natural | None = Field(default=None, description="of another draw from the calibration set")
+
+    @model_validator(mode="after")
+    def _changes_something(self):
+        if not self.engine_settings and self.calibration_seed is None:
+            raise refusal("changes nothing: give `engine_settings` or `calibration_seed`")
+        return self
+
+
 def _what_is_extended_is_there(schema: dict) -> None:
     """For editors: a study that extends another may leave every key out."""
     schema["anyOf"] = [{"required": ["extends"]}, {"required": schema.pop("required")}]
@@ -30,7 +48,7 @@ class StudyFile(ConfigEntry):
 
     model_config = ConfigDict(json_schema_extra=_what_is_extended_is_there)
 
-    extends: Text | None = Field(default=None, description="a study whose keys hold wherever this one has none of its own")
+    extends: Text | None = Field(default=None, description="a study whose keys but `repeats` hold wherever this one has none")
     title: Text
     source: Literal["hub", "miniature"] = Field(description="fetched by acquire, or made here")
     protocol: names.Protocol = Field(description="entry of config/protocols.yaml")
@@ -50,6 +68,9 @@ class StudyFile(ConfigEntry):
     checkpoints: dict[names.MethodBits, Literal["make", "published"]] = Field(
         default={}, description="method/bits whose checkpoint is made, or taken from the hub"
     )
+    repeats: dict[Name, Repeat] = Field(
+        default={}, description="what is run again to see what differs by itself: the noise floor"
+    )
     models: Annotated[dict[names.Model, StudyModel], Field(min_length=1)] = Field(description="models and what is run on each")
 
 
@@ -59,6 +80,7 @@ class Study(StudyFile):
     name: Text
     file: Text = Field(description="where it stands: config/studies/<name>.yaml or my/studies/<name>.yaml")
     judged_benchmark: Text | None = Field(default=None, description="the benchmark whose answers a judge rates, if it has one")
+    repeated: Text | None = Field(default=None, description="the study that this one repeats a part of; see `config.repeats`")
 
     @cached_property
     def variants(self) -> tuple[Variant, ...]:

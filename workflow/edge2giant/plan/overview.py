@@ -13,7 +13,7 @@ from edge2giant import environments, errors, records
 from edge2giant.config import Config, Study, load
 from edge2giant.config.clusters import Cluster
 from edge2giant.errors import UserError
-from edge2giant.plan import evaluate, quantize, resources
+from edge2giant.plan import evaluate, quantize, repeats, resources
 from edge2giant.plan.placement import Placement
 from edge2giant.quantize import preflight, sizes, toolkits
 from edge2giant.schemes.limits import DEGRADED, REFUSED
@@ -200,6 +200,9 @@ def show(overview: Overview, out: Path) -> None:
     if hardware := overview.hardware():
         print(f"\nkernels of {study.stack} by GPU (compute capability)\n", table(hardware), sep="\n")
     print(f"\n{len(study.cells)} cells of {len(lines)} checkpoints; as CSV: {out}", *overview.disk(), totals(lines), sep="\n")
+    for name, repeat in repeats.of(overview.config, study).items():
+        also = f"`snakemake plan --config study={repeat.name}`"
+        print(f"repeat {name}: {len(repeat.cells)} cells of {len(repeat.variants)} checkpoints, for the noise floor ({also})")
     refused = [line for line in lines if "refused:" in line["verdict"]]
     if refused:
         first = "{model}/{variant}: {verdict}".format_map(refused[0])

@@ -147,8 +147,9 @@ def changes_of(config: Config, study: Study, variant: Variant) -> dict:
         If the study changes something for all that no recipe of its takes.
     """
     common = study.recipe_settings.get(ALL, {})
-    if unused := common.keys() - {key for one in study.variants for key in _taken(config, one)} if common else ():
-        takes = sorted({key for one in study.variants for key in _taken(config, one)})
+    every = (config.study(study.repeated) if study.repeated else study).variants
+    if unused := common.keys() - {key for one in every for key in _taken(config, one)} if common else ():
+        takes = sorted({key for one in every for key in _taken(config, one)})
         what = f"no recipe of the study takes '{min(unused)}'"
         raise UserError(what, f"{study.file}, recipe_settings.{ALL}", f"they take {', '.join(takes)}")
     taken = _taken(config, variant) if common else ()

@@ -56,7 +56,7 @@ def statistics(plan, wildcards) -> StatisticsSpec:
     study, entries = plan.config.study(wildcards.study), plan.config.benchmarks
     averaged = [name for name, suite in plan.config.suites.items() if suite.average]
     suites = {suite: tuple(name for name in study.benchmarks if entries[name].suite == suite) for suite in averaged}
-    return StatisticsSpec(study.name, suites)
+    return StatisticsSpec(study.name, suites, {f"{study.name}-{name}": name for name in study.repeats})
 
 
 @cache

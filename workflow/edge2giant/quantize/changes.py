@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from edge2giant import typed
 from edge2giant.errors import UserError
 from edge2giant.quantize import toolkits
-from edge2giant.typed import NotEmpty, Positive, Share
+from edge2giant.typed import Natural, NotEmpty, Positive, Share
 
 Names = Annotated[tuple[toolkits.Layers, ...], NotEmpty()]
 
@@ -34,8 +34,8 @@ class PlainKeys:
         How much of the range of activations SmoothQuant moves into weights.
     mappings : tuple
         Pairs of the layers that take a scale and the one that gives it, by patterns as in `ignore`.
-    calibration_samples, calibration_length : int
-        Samples drawn from the calibration set, and tokens of each.
+    calibration_samples, calibration_length, calibration_seed : int
+        Samples drawn from the calibration set, tokens of each, and seed of the draw.
     """
 
     group_size: toolkits.GroupSize | None = None
@@ -46,10 +46,11 @@ class PlainKeys:
     mappings: Annotated[tuple[tuple[Names, toolkits.Layers], ...], NotEmpty()] | None = None
     calibration_samples: Positive | None = None
     calibration_length: Positive | None = None
+    calibration_seed: Natural | None = None
 
 
 PLAIN = tuple(one.name for one in fields(PlainKeys))
-CALIBRATION = {"calibration_samples": "samples", "calibration_length": "length"}
+CALIBRATION = {"calibration_samples": "samples", "calibration_length": "length", "calibration_seed": "seed"}
 """Keys of a calibration set by the plain keys that change them."""
 
 

@@ -15,6 +15,7 @@ from edge2giant.records.cell import CellRecord, Cost
 from edge2giant.records.units import UNITS
 from edge2giant.report.gather import Key, ReportMaterial, page_of
 from edge2giant.specs.study import FP16
+from edge2giant.stats.family import REPEAT
 
 VARIANT = [Column("Model", "choice"), Column("Method", "choice")]
 BENCHMARK = Column("Benchmark", "choice")
@@ -56,6 +57,17 @@ STATISTICS = {
     "test": Column("Test", "choice"),
     "warnings": Column("Warnings", "long"),
 }
+NOISE = {
+    REPEAT: Column("Repeat", "choice"),
+    **{name: STATISTICS[name] for name in ("model", "method_b", "bits_b", "benchmark")},
+    "score_a": Column("score", "number"),
+    "score_b": Column("again", "number"),
+    **{name: STATISTICS[name] for name in ("difference", "low", "high", "p_value")},
+    "a_right_b_wrong": Column("lost", "count", "right at first, wrong again"),
+    "a_wrong_b_right": Column("gained", "count", "wrong at first, right again"),
+    "agreement": Column("equal answers", "number", "share of answers that are the same", digits=4),
+    **{name: STATISTICS[name] for name in ("questions", "clusters", "warnings")},
+}
 SCORES = [
     *VARIANT,
     BENCHMARK,
@@ -87,6 +99,7 @@ PAIRED = (
     "Every quantized variant against FP16 on the same questions; `average` pools a suite and `all` a variant. Other columns:"
     " statistics.csv, explained in docs/statistics.md."
 )
+REPEATED = "The same variants run once more, as the study's `repeats` say; in no family of tests."
 AUDITED = "The printed numbers against each other; no run is needed for this."
 JUDGED = "The findings of the paper, judged by the regenerated numbers."
 JUDGED_AS_PRINTED = "The same findings, judged by the numbers that the paper prints."
@@ -181,7 +194,10 @@ def _analysis(material: ReportMaterial, name: str) -> Section:
         record["recovery"] = _recovery(record)
     counted = {(record.get("id", place), record[next(iter(columns))]) for place, record in enumerate(shown)}
     counts = grids.counts(word for _, word in counted) if name != "statistics" else []
-    return replace(section, grids=[grids.of_records(section.name, section.title, shown, columns)], counts=counts)
+    made = [grids.of_records(section.name, section.title, [one for one in shown if not one.get(REPEAT)], columns)]
+    if again := [one for one in shown if one.get(REPEAT)]:
+        made.append(grids.of_records("noise-floor", "Noise floor", again, NOISE, notes=[REPEATED]))
+    return replace(section, grids=made, counts=counts)
 
 
 def _recovery(record: dict) -> Value:

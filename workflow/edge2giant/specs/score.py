@@ -1,6 +1,6 @@
 """What the job that scores one cell gets to know."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from edge2giant.records.units import UnitName
@@ -103,7 +103,10 @@ class StatisticsSpec:
     ----------
     suites : dict of str to tuple of str
         Suite with an average to the study's benchmarks in it; the averages are compared where all of them are.
+    repeats : dict of str to str
+        Study that repeats a part of this one to its name there.
     """
 
     study: str
     suites: dict[str, tuple[str, ...]]
+    repeats: dict[str, str] = field(default_factory=dict)

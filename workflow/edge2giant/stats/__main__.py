@@ -25,6 +25,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     study = commands.add_parser("family", help="compare every variant of a study with a reference")
     specs.add_arguments(study)
     study.add_argument("--cells", type=Path, nargs="+", required=True, help="cell records")
+    study.add_argument("--repeats", type=Path, nargs="*", default=[], help="records of cells that repeat some of these")
     study.add_argument("--reference", default="fp16/w16a16", help="method/bits to compare with (fp16/w16a16)")
     study.add_argument("--out-prefix", type=Path, required=True, help="folder and start of the names to write")
     study.set_defaults(run=_family)
@@ -53,14 +54,16 @@ def _pair(options: argparse.Namespace) -> None:
 
 def _family(options: argparse.Namespace) -> None:
     spec, drawn = specs.of_arguments(options, StatisticsSpec), _drawn(options)
-    pairs, alone = family.pairs([samples.read(path) for path in options.cells], options.reference)
+    cells = [samples.read(path) for path in options.cells]
+    pairs, alone = family.pairs(cells, options.reference)
     rows = [family.compare(a, b, **drawn) for a, b in pairs]
     rows += family.pooled(rows, spec.suites)
     family.correct(rows)
-    paths = family.write(rows, alone, options.out_prefix)
+    noise = family.noise_floor(cells, [samples.read(path) for path in options.repeats], spec, **drawn)
+    paths = family.write(rows, noise, alone, options.out_prefix)
     for name in alone:
         print(f"no reference {options.reference} for {name}", file=sys.stderr)
-    print(f"{len(pairs)} comparisons, {len(alone)} cells without a reference", *paths, sep="\n")
+    print(f"{len(pairs)} comparisons, {len(alone)} cells without a reference, {len(options.repeats)} repeats", *paths, sep="\n")
 
 
 def _simulate(options: argparse.Namespace) -> None:

@@ -11,15 +11,17 @@ import numpy as np
 from edge2giant import records
 from edge2giant.errors import UserError
 from edge2giant.scoring.aggregation import Aggregation
+from edge2giant.specs.score import StatisticsSpec
 from edge2giant.specs.study import AVERAGE
 from edge2giant.stats import LEVEL, paired, procedures, samples
 from edge2giant.stats.procedures import Spread
 
 EVERYTHING = "all"
 IDENTITY = ["study", "model", "suite", "benchmark", "method_a", "bits_a", "method_b", "bits_b"]
+REPEAT = "repeat"
 INTERNAL = ("warnings", "spread", "unclipped", "unit")
 RESULT = [field.name for field in dataclasses.fields(paired.Comparison) if field.name not in INTERNAL]
-COLUMNS = [*IDENTITY, "pooled", *RESULT, "p_holm", "p_bh", "warnings"]
+COLUMNS = [*IDENTITY, REPEAT, "pooled", *RESULT, "p_holm", "p_bh", "warnings"]
 # How far the samples may miss the score in the cell record.
 TOLERANCE = 1e-6
 # Points of a pooled test for one unit of a score: a rating goes from 1 to 10.
@@ -75,6 +77,32 @@ def pairs(cells: list[samples.Evaluation], reference: str) -> tuple[list[tuple],
         found += [(first, other) for other in others if first]
         alone += [other.name for other in others if not first]
     return found, alone
+
+
+def noise_floor(
+    cells: list[samples.Evaluation], repeats: list[samples.Evaluation], spec: StatisticsSpec, **options
+) -> list[dict]:
+    """Rows of each repeat against what it repeats, and pooled; outside of every family.
+
+    Parameters
+    ----------
+    **options
+        Of `compare`.
+    """
+    known, groups = {_cell(one): one for one in cells}, defaultdict(list)
+    for one in repeats:
+        if _cell(one) not in known:
+            raise UserError("repeats a cell that is not there", one.name, "give the cells of the study that it repeats")
+        groups[one.identity.study].append(one)
+    found = []
+    for study, group in groups.items():
+        rows = [compare(known[_cell(one)], one, **options) for one in group]
+        found += [row | {REPEAT: spec.repeats[study]} for row in [*rows, *pooled(rows, spec.suites)]]
+    return found
+
+
+def _cell(one: samples.Evaluation) -> tuple:
+    return one.variant, one.identity.benchmark
 
 
 def pooled(rows: list[dict], suites: Mapping[str, tuple[str, ...]]) -> list[dict]:
@@ -162,10 +190,11 @@ def as_json(row: dict) -> dict:
     return {name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in clean.items()}
 
 
-def write(rows: list[dict], alone: list[str], prefix: Path) -> list[Path]:
-    """Write ``<prefix>.csv`` and ``<prefix>.json``; return their paths."""
+def write(rows: list[dict], noise: list[dict], alone: list[str], prefix: Path) -> list[Path]:
+    """Write ``<prefix>.csv``, in which rows of the noise floor name their repeat, and ``<prefix>.json``; return their paths."""
     paths = [prefix.with_name(f"{prefix.name}.{ending}") for ending in ("csv", "json")]
-    found = [as_json(row) for row in rows]
-    records.write_csv(paths[0], [row | {"warnings": "; ".join(row["warnings"])} for row in found], COLUMNS)
-    records.write_json(paths[1], {"comparisons": found, "without_reference": alone})
+    found, floor = [as_json(row) for row in rows], [as_json(row) for row in noise]
+    lines = [row | {"warnings": "; ".join(row["warnings"])} for row in [*found, *floor]]
+    records.write_csv(paths[0], lines, COLUMNS)
+    records.write_json(paths[1], {"comparisons": found, "noise_floor": floor, "without_reference": alone})
     return paths
