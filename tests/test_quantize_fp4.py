@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from edge2giant import schemes
 from edge2giant.engine import open_engine
-from edge2giant.quantize import tensors, toolkits
+from edge2giant.quantize import compat, tensors, toolkits
 from edge2giant.quantize.validation import agreement, likelihood
 from edge2giant.schemes.e2m1 import NUMBERS, e2m1
 from edge2giant.schemes.mxfp4 import MXFP4
@@ -96,3 +96,17 @@ def test_a_layer_reads_back(tmp_path):
     stored["layer.weight_scale"] = torch.from_numpy(np.log2(scale) + 127).to(torch.uint8)
     tensors.write(tmp_path / "model.safetensors", stored)
     np.testing.assert_array_equal(MXFP4(CT, 4, 16).read(tensors.Tensors(tmp_path), "layer").weight, numbers)
+
+
+@pytest.mark.parametrize(
+    ("stored", "computed", "least"), [("float16", "bfloat16", "bfloat16"), ("float16", "float32", "float16")]
+)
+def test_an_engine_is_as_precise_as_the_coarsest_type_of_its_weights(stored, computed, least):
+    """float16, in which transformers leaves an output layer, is finer than bfloat16."""
+    import torch
+
+    model = torch.nn.Sequential(
+        torch.nn.Linear(2, 2).to(getattr(torch, computed)), torch.nn.Linear(2, 2).to(getattr(torch, stored))
+    )
+    assert compat.widen(model, computed) == least
+    assert {str(one.dtype) for one in model.parameters()} == {f"torch.{computed}"}

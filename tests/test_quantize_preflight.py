@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from edge2giant import config, schemes
 from edge2giant.errors import UserError
-from edge2giant.models.facts import ModelFacts
+from edge2giant.models.facts import LinearLayer, ModelFacts
 from edge2giant.plan import quantize
 from edge2giant.quantize import preflight, toolkits
 from edge2giant.schemes import limits
@@ -118,13 +118,21 @@ def test_clipping_takes_output_channels_in_blocks():
     assert toolkits.check_making("autoawq", facts, AWQ, "cuda:9.0") == []
 
 
+EXPERTS = {
+    "num_experts": 8,
+    "linear_layers": (LinearLayer("mlp.experts.up_proj", 256, 128, 256), LinearLayer("mlp.experts.down_proj", 128, 256, 256)),
+}
+
+
 @pytest.mark.parametrize(
     ("method", "change", "refused"),
     [
-        (("fp8", "w8a8"), {"num_experts": 8}, "inputs of experts"),
-        (("rtn", "w4a16"), {"num_experts": 8}, None),
-        (("nvfp4-llmcompressor", "w4a16"), {"num_experts": 8}, "experts in NVFP4"),
-        (("mxfp4-llmcompressor", "w4a16"), {"num_experts": 8}, None),
+        (("fp8", "w8a8"), EXPERTS, "inputs of experts"),
+        (("rtn", "w4a16"), EXPERTS, None),
+        (("nvfp4-llmcompressor", "w4a16"), EXPERTS, "experts in NVFP4"),
+        (("mxfp4-llmcompressor", "w4a16"), EXPERTS, None),
+        (("mixed-llmcompressor", "w4a16"), EXPERTS, "all experts of a model by one scheme"),
+        (("mixed-llmcompressor", "w4a16"), {}, None),
         (("rtn", "w4a16"), {"model_type": "falcon"}, "compressed layers of falcon"),
         (("gptq-gptqmodel", "w4a16"), {"model_type": "falcon"}, None),
     ],

@@ -4,10 +4,11 @@ import pytest
 import yaml
 from edge2giant import schemes
 from edge2giant.engine import plan as serving
-from edge2giant.quantize import preflight, sizes, tensors, toolkits
+from edge2giant.quantize import names, preflight, sizes, tensors, toolkits
 from edge2giant.schemes.mixed import Mixed
 from quantize_model import calibration_set, run, spec, write_model, write_text, write_tokenizer
 from shared import ROOT
+from tiny_models import MATRIX, write
 
 RECIPES = yaml.safe_load((ROOT / "config/recipes.yaml").read_text(encoding="utf-8"))["methods"]
 PLAIN = RECIPES["mixed-llmcompressor"]["bits"]["w4a16"]["recipe"]
@@ -52,6 +53,15 @@ def test_first_and_last_blocks_are_those_of_the_model(planned):
     assert scheme.at("model.layers.7.mlp.experts.0.down_proj").bits == 8
 
 
+@pytest.mark.parametrize(("block", "name", "bits"), [(7, "down_proj", 8), (7, "up_proj", 4), (0, "gate_proj", 8)])
+def test_mixtral_has_the_same_schemes_under_both_names_of_its_layers(planned, block, name, bits):
+    """transformers has other names than Mixtral's files."""
+    scheme, *_ = planned("llama-3.1-8b-it")
+    module = f"model.layers.{block}.mlp.experts.3.{name}"
+    assert scheme.at(module).bits == scheme.at(names.in_files("mixtral", module)).bits == bits
+    assert names.in_files("mixtral", module) != module
+
+
 def test_a_limit_of_a_part_is_one_of_the_whole(planned):
     scheme, *_ = planned("llama-3.1-8b-it")
     assert [one.name for one in preflight.check(scheme, "vllm", "0.33", "cpu")] == ["cpu-w8a16"]
@@ -72,3 +82,16 @@ def test_it_is_made_valid_and_loaded(tmp_path):
     assert all(scheme.at(name).read(made, name).bits == found for name, found in bits.items())
     assert record["validation"]["engine"]["logprob_difference_mean"] < 1e-4
     assert record["size"]["nominal_bytes"] < record["size"]["weights_bytes"] < 1.2 * record["size"]["nominal_bytes"]
+
+
+@pytest.mark.slow
+@pytest.mark.toolkit("main")
+def test_mixtral_whose_blocks_are_the_first_and_the_last_is_valid(tmp_path):
+    """So all its experts have one scheme, without which transformers misreads them."""
+    write(tmp_path / "model", *MATRIX["tiny-mixtral"])
+    write_text(tmp_path / "calibration", 1)
+    write_text(tmp_path / "heldout", 2, letters="0123456789,.-ABCDEF")
+    recipe = yaml.safe_load(yaml.safe_dump(PLAIN).replace("{first}", "0").replace("{last}", "1"))
+    run(tmp_path, tmp_path / "out", spec("llmcompressor", recipe, calibration=calibration_set()))
+    made, scheme = tensors.Tensors(tmp_path / "out"), schemes.of_checkpoint(tmp_path / "out")
+    assert {scheme.at(name).bits for name in made.quantized_layers} == {8} and len(made.quantized_layers) == 2 * (4 + 4 * 3)

@@ -47,13 +47,13 @@ def widen(model, name: str) -> str:
     """
     import torch
 
-    wanted, found = getattr(torch, name), name
+    wanted, found = getattr(torch, name), {name}
     for module in model.modules():
         for key, one in list(module.named_parameters(recurse=False)):
             if one.dtype in (torch.float16, torch.bfloat16) and one.dtype != wanted:
-                found = str(one.dtype).removeprefix("torch.")
+                found.add(str(one.dtype).removeprefix("torch."))
                 setattr(module, key, torch.nn.Parameter(one.detach().to(wanted), requires_grad=False))
-    return found
+    return next(dtype for dtype in ("bfloat16", "float16", name) if dtype in found)
 
 
 def adopt_config(model_dir: Path, out_dir: Path) -> None:

@@ -73,12 +73,14 @@ def check_groups(scheme: Scheme, facts: ModelFacts) -> list[Verdict]:
 def check_layers(scheme: Scheme, facts: ModelFacts) -> list[Verdict]:
     """Refuse what transformers, by which every checkpoint is validated, overlooks or misreads without a word.
 
-    These are inputs of experts, which it joins, experts in NVFP4, and a class of layers of its own.
+    These are inputs of experts, which it joins and reads by one scheme, experts in NVFP4, and a class of layers of its own.
     """
-    reason = None
-    if facts.num_experts and scheme.rounds_activations:
+    reason, experts = None, {scheme.at(name) for _, name in facts.layer_names() if ".experts." in name}
+    if len(experts) > 1:
+        reason, hint = "transformers reads all experts of a model by one scheme", "give all experts the same scheme"
+    if any(one.rounds_activations for one in experts):
         reason, hint = "transformers does not round the inputs of experts", "use a method that rounds weights alone"
-    if facts.num_experts and any(isinstance(scheme.at(name), NVFP4) for _, name in facts.layer_names()):
+    if any(isinstance(one, NVFP4) for one in experts):
         reason = "transformers reads experts in NVFP4 wrongly (tiny models are off by 0.9 nats a token)"
         hint = "use mxfp4-llmcompressor/w4a16"
     if facts.model_type == "falcon" and scheme.format == COMPRESSED:
