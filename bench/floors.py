@@ -76,7 +76,7 @@ def vllms_own(lm, documents: list, salt: str | None, whole=None) -> tuple[list, 
     pairs = lm._encode_all([request.args for request in scoring.instances(documents)])
     prompts = [Prompt([*context, *tail], (), len(context), fresh=salt is None) for context, tail in pairs]
     with lm.meter.call(len(prompts)):
-        answers = lm._receive(lm._send(prompts, salt))
+        answers = lm.ask_own(prompts, salt)
     scores = []
     for (context, _), answer, other in zip(pairs, answers, whole or answers, strict=True):
         values = self_check._known(answer, other, len(context))

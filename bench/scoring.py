@@ -117,7 +117,7 @@ def parts_of(lm):
 
         return run
 
-    places = [(lm, "_encode_all", "encode"), (lm, "_send", "send"), (lm.model, "wait_for_completion", "wait")]
+    places = [(lm, "_encode_all", "encode"), (lm, "_send", "send"), (lm, "_receive", "wait")]
     for owner, attribute, name in places:
         setattr(owner, attribute, clocked(name, getattr(owner, attribute)))
     try:

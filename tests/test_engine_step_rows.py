@@ -6,7 +6,7 @@ pytestmark = pytest.mark.toolkit("main")
 torch = pytest.importorskip("torch")
 np = pytest.importorskip("numpy")
 
-from edge2giant.engine import step_rows  # noqa: E402
+from edge2giant.engine import runners, step_rows  # noqa: E402
 from edge2giant.engine.step_rows import Span, StepRows, values_of  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
@@ -49,6 +49,17 @@ def test_a_gpu_that_gathers_no_logits_gives_nothing():
     assert values_of(torch.zeros(2, WIDTH), torch.tensor([0]), torch.tensor([0]), lambda _: None) is None
 
 
+def split(taken):
+    """Name -> (first row, own tokens, log-probabilities) of what `StepRows.take` gives."""
+    names, firsts, counts, ids, values = taken
+    ids, values = np.frombuffer(ids, np.int32), np.frombuffer(values, np.float32).reshape(-1, 2)
+    ends = np.cumsum([0, *counts])
+    return {
+        name: (first, ids[low:high].tolist(), values[low:high])
+        for name, first, low, high in zip(names, firsts, ends, ends[1:], strict=False)
+    }
+
+
 prompts = st.lists(
     st.tuples(st.lists(st.integers(0, VOCABULARY - 1), min_size=2, max_size=20), st.floats(0, 1), st.floats(0, 1)),
     min_size=1,
@@ -64,7 +75,7 @@ def test_prompts_in_pieces_over_many_steps(some, budget):
     state = {}
     for number, (prompt, at, hit) in enumerate(some):
         first = 1 + int(at * (len(prompt) - 2))
-        rows.begin(str(number), first)
+        rows.begin(str(number), first, kept=number % 2 == 1)
         state[number] = (prompt, first, int(hit * (len(prompt) - 1)))
     cached = {number: one[2] for number, one in state.items()}
     while state:
@@ -85,13 +96,19 @@ def test_prompts_in_pieces_over_many_steps(some, budget):
         )
         found.update(done)
         state = {number: one for number, one in state.items() if one[2] < len(one[0])}
+    kept = split(rows.take())
+    assert rows.take() == ([], [], [], b"", b"")
     for number, (prompt, at, _) in enumerate(some):
         first = max(1 + int(at * (len(prompt) - 2)), cached[number] + 1)
         if first >= len(prompt):
-            assert str(number) not in found
+            assert str(number) not in found | kept
             continue
-        parts = found[str(number)].parts
-        logprobs = torch.cat([values.logprobs[rows] for values, rows in parts])
+        if number % 2:
+            assert str(number) not in found
+            begins, ids, logprobs = kept[str(number)]
+            assert (begins, ids) == (first - 1, prompt[first:])
+        else:
+            logprobs = torch.cat([values.logprobs[part] for values, part in found[str(number)].parts])
         own, best = expected(prompt, first)
         assert logprobs[:, 0].tolist() == pytest.approx(own, abs=1e-5)
         assert logprobs[:, 1].tolist() == pytest.approx(best, abs=1e-5)
@@ -117,11 +134,11 @@ def test_a_prompt_that_starts_again_drops_what_it_held():
 def test_what_is_no_request_of_ours_and_an_unknown_runner_stay_as_they_are():
     from types import SimpleNamespace
 
-    assert step_rows.rows_asked(None) is None
-    assert step_rows.rows_asked(SimpleNamespace(extra_args=None)) is None
-    assert step_rows.rows_asked(SimpleNamespace(extra_args={step_rows.ROWS_FROM: 3})) == (3, None)
-    assert step_rows.install(SimpleNamespace()) == "unknown"
-    assert step_rows.install(SimpleNamespace(prompt_logprobs_worker=None)) == "idle"
+    assert runners.rows_asked(None) is None
+    assert runners.rows_asked(SimpleNamespace(extra_args=None)) is None
+    assert runners.rows_asked(SimpleNamespace(extra_args={runners.ROWS_FROM: 3})) == (3, None, False)
+    assert runners.install(SimpleNamespace()) == "unknown"
+    assert runners.install(SimpleNamespace(prompt_logprobs_worker=None)) == "idle"
 
 
 class OwnRows:
@@ -146,11 +163,11 @@ def test_the_second_model_runner_answers_ours_and_leaves_the_others():
     from types import SimpleNamespace
 
     prompts = {"ours": [3, 1, 4, 1, 5, 9, 2, 6], "stock": [2, 7, 1, 8], "bare": [1, 4, 1]}
-    asked = {"ours": {step_rows.ROWS_FROM: 5}, "stock": None, "bare": None}
+    asked = {"ours": {runners.ROWS_FROM: 5}, "stock": None, "bare": None}
     slots = {"ours": 2, "stock": 0, "bare": 3}
     tokens = torch.zeros(4, 10, dtype=torch.int32)
     runner = SimpleNamespace(prompt_logprobs_worker=OwnRows(4))
-    assert step_rows.install(runner) == "v2"
+    assert runners.install(runner) == "v2"
     worker = runner.prompt_logprobs_worker
     for name, prompt in prompts.items():
         tokens[slots[name], : len(prompt)] = torch.tensor(prompt)

@@ -162,7 +162,7 @@ def rows(lm, samples: list[list[int]]) -> list[list[float]]:
     from edge2giant.engine.scoring import Prompt
 
     with lm.meter.call(len(samples)):
-        answers = lm._receive(lm._send([Prompt(tuple(ids), rows_from=1, fresh=True) for ids in samples]))
+        answers = lm.ask_own([Prompt(tuple(ids), rows_from=1, fresh=True) for ids in samples])
     assert all(answer.known_from <= 1 for answer in answers)
     return [[float(value) for value in answer.values] for answer in answers]
 

@@ -36,20 +36,33 @@ class Prompt(NamedTuple):
 
     Attributes
     ----------
-    ids : sequence of int
-        Token ids of the prompt.
+    head : sequence of int
+        Token ids it begins with; prompts of one question have the same object.
     candidates : tuple of int
         Tokens whose log-probabilities after the prompt are wanted; or, instead,
     rows_from : int
         First position of the prompt from which on the log-probabilities of its own tokens are wanted.
     fresh : bool
         Do not read the prefix cache.
+    tail : tuple of int
+        Token ids after `head`.
     """
 
-    ids: Tokens
+    head: Tokens
     candidates: tuple[int, ...] = ()
     rows_from: int | None = None
     fresh: bool = False
+    tail: tuple[int, ...] = ()
+
+    @property
+    def ids(self) -> Tokens:
+        """All token ids of the prompt."""
+        return [*self.head, *self.tail] if self.tail else self.head
+
+    @property
+    def length(self) -> int:
+        """Number of its tokens."""
+        return len(self.head) + len(self.tail)
 
 
 class Logprobs(NamedTuple):
@@ -99,15 +112,14 @@ class Group:
 
     def take(self, prompt: Prompt, answer: Logprobs) -> None:
         """Store the result of a prompt of this group."""
-        start = len(self.context)
         if prompt.rows_from is None:
-            prefix = tuple(prompt.ids[start:])
+            prefix = prompt.tail
             self.nexts.setdefault(prefix, {}).update(zip(prompt.candidates, answer.values, strict=True))
             if answer.tops:
                 self.tops[prefix] = answer.tops[0]
             return
-        continuation = tuple(prompt.ids[start:])
-        unknown = min(max(answer.known_from - start, 0), len(continuation))
+        continuation = prompt.tail
+        unknown = min(max(answer.known_from - len(self.context), 0), len(continuation))
         held = self.rows.get(continuation)
         if held is None or unknown < held[2]:
             self.rows[continuation] = (answer.values, answer.tops, unknown)
@@ -171,12 +183,11 @@ class Group:
         return [one for one, after in zip(ordered, [*ordered[1:], ()], strict=True) if after[: len(one)] != one]
 
     def _next_prompts(self, prefix: tuple[int, ...], tokens: Iterable[int]) -> list[Prompt]:
-        prompt = [*self.context, *prefix] if prefix else self.context
         ids = tuple(tokens)
-        return [Prompt(prompt, ids[at : at + MAX_TOKEN_IDS]) for at in range(0, len(ids), MAX_TOKEN_IDS)]
+        return [Prompt(self.context, ids[at : at + MAX_TOKEN_IDS], tail=prefix) for at in range(0, len(ids), MAX_TOKEN_IDS)]
 
     def _row_prompt(self, continuation: tuple[int, ...], fresh: bool = False) -> Prompt:
-        return Prompt([*self.context, *continuation], (), len(self.context), fresh)
+        return Prompt(self.context, (), len(self.context), fresh, continuation)
 
 
 class Scorer:

@@ -2,9 +2,8 @@
 
 vLLM computes prompt log-probabilities for every token of a prompt that its cache does not hold (its newer model
 runner even for every token of a step in which any prompt requests some), with a sort of the vocabulary for each,
-and copies them to the host prompt by prompt. An answer choice needs those of its own tokens. `install` lets both
-model runners compute only these, all prompts of a step together. Prompts that do not carry `ROWS_FROM` are
-computed by vLLM as before, so both ways can be compared on one engine.
+and copies them to the host prompt by prompt. An answer choice needs those of its own tokens. `StepRows` computes
+only these, all prompts of a step together; `runners` puts it into vLLM.
 
 Row ``r`` of a prompt is the hidden state at its token ``r``, which says how likely token ``r + 1`` was.
 """
@@ -18,10 +17,6 @@ import torch
 
 from edge2giant.engine.distributions import Asked, of_logits
 
-# Keys of SamplingParams.extra_args: the first token of the prompt whose log-probability is wanted, and which tokens beside it
-# (`Asked.as_json`); without the second, the most likely one.
-ROWS_FROM = "edge2giant_rows_from"
-DISTRIBUTIONS = "edge2giant_distributions"
 # Rows whose logits are held at a time; they take rows x vocabulary x 4 bytes a few times over.
 CHUNK = 512
 
@@ -84,6 +79,7 @@ class PendingPrompt:
 
     rows_from: int
     asked: Asked | None = None
+    kept: bool = False
     reached: int = -1  # row after the last one stored
     parts: list[tuple[Values, slice]] = field(default_factory=list)
 
@@ -105,10 +101,11 @@ class StepRows:
 
     def __init__(self) -> None:
         self._pending: dict[str, PendingPrompt] = {}
+        self._kept: dict[str, PendingPrompt] = {}
 
-    def begin(self, request: str, rows_from: int, asked: Asked | None = None) -> None:
+    def begin(self, request: str, rows_from: int, asked: Asked | None = None, kept: bool = False) -> None:
         """Note a prompt."""
-        self._pending[request] = PendingPrompt(rows_from, asked)
+        self._pending[request] = PendingPrompt(rows_from, asked, kept)
 
     def end(self, request: str) -> None:
         """Forget a prompt."""
@@ -124,7 +121,7 @@ class StepRows:
         logits_of: LogitsOf,
         targets: Callable[[np.ndarray, np.ndarray], torch.Tensor],
     ) -> dict[str, Found]:
-        """Compute the wanted rows of a step and give those prompts that are complete.
+        """Compute the wanted rows of a step and give those prompts that are complete, but for those that wait for `take`.
 
         Parameters
         ----------
@@ -138,23 +135,62 @@ class StepRows:
         """
         rows = [self._pending[span.request].rows(span) for span in spans]
         wanted = [(span, one) for span, one in zip(spans, rows, strict=True) if one]
-        plain = [(span, one) for span, one in wanted if self._pending[span.request].asked is None]
-        for part in (plain, *([pair] for pair in wanted if pair not in plain)):
+        plain, others = [], []
+        for pair in wanted:
+            (plain if self._pending[pair[0].request].asked is None else others).append(pair)
+        for part in (plain, *([pair] for pair in others)):
             if part and not self._compute(part, hidden, logits_of, targets):
                 return {}
         done = [span.request for span in spans if span.computed + span.scheduled >= span.prompt]
-        return {request: Found(self._pending[request].parts) for request in done if self._pending[request].parts}
+        found = {request: one for request in done if (one := self._pending[request]).parts}
+        self._kept.update((request, one) for request, one in found.items() if one.kept)
+        return {request: Found(one.parts) for request, one in found.items() if not one.kept}
+
+    def take(self) -> tuple[list[str], list[int], list[int], bytes, bytes]:
+        """Give the rows of all complete prompts that were kept, and forget them.
+
+        Returns
+        -------
+        list of str, list of int, list of int, bytes, bytes
+            Names, first row and number of rows of the prompts; of their rows one after the other, the own token (int32), and the
+            log-probabilities of the own and the most likely token (float32).
+        """
+        kept, self._kept = self._kept, {}
+        places: dict[int, int] = {}
+        steps: list[Values] = []
+        order = [np.zeros(0, dtype=np.int64)]
+        counts = []
+        size = 0
+        for one in kept.values():
+            count = 0
+            for values, rows in one.parts:
+                if id(values) not in places:
+                    places[id(values)] = size
+                    steps.append(values)
+                    size += len(values.token_ids)
+                order.append(np.arange(rows.start, rows.stop) + places[id(values)])
+                count += rows.stop - rows.start
+            counts.append(count)
+        firsts = [one.reached - count for one, count in zip(kept.values(), counts, strict=True)]
+        if not steps:
+            return [], [], [], b"", b""
+        every = np.concatenate(order)
+        ids = torch.cat([values.token_ids[:, 0] for values in steps]).to("cpu", torch.int32).numpy()[every]
+        logprobs = torch.cat([values.logprobs[:, :2] for values in steps]).to("cpu", torch.float32).numpy()[every]
+        return list(kept), firsts, counts, ids.tobytes(), logprobs.tobytes()
 
     def _compute(self, wanted: list[tuple[Span, range]], hidden: torch.Tensor, logits_of: LogitsOf, targets: Callable) -> bool:
         """Compute rows that are asked alike, and store them; False on a GPU that gathers no logits."""
-        index = np.concatenate([np.arange(one.start, one.stop) - span.computed + span.offset for span, one in wanted])
-        slots = np.concatenate([np.full(len(one), span.slot) for span, one in wanted])
-        positions = np.concatenate([np.arange(one.start + 1, one.stop + 1) for _, one in wanted])
+        sizes = [len(one) for _, one in wanted]
+        before = np.cumsum([0, *sizes[:-1]])
+        rows = np.arange(sum(sizes)) + np.repeat([one.start for _, one in wanted] - before, sizes)
+        index = rows + np.repeat([span.offset - span.computed for span, _ in wanted], sizes)
+        slots = np.repeat([span.slot for span, _ in wanted], sizes)
         pending, first = self._pending[wanted[0][0].request], wanted[0][1].start
         values = values_of(
             hidden,
             upload(index, hidden.device),
-            targets(slots, positions),
+            targets(slots, rows + 1),
             logits_of,
             pending.asked,
             first + 1 - pending.rows_from,
@@ -162,9 +198,9 @@ class StepRows:
         if values is None:
             return False
         at = 0
-        for span, one in wanted:
+        for (span, one), size in zip(wanted, sizes, strict=True):
             self._pending[span.request].take(one, values, at)
-            at += len(one)
+            at += size
         return True
 
 
@@ -214,119 +250,3 @@ def own_and_best(logits: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor,
     best = logits.max(dim=-1)
     chosen = torch.stack([logits.gather(1, own[:, None])[:, 0], best.values], dim=1)
     return torch.stack([own, best.indices], dim=1), chosen - torch.logsumexp(logits, dim=-1, keepdim=True)
-
-
-def rows_asked(sampling_params: Any) -> tuple[int, Asked | None] | None:
-    """Read the first row that a prompt requests and the tokens beside its own; None if it requests none of ours."""
-    extra = (sampling_params and sampling_params.extra_args) or {}
-    if ROWS_FROM not in extra:
-        return None
-    return extra[ROWS_FROM], Asked.of_json(extra[DISTRIBUTIONS]) if DISTRIBUTIONS in extra else None
-
-
-def install(runner: Any) -> str:
-    """Let a model runner compute requested rows only; returns which runner it is.
-
-    ``v1``, ``v2``, ``idle`` (a stage that computes no logits), or ``unknown``: then nothing is changed, and vLLM computes the
-    log-probabilities of all tokens of a prompt.
-    """
-    if hasattr(runner, "prompt_logprobs_worker"):
-        if runner.prompt_logprobs_worker is None:
-            return "idle"
-        runner.prompt_logprobs_worker = SecondRunnerRows(runner.prompt_logprobs_worker)
-        return "v2"
-    if hasattr(runner, "_get_prompt_logprobs_dict") and hasattr(runner, "num_prompt_logprobs"):
-        runner._get_prompt_logprobs_dict = FirstRunnerRows(runner, runner._get_prompt_logprobs_dict)
-        return "v1"
-    return "unknown"
-
-
-class SecondRunnerRows:
-    """Wraps the ``PromptLogprobsWorker`` of vLLM's second model runner."""
-
-    def __init__(self, own: Any) -> None:
-        self._own, self._rows = own, StepRows()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._own, name)
-
-    def add_request(self, req_id: str, req_idx: int, sampling_params: Any) -> None:
-        """Note a request; one of ours is hidden from vLLM's own code."""
-        self._own.add_request(req_id, req_idx, sampling_params)
-        wanted = rows_asked(sampling_params)
-        if wanted is not None:
-            self._own.uses_prompt_logprobs[req_idx] = False
-            self._rows.begin(req_id, *wanted)
-
-    def remove_request(self, req_id: str) -> None:
-        """Forget a request."""
-        self._own.remove_request(req_id)
-        self._rows.end(req_id)
-
-    def compute_prompt_logprobs(
-        self,
-        logits_fn: LogitsOf,
-        hidden_states: torch.Tensor,
-        input_batch: Any,
-        all_token_ids: torch.Tensor,
-        num_computed_tokens: torch.Tensor,
-        prompt_lens: np.ndarray,
-    ) -> dict[str, Any]:
-        """Give the rows of the step's prompts, ours and others."""
-        others = self._own.compute_prompt_logprobs(
-            logits_fn, hidden_states, input_batch, all_token_ids, num_computed_tokens, prompt_lens
-        )
-        spans = [
-            Span(
-                request,
-                int(input_batch.query_start_loc_np[at]),
-                int(input_batch.num_computed_prefill_tokens_np[at]),
-                int(input_batch.num_scheduled_tokens[at]),
-                int(prompt_lens[slot]),
-                int(slot),
-            )
-            for at, (request, slot) in enumerate(zip(input_batch.req_ids, input_batch.idx_mapping_np, strict=False))
-            if request in self._rows
-        ]
-
-        def targets(slots: np.ndarray, positions: np.ndarray) -> torch.Tensor:
-            place = upload(np.stack([slots, positions]), all_token_ids.device)
-            return all_token_ids[place[0], place[1]].long()
-
-        spans = [span for span in spans if span.computed < span.prompt]
-        return {**others, **self._rows.step(spans, hidden_states, logits_fn, targets)}
-
-
-class FirstRunnerRows:
-    """Wraps ``_get_prompt_logprobs_dict`` of vLLM's first model runner."""
-
-    def __init__(self, runner: Any, own: Callable[..., dict]) -> None:
-        self._runner, self._own, self._rows = runner, own, StepRows()
-
-    def __call__(self, hidden_states: torch.Tensor, num_scheduled_tokens: dict[str, int]) -> dict[str, Any]:
-        runner, waiting = self._runner, self._runner.num_prompt_logprobs
-        asked = {request: rows_asked(runner.requests[request].sampling_params) for request in waiting}
-        ours = {request: waiting.pop(request) for request, one in asked.items() if one is not None}
-        found = self._own(hidden_states, num_scheduled_tokens)
-        for request in ours:
-            if request not in self._rows:
-                self._rows.begin(request, *asked[request])
-        spans = [self._span(request, num_scheduled_tokens[request]) for request in ours if request in num_scheduled_tokens]
-        mine = self._rows.step(spans, hidden_states, runner.model.compute_logits, self._targets)
-        done = {span.request for span in spans if span.computed + span.scheduled >= span.prompt}
-        for request in done:
-            self._rows.end(request)
-        waiting.update({request: number for request, number in ours.items() if request not in done})
-        found |= {request: one.to_cpu_nonblocking() for request, one in mine.items()}
-        if mine:
-            runner._sync_device()
-        return found
-
-    def _span(self, request: str, scheduled: int) -> Span:
-        runner = self._runner
-        state, slot = runner.requests[request], runner.input_batch.req_id_to_index[request]
-        offset = int(runner.query_start_loc.np[slot])
-        return Span(request, offset, state.num_computed_tokens, scheduled, len(state.prompt_token_ids), slot)
-
-    def _targets(self, slots: np.ndarray, positions: np.ndarray) -> torch.Tensor:
-        return upload(self._runner.input_batch.token_ids_cpu[slots, positions].astype(np.int64), self._runner.device)

@@ -14,6 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,15 @@ from typing import Any
 import vllm
 from lm_eval.api.registry import register_model
 from lm_eval.models.vllm_causallms import VLLM
-from vllm import EngineArgs, SamplingParams, TokensPrompt
+from vllm import EngineArgs
 
 from edge2giant.engine import chat, checks
 from edge2giant.engine.chat import Chat
 from edge2giant.engine.counters import Counted
-from edge2giant.engine.rows import array_rows, read
+from edge2giant.engine.front import FrontEnd
+from edge2giant.engine.packs import SCHEDULER, Packs
 from edge2giant.engine.scoring import Group, Logprobs, Prompt, Scorer
 from edge2giant.engine.self_check import SelfCheck, ask_twice, compare, sample
-from edge2giant.engine.step_rows import ROWS_FROM
 from edge2giant.engine.tokens import PairEncoder, portions, safe_to_cut
 from edge2giant.engine.windows import window_places
 
@@ -214,6 +215,7 @@ class FastVLLM(StockVLLM):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("enable_prefix_caching", True)
+        kwargs.setdefault("scheduler_cls", SCHEDULER)
         # the rows of a prompt travel inside their message: buffers of their own are pinned one by one, which costs more
         os.environ.setdefault("VLLM_MSGPACK_ZERO_COPY_THRESHOLD", "65536")
         super().__init__(pretrained, **kwargs)
@@ -224,7 +226,10 @@ class FastVLLM(StockVLLM):
             log.warning("this vLLM computes log-probabilities of whole prompts only; scoring long answers is slower")
         self._rows = "/".join(sorted(runners - {"idle"})) or "unknown"
         self._check, self._check_interval = SelfCheck(), 0
-        self._params: dict[tuple, SamplingParams] = {}
+        engine, self._own = self.model.llm_engine, FrontEnd(self.model, self.lora_request)
+        packed = self._rows != "unknown" and engine.vllm_config.scheduler_config.scheduler_cls == SCHEDULER
+        take_rows = partial(self._ask_workers, "edge2giant_take_rows")
+        self._fast = Packs(engine.engine_core, take_rows) if packed and not self.lora_request else self._own
         self._encoder = PairEncoder(
             self.tok_encode,
             lambda texts: self.tok_encode(texts, add_special_tokens=False),
@@ -289,6 +294,7 @@ class FastVLLM(StockVLLM):
     def _score(self, portions: Iterable[list[tuple[list[int], list[int]]]]) -> list[tuple[float, bool]]:
         """Score portions of (context, continuation), both token ids; what is sent is computed while more is prepared."""
         scorers, sent = [], []
+        self._fast.forget()  # what an error may have left
         for pairs in portions:
             scorer = Scorer(pairs, self.max_length - 1, self._block)  # vLLM wants room for one more token
             self.meter.usage.too_long += scorer.too_long
@@ -308,41 +314,22 @@ class FastVLLM(StockVLLM):
             return
         if self._check_interval != self.meter.interval:
             self._check, self._check_interval = SelfCheck(), self.meter.interval
-        asked = ask_twice(chosen, lambda prompts, salt: self._receive(self._send(prompts, salt)))
-        self._check.questions += compare(chosen, *asked).questions
+        self._check.questions += compare(chosen, *ask_twice(chosen, self.ask_own)).questions
 
-    def _send(self, prompts: list[Prompt], salt: str | None = None) -> list[Prompt]:
-        """Give prompts to the engine, which begins at once; with a salt by vLLM's own way, in a prefix cache of that name."""
-        if prompts:
-            params = [self._sampling(prompt, own=prompt.fresh or salt is not None) for prompt in prompts]
-            named = {} if salt is None else {"cache_salt": salt}
-            sent = [TokensPrompt(prompt_token_ids=prompt.ids, **named) for prompt in prompts]
-            self.model.enqueue(sent, params, use_tqdm=False, lora_request=self.lora_request)
+    def _send(self, prompts: list[Prompt]) -> list[Prompt]:
+        self._fast.send(prompts)
         return prompts
 
-    def _receive(self, prompts: list[Prompt]) -> list[Logprobs]:
+    def _receive(self, prompts: list[Prompt], way: Packs | FrontEnd | None = None) -> list[Logprobs]:
         """Wait for the results of all prompts that were sent, in their order."""
-        with array_rows():
-            outputs = self.model.wait_for_completion(use_tqdm=False)
-        self._count(outputs)
-        return [read(output, prompt) for prompt, output in zip(prompts, outputs, strict=True)]
+        answers, cached = (way or self._fast).receive()
+        usage = self.meter.usage
+        usage.prompts += len(prompts)
+        usage.tokens_in += sum(prompt.length for prompt in prompts)
+        usage.tokens_cached += cached
+        return answers
 
-    def _sampling(self, prompt: Prompt, own: bool) -> SamplingParams:
-        kind = (prompt.candidates, prompt.rows_from, prompt.fresh, own)
-        if kind not in self._params:
-            wanted: dict[str, Any] = {}
-            if prompt.candidates:
-                wanted["logprob_token_ids"] = list(prompt.candidates)
-            if prompt.rows_from is not None:
-                wanted["prompt_logprobs"] = 1
-                wanted["extra_args"] = None if own else {ROWS_FROM: prompt.rows_from}
-            self._params[kind] = SamplingParams(
-                temperature=0.0,
-                max_tokens=1,
-                detokenize=False,
-                flat_logprobs=True,
-                skip_reading_prefix_cache=prompt.fresh,
-                skip_clone=True,  # vLLM adds the end tokens to each prompt's copy; a deep one is a quarter of sending
-                **wanted,
-            )
-        return self._params[kind]
+    def ask_own(self, prompts: list[Prompt], salt: str | None = None) -> list[Logprobs]:
+        """Compute prompts as vLLM does for everyone, in their order; with a salt in a prefix cache of that name."""
+        self._own.send(prompts, salt, own=True)
+        return self._receive(prompts, self._own)

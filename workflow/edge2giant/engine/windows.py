@@ -6,8 +6,9 @@ from typing import Any
 from vllm import SamplingParams, TokensPrompt
 
 from edge2giant.engine.distributions import Asked, Places
+from edge2giant.engine.packs import ROWS_FROM
 from edge2giant.engine.rows import array_rows, read_places
-from edge2giant.engine.step_rows import DISTRIBUTIONS, ROWS_FROM
+from edge2giant.engine.runners import DISTRIBUTIONS
 from edge2giant.errors import UserError
 
 # Windows whose distributions are held at a time, about a megabyte each.

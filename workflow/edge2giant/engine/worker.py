@@ -19,10 +19,16 @@ class WorkerExtension:
         return dict(held)
 
     def edge2giant_answer_rows(self) -> str:
-        """Compute prompt log-probabilities of requested rows alone; returns the model runner's kind (`step_rows.install`)."""
-        from edge2giant.engine import step_rows
+        """Compute prompt log-probabilities of requested rows alone; returns the model runner's kind (`runners.install`)."""
+        from edge2giant.engine import runners
 
-        return step_rows.install(self.model_runner)  # type: ignore[attr-defined]
+        return runners.install(self.model_runner)  # type: ignore[attr-defined]
+
+    def edge2giant_take_rows(self) -> tuple | None:
+        """Give the rows that were kept for this call (`step_rows.StepRows.take`)."""
+        from edge2giant.engine import runners
+
+        return runners.take(self.model_runner)  # type: ignore[attr-defined]
 
     def edge2giant_watch_logits(self) -> None:
         """Count, from now on, the rows of logits whose largest is not finite."""
