@@ -152,8 +152,16 @@ def permutation(gaps: np.ndarray, resamples: int, rng: np.random.Generator) -> f
 
 
 def detectable(variance: float, freedom: float) -> float:
-    """The true difference that a test of two sides at 0.05 finds with 80 % power, at the variance seen."""
-    return (quantile(freedom) + quantile(freedom, POWER)) * float(np.sqrt(variance))
+    """The true difference that a test of two sides at 0.05 finds with 80 % power, at the variance seen (noncentral t)."""
+    from scipy import optimize, stats
+
+    if np.isnan(freedom):
+        return float("nan")
+    limit = quantile(freedom)
+    if np.isinf(freedom):
+        return (limit + quantile(freedom, POWER)) * float(np.sqrt(variance))
+    errors = optimize.brentq(lambda shift: stats.nct.sf(limit, freedom, shift) - POWER, 0, 2 * (limit + quantile(freedom, POWER)))
+    return errors * float(np.sqrt(variance))
 
 
 def ratio(a: float, b: float, spread: Spread) -> tuple[float, float] | None:
