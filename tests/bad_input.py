@@ -574,6 +574,13 @@ table_case(
     "samples: 0 should be greater than or equal to 1",
 )
 table_case(
+    "conversations without a date",
+    "calibration.yaml",
+    '    date: "2024-07-26"\n',
+    "",
+    "conversations need a `date`",
+)
+table_case(
     "a packing that does not exist",
     "calibration.yaml",
     "packing: windows",

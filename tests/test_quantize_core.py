@@ -22,8 +22,8 @@ class Letters:
     def __call__(self, text, add_special_tokens=True):
         return {"input_ids": [0] * add_special_tokens + [ord(letter) for letter in text]}
 
-    def apply_chat_template(self, messages, tokenize):
-        return "|".join(message["content"] for message in messages)
+    def apply_chat_template(self, messages, tokenize, strftime_now):
+        return strftime_now("%d") + "|".join(message["content"] for message in messages)
 
 
 ROWS = [{"text": letter * length} for letter, length in zip("abcdefgh", (3, 9, 5, 12, 7, 20, 2, 8), strict=True)]
@@ -65,7 +65,9 @@ def test_random_tokens_lie_in_the_vocabulary():
 
 def test_a_conversation_goes_through_the_chat_template():
     row = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]}
-    assert calibration.tokenise(row, Letters()) == [ord(x) for x in "hi|yo"]
+    assert calibration.tokenise(row, Letters(), date="2024-07-26") == [ord(x) for x in "26hi|yo"]
+    with pytest.raises(UserError, match="a conversation needs the date of its set"):
+        calibration.tokenise(row, Letters())
 
 
 def test_bad_text_is_named_by_line(tmp_path):

@@ -1,10 +1,10 @@
 """config/calibration.yaml: calibration sets."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Repo, Text
+from edge2giant.config.entry import ConfigEntry, Count, Date, Name, Natural, Repo, Text, refusal
 from edge2giant.specs.quantize import Packing
 
 
@@ -22,7 +22,14 @@ class CalibrationSet(ConfigEntry):
     packing: Packing = Field(description="how documents become samples")
     seed: Natural
     special_tokens: bool | None = None
+    date: Date | None = Field(default=None, description="what a chat template takes for today; conversations need it")
     place: Text = Field(description="where the paper or the tool says so")
+
+    @model_validator(mode="after")
+    def _conversations_have_a_date(self) -> Self:
+        if self.field == "messages" and self.date is None:
+            raise refusal("conversations need a `date`", 'what a chat template takes for today, in quotes, as "2024-07-26"')
+        return self
 
 
 class CalibrationFile(ConfigEntry):

@@ -1,5 +1,6 @@
 """What all models of config files share: no unknown keys, no silent conversion of types, nothing changed after loading."""
 
+import datetime
 import difflib
 import re
 from collections.abc import Iterable
@@ -102,6 +103,12 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def _a_date(text: str) -> str:
+    if datetime.date.fromisoformat(text).isoformat() != text:
+        raise ValueError(f"{text!r} is not of the form 2024-07-26")
+    return text
+
+
 def _as_written(value, check):
     check(value)
     return value
@@ -113,6 +120,7 @@ NotNegative = Annotated[float, Field(ge=0), WrapValidator(_as_written)]
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
+Date = Annotated[str, AfterValidator(_a_date)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

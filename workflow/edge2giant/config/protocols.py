@@ -1,20 +1,13 @@
 """config/protocols.yaml: how benchmarks are prompted and scored."""
 
-import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from edge2giant.config import names
 from edge2giant.config.benchmarks import Benchmark, Metrics, Tasks
-from edge2giant.config.entry import ConfigEntry, Count, Name, Natural, Settings, Text
+from edge2giant.config.entry import ConfigEntry, Count, Date, Name, Natural, Settings, Text
 from edge2giant.specs.score import Aggregation
-
-
-def _a_date(text: str) -> str:
-    if datetime.date.fromisoformat(text).isoformat() != text:
-        raise ValueError(f"{text!r} is not of the form 2024-07-26")
-    return text
 
 
 class Seeds(ConfigEntry):
@@ -64,9 +57,7 @@ class Protocol(ConfigEntry):
     fewshot_as_multiturn: bool = Field(description="whether the examples of a chat are turns of their own")
     suites: dict[names.Suite, ChatOverride] = Field(default={}, description="suites that differ in the two keys above")
     chat_template_kwargs: Settings = Field(default={}, description="variables of the chat template, such as enable_thinking")
-    date: Annotated[str, AfterValidator(_a_date)] = Field(
-        description='what a chat template takes for today, in quotes, as "2024-07-26"'
-    )
+    date: Date = Field(description='what a chat template takes for today, in quotes, as "2024-07-26"')
     think_end_token: Text | None = Field(
         default=None, description="text that ends an answer's thinking, which is dropped with it"
     )

@@ -19,6 +19,7 @@ import itertools
 import json
 import random
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from edge2giant import jsonl, records
@@ -98,10 +99,19 @@ def read_documents(path: Path) -> list[dict]:
     return documents
 
 
-def tokenise(document: dict, tokenizer, special_tokens: bool = True) -> list[int]:
-    """Token ids of one document; a conversation goes through the tokenizer's chat template."""
+def tokenise(document: dict, tokenizer, special_tokens: bool = True, date: str | None = None) -> list[int]:
+    """Token ids of one document; a conversation goes through the tokenizer's chat template, for which `date` is today.
+
+    Raises
+    ------
+    UserError
+        If there is a conversation and no date: two days would give two sets.
+    """
     if "messages" in document:
-        text = tokenizer.apply_chat_template(document["messages"], tokenize=False)
+        if date is None:
+            raise UserError("a conversation needs the date of its set", hint="give the set a `date` in config/calibration.yaml")
+        today = datetime.fromisoformat(date).strftime
+        text = tokenizer.apply_chat_template(document["messages"], tokenize=False, strftime_now=today)
         return tokenizer(text, add_special_tokens=False)["input_ids"]
     return tokenizer(document["text"], add_special_tokens=special_tokens)["input_ids"]
 
@@ -160,7 +170,7 @@ def random_tokens(spec: CalibrationSpec, vocabulary: int) -> list[list[int]]:
 
 def _token_ids(documents, spec, tokenizer):
     for index in shuffled(len(documents), spec.seed):
-        ids = tokenise(documents[index], tokenizer, spec.special_tokens)
+        ids = tokenise(documents[index], tokenizer, spec.special_tokens, spec.date)
         if ids:
             yield ids
 

@@ -25,6 +25,8 @@ class CalibrationSpec:
         Number of samples, tokens of each, and seed of the draw.
     special_tokens : bool
         Whether the tokenizer adds its special tokens to plain text.
+    date : str or None
+        What a chat template takes for today, as `2024-07-26`; None for text without conversations.
     repo, revision, config, split, files, field : str or None
         Where the text comes from: data set on the hub, its commit, configuration, split, file and column.
     """
@@ -35,6 +37,7 @@ class CalibrationSpec:
     length: int
     seed: int
     special_tokens: bool = True
+    date: str | None = field(default=None, metadata=OMITTED)
     repo: str | None = None
     revision: str | None = None
     config: str | None = None
