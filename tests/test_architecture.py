@@ -15,7 +15,7 @@ LAYERS = (
     {"errors", "ROOT"},
     {"records", "jsonl", "provenance", "specs", "typed", "models", "schemes"},
     {"config", "add_model", "environments", "failures", "offline", "store", "mt_bench", "divergence", "pages", "published"},
-    {"quantize", "engine", "evaluate", "judge", "scoring", "stats", "plan", "rerun"},
+    {"quantize", "engine", "evaluate", "judge", "scoring", "stats", "plan", "rerun", "tune"},
     {"paper"},
     {"audit", "claims"},
     {"report"},

@@ -11,6 +11,7 @@ BLOCKED = (
     "import sys; sys.modules['pydantic'] = None; sys.modules['edge2giant.config'] = None; sys.modules['edge2giant.plan'] = None"
 )
 QUANTIZE = ("quantize.__main__", "quantize.core", "quantize.calibration", "quantize.toolkits", "specs.quantize")
+TUNE = ("tune.__main__", "tune.making", "specs.tune")
 EVALUATE = ("evaluate.__main__", "evaluate.answer_cache", "engine.settings", "engine.plan", "specs.evaluate")
 WORKFLOW = tuple(f"{name}.__main__" for name in ("judge", "scoring", "stats", "store", "paper", "audit", "claims", "report"))
 
@@ -24,7 +25,7 @@ def imported(modules: tuple[str, ...]) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize(
     "modules",
     [
-        pytest.param((*QUANTIZE, *EVALUATE), marks=pytest.mark.toolkit("main")),
+        pytest.param((*QUANTIZE, *EVALUATE, *TUNE), marks=pytest.mark.toolkit("main")),
         pytest.param(QUANTIZE, marks=pytest.mark.toolkit("autoawq")),
         pytest.param(QUANTIZE, marks=pytest.mark.toolkit("gptqmodel")),
         pytest.param(QUANTIZE, marks=pytest.mark.toolkit("autogptq")),

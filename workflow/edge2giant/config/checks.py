@@ -37,6 +37,7 @@ def check(config: "Config") -> None:
     check_benchmarks(config)
     check_stacks(config)
     check_templates(config)
+    check_tuned(config)
     for study in sorted(config.studies.values(), key=lambda study: study.extends is not None):  # the extended study first
         check_study(config, study)
 
@@ -73,6 +74,23 @@ def check_templates(config: "Config") -> None:
     for name in config.models:
         if (file := config.template_file(name)) and not (config.root / file).is_file():
             raise UserError(f"there is no {file}", f"{config.where('models', name)}, {name}.chat_template")
+
+
+def check_tuned(config: "Config") -> None:
+    """Refuse a model that is tuned from what cannot be fetched, on what is no text, or that has other facts than its source."""
+    fetched = [name for name, entry in config.models.items() if not entry.tuned and not entry.made_by]
+    texts = [name for name, entry in config.calibration.items() if entry.repo]
+    for name, entry in config.models.items():
+        if not entry.tuned:
+            continue
+        where = f"{config.where('models', name)}, {name}.tuned"
+        if entry.tuned.source not in fetched:
+            raise unknown("model that is fetched", entry.tuned.source, fetched, f"{where}.from")
+        for text in entry.tuned.texts:
+            if text not in texts:
+                raise unknown("calibration set that is fetched", text, texts, f"{where}.texts")
+        if entry.facts != config.models[entry.tuned.source].facts:
+            raise UserError(f"its facts are not those of {entry.tuned.source}", where, "write the same")
 
 
 def check_study(config: "Config", study: "Study") -> None:

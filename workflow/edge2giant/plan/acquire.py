@@ -84,12 +84,20 @@ def pieces(plan: Plan, name: str) -> tuple[FetchSpec, ...]:
     checkpoints = quantize.checkpoints(plan, name).values()
     sets = [one.calibration.name for one in checkpoints if one.calibration and one.calibration.reads_text]
     found = [
-        *(model_of(config, one.variant.model) for one in checkpoints if not one.published),
+        *(piece for one in checkpoints if not one.published for piece in models_of(config, one.variant.model)),
         *(_whole_model(one.published.repo, "published", one.published) for one in checkpoints if one.published),
         *(one for benchmark in study.benchmarks for one in data_of(config, benchmark)),
         *(calibration_of(config, one) for one in sets),
     ]
     return tuple(dict.fromkeys(found))
+
+
+def models_of(config: Config, name: str) -> list[FetchSpec]:
+    """A model; of one that is tuned its source and the text that it is tuned on."""
+    tuned = config.models[name].tuned if name in config.models else None
+    if not tuned:
+        return [model_of(config, name)]
+    return [model_of(config, tuned.source), *(calibration_of(config, text) for text in tuned.texts)]
 
 
 def model_of(config: Config, name: str) -> FetchSpec:

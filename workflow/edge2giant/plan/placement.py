@@ -20,6 +20,8 @@ USABLE_SHARE = 0.9
 HESSIAN_COPIES = 3
 # The validation of a checkpoint holds two models in float32 (state and module), which takes four times their bytes in 16 bits.
 VALIDATION_COPIES = 4
+# Tuning holds the source, the weights, their gradients, AdamW's two moments, and a copy to measure, all in float32.
+TUNING_COPIES = 6
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,22 @@ def place_quantization(facts: ModelFacts, partitions: dict[str, dict]) -> Placem
     UserError
         If no partition of the cluster has both.
     """
-    need, host = quantization_bytes(facts), quantization_host_bytes(facts)
+    return _on_one_gpu("make it", quantization_bytes(facts), quantization_host_bytes(facts), partitions)
+
+
+def place_tuning(facts: ModelFacts, partitions: dict[str, dict]) -> Placement:
+    """The one GPU on which a model is tuned, the smallest that holds it.
+
+    Raises
+    ------
+    UserError
+        If no partition of the cluster has one.
+    """
+    need = tuning_bytes(facts)
+    return _on_one_gpu("tune it", need, need, partitions)
+
+
+def _on_one_gpu(what: str, need: int, host: int, partitions: dict[str, dict]) -> Placement:
     found = [
         (kind.memory_gib, kind.compute_capability, kind.name)
         for kind in plan.gpus_of(partitions)
@@ -98,7 +115,7 @@ def place_quantization(facts: ModelFacts, partitions: dict[str, dict]) -> Placem
         and partitions[kind.name]["host_memory_gib"] * GIB >= host
     ]
     if not found:
-        what = f"make it: {need / GIB:.0f} GiB on one GPU and {host / GIB:.0f} GiB on its host"
+        what = f"{what}: {need / GIB:.0f} GiB on one GPU and {host / GIB:.0f} GiB on its host"
         raise _nowhere(what, Scheme.native)
     name = min(found)[2]
     return Placement(name, type_of(partitions, name), 1, 1)
@@ -145,6 +162,11 @@ def _nowhere(what: str, least: tuple[int, int]) -> UserError:
         "clusters.yaml",
         "add a partition or nodes, or override the placement there",
     )
+
+
+def tuning_bytes(facts: ModelFacts) -> int:
+    """Memory that tuning takes: source, weights, gradients and two moments in float32, and logits of a window with libraries."""
+    return TUNING_COPIES * 4 * facts.parameters + 8 * GIB
 
 
 def validation_host_bytes(facts: ModelFacts) -> int:

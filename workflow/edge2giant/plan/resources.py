@@ -18,6 +18,7 @@ from edge2giant.plan import quantize as checkpoints
 from edge2giant.plan.placement import Placement
 from edge2giant.quantize import toolkits
 from edge2giant.specs.quantize import QuantizeSpec
+from edge2giant.specs.study import FP16
 from edge2giant.specs.variant import Variant
 
 MIB = 2**20
@@ -38,6 +39,8 @@ LINK_MINUTES_PER_BILLION = 0.5
 # A judge serves one model for all answers of a variant.
 JUDGE_MEMORY_MB = 64_000
 JUDGE_MINUTES = 240
+# Minutes on a GPU, hours on a CPU.
+TUNE_MINUTES = 240
 MAX_MINUTES = 14 * 24 * 60
 # A worker process for each GPU, and tokenization and sampling beside it.
 CPUS_PER_GPU = 6
@@ -51,7 +54,7 @@ class Job:
 
     Parameters
     ----------
-    phase : {'quantize', 'evaluate', 'judge'}
+    phase : {'quantize', 'evaluate', 'judge', 'tune'}
     device : {'cpu', 'cuda'}
         Of the stack it runs on.
     links : bool
@@ -75,7 +78,7 @@ class Job:
     @property
     def small(self) -> bool:
         """Whether it is of a stack without GPU, whose models are tiny."""
-        return self.device == "cpu" and not self.judge_gpus
+        return self.device == "cpu" and not self.judge_gpus and self.phase != "tune"
 
 
 JobOf = Callable[[Plan, Any], Job]
@@ -86,6 +89,10 @@ JobOf = Callable[[Plan, Any], Job]
 
 def quantize(plan: Plan, wildcards) -> Job:
     return quantize_job(plan.config, checkpoints.spec(plan, wildcards))
+
+
+def tune(plan: Plan, wildcards) -> Job:
+    return Job("tune", Variant(wildcards.model, *FP16), plan.config.stacks[plan.study.stack].device)
 
 
 def evaluate(plan: Plan, wildcards) -> Job:
@@ -232,6 +239,8 @@ class Requests:
             return None
         facts = self.facts(job.variant.model)
         try:
+            if job.phase == "tune":
+                return placement.place_tuning(facts, self.partitions)
             if job.serving is None:
                 return placement.place_quantization(facts, self.partitions)
             return placement.place_evaluation(facts, job.serving, self.partitions)
@@ -268,6 +277,8 @@ class Requests:
             return placement.validation_host_bytes(facts) // MIB
         if job.phase == "judge":
             return JUDGE_MEMORY_MB
+        if job.phase == "tune":
+            return placement.tuning_bytes(facts) // MIB
         if job.phase == "quantize":
             return placement.quantization_host_bytes(facts) // MIB
         return placement.evaluation_host_bytes(facts, job.serving.scheme, placed.gpus_per_node if placed else 0) // MIB
@@ -291,6 +302,8 @@ class Requests:
             return CPU_MINUTES
         if job.phase == "judge":
             return JUDGE_MINUTES
+        if job.phase == "tune":
+            return TUNE_MINUTES
         rate = LINK_MINUTES_PER_BILLION if job.links else MINUTES_PER_BILLION[job.phase]
         work = rate * job.suites * self.facts(job.variant.model).parameters / 1e9
         if job.phase == "evaluate" and placed:
