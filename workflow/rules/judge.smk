@@ -44,6 +44,7 @@ rule judge:
         environment_file
     resources:
         gpu=0,
+        node_gpus=0,
     params:
         **PLAN.spec(judging.spec),
         env="workflow",
