@@ -4,11 +4,12 @@ AutoGPTQ refuses to quantize without CUDA. The fixture `cuda_on_paper` makes it 
 that the toolkit module's calls, its file names and its reading of the recipe are right; making a checkpoint so is not supported.
 """
 
+import numpy as np
 import pytest
 import tiny_models
 from edge2giant import schemes
 from edge2giant.errors import UserError
-from quantize_model import calibration_set, run, spec, write_model, write_text, write_tokenizer
+from quantize_model import calibration_set, run, spec, weights, write_model, write_text, write_tokenizer
 
 pytestmark = pytest.mark.toolkit("autogptq")
 RECIPE = {
@@ -100,3 +101,17 @@ def test_a_singular_hessian_is_retried_only_as_the_recipe_allows(place, tmp_path
     record = made(place, tmp_path / "out", weak | {"fallback_dampening": [0.1]}, **few)
     (tried,) = record["recipe"]["executed"]["fallbacks"]
     assert tried["dampening_frac"] == 1e-12 and record["recipe"]["executed"]["parameters"]["damp_percent"] == 0.1
+
+
+def test_a_hessian_with_nan_names_its_layer(tmp_path, cuda_on_paper):
+    """AutoGPTQ would call it not positive definite; no dampening repairs it."""
+    named = weights()
+    named["model.layers.0.mlp.up_proj.weight"][0, 0] = np.nan
+    write_tokenizer(write_model(tmp_path / "model", named))
+    write_text(tmp_path / "calibration", 1)
+    write_text(tmp_path / "heldout", 2, letters="0123456789,.-ABCDEF")
+    with pytest.raises(
+        UserError, match=r"mlp\.down_proj in layer 1/2.*: the Hessian has NaN or infinite values in float32; look for NaN"
+    ):
+        made(tmp_path, tmp_path / "out", RECIPE | {"fallback_dampening": [0.2]})
+    assert not (tmp_path / "out").exists()

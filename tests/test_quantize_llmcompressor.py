@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import yaml
-from edge2giant import schemes, typed
+from edge2giant import schemes, specs, typed
 from edge2giant.errors import UserError
 from edge2giant.quantize import core, toolkits
 from edge2giant.quantize.validation import likelihood
@@ -147,3 +150,23 @@ def test_a_published_checkpoint_is_linked_and_validated(place, tmp_path):
     assert str(tmp_path) not in (tmp_path / "taken/checkpoint.json").read_text()
     with pytest.raises(UserError, match="--published"):
         run(place, tmp_path / "none", given)
+
+
+@pytest.mark.parametrize("value", [None, np.inf], ids=["valid", "fails"])
+def test_what_a_toolkit_prints_is_in_the_log_alone(place, tmp_path, value):
+    """The command says one line: where the checkpoint is, or what is wrong."""
+    named = weights()
+    if value is not None:
+        named["model.layers.1.mlp.down_proj.weight"][0, 0] = value
+    write_tokenizer(write_model(tmp_path / "model", named))
+    digest = specs.write(of_config("smoothquant", "w8a8"), tmp_path)
+    folders = {"model": tmp_path / "model", "heldout": place / "heldout", "calibration": place / "calibration"}
+    words = [f"--{name}={path}" for name, path in (folders | {"out": tmp_path / "out"}).items()]
+    command = [sys.executable, "-m", "edge2giant.quantize", "run", *words]
+    command += [f"--spec={specs.path(tmp_path, digest)}", f"--spec-digest={digest}"]
+    given = {name: text for name, text in os.environ.items() if name != "EDGE2GIANT_LOG"}
+    done = subprocess.run(command, capture_output=True, text=True, env=given | {"PYTHONPATH": str(ROOT / "workflow")})
+    said, other = (done.stdout, done.stderr) if value is None else (done.stderr, done.stdout)
+    assert (other, said.count("\n"), done.returncode) == ("", 1, 0 if value is None else 2), done.stderr
+    assert said.startswith(f"{tmp_path / 'out'}: " if value is None else "error: ")
+    assert "oneshot" in (tmp_path / "out.log").read_text()

@@ -75,8 +75,31 @@ def make(arguments: argparse.Namespace, spec: QuantizeSpec) -> None:
         arguments.model, arguments.heldout, arguments.out, arguments.calibration, arguments.published, arguments.cache
     )
     lock = store.check(arguments.lock, arguments.lock.parent) if arguments.lock else None
-    record = core.run(spec, folders, lock)
+    with toolkit_output(arguments.out.with_name(f"{arguments.out.name}.log")):
+        record = core.run(spec, folders, lock)
     print(f"{arguments.out}: {record['size']['weights_bytes']} bytes of weights, {record['seconds']['total']:.1f} s, valid")
+
+
+@contextlib.contextmanager
+def toolkit_output(log: Path):
+    """Send what toolkits print, from Python or not, to a file, but where all output is in a log (`EDGE2GIANT_LOG`) anyway."""
+    if "EDGE2GIANT_LOG" in os.environ:
+        yield
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    streams = {1: sys.stdout, 2: sys.stderr}
+    kept = {number: os.dup(number) for number in streams}
+    with log.open("wb") as file:
+        for number, stream in streams.items():
+            stream.flush()
+            os.dup2(file.fileno(), number)
+    try:
+        yield
+    finally:
+        for number, stream in streams.items():
+            stream.flush()
+            os.dup2(kept[number], number)
+            os.close(kept[number])
 
 
 def do_preflight(arguments: argparse.Namespace) -> int:
