@@ -4,11 +4,8 @@ REPORT = "<figures>/{study}/report"
 
 rule build_report:
     input:
+        unpack(PLAN.ask(studies.report_input)),
         cells=PLAN.ask(studies.cells),
-        printed=multiext("<figures>/published/", "audit.csv", "claims.csv"),
-        comparison="<figures>/{study}/comparison.csv",
-        statistics="<figures>/{study}/statistics.csv",
-        claims="<figures>/{study}/claims.csv",
     output:
         index=f"{REPORT}/index.html",
         pages=directory(f"{REPORT}/cells"),
@@ -23,12 +20,12 @@ rule build_report:
         env="workflow",
         code=PLAN.code,
         out=subpath(output.index, parent=True),
+        analyses=lambda wildcards, input: studies.report_options(PLAN, wildcards, input),
     message:
         "Report of study {wildcards.study}: {output.index}"
     shell:
         "workflow/in-env {params.env} python -m edge2giant.report build --spec {params.spec} --spec-digest {params.digest}"
-        " --published config/published --cells {input.cells} --printed $(dirname {input.printed[0]}) --comparison {input.comparison}"
-        " --statistics {input.statistics} --claims {input.claims} --out {params.out} >{log} 2>&1"
+        " --published config/published --cells {input.cells} {params.analyses} --out {params.out} >{log} 2>&1"
 
 
 rule export_scores:

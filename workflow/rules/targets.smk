@@ -1,14 +1,14 @@
-# The names that people ask for. They mean the study of config.yaml; a file of any study can be asked for by its path.
+# The names that people ask for. They mean the study of config.yaml; a file of any study can be asked for by its path. A study has no more
+# of them than its benchmarks give: without MT-Bench no Figure 2, without the paper's numbers no comparison.
 from edge2giant.plan import targets
 
-FIGURES = f"<figures>/{config['study']}"
 PRINTED = "<figures>/published"
 
 
 rule all:
     input:
         targets.overlap(PLAN),
-        studies.tables(PLAN.study),
+        studies.tables(PLAN),
         studies.figure2(PLAN.study),
         targets.answers(PLAN),
     localrule: True
@@ -16,26 +16,26 @@ rule all:
 
 rule table1:
     input:
-        multiext(f"{FIGURES}/table1", ".csv", ".tex", ".html", ".md"),
+        studies.tables(PLAN, [1]),
     localrule: True
 
 
 rule table2:
     input:
-        multiext(f"{FIGURES}/table2", ".csv", ".tex", ".html", ".md"),
+        studies.tables(PLAN, [2]),
     localrule: True
 
 
 rule fidelity:
     input:
-        multiext(f"{FIGURES}/table10", ".csv", ".tex", ".html", ".md"),
-        multiext(f"{FIGURES}/fidelity", ".svg", ".png", ".csv"),
+        studies.tables(PLAN, [10]),
+        studies.fidelity(PLAN),
     localrule: True
 
 
 rule figure2:
     input:
-        multiext(f"{FIGURES}/figure2", ".pdf", ".png", ".svg"),
+        studies.figure2(PLAN.study),
     localrule: True
 
 
@@ -78,11 +78,7 @@ rule claims:
 
 rule analysis:
     input:
-        f"{FIGURES}/claims.html",
-        f"{FIGURES}/comparison.csv",
-        f"{FIGURES}/statistics.csv",
-        f"{FIGURES}/tradeoffs",
-        studies.figure2(PLAN.study, "_all", "_intervals"),
+        studies.analysis(PLAN),
         targets.noise(PLAN),
         targets.inspections(PLAN),
     localrule: True

@@ -113,8 +113,12 @@ class Forecast:
         if benchmark in self.counted:
             return self.counted[benchmark]
         each = self.config.workload.tokens.get(benchmark, self.config.workload.other_tokens)
-        documents = self.config.benchmark(self.study, benchmark).documents
-        documents = min(documents, self.study.limit or documents)
+        entry, limit = self.config.benchmark(self.study, benchmark), self.study.limit_of(benchmark)
+        documents: float = entry.documents
+        if limit and entry.divergence:
+            documents = min(documents, limit * entry.divergence.window / each.prefill)
+        elif limit:
+            documents = min(documents, limit * max(len(entry.tasks), 1))
         return each.prefill * documents, each.new * documents
 
     @cached_property

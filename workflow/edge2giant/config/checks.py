@@ -101,7 +101,7 @@ def check_study(config: "Config", study: "Study") -> None:
     check_tables(config, study, where)
     if study.judged_benchmark:
         answered = [name for name, entry in study.models.items() if entry.judged]
-        for name in study.figure2_models:
+        for name in study.figure2_models or ():
             if name not in answered:
                 raise unknown("model with `judged`", name, answered, f"{where}, figure2_models")
     for name in study.models:
@@ -114,7 +114,7 @@ def check_study(config: "Config", study: "Study") -> None:
 def check_tables(config: "Config", study: "Study", where: str) -> None:
     """Refuse a table of ratings that no judge gives."""
     rated = {table.number for suite in config.suites.values() if suite.judged for table in suite.tables}
-    if not study.judge and (shown := sorted(rated & set(study.tables))):
+    if not study.judge and (shown := sorted(rated & set(study.tables or ()))):
         raise UserError(f"table {shown[0]} shows ratings, and the study names no judge", where, "leave it out, or name a `judge`")
 
 

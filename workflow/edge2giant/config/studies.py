@@ -56,11 +56,21 @@ class StudyFile(ConfigEntry):
     judge: names.Judge | None = Field(
         default=None, description="entry of config/judges.yaml; without it the judged benchmark is answered and not rated"
     )
+    paper: bool = Field(
+        default=False, description="whether it regenerates the paper, whose numbers and claims then stand beside its own"
+    )
     calibration: names.CalibrationSet | None = Field(default=None, description="set that replaces every recipe's own")
     limit: Count | None = Field(default=None, description="questions of each task; all where it is left out")
+    limits: dict[names.Benchmark, Count] = Field(
+        default={}, description="the same for some benchmarks, over `limit`; of a divergence, windows of text"
+    )
     benchmarks: distinct(names.Benchmark) = Field(description="entries of config/benchmarks.yaml")
-    tables: distinct(names.Table) = Field(description="numbers of tables in config/benchmarks.yaml")
-    figure2_models: distinct(names.Model) = Field(description="models of Figure 2")
+    tables: distinct(names.Table) | None = Field(
+        default=None, description="numbers of tables in config/benchmarks.yaml; all that it has a number for where left out"
+    )
+    figure2_models: distinct(names.Model) | None = Field(
+        default=None, description="models of Figure 2; all with `judged` where left out"
+    )
     engine_settings: EngineSettings = Field(default={}, description="over those of the stack")
     recipe_settings: dict[names.MethodBitsOrAll, Settings] = Field(
         default={}, description="what the study changes of recipes, by method/bits or for `all`: plain keys, or the toolkit's own"
@@ -90,6 +100,17 @@ class Study(StudyFile):
             for model, entry in self.models.items()
             for method_bits in dict.fromkeys([*entry.variants, *(entry.judged or ())])
         )
+
+    def limit_of(self, benchmark: str) -> int | None:
+        """Questions of each task of a benchmark, or windows of a divergence; None for all."""
+        return self.limits.get(benchmark, self.limit)
+
+    @property
+    def drawn_models(self) -> tuple[str, ...]:
+        """Models of Figure 2: none without ratings."""
+        rated = self.judge and self.judged_benchmark
+        judged = tuple(name for name, entry in self.models.items() if entry.judged) if rated else ()
+        return judged if self.figure2_models is None else self.figure2_models if judged else ()
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

@@ -76,8 +76,7 @@ def text(table: Table, kind: str) -> str:
 
 
 def _page(table: Table) -> dict[str, object]:
-    source = "cell records, with the numbers that the paper prints" if table.beside else "the printed numbers in config/published"
-    return {"title": table.caption, "sections": [], "source": source, "table": table, "value": value}
+    return {"title": table.caption, "sections": [], "source": table.source, "table": table, "value": value}
 
 
 def value(entry: TableEntry, table: str) -> Value:

@@ -43,7 +43,9 @@ def published(spec: StudySpec, number: int, folder: Path, audited: Path | None =
 
 
 def regenerated(spec: StudySpec, number: int, cells: list[CellRecord], folder: Path, failures: Mapping | None = None) -> Table:
-    """A table from cell records, with the printed values beside them: a row for each variant that the study shows in it.
+    """A table from cell records: a row for each variant that the study shows in it.
+
+    In a study that regenerates the paper, the printed values stand beside them.
 
     Parameters
     ----------
@@ -54,12 +56,14 @@ def regenerated(spec: StudySpec, number: int, cells: list[CellRecord], folder: P
     """
     layout = spec.table(number)
     printed = _printed(layout, folder)
-    if not layout.printed:
+    if not spec.paper:
+        printed = printed[:0]
+    elif not layout.printed:
         printed = printed[printed["benchmark"] != AVERAGE]
     return _Builder(
         layout,
         spec,
-        f"Regenerated (study {spec.study}).",
+        f"Regenerated (study {spec.study})." if spec.paper else f"Study {spec.study}.",
         layout.columns,
         tuple(spec.by_variant[variant] for variant in layout.variants),
         by_place(frames.keep(_regenerated(spec, layout, cells), suite=layout.suite)),
@@ -111,7 +115,7 @@ class _Builder:
     variants : tuple of StudyVariant
         Rows to show.
     beside : Places or None
-        Printed values to show beside; None for the table as printed.
+        Printed values to show beside, none of them for a study of one's own; None for the table as printed.
     failures : mapping
         (variant, benchmark or `*`) to the reason.
     faults : Marks
@@ -145,8 +149,10 @@ class _Builder:
         title = f"{self.layout.title}. {self.source}"
         span = next(suite.label for suite in self.spec.suites if suite.name == self.layout.suite)
         span += " (mean rating, 1 to 10)" if self.layout.parts_of else ""
-        beside, sizes = self.beside is not None, not self.rated
-        return Table(self.layout.number, title, columns, groups, self._notes(rows, columns), beside, span, sizes)
+        beside, sizes = self.beside is not None and self.spec.paper, not self.rated
+        made = "cell records, with the numbers that the paper prints" if beside else "cell records"
+        source = "the printed numbers in config/published" if self.beside is None else made
+        return Table(self.layout.number, title, columns, groups, self._notes(rows, columns), beside, source, span, sizes)
 
     def _heading(self, name: str) -> Heading:
         """A column's heading with shots and metrics, as the study runs its benchmark."""
@@ -287,11 +293,18 @@ class _Builder:
         heading = {column.name: column.label for column in columns}
         return (
             *(note for note, stands in notes.items() if stands),
+            *self._limited(),
             *self.layout.notes,
             *marks.notes(self.marked, self.labels, heading),
             *sorted(changed),
             *failed,
         )
+
+    def _limited(self) -> list[str]:
+        """What to say where the study asks a part of a benchmark alone."""
+        names = dict.fromkeys(column.partition("/")[0] for column in self.columns if column != AVERAGE)
+        said = "" if self.layout.parts_of or self.beside is None else self.spec.limited(names)
+        return [said] if said else []
 
     def _toolkits(self, rows: list[Row]) -> str:
         toolkits = {self.labels.method(method): toolkit for method, toolkit in self.labels.toolkits.items()}

@@ -134,6 +134,8 @@ class Table:
         The rows of one model together.
     beside : bool
         Whether the printed values stand beside the regenerated ones.
+    source : str
+        What it was made from.
     span : str
         Heading over all score columns.
     sizes : bool
@@ -146,6 +148,7 @@ class Table:
     groups: tuple[tuple[Row, ...], ...]
     notes: tuple[str, ...]
     beside: bool = False
+    source: str = "cell records"
     span: str = ""
     sizes: bool = True
 

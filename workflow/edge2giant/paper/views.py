@@ -20,6 +20,10 @@ NO_AVERAGES = "no row has a complete average and an FP16 average"
 def _by_suite(found: pd.DataFrame, spec: StudySpec, height: float, draw: Callable, missing: str) -> tuple[Figure, list]:
     """A figure with a panel for each suite, drawn by `draw(axes, rows)`; a suite without rows says what is missing."""
     suites = [suite for suite in spec.suites if suite.average]
+    if not suites:
+        figure, (axes,) = plotting.grid(1, 1, 5.25, height)
+        plotting.empty(axes, "no suite of the study has an average")
+        return figure, [axes]
     figure, panels = plotting.grid(len(suites), len(suites), 5.25 * len(suites), height)
     for suite, axes in zip(suites, panels, strict=True):
         axes.set_title(suite.label)

@@ -56,7 +56,7 @@ def benchmark_spec(config: Config, study: Study, variant: Variant, name: str) ->
         return BenchmarkSpec(
             name,
             locks,
-            divergence=DivergenceSpec(repo, **dict(benchmark.divergence), limit=study.limit, reference=unquantized),
+            divergence=DivergenceSpec(repo, **dict(benchmark.divergence), limit=study.limit_of(name), reference=unquantized),
         )
     tasks = TasksSpec(
         names=tuple(sorted(benchmark.tasks)),
@@ -64,7 +64,7 @@ def benchmark_spec(config: Config, study: Study, variant: Variant, name: str) ->
         num_fewshot=benchmark.num_fewshot,
         chat_template=config.chats(study, name),
         fewshot_as_multiturn=protocol.of_suite(benchmark.suite, "fewshot_as_multiturn"),
-        limit=study.limit,
+        limit=study.limit_of(name),
         seeds=dict(protocol.seeds),
         option_order=protocol.option_order if benchmark.shuffled else "lm-eval",
     )

@@ -34,7 +34,7 @@ def score_spec(config, study, variant: Variant, name: str) -> ScoreSpec:
         aggregation=benchmark.aggregation,
         normalise=benchmark.normalise,
         clip=config.protocols[study.protocol].clip_normalised_at_zero,
-        printed=printed_scores(config.root / "config/published").get((variant, name)),
+        printed=printed_scores(config.root / "config/published").get((variant, name)) if study.paper else None,
         groupings=tuple(Grouping(one.fields, one.pattern, one.tasks) for one in benchmark.groupings),
         chance=benchmark.chance,
         also=tuple(LmEvalMetric(metric.name, metric.filter) for metric in benchmark.also),

@@ -1,9 +1,11 @@
 """Specs of what is made from a study's cells: tables, figures, comparison, trade-offs, claims, report, exports."""
 
+from collections.abc import Collection
 from functools import cache
+from pathlib import Path
 
 from edge2giant.config import Config
-from edge2giant.config.benchmarks import SuiteTable
+from edge2giant.config.benchmarks import Benchmark, Suite, SuiteTable
 from edge2giant.config.checks import PRINTED
 from edge2giant.config.claims import ClaimPart
 from edge2giant.config.studies import Study
@@ -81,9 +83,17 @@ def cells_of_fidelity(plan, wildcards) -> list[str]:
     return paths_of_cells(study, names)
 
 
-def tables(study: Study) -> list[str]:
-    """Every table that a study names, in its four forms."""
-    return [f"<figures>/{study.name}/table{number}.{form}" for number in study.tables for form in ("csv", "tex", "html", "md")]
+def tables(plan, numbers: Collection[int] | None = None) -> list[str]:
+    """The study's tables in their four forms, or those of some numbers; a number that it has no row for makes none."""
+    study = plan.study
+    found = [number for number in filled_tables(plan.config, study) if numbers is None or number in numbers]
+    return [f"<figures>/{study.name}/table{number}.{form}" for number in found for form in ("csv", "tex", "html", "md")]
+
+
+def filled_tables(config: Config, study: Study) -> list[int]:
+    """Numbers of the tables that a study names, by default of all, which show any of its variants."""
+    filled = [table.number for table in study_spec(config, study.name).tables if table.variants]
+    return filled if study.tables is None else [number for number in study.tables if number in filled]
 
 
 def printed_tables(plan) -> list[int]:
@@ -93,8 +103,48 @@ def printed_tables(plan) -> list[int]:
 
 def figure2(study: Study, *ways: str) -> list[str]:
     """Figure 2 in its three forms, also drawn in other ways, of a study with ratings."""
-    forms = ("pdf", "png", "svg") if paths_of_cells(study, {study.judged_benchmark}) else ()
+    forms = ("pdf", "png", "svg") if study.drawn_models else ()
     return [f"<figures>/{study.name}/figure2{way}.{form}" for way in ways or ("",) for form in forms]
+
+
+def fidelity(plan) -> list[str]:
+    """The figure of perplexity and divergence, of a study that has either."""
+    study = plan.study
+    unbounded = any(plan.config.benchmarks[name].unit in UNBOUNDED for name in study.benchmarks)
+    return [f"<figures>/{study.name}/fidelity.{form}" for form in ("svg", "png", "csv") if unbounded]
+
+
+def analyses(plan, study: Study) -> dict[str, str]:
+    """What is made of a study's cells for its report: with the paper beside them where the study regenerates it."""
+    folder = f"<figures>/{study.name}"
+    printed = {"comparison": f"{folder}/comparison.csv", "claims": f"{folder}/claims.csv"}
+    return {"statistics": f"{folder}/statistics.csv"} | (printed if study.paper else {})
+
+
+def analysis(plan) -> list[str]:
+    """All analyses of the study, and its views where it has averages."""
+    study, folder = plan.study, f"<figures>/{plan.study.name}"
+    averages = any(suite.average for suite in study_spec(plan.config, study.name).suites)
+    return [
+        *analyses(plan, study).values(),
+        *([f"{folder}/claims.html"] if study.paper else []),
+        *([f"{folder}/tradeoffs"] if averages else []),
+        *figure2(study, "_all", "_intervals"),
+    ]
+
+
+def report_input(plan, wildcards) -> dict[str, str]:
+    """Analyses that a report shows."""
+    study = plan.config.study(wildcards.study)
+    printed = {"audit": "<figures>/published/audit.csv", "printed": "<figures>/published/claims.csv"}
+    return analyses(plan, study) | (printed if study.paper else {})
+
+
+def report_options(plan, wildcards, input) -> str:
+    """Options of the report's command for these analyses."""
+    names = report_input(plan, wildcards)
+    beside = [f"--printed {Path(input['printed']).parent}"] if "printed" in names else []
+    return " ".join([*beside, *(f"--{name} {input[name]}" for name in names if name not in ("audit", "printed"))])
 
 
 def paths_of_cells(study: Study, benchmarks: set | None = None, variants: set | None = None) -> list[str]:
@@ -129,7 +179,8 @@ def study_spec(config: Config, name: str) -> StudySpec:
         benchmarks={benchmark: benchmark_of(config, study, benchmark) for benchmark in config.benchmarks},
         suites=suites,
         tables=tuple(sorted(tables, key=lambda table: table.number)),
-        figure2_models=tuple(study.figure2_models),
+        figure2_models=study.drawn_models,
+        paper=study.paper,
     )
 
 
@@ -167,25 +218,33 @@ def benchmark_of(config: Config, study: Study, name: str) -> StudyBenchmark:
         aggregation=entry.aggregation,
         normalise=entry.normalise,
         measure=Measure(entry.unit, entry.lower_is_better),
+        limit=limit_of(study, name, entry),
     )
 
 
+def limit_of(study: Study, name: str, entry: Benchmark) -> str | None:
+    """What of a benchmark a study asks, in words; None for all."""
+    count = study.limit_of(name) if name in study.benchmarks and name != study.judged_benchmark else None
+    if count is None:
+        return None
+    return f"{count} windows of {entry.divergence.window} tokens" if entry.divergence else f"{count} questions of each task"
+
+
 def columns_of(config: Config, study: Study, name: str) -> SuiteColumns:
-    """The benchmarks of a suite that the paper prints, in its order, and after them what else the study has of it."""
+    """The benchmarks that a study has of a suite; of one that regenerates the paper after all that the paper prints."""
     suite = config.suites[name]
-    more = [one for one, entry in config.benchmarks.items() if entry.suite == name and one in study.benchmarks]
-    return SuiteColumns(name, suite.label, suite.short_label, tuple(dict.fromkeys([*suite.printed, *more])), suite.average)
+    own = [one for one, entry in config.benchmarks.items() if entry.suite == name and one in study.benchmarks]
+    columns = tuple(dict.fromkeys([*suite.printed, *own])) if study.paper else tuple(own)
+    return SuiteColumns(name, suite.label, suite.short_label, columns, suite.average and len(columns) > 1)
 
 
 def layout(config: Config, study: Study, columns: SuiteColumns, table: SuiteTable) -> TableLayout:
     """One table: its columns, and the variants of the study that it shows."""
     suite = config.suites[columns.name]
-    elsewhere = {model for other in suite.tables if other != table for model in other.models or ()}
     variants = tuple(
         variant
         for variant in study.variants
-        if (variant.model in table.models if table.models else variant.model not in elsewhere)
-        and set(study.scored(variant)) & set(columns.benchmarks)
+        if shows(suite, table, variant.model, study.paper) and set(study.scored(variant)) & set(columns.benchmarks)
     )
     kept = {name: entry for name, entry in table.columns.items() if name.partition("/")[0] in columns.benchmarks}
     names = tuple(table.parts) or tuple(kept) or columns.benchmarks
@@ -193,12 +252,28 @@ def layout(config: Config, study: Study, columns: SuiteColumns, table: SuiteTabl
         number=table.number,
         title=table.title,
         suite=columns.name,
-        columns=(*names, AVERAGE) if suite.average or table.parts else names,
+        columns=(*names, AVERAGE) if columns.average or table.parts else names,
         variants=variants,
         printed=set(columns.benchmarks) == set(suite.printed),
         parts_of=columns.benchmarks[0] if table.parts else None,
         measures={name: Measure(one.unit, one.lower_is_better, one.label) for name, one in kept.items()},
-        notes=table.notes,
+        notes=(*table.notes, *partly(suite, columns)),
+    )
+
+
+def shows(suite: Suite, table: SuiteTable, model: str, paper: bool) -> bool:
+    """Whether a table shows a model: only the paper's tables part them."""
+    if not paper:
+        return not table.models
+    elsewhere = {name for other in suite.tables if other != table for name in other.models or ()}
+    return model in table.models if table.models else model not in elsewhere
+
+
+def partly(suite: Suite, columns: SuiteColumns) -> list[str]:
+    """What to say of an average that leaves out benchmarks of a suite."""
+    left = len(set(suite.printed) - set(columns.benchmarks))
+    return [f"Average: of these {len(columns.benchmarks)} columns; {suite.label} has {left} more."] * (
+        columns.average and left > 0
     )
 
 

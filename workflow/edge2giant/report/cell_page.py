@@ -64,9 +64,10 @@ def tiles(material: ReportMaterial, key: Key) -> list[tuple[str, Value]]:
         href = "" if base is None else "../../../../" + page_of(base_of(key))
         sub = "FP16 not made" if base is None else f"FP16: {grids.number(base.score, unit.digits).text}"
         found.append(("Against FP16", grids.number(material.against_fp16(key), unit.digits, signed=True, sub=sub, href=href)))
-    sub = f"{printed.place}: {printed.value}" if printed else "not in the paper"
-    against = grids.number(printed and printed.difference, signed=True)
-    found.append(("Against the paper", replace(against, sub=sub)))
+    if material.spec.paper:
+        sub = f"{printed.place}: {printed.value}" if printed else "not in the paper"
+        against = grids.number(printed and printed.difference, signed=True)
+        found.append(("Against the paper", replace(against, sub=sub)))
     stored = f"{size(weights.bytes).text} GB" if weights.bytes >= 1e8 else f"{weights.bytes / 1e6:.1f} MB"
     return [*found, ("Checkpoint", Value(stored, sub=weights.digest[:12]))]
 

@@ -53,6 +53,13 @@ class ReportMaterial:
         """Benchmarks of any variant, in the order of the study."""
         return list(dict.fromkeys(name for entry in self.variants for name in entry.benchmarks))
 
+    @property
+    def judged(self) -> bool:
+        """Whether any variant has ratings."""
+        return any(
+            self.spec.benchmarks[name].measure.unit == "rating" for name in self.benchmarks if name in self.spec.benchmarks
+        )
+
     @cached_property
     def planned(self) -> set[Key]:
         """Cells that the study has, made or not."""
@@ -152,6 +159,7 @@ def read(
     }
     variants = _variants(spec, given)
     made = {key: given[key] for key in _keys(variants) if key in given}
+    limited = spec.limited(name for name in spec.benchmarks if any(name in one.benchmarks for one in variants))
     return ReportMaterial(
         spec,
         published,
@@ -160,5 +168,5 @@ def read(
         variants,
         [records.read(path, Failure) for path in files(failures)],
         _analyses(analyses, printed),
-        [text for text in (note, MADE_UP if spec.source != "hub" else "") if text],
+        [text for text in (note, MADE_UP if spec.source != "hub" else "", limited) if text],
     )

@@ -78,7 +78,8 @@ def place(material: ReportMaterial, key: Key) -> Place:
         grids.number(value, unit.digits, signed=True, mark=grids.heat(None if value is None else sign * value, unit.points))
         for value in (material.against_fp16(key), record.published and record.published.difference)
     )
-    hint = f"{name}: {score.text}; against FP16 {fp16.text}; against the paper {printed.text}"
+    hint = f"{name}: {score.text}; against FP16 {fp16.text}"
+    hint += f"; against the paper {printed.text}" if material.spec.paper else ""
     if key == base_of(key):
         fp16 = Value(score.text, mark="base")
     return Place(state, hint, page_of(key), fp16, printed, score)

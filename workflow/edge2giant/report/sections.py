@@ -68,14 +68,14 @@ NOISE = {
     "agreement": Column("equal answers", "number", "share of answers that are the same", digits=4),
     **{name: STATISTICS[name] for name in ("questions", "clusters", "warnings")},
 }
+PRINTED = (Column("printed", "number", digits=None), Column("against printed", "signed"))
 SCORES = [
     *VARIANT,
     BENCHMARK,
     Column("Score", "number"),
     Column("± error", "number", "standard error"),
     Column("against FP16", "signed"),
-    Column("printed", "number", digits=None),
-    Column("against printed", "signed"),
+    *PRINTED,
     Column("Questions", "count"),
     Column("Seconds", "number", digits=1),
     Column("Warnings", "count"),
@@ -94,6 +94,7 @@ COST = [
 FAILURES = [*VARIANT, BENCHMARK, Column("Phase", "choice"), Column("Reason", "long"), Column("Log"), Column("Time")]
 SETUP = ["Engine", "Version", "Kernel", "dtype", "GPUs", "Stack", "Protocol", "Commit", "Environment", "Host"]
 NO_CELL = "No cell is made."
+PRINTED_BELOW = " The small line below is what the paper prints."
 COMPARED = "Regenerated less printed, cell by cell; verdicts by Holm over a table."
 PAIRED = (
     "Every quantized variant against FP16 on the same questions; `average` pools a suite and `all` a variant. Other columns:"
@@ -131,11 +132,12 @@ def _page(key: Key) -> Value:
 
 def of_study(material: ReportMaterial) -> list[Section]:
     """All sections below the map, in their order."""
+    analyses = [name for name in ANALYSES if material.spec.paper or name in ("statistics", *material.analyses)]
     return [
         _tables(material),
-        Section("figure2", "Figure 2: MT-Bench by category", nav="Figure 2"),
+        *([Section("figure2", "Figure 2: MT-Bench by category", nav="Figure 2")] if material.judged else []),
         _scores(material),
-        *(_analysis(material, name) for name in ANALYSES),
+        *(_analysis(material, name) for name in analyses),
         _cost(material),
         _provenance(material),
         _failures(material),
@@ -143,18 +145,19 @@ def of_study(material: ReportMaterial) -> list[Section]:
 
 
 def _scores(material: ReportMaterial) -> Section:
-    grid = Grid("scores", "Every cell", SCORES)
+    paper = material.spec.paper
+    grid = Grid("scores", "Every cell", [column for column in SCORES if paper or column not in PRINTED])
     for key, cell in material.cells.items():
         printed = cell.published
         name = material.names.benchmark(key[3]) + (" (confidential)" if material.confidential(key[3]) else "")
         digits = UNITS[cell.unit].digits
         scores = [grids.number(value, digits) for value in (cell.score, cell.stderr)]
         scores += [grids.number(material.against_fp16(key), digits, signed=True)]
-        scores += [printed and printed.value, printed and printed.difference]
+        scores += [printed and printed.value, printed and printed.difference] if paper else []
         took = [cell.n, cell.cost.seconds, len(cell.warnings)]
         grid.rows.append([*_variant(material, key), name, *scores, *took, _page(key)])
     printed = sum(cell.published is not None for cell in material.cells.values())
-    text = f"The paper prints a value for {printed} of these {len(material.cells)} cells."
+    text = f"The paper prints a value for {printed} of these {len(material.cells)} cells." if paper else ""
     return Section("scores", "Every cell", text, [grid], nav="Every cell", empty=NO_CELL)
 
 
@@ -165,9 +168,10 @@ def _tables(material: ReportMaterial) -> Section:
         if layout.variants:
             table = tables.regenerated(material.spec, layout.number, cells, material.published, material.reasons)
             made.append(_table_grid(table, folded=len(made) > 1))
-    text = "A cell shows the regenerated score with its difference from FP16. The small line below is what the paper prints."
-    empty = "No table of the paper has a variant of this study."
-    return Section("tables", "The paper's tables", text, made, nav="Tables", empty=empty)
+    paper = material.spec.paper
+    text = "A cell shows the score with its difference from FP16." + PRINTED_BELOW * paper
+    empty = "No table has a variant of this study."
+    return Section("tables", "The paper's tables" if paper else "Tables", text, made, nav="Tables", empty=empty)
 
 
 def _table_grid(table: Table, folded: bool) -> Grid:

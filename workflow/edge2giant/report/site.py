@@ -10,6 +10,7 @@ from edge2giant.report.gather import Key, ReportMaterial, page_of
 
 ASSETS = "assets"
 UP = "../../../.."
+PAPER = "; the paper is Lee et al., IJCAI 2025, arXiv 2409.11055"
 
 
 def index(material: ReportMaterial) -> str:
@@ -25,7 +26,9 @@ def index(material: ReportMaterial) -> str:
         notes=material.notes,
         tiles=overview.tiles(material),
         sections=[Section("map", "All cells on one map", nav="Map"), *sections.of_study(material)],
-        source=f"{len(material.cells)} cell records of study {spec.study}; the paper is Lee et al., IJCAI 2025, arXiv 2409.11055",
+        source=f"{len(material.cells)} cell records of study {spec.study}" + PAPER * spec.paper,
+        paper=spec.paper,
+        rated=material.judged,
         map=overview.score_map(material),
         heads=[(material.names.benchmark(name), material.confidential(name)) for name in material.benchmarks],
         figure=sections.drawn_figure2(material),

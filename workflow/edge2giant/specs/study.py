@@ -3,6 +3,7 @@
 Mappings are for look-up alone: a spec is stored with sorted keys, so whatever has an order is a tuple.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -117,6 +118,8 @@ class StudyBenchmark:
         Whether the score is scaled from chance (0) to perfect (100).
     measure : Measure
         Of the score.
+    limit : str or None
+        What of it the study asks, in words; None for all.
     """
 
     suite: str
@@ -128,6 +131,7 @@ class StudyBenchmark:
     aggregation: str = "single"
     normalise: bool = False
     measure: Measure = Measure()
+    limit: str | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,8 @@ class StudySpec:
         Every table of these suites by number, whether or not the study asks for it.
     figure2_models : tuple of str
         Panels of Figure 2.
+    paper : bool
+        Whether the study regenerates the paper, whose numbers then stand beside its own.
     """
 
     study: str
@@ -215,6 +221,13 @@ class StudySpec:
     suites: tuple[SuiteColumns, ...]
     tables: tuple[TableLayout, ...]
     figure2_models: tuple[str, ...]
+    paper: bool = False
+
+    def limited(self, benchmarks: Iterable[str]) -> str:
+        """What to say of benchmarks of which a part alone is asked; an empty text if none is."""
+        asked = [(self.labels.benchmark(name), self.benchmarks[name].limit) for name in benchmarks]
+        parts = ", ".join(f"{label} {limit}" for label, limit in asked if limit)
+        return f"A quick look, not whole benchmarks: {parts}." if parts else ""
 
     def table(self, number: int) -> TableLayout:
         """Layout of a numbered table; a `UserError` with those that the study's suites have if it has none of that number."""
