@@ -7,6 +7,7 @@ from edge2giant import config, plan, specs
 from edge2giant.errors import UserError
 from edge2giant.plan import acquire, resources, tune
 from edge2giant.plan import quantize as checkpoints
+from edge2giant.specs.variant import Variant
 
 TUNED, SOURCE, TEXTS = "smollm2-135m-it-tuned", "smollm2-135m-it-q4", ("wikitext2-128x2048", "c4-256x512")
 JOB = SimpleNamespace(model=TUNED)
@@ -53,3 +54,10 @@ def test_it_gets_a_gpu_on_a_stack_that_has_them_and_memory_of_a_host_elsewhere(e
     on_cpu = plan.Plan(edge_open.config, SimpleNamespace(results="results", study="miniature", cluster="one-24gb"))
     asked = requests.asked(resources.tune(on_cpu, JOB))
     assert asked["gpu"] == 0 and asked["mem_mb"] > 8000
+
+
+def test_methods_that_read_text_are_made_of_three_draws_of_it(edge_open):
+    draws = ("edge-open", "edge-open-second-draw", "edge-open-third-draw")
+    for method in ("gptq-llmcompressor", "awq-llmcompressor", "mixed-llmcompressor"):
+        found = [checkpoints.checkpoints(edge_open, study)[Variant(TUNED, method, "w4a16")] for study in draws]
+        assert [one.calibration.seed for one in found] == [42, 43, 44] and len({one.folder for one in found}) == 3
