@@ -11,7 +11,7 @@ SNAKEMAKE := .venv/bin/snakemake
 # uv does not read pip's configuration; a local folder of wheels named there holds for both.
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: help setup envs demo published schemas add-model mirror test test-full lint resume faults bench bench-toolkits simulate matrix site clean
+.PHONY: help setup envs demo published schemas add-model mirror test test-full lint resume faults bench bench-host bench-toolkits simulate matrix site clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -94,6 +94,13 @@ bench: .venvs/cpu/vllm/.ready ## stock lm-eval against this engine, ratios in on
 	@workflow/in-env cpu/vllm python bench/random_model.py --requests results/bench/requests.json.gz --architecture $(BENCH_MODEL) --dtype float32 --max-length 4096 --out results/bench/$(BENCH_MODEL)
 	@workflow/in-env cpu/vllm python bench/scoring.py --model results/bench/$(BENCH_MODEL) --requests results/bench/requests.json.gz --limit 5 --settings '$(BENCH_SETTINGS)' --out results/bench/scoring.json
 	@.venv/bin/python bench/tables.py results/bench/scoring.json
+
+bench-host: .venvs/cpu/vllm/.ready ## CPU time for each prompt, by vLLM's own front end and in packs, ratios in one run: make bench-host DATASETS=...
+	@[ -d $(DATASETS) ] || { echo "error: no data sets in $(DATASETS); run make demo first, or name a folder laid out as the hub: make bench-host DATASETS=..." >&2; exit 2; }
+	@mkdir -p results/bench
+	@workflow/in-env cpu/vllm python bench/requests_of_tasks.py --data $(DATASETS) --benchmarks hellaswag truthfulqa mmlu --share 0.05 --out results/bench/host-requests.json.gz
+	@workflow/in-env cpu/vllm python bench/random_model.py --requests results/bench/host-requests.json.gz --architecture least --vocab 8192 --dtype float32 --max-length 4096 --out results/bench/least
+	@workflow/in-env cpu/vllm python bench/host.py --model results/bench/least --requests results/bench/host-requests.json.gz --limit 200 --settings '$(BENCH_SETTINGS)' --out results/bench/host.json
 
 BENCH_CALIBRATION ?= results/store/miniature/calibration/miniature
 

@@ -19,6 +19,15 @@ TINY = {
     "tie_word_embeddings": True,
 }  # fmt: skip
 
+LEAST = {
+    **TINY,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "num_key_value_heads": 1,
+}
+
 
 def make_tokenizer(texts, vocab_size, out):
     """Train a byte-level tokenizer with the word pattern of Llama 3 and its BOS rule."""
@@ -63,7 +72,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--requests", type=Path, help="train the tokenizer on these texts")
     parser.add_argument("--tokenizer", type=Path, help="take this one instead")
-    parser.add_argument("--architecture", default="tiny", help="a name of config/models.yaml, or tiny, or none")
+    parser.add_argument("--architecture", default="tiny", help="a name of config/models.yaml, or tiny, least or none")
     parser.add_argument("--max-length", type=int, default=8192)
     parser.add_argument("--vocab", type=int, default=32000)
     parser.add_argument("--dtype", default="bfloat16")
@@ -87,8 +96,8 @@ def main():
         print(make_tokenizer(sorted(texts), arguments.vocab, arguments.out), "tokens in the vocabulary")
     if arguments.architecture == "none":
         return
-    architecture = TINY
-    if arguments.architecture != "tiny":
+    architecture = {"tiny": TINY, "least": LEAST}.get(arguments.architecture)
+    if architecture is None:
         import yaml
 
         models = yaml.safe_load((ROOT / "config/models.yaml").read_text())

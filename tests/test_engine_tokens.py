@@ -169,6 +169,22 @@ def test_equal_contexts_share_one_list():
     assert one is other
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_examples_between_empty_lines_are_encoded_once_whatever_their_order(family):
+    lm, texts = lm_of(family, None), []
+    examples = [f"{line} {number}" for number, line in enumerate(LINES[:6])]
+    pairs = [("\n\n".join([*examples[at:], *examples[:at], "Which one?"]), " A") for at in range(6)]
+
+    def plain(some):
+        texts.extend(some)
+        return lm.tok_encode(some, add_special_tokens=False)
+
+    by_pieces = PairEncoder(lm.tok_encode, plain, lm._encode_pair, cut=True)
+    assert [tuple(map(list, one)) for one in by_pieces(pairs)] == [lm._encode_pair(*pair) for pair in pairs]
+    assert by_pieces.cut
+    assert all(sum(example in text for text in texts) == 1 for example in examples)
+
+
 def test_pieces_join_to_the_text():
     text = "\n".join(LINES) + "\n\n  x\ny"
     assert "".join(pieces(text)) == text

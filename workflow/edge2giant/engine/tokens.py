@@ -4,10 +4,11 @@ lm-eval encodes ``context + continuation`` and ``context`` for every answer choi
 its five examples is encoded some twenty times. Here texts are cut where no token can cross the cut, every
 distinct piece is encoded once, and the ids are joined.
 
-Texts are cut after a single newline between two visible ASCII characters. A long last piece is also cut before a space and a
+Texts are cut after newlines between two visible ASCII characters. A long last piece is also cut before a space and a
 letter near its end, so that a continuation is joined to a short text. This is safe for byte-pair models when no token of the
 vocabulary holds a newline (or a character and a space) followed by such a character: merges on the two sides then never meet,
-and the pre-tokenizers of the GPT and SentencePiece families end a word there. `safe_to_cut` checks this on the tokenizer. In
+and the pre-tokenizers of the GPT and SentencePiece families end a word there. How they split several newlines depends on whether
+a character follows; such a piece is encoded with one, whose token is dropped. `safe_to_cut` checks this on the tokenizer. In
 addition, `PairEncoder.begin` encodes a sample of each call's pairs the long way; if one differs, texts are encoded whole from
 then on.
 """
@@ -16,14 +17,18 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 log = logging.getLogger(__name__)
 
 Ids = list[int]
-# A safe place to cut, together with the visible character that has to stand before it.
-CUT = re.compile(r"\n(?=[!-~])")
+# Whether a piece begins a text, whether another one follows, and the piece.
+Key = tuple[bool, bool, str]
+# A safe place to cut, if a visible character stands before it.
+CUT = re.compile(r"\n+(?=[!-~])")
+# The end of a piece whose tokens depend on what follows, and something that may follow.
+NEWLINES, FOLLOWER = "\n\n", "A"
 # A newline, as byte-level and as SentencePiece vocabularies write it, and a visible ASCII character after it.
 CROSSING = re.compile(r"[\nĊ][!-~]")
 LOCAL_NORMALIZERS = {"Prepend", "Replace", "NFC", "NFKC", "Sequence"}
@@ -118,8 +123,9 @@ class PairEncoder:
         cut: bool,
     ) -> None:
         self._encode, self._encode_plain, self._encode_pair = encode, encode_plain, encode_pair
-        self._newline = encode_plain(["\n"])[0] if cut else []
-        self._ids: dict[tuple[bool, str], Ids] = {}  # of the pieces of this call; keys say whether the piece begins a text
+        self._newline, follower = encode_plain(["\n", "\n" + FOLLOWER]) if cut else ([], [])
+        self._follower = follower[len(self._newline) :]
+        self._ids: dict[Key, Ids] = {}  # of the pieces of this call
         self.cut = cut
 
     def begin(self, pairs: Sequence[tuple[str, str]]) -> None:
@@ -153,40 +159,41 @@ class PairEncoder:
 
     def _cut_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[Ids, Ids]] | None:
         moved = [move_spaces(*pair) for pair in pairs]
-        cut = {one: pieces(one) for one in dict.fromkeys(one for one, _ in moved if one)}
+        cut = {one: _keys(pieces(one)) for one in dict.fromkeys(one for one, _ in moved if one)}
         # the continuation joins the last piece of its context
-        tails = {(one, tail): pieces(cut[one][-1] + tail) for one, tail in moved if one}
-        if not self._encode_pieces(cut.values(), ((len(cut[one]) == 1, parts) for (one, _), parts in tails.items())):
+        tails = {(one, tail): _keys(pieces(cut[one][-1][2] + tail), len(cut[one]) == 1) for one, tail in moved if one}
+        if not self._encode_pieces(key for keys in (*cut.values(), *tails.values()) for key in keys):
             return None
-        ids = self._ids
-        heads = {one: _join(ids, parts[:-1]) for one, parts in cut.items()}
-        lasts = {one: ids[len(parts) == 1, parts[-1]] for one, parts in cut.items()}
-        contexts = {one: heads[one] + lasts[one] for one in cut}
-        ends = {
-            (one, tail): _join(ids, parts, first=len(cut[one]) == 1)[len(lasts[one]) :] for (one, tail), parts in tails.items()
-        }
+        lasts = {one: self._ids[keys[-1]] for one, keys in cut.items()}
+        contexts = {one: self._join(keys[:-1]) + lasts[one] for one, keys in cut.items()}
+        ends = {(one, tail): self._join(keys)[len(lasts[one]) :] for (one, tail), keys in tails.items()}
         return [
             (contexts[one], ends[one, tail]) if one else self._encode_pair(*pair)
             for pair, (one, tail) in zip(pairs, moved, strict=True)
         ]
 
-    def _encode_pieces(self, texts: Iterable[list[str]], tails: Iterable[tuple[bool, list[str]]]) -> bool:
+    def _join(self, keys: Sequence[Key]) -> Ids:
+        return list(chain.from_iterable(map(self._ids.__getitem__, keys)))
+
+    def _encode_pieces(self, keys: Iterable[Key]) -> bool:
         """Encode every piece that is new; False if a cut fails."""
-        new: dict[tuple[bool, str], None] = {}
-        for begins, parts in [*((True, parts) for parts in texts), *tails]:
-            for part in parts:
-                if (begins, part) not in self._ids:
-                    new[begins, part] = None
-                begins = False
-        firsts = [part for begins, part in new if begins]
-        others = [part for begins, part in new if not begins]
-        newline = self._newline
-        inner = self._encode_plain(["\n" + part for part in others]) if others else []
-        if any(one[: len(newline)] != newline for one in inner):
-            return False
-        self._ids.update(((False, part), one[len(newline) :]) for part, one in zip(others, inner, strict=True))
-        self._ids.update(((True, part), one) for part, one in zip(firsts, self._encode(firsts) if firsts else [], strict=True))
+        new = [key for key in dict.fromkeys(keys) if key not in self._ids]
+        for begins, encode in ((True, self._encode), (False, self._encode_plain)):
+            some = [key for key in new if key[0] is begins]
+            before, after = [] if begins else self._newline, self._follower
+            followed = [key[1] and key[2].endswith(NEWLINES) for key in some]
+            texts = [("" if begins else "\n") + key[2] + FOLLOWER * more for key, more in zip(some, followed, strict=True)]
+            for key, more, ids in zip(some, followed, encode(texts) if texts else [], strict=True):
+                end = len(ids) - len(after) * more
+                if ids[: len(before)] != before or (more and ids[end:] != after):
+                    return False
+                self._ids[key] = ids[len(before) : end]
         return True
+
+
+def _keys(parts: Sequence[str], begins: bool = True) -> list[Key]:
+    last = len(parts) - 1
+    return [(begins and not at, at < last, part) for at, part in enumerate(parts)]
 
 
 def move_spaces(context: str, continuation: str) -> tuple[str, str]:
@@ -197,11 +204,3 @@ def move_spaces(context: str, continuation: str) -> tuple[str, str]:
     """
     bare = context.rstrip()
     return bare, context[len(bare) :] + continuation
-
-
-def _join(ids: dict[tuple[bool, str], Ids], parts: Sequence[str], first: bool = True) -> Ids:
-    joined: Ids = []
-    for piece in parts:
-        joined += ids[first, piece]
-        first = False
-    return joined
