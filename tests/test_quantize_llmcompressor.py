@@ -30,6 +30,7 @@ def place(tmp_path_factory):
     root = tmp_path_factory.mktemp("quantize")
     write_tokenizer(write_model(root / "model"))
     (root / "model/README.md").write_text("---\nlicense: other\nlicense_name: llama3.1\n---\n# Tiny\n")
+    (root / "model/LICENSE").write_text("the licence")
     write_text(root / "calibration", 1)
     write_text(root / "heldout", 2, letters=OTHER)
     return root
@@ -55,7 +56,9 @@ def test_a_checkpoint_is_made_and_validated(place, tmp_path, row):
     out = tmp_path / "checkpoint"
     record = run(place, out, of_config(*row))
     assert json.loads((out / "checkpoint.json").read_text()) == record == typed.as_json(core.verify(out))
-    assert record["model"]["licence"] == "llama3.1" and "license: llama3.1" in (out / "README.md").read_text()
+    card = (out / "README.md").read_text()
+    assert record["model"]["licence"] == "llama3.1" and "license: llama3.1" in card and "BASE_MODEL.md, LICENSE." in card
+    assert "# Tiny" in (out / "BASE_MODEL.md").read_text() and (out / "LICENSE").read_text() == "the licence"
     if row[0] == "fp16":
         return
     assert record["validation"]["engine"]["logprob_difference_mean"] < 1e-4

@@ -1,6 +1,7 @@
 """The model card of a checkpoint: what it is, how it was made, what was checked, whose licence holds."""
 
 import json
+from collections.abc import Sequence
 
 MEASURES = {
     "divergence": "Kullback-Leibler divergence from the unquantized model (nats a token)",
@@ -11,13 +12,15 @@ MEASURES = {
 }
 
 
-def text(record: dict) -> str:
+def text(record: dict, notices: Sequence[str] = ()) -> str:
     """Return the README.md of a checkpoint.
 
     Parameters
     ----------
     record : dict
         As `core.describe` makes it (`checkpoint.json`).
+    notices : sequence of str
+        Files of the base model beside the card: its licence, and its own card.
     """
     variant, model = record["variant"], record["model"]
     known = model["licence"]
@@ -29,6 +32,7 @@ def text(record: dict) -> str:
         f"Made by edge2giant from `{model['id'][0]}` at revision `{model['revision'] or 'not recorded'}`"
         f" with toolkit `{record['toolkit']['name']}`.",
         f"The licence of the base model ({known or 'unknown'}) holds for these weights as well.",
+        *([f"Of the base model lie here: {', '.join(notices)}."] if notices else []),
         "",
         "## Recipe as executed",
         "",

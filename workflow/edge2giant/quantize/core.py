@@ -27,6 +27,8 @@ TOKENIZER_FILES = (
     "generation_config.json",
 )  # fmt: skip
 
+NOTICES, BASE_CARD = ("LICENSE*", "NOTICE*", "USE_POLICY*"), "BASE_MODEL.md"
+
 
 @dataclass(frozen=True)
 class Folders:
@@ -63,6 +65,7 @@ def run(spec: QuantizeSpec, folders: Folders, lock: Lock | None = None) -> dict:
         with watch("quantize"), memory_explained(folders.model):
             executed = quantize(spec.toolkit, recipe, folders.model, readable, calibration, made)
         bring_tokenizer(folders.model, made)
+        notices = bring_notices(folders.model, made)
         with watch("validation"), memory_explained(folders.model):
             source = checksums(folders.model)
             validation = validate(spec, recipe, scheme, executed, folders, readable, made, digest_of(source))
@@ -70,7 +73,7 @@ def run(spec: QuantizeSpec, folders: Folders, lock: Lock | None = None) -> dict:
             record = describe(spec, scheme, folders.model, source, lock, executed, calibration, validation, made)
         record["seconds"] = watch.seconds
         record["memory"] = environment.peak_memory()
-        (made / "README.md").write_text(card.text(record), encoding="utf-8")
+        (made / "README.md").write_text(card.text(record, notices), encoding="utf-8")
         records.write(made / "checkpoint.json", typed.build(CheckpointRecord, record, folders.out))
     return record
 
@@ -194,6 +197,16 @@ def bring_tokenizer(model_dir: Path, folder: Path) -> None:
             target = folder / path.name
             if path.is_file() and not target.is_symlink():
                 shutil.copyfile(path, target)
+
+
+def bring_notices(model_dir: Path, folder: Path) -> list[str]:
+    """Copy the base model's licence and its card, which says what it is made of itself; return their names in the checkpoint."""
+    paths = {path.name: path for pattern in NOTICES for path in sorted(Path(model_dir).glob(pattern)) if path.is_file()}
+    paths |= {BASE_CARD: Path(model_dir, "README.md")} if Path(model_dir, "README.md").is_file() else {}
+    for name, path in paths.items():
+        if not (folder / name).is_symlink():
+            shutil.copyfile(path, folder / name)
+    return sorted(paths)
 
 
 def validate(
