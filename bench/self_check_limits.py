@@ -1,8 +1,8 @@
 """How often the self-check would warn, with its limits as they are: of right answers, and of answers with a fault put in.
 
-Reads VALUES.json.gz files of bench/floors.py, which hold the self-check's two differences of every request. Draws whole
-questions, at most 64 requests as an evaluation does, and judges each draw by `edge2giant.engine.self_check.outside`. Prints
-a table.
+Reads VALUES.json.gz files of bench/floors.py. The differences of `engine` and of `cached` from `own` are those that the
+self-check compares. Draws whole questions, at most 64 requests as an evaluation does, and judges each draw by
+`edge2giant.engine.self_check.outside`. Prints a table.
 
     workflow/in-env workflow python bench/self_check_limits.py VALUES.json.gz...
 """
@@ -27,6 +27,10 @@ FAULTS = {
     "five times as far": lambda gap, floor: 5 * gap,
 }
 """What a fault makes of the engine's difference of a request; `floor` is the mean size of the floor, in nats."""
+
+
+def apart(one: list, other: list) -> list[list[float]]:
+    return [[x - y for x, y in zip(mine, its, strict=True)] for mine, its in zip(one, other, strict=True)]
 
 
 def drawn(questions: list, requests: int, chance: random.Random) -> list:
@@ -76,7 +80,8 @@ def main() -> None:
     print("|---" * (3 + len(FAULTS)) + "|")
     for path in asked.values:
         values = json.loads(gzip.decompress(path.read_bytes()))
-        found = judged(values["self_check"], asked.requests, asked.samples)
+        questions = list(zip(*(apart(values[way], values["own"]) for way in ("engine", "cached")), strict=True))
+        found = judged(questions, asked.requests, asked.samples)
         limits = [" / ".join(f"{value:.2f}" for value in found[of].values()) for of in ("ratio", "errors")]
         warned = [f"{found[name]['size']:.1%}, {found[name]['mean']:.1%}" for name in FAULTS]
         print("| " + " | ".join([values["variant"], *limits, *warned]) + " |", flush=True)

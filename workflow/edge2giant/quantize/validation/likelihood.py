@@ -120,7 +120,8 @@ def served(checkpoint_dir: Path, dtype: str, depth: int | None = None):
         config.get_text_config().num_hidden_layers = depth
     arguments = {"config": config} | compat.dtype_argument(dtype) | read.attention(checkpoint_dir)
     model = AutoModelForCausalLM.from_pretrained(str(checkpoint_dir), trust_remote_code=False, **arguments).eval()
-    return model, compat.widen(model, dtype)
+    dtype = compat.widen(model, dtype)
+    return model.to(device(model)), dtype  # where the reference is: another processor rounds some inputs otherwise
 
 
 def logits(model, ids: list[int]):

@@ -13,7 +13,7 @@ What is kept of them (`agreement` compares an engine with it):
 Engines round in two manners, which the scheme knows (`Scheme.round_inputs`, `Scheme.fused`):
 
 - *transformers* (by compressed-tensors): each layer by itself. Its arithmetic is that of the reference, so here one run in
-  float32 is exact;
+  float32 is exact on a CPU, and one more draw on a GPU;
 - *vllm*: layers that it fuses share the largest of their input scales, and in some schemes their weights are rounded anew. The
   draws are of this manner.
 """
@@ -35,7 +35,7 @@ OTHER_DRAWS = {"float32": 1, "bfloat16": 2}
 WRONG_SCALE = 1.1
 UNFUSED = "fused layers keep their own weight scales"
 WEIGHTS = "weights"
-AS_TRANSFORMERS = "weights, inputs rounded as by transformers"
+AS_TRANSFORMERS = agreement.ROUNDED
 ANEW = "weights of fused layers rounded anew"
 
 Rows = list[list[float]]
