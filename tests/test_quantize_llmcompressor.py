@@ -172,4 +172,4 @@ def test_what_a_toolkit_prints_is_in_the_log_alone(place, tmp_path, value):
     said, other = (done.stdout, done.stderr) if value is None else (done.stderr, done.stdout)
     assert (other, said.count("\n"), done.returncode) == ("", 1, 0 if value is None else 2), done.stderr
     assert said.startswith(f"{tmp_path / 'out'}: " if value is None else "error: ")
-    assert "oneshot" in (tmp_path / "out.log").read_text()
+    assert "Dispatching model" in (tmp_path / "out.log").read_text()
