@@ -111,9 +111,11 @@ class Integers(Scheme):
         return min(2 ** (self.bits - 2), 8)
 
     def bytes(self, rows: int, columns: int) -> int:
-        """Codes, a 16-bit scale for each group, and a zero point where the format stores one."""
+        """Codes, a 16-bit scale for each group, and where the format stores them a zero point and each input's group."""
         zero = 0 if self.symmetric and self.format == COMPRESSED else self.bits
-        return (rows * columns * self.bits + number_of_scales(self.group_size, rows, columns) * (16 + zero)) // 8
+        index = 4 * columns if self.format == "gptq" or (self.format == COMPRESSED and self.desc_act) else 0
+        scales = number_of_scales(self.group_size, rows, columns)
+        return (rows * columns * self.bits + scales * (16 + zero)) // 8 + index
 
     @classmethod
     def of_config(cls, config: dict) -> Self | None:
