@@ -131,6 +131,34 @@ rule test_pairs:
         " --spec-digest {params.digest} --cells {input.cells} --repeats {input.repeats} --out-prefix {params.prefix} >{log} 2>&1"
 
 
+rule draw_differences:
+    input:
+        "<figures>/{study}/statistics.csv",
+    output:
+        png="<figures>/{study}/differences.png",
+        svg=report(
+            "<figures>/{study}/differences.svg",
+            caption="../report/differences.rst",
+            category="2 Figures",
+            labels={"study": "{study}", "figure": "Differences from FP16"},
+        ),
+    log:
+        "logs/{study}/differences.log",
+    localrule: True
+    conda:
+        environment_file
+    params:
+        **PLAN.spec(studies.spec),
+        env="workflow",
+        code=PLAN.code,
+        prefix=subpath(output.svg, strip_suffix=".svg"),
+    message:
+        "Differences of study {wildcards.study} from FP16, with intervals"
+    shell:
+        "workflow/in-env {params.env} python -m edge2giant.paper differences --spec {params.spec} --spec-digest {params.digest}"
+        " --published config/published --statistics {input} --out-prefix {params.prefix} >{log} 2>&1"
+
+
 rule draw_tradeoffs:
     input:
         **PRINTED_CSV,

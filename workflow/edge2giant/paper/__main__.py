@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
         (figure2, "MT-Bench by category as PDF, SVG, PNG and CSV"),
         (fidelity, "perplexity and divergence with their intervals, as SVG, PNG and CSV"),
         (tradeoffs, "views for RQ1 to RQ4, each as SVG, PNG and CSV"),
+        (differences, "paired differences from FP16 with their intervals, as SVG and PNG"),
         (compare, "regenerated against printed: differences, errors, verdicts"),
     ):
         command = commands.add_parser(function.__name__, help=text)
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     commands.choices["table"].add_argument(
         "--failures", nargs="*", default=[], metavar="FILE", help="failure records, shown in their cells"
     )
+    commands.choices["differences"].add_argument("--statistics", type=Path, required=True, metavar="FILE", help="statistics.csv")
     commands.choices["figure2"].add_argument(
         "--form",
         choices=("radar", "all", "intervals"),
@@ -83,6 +85,12 @@ def tradeoffs(spec: StudySpec, cells: list[CellRecord] | None, arguments: argpar
     else:
         scores, note = frames.with_average(frames.scores_of(cells), spec.averaged), ""
     return views.write(scores, spec, arguments.out_dir, note=note)
+
+
+def differences(spec: StudySpec, cells: list[CellRecord] | None, arguments: argparse.Namespace) -> list[Path]:
+    from edge2giant.paper import differences
+
+    return differences.write(arguments.statistics, spec, arguments.out_prefix)
 
 
 def compare(spec: StudySpec, cells: list[CellRecord] | None, arguments: argparse.Namespace) -> list[Path]:

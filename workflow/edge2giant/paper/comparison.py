@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from edge2giant.paper import plotting
+from edge2giant.paper import intervals, plotting
 from edge2giant.paper.compare import AGREES, DIFFERS, UNCOMPARED
 from edge2giant.paper.frames import VARIANT
 from edge2giant.specs.study import Labels
@@ -49,14 +49,10 @@ def draw_heat(result: pd.DataFrame, labels: Labels) -> Figure:
 def _nothing(result: pd.DataFrame) -> Figure:
     """Figure that says why no cell is compared."""
     counts = result["reason"].value_counts()
-    lines = ["No cell can be compared", *(f"{reason}: {count} cells" for reason, count in counts.items())]
-    figure, axes = plt.subplots(figsize=(5, 0.6 + 0.25 * len(lines)), layout="constrained")
-    plotting.empty(axes, "\n".join(lines))
-    return figure
+    return intervals.nothing(["No cell can be compared", *(f"{reason}: {count} cells" for reason, count in counts.items())])
 
 
-COLOURS = {AGREES: plotting.BLUE, DIFFERS: plotting.RED}
-SHAPES = {AGREES: "o", DIFFERS: "D"}
+LOOKS = {AGREES: (plotting.BLUE, "o"), DIFFERS: (plotting.RED, "D")}
 
 
 def draw_intervals(result: pd.DataFrame, labels: Labels) -> Figure:
@@ -64,29 +60,10 @@ def draw_intervals(result: pd.DataFrame, labels: Labels) -> Figure:
     tested = result[result["z"].notna()]
     if tested.empty:
         return _nothing(result)
-    variants = _variants(tested, labels)
-    benchmarks = list(dict.fromkeys(tested["benchmark"]))
-    across = min(max(len(benchmarks), 1), 7)
-    width, row = 2.6 + 1.75 * max(across, 2), 1.2 + 0.16 * max(len(variants), 6)
-    figure, grid = plotting.grid(len(benchmarks), across, width, row, 0.4, sharey=True)
-    places = {key: number for number, (key, _) in enumerate(variants)}
-    for axes, benchmark in zip(grid, benchmarks, strict=False):
-        _interval_panel(axes, tested[tested["benchmark"] == benchmark], places)
-        axes.set_title(labels.benchmark(benchmark), fontsize=9)
-        axes.set_yticks(range(len(variants)), [text for _, text in variants], fontsize=6.5)
-    grid[0].set_ylim(len(variants) - 0.5, -0.5)
-    figure.suptitle("Regenerated minus printed, with 95% intervals", fontsize=10)
-    plotting.shared_legend(figure, grid)
-    return figure
-
-
-def _interval_panel(axes, rows: pd.DataFrame, places: dict) -> None:
-    for verdict, group in rows.groupby("verdict"):
-        heights = [places[key] for key in group[VARIANT].itertuples(index=False, name=None)]
-        half = (group["high"] - group["low"]) / 2
-        look = {"fmt": SHAPES[verdict], "color": COLOURS[verdict], "markersize": 3.2, "elinewidth": 1}
-        axes.errorbar(group["difference"], heights, xerr=half, label=verdict, **look)
-    axes.axvline(0, color=plotting.GREY, linewidth=1)
+    names = dict(_variants(tested, labels))
+    lines = pd.Categorical([names[key] for key in tested[VARIANT].itertuples(index=False, name=None)], names.values())
+    rows = tested.assign(line=lines, panel=tested["benchmark"].map(labels.benchmark))
+    return intervals.draw(rows.sort_values("line", kind="stable"), "Regenerated minus printed, with 95% intervals", LOOKS)
 
 
 def write(result: pd.DataFrame, labels: Labels, prefix: str | Path) -> list[Path]:

@@ -127,6 +127,7 @@ def analysis(plan) -> list[str]:
     averages = any(suite.average for suite in study_spec(plan.config, study.name).suites)
     return [
         *analyses(plan, study).values(),
+        f"{folder}/differences.svg",
         *([f"{folder}/claims.html"] if study.paper else []),
         *([f"{folder}/tradeoffs"] if averages else []),
         *figure2(study, "_all", "_intervals"),

@@ -1,7 +1,5 @@
 """The sections of a report: scores, the paper's tables, analyses, cost, provenance and failures."""
 
-import base64
-import io
 from collections import Counter, defaultdict
 from dataclasses import astuple, replace
 
@@ -9,7 +7,7 @@ from edge2giant.audit.report import FINDING
 from edge2giant.claims.report import PART
 from edge2giant.pages import grids
 from edge2giant.pages.grids import Column, Grid, Section, Value
-from edge2giant.paper import figure2, frames, numerals, render, tables
+from edge2giant.paper import numerals, render, tables
 from edge2giant.paper.values import Table
 from edge2giant.records.cell import CellRecord, Cost
 from edge2giant.records.units import UNITS
@@ -200,7 +198,7 @@ def _analysis(material: ReportMaterial, name: str) -> Section:
     counts = grids.counts(word for _, word in counted) if name != "statistics" else []
     made = [grids.of_records(section.name, section.title, [one for one in shown if not one.get(REPEAT)], columns)]
     if again := [one for one in shown if one.get(REPEAT)]:
-        made.append(grids.of_records("noise-floor", "Noise floor", again, NOISE, notes=[REPEATED]))
+        made.append(grids.of_records("noise-floor", "Noise floor", again, NOISE, notes=[REPEATED], folded=False))
     return replace(section, grids=made, counts=counts)
 
 
@@ -288,17 +286,3 @@ def _failures(material: ReportMaterial) -> Section:
         grid.rows.append([*variant, benchmark, *rest])
     nav = f"Failures ({len(grid.rows)})" if grid.rows else "Failures"
     return Section("failures", "Failed variants", grids=[grid], nav=nav, empty="No failure is recorded.")
-
-
-def drawn_figure2(material: ReportMaterial) -> dict | None:
-    """Figure 2 as an image inside the page, with a text for readers who do not see it."""
-    ratings = frames.ratings_of(material.cells.values())
-    if ratings.empty:
-        return None
-    models = tuple(dict.fromkeys(ratings["model"]))
-    panels = figure2.panels_of(material.spec, ratings, models, (material.spec.study, "regenerated"))
-    drawn, stream = figure2.draw(panels, material.names, intervals=False), io.BytesIO()
-    drawn.savefig(stream, format="svg", metadata={"Date": None})
-    source = base64.b64encode(stream.getvalue()).decode()
-    names = ", ".join(material.names.model(model) for model in models)
-    return {"source": f"data:image/svg+xml;base64,{source}", "text": f"MT-Bench by category for {names}: one radar a model."}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge2giant import pages, records
 from edge2giant.pages.grids import Section
-from edge2giant.report import cell_page, overview, sections
+from edge2giant.report import cell_page, drawn, overview, sections
 from edge2giant.report.gather import Key, ReportMaterial, page_of
 
 ASSETS = "assets"
@@ -31,7 +31,7 @@ def index(material: ReportMaterial) -> str:
         rated=material.judged,
         map=overview.score_map(material),
         heads=[(material.names.benchmark(name), material.confidential(name)) for name in material.benchmarks],
-        figure=sections.drawn_figure2(material),
+        figures=drawn.figures(material),
     )
 
 
