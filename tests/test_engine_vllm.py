@@ -117,14 +117,25 @@ def test_same_answers_when_all_is_cached_already(lm):
     assert max(abs(one[0] - other[0]) for one, other in zip(first, again, strict=True)) <= 1e-4
 
 
+def test_packs_give_what_single_prompts_give_to_the_last_bit(lm, monkeypatch):
+    requests = instances("loglikelihood", batch())
+    lm.model.reset_prefix_cache()
+    packs = lm.loglikelihood(requests)
+    assert type(lm._fast).__name__ == "Packs"
+    monkeypatch.setattr(lm, "_fast", lm._own)
+    lm.model.reset_prefix_cache()
+    assert lm.loglikelihood(requests) == packs
+
+
 def test_flat_lists_read_like_arrays(lm, monkeypatch):
     import contextlib
 
-    from edge2giant.engine import vllm as module
+    from edge2giant.engine import front
 
     requests = instances("loglikelihood", batch())
     arrays = lm.loglikelihood(requests)
-    monkeypatch.setattr(module, "array_rows", lambda: contextlib.nullcontext(False))
+    monkeypatch.setattr(lm, "_fast", lm._own)
+    monkeypatch.setattr(front, "array_rows", lambda: contextlib.nullcontext(False))
     flat = lm.loglikelihood(requests)
     assert max(abs(one[0] - other[0]) for one, other in zip(arrays, flat, strict=True)) <= 1e-4
 
