@@ -6,7 +6,7 @@ prints a table. A model that costs nearly nothing shows the host best (`random_m
 single    each prompt is a request that vLLM's own front end sends and follows
 packs     many prompts in a message, past that front end (`engine/packs.py`)
 
-The prefix cache is emptied before each measurement. Rounds alternate; the least of each way counts, since other work on
+Encoding texts is the same in both and counted by itself. The prefix cache is emptied before each measurement. Rounds alternate; the least of each way counts, since other work on
 the machine only adds.
 
     python bench/host.py --model DIR --requests requests.json.gz --out host.json
@@ -42,15 +42,27 @@ def cpu_seconds():
 
 
 def measured(lm, requests):
-    """Score requests; gives CPU seconds by process, with the wall time and counts, and the scores."""
+    """Score requests; gives CPU seconds by process, encoding by itself, with the wall time and counts, and the scores."""
     from edge2giant.engine import usage
+
+    encoding, encode = 0.0, lm._encode_all
+
+    def timed(texts):
+        nonlocal encoding
+        began = time.thread_time()
+        ids = encode(texts)
+        encoding += time.thread_time() - began
+        return ids
 
     lm.model.reset_prefix_cache()
     usage(lm)
+    lm._encode_all = timed
     before, began = cpu_seconds(), time.perf_counter()
     scores = lm.loglikelihood(requests)
     wall, after, used = time.perf_counter() - began, cpu_seconds(), usage(lm)
+    del lm._encode_all
     took = {name: seconds - before[name] for name, seconds in after.items()}
+    took = {**took, "front end": took["front end"] - encoding, "encoding": encoding}
     return {
         "cpu": took,
         "seconds": wall,
@@ -94,7 +106,7 @@ def main():
     parser.add_argument("--settings", type=json.loads, default={}, help="engine settings, as JSON")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # threads of their own would count as the front end's
     with gzip.open(arguments.requests, "rt", encoding="utf-8") as file:
         built = dict(select(json.load(file), arguments.benchmarks, limits_of(arguments.limit)))
     from edge2giant.engine import describe, open_engine
