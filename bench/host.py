@@ -6,8 +6,8 @@ prints a table. A model that costs nearly nothing shows the host best (`random_m
 single    each prompt is a request that vLLM's own front end sends and follows
 packs     many prompts in a message, past that front end (`engine/packs.py`)
 
-Encoding texts is the same in both and counted by itself. The prefix cache is emptied before each measurement. Rounds alternate; the least of each way counts, since other work on
-the machine only adds.
+Encoding texts is the same in both and counted by itself. The prefix cache is emptied before each measurement. Rounds
+alternate; the least of each way counts, since other work on the machine only adds.
 
     python bench/host.py --model DIR --requests requests.json.gz --out host.json
 """
