@@ -11,7 +11,7 @@ SNAKEMAKE := .venv/bin/snakemake
 # uv does not read pip's configuration; a local folder of wheels named there holds for both.
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: help setup envs demo published schemas add-model mirror test test-full lint resume faults bench bench-host bench-toolkits simulate matrix site clean
+.PHONY: help setup envs demo published schemas add-model try mirror test test-full lint resume faults bench bench-host bench-toolkits simulate matrix site clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,10 @@ schemas: .venv/.ready ## workflow/schemas/*.schema.json of the config files, for
 
 add-model: .venv/.ready ## write a model's entry of config/models.yaml from its own files: make add-model MODEL=ORG/NAME OPTIONS='--name short'
 	@workflow/in-env workflow python -m edge2giant.add_model $(or $(MODEL),--help) $(OPTIONS)
+
+try: .venv/.ready ## your model on this machine, to a table and a report: make try MODEL=ORG/NAME (or a folder); BENCHMARKS=, METHODS=, LIMIT=, MIRROR=
+	@workflow/in-env workflow python -m edge2giant.trial $(or $(MODEL),--help) $(if $(BENCHMARKS),--benchmarks '$(BENCHMARKS)') $(if $(METHODS),--methods '$(METHODS)') \
+	  $(if $(LIMIT),--limit $(LIMIT)) $(if $(filter-out file,$(origin MIRROR)),--mirror '$(MIRROR)') $(if $(PLAN),--plan)
 
 MIRROR ?= results/mirror
 

@@ -20,6 +20,7 @@ LAYERS = (
     {"audit", "claims"},
     {"report"},
     {"cluster"},
+    {"trial"},
 )
 TEXT = {".py", ".smk", ".md", ".yaml", ".json", ".j2", ".jinja", ".rst", ".css", ".js", ".csv", ""}
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

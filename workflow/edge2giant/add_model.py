@@ -1,4 +1,4 @@
-"""Add a model to config/models.yaml: fetch its small files, read its facts, write its entry."""
+"""Add a model: fetch its small files, read its facts, write its entry to config/models.yaml, or to my/models.yaml."""
 
 import argparse
 import re
@@ -8,21 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from edge2giant import ROOT, errors, records
-from edge2giant.config import files, model_file
+from edge2giant.config import model_file, overlay
 from edge2giant.config.models import Model
 from edge2giant.errors import UserError
 from edge2giant.models import read
 from edge2giant.models.facts import ModelFacts, differences, flat
 from edge2giant.specs.acquire import FetchSpec, SourceService
 from edge2giant.store import sources
+from edge2giant.store.local import LocalModel
 from edge2giant.store.selection import Listing
 
 SMALL_FILES = (read.CONFIG, read.INDEX, *read.TEMPLATES, read.CARD)
 OWN_BY_HAND = ("name", "licence", "gated", "nominal_billions")
 
 
-def add(root: Path, repo: str, name: str | None, revision: str | None, service: SourceService) -> tuple[str, ModelFacts]:
-    """Write a model's entry and return its name and facts. An entry that is `unverified` gets the model's own facts.
+def add(
+    root: Path, repo: str, name: str | None, revision: str | None, service: SourceService, file: str = model_file.FILE
+) -> tuple[str, ModelFacts]:
+    """Write a model's entry to a file and return its name and facts. An entry that is `unverified` gets the model's own facts.
 
     Raises
     ------
@@ -42,7 +45,30 @@ def add(root: Path, repo: str, name: str | None, revision: str | None, service: 
         entry |= earlier.model_dump(include=set(OWN_BY_HAND), exclude_defaults=True)
         for key, typed, own in differences(flat(earlier.facts), flat(facts)):
             print(f"{name}: {key} was typed as {typed}, the model says {own}")
-    model_file.write(root, name, entry, facts)
+    model_file.write(root, name, entry, facts, file)
+    return name, facts
+
+
+def add_folder(root: Path, folder: Path) -> tuple[str, ModelFacts]:
+    """Write the entry of a model in a folder of this machine to my/models.yaml, or keep it if its files are the same.
+
+    Raises
+    ------
+    UserError
+        If the name is another model's, or the files are not those of a model.
+    """
+    title = folder.resolve().name
+    name = re.sub(r"[^a-z0-9._-]+", "-", title.lower()).strip("-._") or "model"
+    earlier, repo = model_file.read(root).get(name), f"local/{title}".replace(" ", "-")
+    if earlier and earlier.repo != repo:
+        raise UserError(f"its name '{name}' is that of {earlier.repo}", folder, "rename the folder")
+    piece = FetchSpec("model", name, repo, None, f"models/{name}", "")
+    source = LocalModel(folder)
+    listing = source.listing(piece, None)
+    facts = read.read(folder, repo, source.tensors(listing, weights_of(listing, folder, repo)))
+    if not (earlier and earlier.revision == listing.commit and earlier.folder == str(folder.resolve())):
+        entry = described(listing, folder, facts) | {"folder": str(folder.resolve())}
+        model_file.write(root, name, entry, facts, model_file.OWN)
     return name, facts
 
 
@@ -91,7 +117,7 @@ def main() -> None:
     top.add_argument("--mirror", metavar="FOLDER_OR_URL", help="folder of hub ids or address of a hub; else that of config.yaml")
     top.add_argument("--token-file", metavar="FILE", help="file that holds the hub token; else that of config.yaml")
     options = top.parse_args()
-    configured = files.read_yaml(ROOT, "config/config.yaml")
+    configured = overlay.read(ROOT, "config").content
     mirror, token_file = options.mirror or configured.get("mirror"), options.token_file or configured.get("token_file")
     service = SourceService(mirror, token_file)
     name, facts = add(ROOT, options.repo, options.name, options.revision, service)

@@ -75,7 +75,7 @@ class Cluster(ConfigEntry):
     """SLURM partitions of a site, or one machine."""
 
     title: Text
-    partitions: Annotated[dict[SlurmNames, Partition], Field(min_length=1)]
+    partitions: dict[SlurmNames, Partition] = Field(description="with GPUs; none on a machine without")
     account: Text | None = None
     scratch: Text | None = Field(
         default=None,

@@ -70,6 +70,9 @@ class Model(ConfigEntry):
     chat_template: Text | None = Field(
         default=None, description="file below config/ with a chat template in place of the model's own"
     )
+    folder: Text | None = Field(
+        default=None, description="folder of this machine that holds it, not the hub; `revision` is then a digest of its files"
+    )
     trust_remote_code: bool = Field(default=False, description="code of a model's repository is not run: true is refused")
     config_sha256: Sha256 | None = Field(default=None, description="of the config.json that the facts were read from")
     unverified: bool = Field(

@@ -55,17 +55,18 @@ def source(plan: Plan, wildcards) -> str:
 
 @cache
 def _source(plan: Plan) -> str:
-    chats = {name: plan.config.first_chat(plan.study, name) for name in plan.study.models}
-    models = {
-        name: ExpectedModel(
-            entry.facts, entry.config_sha256, None if entry.chat_template else chats.get(name), plan.config.where("models", name)
-        )
-        for name, entry in plan.config.models.items()
-    }
+    models = {name: expected(plan, name) for name in plan.config.models}
     # What a study of one's own fetches is locked beside it: config/lock/ is committed.
     own = plan.study.file.startswith(f"{overlay.OVERLAY}/")
     locks = f"{overlay.OVERLAY}/{overlay.LOCKS}/hub" if own else None
     return plan.service("acquire", SourceService(plan.run.mirror, plan.run.token_file, models, locks))
+
+
+def expected(plan: Plan, name: str) -> ExpectedModel:
+    """What a model must be like when it is fetched for the study."""
+    entry = plan.config.models[name]
+    chats = name in plan.study.models and not entry.chat_template and plan.config.first_chat(plan.study, name)
+    return ExpectedModel(entry.facts, entry.config_sha256, chats or None, plan.config.where("models", name), entry.folder)
 
 
 def locks(plan: Plan, study: str) -> list[str]:

@@ -265,9 +265,10 @@ class Requests:
         """Host memory in MB, doubled with each attempt up to what a node of the partition (without one, any node) has."""
         placed = self.place(job)
         nodes = [self.cluster.partitions[placed.partition]] if placed else self.cluster.partitions.values()
-        ceiling = int(max(node.host_memory_gib for node in nodes) * GIB // MIB)
         needed = self.override(job).get("mem_mb") or self._planned_memory_mb(job, placed)
-        return min(needed * 2 ** (attempt - 1), ceiling)
+        most = max((int(node.host_memory_gib * GIB // MIB) for node in nodes), default=None)
+        wanted = needed * 2 ** (attempt - 1)
+        return wanted if most is None else min(wanted, most)
 
     def _planned_memory_mb(self, job: Job, placed: Placement | None) -> int:
         facts = self.facts(job.variant.model)

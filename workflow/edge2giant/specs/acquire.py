@@ -64,12 +64,15 @@ class ExpectedModel:
         A benchmark of the study that needs the model's own chat template.
     file : str
         Where the entry stands.
+    folder : str or None
+        A folder of this machine that holds it.
     """
 
     facts: ModelFacts
     config_sha256: str | None = None
     chats: str | None = None
     file: str = "config/models.yaml"
+    folder: str | None = None
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ def fetch(args: argparse.Namespace) -> None:
     expected = service.models.get(piece.name) if piece.folder == f"models/{piece.name}" else None
     committed = not service.locks or (args.pins and (args.pins / piece.lock).exists())
     pins = args.pins if committed else Path(service.locks)
+    pins = None if expected and expected.folder else pins  # its revision is a digest of its content
     acquire.acquire(piece, sources.choose(service)(piece), args.store, pins, expected)
 
 

@@ -9,12 +9,19 @@ from pathlib import Path
 from edge2giant.errors import UserError
 from edge2giant.specs.acquire import FetchSpec, SourceService
 from edge2giant.store.hub import Hub
+from edge2giant.store.local import LocalModel
 from edge2giant.store.mirror import Mirror
 from edge2giant.store.web import Web
 
 
 def choose(service: SourceService) -> Callable[[FetchSpec], Hub | Mirror | Web]:
     """Return a function from a piece to its source."""
+    folders = {f"models/{name}": entry.folder for name, entry in service.models.items() if entry.folder}
+    elsewhere = _choose(service)
+    return lambda piece: LocalModel(Path(folders[piece.folder])) if piece.folder in folders else elsewhere(piece)
+
+
+def _choose(service: SourceService) -> Callable[[FetchSpec], Hub | Mirror | Web]:
     address = service.mirror if re.match("https?://", service.mirror or "") else None
     if service.mirror and not address:
         mirror = Mirror(Path(service.mirror).expanduser())
