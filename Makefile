@@ -34,7 +34,7 @@ setup: .venv/.ready .venvs/cpu/main/.ready ## environments for the miniature stu
 envs: $(patsubst envs/%.yaml,.venvs/%/.ready,$(wildcard envs/$(STACK)/*.yaml)) ## every environment of a stack: make envs STACK=cpu
 
 demo: setup ## the miniature study, from model to Tables 1 and 2, Figure 2 and an HTML report
-	@$(SNAKEMAKE) --profile profiles/miniature all
+	@workflow/in-env workflow snakemake --logger edge2giant --profile profiles/miniature all
 	@$(SNAKEMAKE) --profile profiles/miniature all --report paper_figures/miniature/report.html >logs/report.log 2>&1 || { tail -5 logs/report.log >&2; exit 1; }
 	@echo
 	@echo "Tables 1 and 2, Figure 2 and the report lie in paper_figures/miniature:"

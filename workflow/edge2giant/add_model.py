@@ -59,7 +59,9 @@ def add_folder(root: Path, folder: Path) -> tuple[str, ModelFacts]:
     """
     title = folder.resolve().name
     name = re.sub(r"[^a-z0-9._-]+", "-", title.lower()).strip("-._") or "model"
-    earlier, repo = model_file.read(root).get(name), f"local/{title}".replace(" ", "-")
+    known, repo = model_file.read(root), f"local/{title}".replace(" ", "-")
+    name = name if name not in known or known[name].folder else f"local-{name}"
+    earlier = known.get(name)
     if earlier and earlier.repo != repo:
         raise UserError(f"its name '{name}' is that of {earlier.repo}", folder, "rename the folder")
     piece = FetchSpec("model", name, repo, None, f"models/{name}", "")

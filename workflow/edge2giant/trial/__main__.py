@@ -70,11 +70,11 @@ def command(wish: steps.Wish, trial: steps.Trial) -> list[str]:
     """Snakemake's command."""
     given = {"study": trial.study.name, "cluster": machine.NAME, "batch": "checkpoint"}
     given |= {key: value for key, value in (("mirror", wish.mirror), ("token_file", wish.token_file)) if value}
-    how = ["--cores", "all", "--keep-going", "--rerun-incomplete", "--show-failed-logs"]
+    how = ["--cores", "all", "--keep-going", "--rerun-incomplete"]
     if trial.stack != "cpu":
         how = ["--profile", "profiles/workstation"]
     settings = [f"{key}={value}" for key, value in given.items()]
-    return [sys.executable, "-m", "snakemake", *how, "all", "report_site", "--config", *settings]
+    return [sys.executable, "-m", "snakemake", "--logger", "edge2giant", *how, "all", "report_site", "--config", *settings]
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def gpus() -> tuple[Gpu, ...]:
 
 
 def entry(machine: Machine, known: Mapping[str, Cluster]) -> dict[str, Any]:
-    """The entry. GPUs of several kinds count as so many of the least; a GPU's speed is that of one of its kind in clusters.yaml."""
+    """The entry. GPUs of several kinds count as so many of the least; speeds are those of GPUs of clusters.yaml."""
     if not machine.gpus:
         tflops, bandwidth = cpu_speed()
         return {
