@@ -1,5 +1,6 @@
 """Every command that the docs show is one that works: targets resolve, options exist, files are there."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -47,9 +48,9 @@ def test_a_snakemake_command_plans(clone, line):  # noqa: F811
     assert not targets or "--" in after_config, "--config takes the target for a setting; put the target first, or -- before it"
     if "acquire" in words:
         words[words.index("acquire")] = "verify"  # the same rules; acquire asks the hub even in a dry run
-    run = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--quiet", "all", "-n", *words], cwd=clone, capture_output=True, text=True
-    )
+    found = os.environ | {"PYTHONPATH": str(clone / "workflow")}  # as workflow/in-env sets it
+    command = [sys.executable, "-m", "snakemake", "--quiet", "all", "-n", *words]
+    run = subprocess.run(command, cwd=clone, env=found, capture_output=True, text=True)
     assert run.returncode == 0, (run.stdout + run.stderr)[-2000:]
 
 
