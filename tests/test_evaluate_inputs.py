@@ -101,16 +101,15 @@ def test_a_benchmark_that_fails_does_not_keep_the_next_from_running(job, monkeyp
     lm = SimpleNamespace(model=SimpleNamespace(llm_engine=running))
     monkeypatch.setattr(batch.engine, "open_engine", lambda *_: contextlib.nullcontext(lm))
 
-    def answer(of, lm, benchmark, identity, load_seconds):
-        asked.append(benchmark.name)
-        if benchmark.name == "a" and len(asked) < 4:
-            raise UserError("is not finite", "a")
-        folder = of.answer_cache.folder(records.digest(identity))
-        folder.mkdir(parents=True)
+    def ask(answered, lm):
+        asked.append(answered.benchmark.name)
+        if answered.benchmark.name == "a" and len(asked) < 4:
+            raise UserError("is not finite")
+        answered.batch.answer_cache.folder(records.digest(answered.identity)).mkdir(parents=True)
 
-    monkeypatch.setattr(batch, "_answer", answer)
+    monkeypatch.setattr(batch.Answered, "ask", ask)
     monkeypatch.setattr(AnswerCache, "entry", lambda cache, fingerprint: cache.folder(fingerprint).exists() or None)
-    with pytest.raises(UserError, match="a: is not finite"):
+    with pytest.raises(UserError, match="tiny/rtn/w4a16, a: is not finite"):
         batch.run(dataclasses.replace(job, spec=spec), listed.append)
     assert (asked, discarded) == (["a", "b", "c"], ["a", "a"])
     assert [list(one.entries) for one in listed] == [["b"], ["b", "c"]]

@@ -33,6 +33,10 @@ class AnswerCache:
     def folder(self, fingerprint: str) -> Path:
         return self.root / fingerprint
 
+    def scratch(self, fingerprint: str) -> Path:
+        """Folder of files that are still being written, on the disk of the cache."""
+        return self.root / f".{fingerprint}.scoring"
+
     def entry(self, fingerprint: str) -> CacheEntry | None:
         """Return the entry of a finished benchmark, or None if there is none or one of its files is missing or damaged."""
         folder = self.folder(fingerprint)

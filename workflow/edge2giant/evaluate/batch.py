@@ -1,5 +1,6 @@
 """A batch: benchmarks that run one after another on a checkpoint that is loaded once."""
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -138,62 +139,133 @@ def run(batch: Batch, finished: Callable[[Manifest], None] = lambda manifest: No
 
 
 def _evaluate(batch: Batch, pending: list[BenchmarkSpec], identities: dict[str, dict]) -> Iterator[tuple[str, Exception | None]]:
-    """Run benchmarks on one start of the engine; yields the name of each, with the error where it failed."""
+    """Run benchmarks on one start of the engine; yields the name of each, with the error where it failed.
+
+    Those of lm-eval are prepared and scored beside the engine, see `beside`: the next one runs while the last is scored.
+    """
     name, path = batch.spec.engine.name, batch.spec.variant.path
     placed = settings.planned(name, batch.planned) | batch.spec.engine.settings | settings.on_gpus(batch.parallel)
     started = time.monotonic()
-    with engine.open_engine(name, batch.read_from, placed) as lm:
+    with (
+        _helpers(batch, [one for one in pending if one.tasks], identities) as helpers,
+        engine.open_engine(name, batch.read_from, placed) as lm,
+    ):
         load_seconds = time.monotonic() - started
         log.info("%s: %s ready after %.0f s", path, name, load_seconds)
-        for number, one in enumerate(pending, 1):
-            began = time.monotonic()
+        asked: list[Answered] = []
+        for one in pending:
+            answered = Answered(batch, one, identities[one.name], load_seconds, helpers.get(one.name))
             try:
-                _answer(batch, lm, one, identities[one.name], load_seconds)
+                answered.ask(lm)
             except Exception as error:
-                if getattr(error, "where", None) == batch.answer_cache.root:  # a full disk would lose the next answers too
-                    raise
-                log.error("%s: %s failed (%d of %d): %s", path, one.name, number, len(pending), error)
                 engine.discard(lm)
-                yield one.name, error
+                yield one.name, answered.failed(error)
             else:
-                log.info("%s: %s done in %.0f s (%d of %d)", path, one.name, time.monotonic() - began, number, len(pending))
-                yield one.name, None
+                asked.append(answered)
+            while asked and asked[0].ready:
+                yield _kept(asked.pop(0))
+        yield from map(_kept, asked)
 
 
-def _answer(batch: Batch, lm, benchmark: BenchmarkSpec, identity_record: dict, load_seconds: float) -> CacheEntry:
-    fingerprint = records.digest(identity_record)
-    began, started = time.monotonic(), provenance.now()
-    engine.usage(lm)
+def _helpers(batch: Batch, benchmarks: list[BenchmarkSpec], identities: dict[str, dict]):
+    if not benchmarks:
+        return contextlib.nullcontext({})
+    from edge2giant.evaluate import beside
 
-    def write(folder: Path) -> CacheEntry:
-        made = _answers(batch, lm, benchmark, folder)
-        template = lm.chat_template(True) if made.pop("templated") else None
-        usage, description = engine.usage(lm), EngineFacts(**engine.describe(lm))
+    folders = {one.name: batch.answer_cache.scratch(records.digest(identities[one.name])) for one in benchmarks}
+    return beside.started(batch.spec, benchmarks, batch.read_from, batch.store, folders)
+
+
+def _kept(answered: "Answered") -> tuple[str, Exception | None]:
+    try:
+        answered.keep()
+    except Exception as error:
+        return answered.benchmark.name, answered.failed(error)
+    return answered.benchmark.name, None
+
+
+class Answered:
+    """One benchmark of a batch: asked of the engine, then kept in the answer cache as soon as it is scored."""
+
+    def __init__(self, batch: Batch, benchmark: BenchmarkSpec, identity: dict, load_seconds: float, helper=None):
+        self.batch, self.benchmark, self.identity, self.load_seconds = batch, benchmark, identity, load_seconds
+        self.helper, self.waited, self.seconds = helper, 0.0, 0.0
+        self.where = f"{batch.spec.variant.path}, {benchmark.name}"
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be kept without waiting."""
+        return self.helper is None or self.helper.ready()
+
+    def ask(self, lm) -> None:
+        """Have the engine answer. What is not of lm-eval is answered, scored and kept at once."""
+        self.started, began = provenance.now(), time.monotonic()
+        engine.usage(lm)
+        if self.helper:
+            self.waited = self.helper.serve(lm)
+            self._note(lm, began, self.benchmark.tasks.chat_template)
+            return
+
+        def write(folder: Path) -> CacheEntry:
+            made = _answers(self.batch, lm, self.benchmark, folder)
+            self._note(lm, began, made.pop("templated"))
+            return self._entry(made)
+
+        self.batch.answer_cache.add(records.digest(self.identity), write)
+
+    def keep(self) -> None:
+        """Wait until it is scored, and keep it."""
+        if self.helper:
+            self.batch.answer_cache.add(records.digest(self.identity), self._take)
+        log.info("%s: done, %.1f s of the engine", self.where, self.seconds)
+
+    def failed(self, error: Exception) -> Exception:
+        """The error with its place; an engine does not know whose requests it answers.
+
+        Raises
+        ------
+        UserError
+            Where the disk is full, which would lose the next answers too.
+        """
+        if isinstance(error, UserError):
+            error = UserError(error.what, error.where or self.where, error.hint)
+            if error.where == self.batch.answer_cache.root:
+                raise error
+        log.error("%s: failed: %s", self.where, error)
+        return error
+
+    def _note(self, lm, began: float, templated: bool) -> None:
+        """What the engine says of the work that it has just done."""
+        self.usage, self.engine = engine.usage(lm), EngineFacts(**engine.describe(lm))
+        self.template, self.seconds = lm.chat_template(True) if templated else None, time.monotonic() - began
+
+    def _take(self, folder: Path) -> CacheEntry:
+        scored = self.helper.take(folder)
+        scored.made.pop("templated")
+        beside = {"prepare_seconds": round(scored.prepare_seconds, 3), "score_seconds": round(scored.score_seconds, 3)}
+        return self._entry(scored.made, wait_seconds=round(self.waited, 3), **beside)
+
+    def _entry(self, made: dict, **seconds: float) -> CacheEntry:
+        fingerprint = records.digest(self.identity)
         return CacheEntry(
             schema=1,
-            benchmark=benchmark.name,
+            benchmark=self.benchmark.name,
             fingerprint=fingerprint,
-            identity=identity_record,
+            identity=self.identity,
             files={},
-            cost=_cost(usage, description, time.monotonic() - began, load_seconds),
-            engine=description,
+            cost=replace(_cost(self.usage, self.engine, self.seconds, self.load_seconds), **seconds),
+            engine=self.engine,
             provenance=Provenance(
                 **provenance.collect(),
                 **made,
-                datasets={f"{benchmark.name}.lock.json": identity_record["dataset"][0]},
-                chat_template_sha256=hashlib.sha256(template.encode()).hexdigest() if template else None,
-                started=started,
+                datasets={f"{self.benchmark.name}.lock.json": self.identity["dataset"][0]},
+                chat_template_sha256=hashlib.sha256(self.template.encode()).hexdigest() if self.template else None,
+                started=self.started,
                 finished=provenance.now(),
                 fingerprint=fingerprint,
             ),
-            warnings=(*_cut_warnings(usage["too_long"]), *self_check.warnings(description.self_check)),
+            warnings=(*_cut_warnings(self.usage["too_long"]), *self_check.warnings(self.engine.self_check)),
         )
-
-    try:
-        return batch.answer_cache.add(fingerprint, write)
-    except UserError as error:  # an engine does not know whose requests it answers
-        where = error.where or f"{batch.spec.variant.path}, {benchmark.name}"
-        raise UserError(error.what, where, error.hint) from error
 
 
 def _cut_warnings(count: int) -> tuple[str, ...]:

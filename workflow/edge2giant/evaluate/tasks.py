@@ -10,6 +10,7 @@ from pathlib import Path
 
 import datasets
 import lm_eval
+import lm_eval.evaluator
 import lm_eval.tasks
 import lm_eval.utils
 from lm_eval.utils import handle_non_serializable
@@ -23,6 +24,8 @@ from edge2giant.specs.evaluate import BenchmarkSpec, TasksSpec
 from edge2giant.specs.variant import Variant
 
 TOKEN_PERPLEXITY = "token_perplexity"
+KINDS = {"multiple_choice": "loglikelihood"}
+"""What lm-eval asks a model for a task's kind of output, where it has another name."""
 MEMORY = re.compile(r"at 0x[0-9a-f]+")
 
 
@@ -31,6 +34,11 @@ def task_manager(folder: str) -> lm_eval.tasks.TaskManager:
     """Index of the tasks of one folder of lm-eval: the whole index takes seconds, this one next to nothing."""
     path = Path(lm_eval.tasks.__file__).parent / folder
     return lm_eval.tasks.TaskManager(include_path=str(path), include_defaults=False)
+
+
+def describe_no_machine() -> None:
+    """Keep lm-eval from asking pip, the compiler and the GPU about each benchmark's machine: cells have their provenance."""
+    lm_eval.evaluator.add_env_info = lambda results: None
 
 
 def compile_templates_once() -> None:
@@ -69,6 +77,7 @@ def _answer_mt_bench(lm, variant: Variant, benchmark: BenchmarkSpec, store_root:
 def load_tasks(tasks: TasksSpec) -> list:
     """The stock tasks of a benchmark, with the order of options that the protocol names."""
     compile_templates_once()
+    describe_no_machine()
     manager = task_manager(tasks.folder)
     names = list(tasks.names)
     early_release = not hasattr(manager, "load")
@@ -84,9 +93,12 @@ def _answer_tasks(lm, benchmark: BenchmarkSpec, store_root: Path, folder: Path) 
     datasets.config.HF_DATASETS_CACHE = Path(os.environ["HF_DATASETS_CACHE"]) / lock.revision[:16]
     lm.answers_turns = tasks.chat_template
     with contextlib.chdir(store_root / "datasets"):  # where a data set's hub id is its relative path
+        loaded = load_tasks(tasks)
+        if hasattr(lm, "expect"):
+            lm.expect({KINDS.get(one.OUTPUT_TYPE, one.OUTPUT_TYPE) for one in loaded})
         results = lm_eval.simple_evaluate(
             model=lm,
-            tasks=load_tasks(tasks),
+            tasks=loaded,
             num_fewshot=tasks.num_fewshot,
             limit=tasks.limit,
             bootstrap_iters=0,

@@ -12,7 +12,9 @@ from edge2giant.typed import OMITTED, MismatchError, Natural, NotEmpty, Positive
 class Cost:
     """What a benchmark took on a loaded checkpoint. `load_seconds` is the start of the engine, which its batch shares.
 
-    `tokens_in` counts the tokens of prompts, `tokens_cached` those of them that were not computed again.
+    `seconds` is the time that it held the engine. Of these `wait_seconds` passed until its requests were there; `prepare_seconds`
+    and `score_seconds` are those of the process beside the engine that built them and scored the answers. `tokens_in` counts
+    the tokens of prompts, `tokens_cached` those of them that were not computed again.
     """
 
     seconds: float
@@ -25,6 +27,9 @@ class Cost:
     tokens_cached: Natural
     load_seconds: float
     peak_gpu_bytes: Natural | None
+    wait_seconds: float | None = field(default=None, metadata=OMITTED)
+    prepare_seconds: float | None = field(default=None, metadata=OMITTED)
+    score_seconds: float | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True)
