@@ -32,7 +32,7 @@ def opened(config, tmp_path, monkeypatch):
     def open_with(*targets, changed=config, **run):
         settings = {"study": "paper", "results": "results", "figures": "paper_figures"} | run
         made = plan.Plan(changed, plan.configuration.check_run(settings, changed))
-        made.asks(targets, lambda name: None)
+        made.asks(lambda: targets, lambda name: None)
         return made
 
     return open_with

@@ -1,6 +1,7 @@
 """The DAG of both studies, without running it: targets resolve, profiles fit together, bad config is one line."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,23 @@ def test_the_paper_study_is_the_papers_grid(clone):
 def test_a_table_asks_for_its_own_suite_alone(clone):
     planned = jobs(plan("table1", "--config", "study=paper", cwd=clone))
     assert (planned["evaluate"], planned["score_cell"], planned["judge"]) == (41, 41 * 6, 0)
+
+
+@pytest.mark.parametrize(
+    ("targets", "batches"),
+    [
+        (["table1"], {"leaderboard_v1"}),
+        (["table1", "table2"], {"all"}),
+        (["all"], {"all"}),
+        ([], {"all"}),
+        (["results/smoke/cells/tiny-0.4m/fp16/w16a16/gpqa.json"], {"leaderboard_v2"}),
+    ],
+)
+def test_what_is_asked_for_decides_which_benchmarks_share_a_load(clone, targets, batches):
+    command = [*SNAKEMAKE, "-n", *targets, "--config", "study=smoke"]
+    done = subprocess.run(command, cwd=clone, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(re.findall(r"evaluations/\S+/(\w+)\.json", done.stdout + done.stderr)) == batches
 
 
 @pytest.mark.parametrize(("batch", "evaluations"), [("auto", 54), ("suite", 136), ("checkpoint", 50), ("benchmark", 636)])

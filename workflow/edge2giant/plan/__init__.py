@@ -40,8 +40,7 @@ class Plan:
 
     def __init__(self, config: Config, run: RunSettings, ledger: submitted.PlannedSpecs | None = None):
         self.config, self.run, self.ledger = config, run, ledger
-        self.targets: list[str] = []
-        """Files that this run was asked for; see `asks`."""
+        self._targets: Callable[[], Iterable[str]] = list
         self._specs: dict[tuple, str] = {}
 
     @property
@@ -65,9 +64,17 @@ class Plan:
             raise unknown("variant", variant.path, [one.path for one in study.variants], study.file)
         return study, variant
 
-    def asks(self, targets: Iterable[str], inputs_of: Callable[[str], Iterable[str] | None]) -> None:
-        """Note what Snakemake was asked for: files, and rules, of which `inputs_of` gives the files (None for a file)."""
-        self.targets = [str(file) for target in targets for file in (inputs_of(target) or [target])]
+    def asks(self, targets: Callable[[], Iterable[str]], inputs_of: Callable[[str], Iterable[str] | None]) -> None:
+        """Note how to learn what Snakemake is asked for: files, and rules, whose files `inputs_of` gives (None for a file).
+
+        Snakemake does not know it yet when it reads the rules.
+        """
+        self._targets = lambda: (file for target in targets() for file in (inputs_of(target) or [target]))
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """Files that this run is asked for."""
+        return [str(file) for file in self._targets()]
 
     def ask(self, function: Callable[["Plan", Any], Any]) -> Callable[[Any], Any]:
         """A function of wildcards alone, for an input or a param of a rule."""

@@ -5,7 +5,7 @@ whatever targets it was made for, so that a finished study has nothing to do und
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -60,14 +60,15 @@ def of_all(config: Config, requests: resources.Requests, of: Study, variant: Var
     if size != AUTO:
         return {name: by_size(config, name, size) for name in names}
     groups = _groups(config, requests, of, variant, names)
-    return {name: smallest(config, group) for group in groups for name in group}
+    return {name: smallest(config, of, variant, group) for group in groups for name in group}
 
 
-def smallest(config: Config, names: Iterable[str]) -> str:
-    """The smallest batch that holds all of these benchmarks: one of them, a suite, or `all`."""
-    names = {*names}
-    suites = {config.benchmarks[name].suite for name in names}
-    return WHOLE if len(suites) > 1 else suites.pop() if len(names) > 1 else names.pop()
+def smallest(config: Config, of: Study, variant: Variant, names: list[str]) -> str:
+    """The smallest batch of a variant that holds all of these benchmarks: one of them, a suite, or `all`."""
+    suite, *more = {config.benchmarks[name].suite for name in names}
+    if more:
+        return WHOLE
+    return names[0] if len(names) == 1 < len(evaluate.in_batch(config, of, variant, suite)) else suite
 
 
 @cache
@@ -83,7 +84,9 @@ def _of_variant(plan: Plan, name: str, variant: Variant) -> Mapping[str, str]:
     found = dict(held)
     for group in _groups(plan.config, _requests(plan), of, variant, asked(plan).get((name, variant), [])):
         if not held.keys() >= set(group):
-            found |= dict.fromkeys(evaluate.in_batch(plan.config, of, variant, batch := smallest(plan.config, group)), batch)
+            found |= dict.fromkeys(
+                evaluate.in_batch(plan.config, of, variant, batch := smallest(plan.config, of, variant, group)), batch
+            )
     return found
 
 
