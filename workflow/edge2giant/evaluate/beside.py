@@ -32,7 +32,7 @@ AHEAD = 2
 
 
 @dataclass(frozen=True)
-class Asked:
+class ToAnswer:
     """Requests to the engine: their arguments, task and document; `last` where the benchmark asks nothing after them."""
 
     kind: str
@@ -97,7 +97,7 @@ class Remote(chat.Chat, LM):
             self.prepared = time.monotonic()
         self._kinds.discard(kind)
         sent = [(request.args, request.task_name, request.doc_id) for request in requests]
-        self._pipe.send(Asked(kind, sent, self.answers_turns, last=not self._kinds))
+        self._pipe.send(ToAnswer(kind, sent, self.answers_turns, last=not self._kinds))
         found = self._pipe.recv()
         self.answered = time.monotonic()
         return found
@@ -158,7 +158,7 @@ class Helper:
         self._pipe.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _answer(self, lm: Any, asked: Asked) -> None:
+    def _answer(self, lm: Any, asked: ToAnswer) -> None:
         lm.answers_turns = asked.turns
         requests = [
             Instance(asked.kind, {}, arguments, at, (task, document, 1))
@@ -168,7 +168,7 @@ class Helper:
         rolling = asked.kind == "loglikelihood_rolling"
         self._pipe.send((values, [lm.tok_encode(request.args[0]) for request in requests] if rolling else []))
 
-    def _receive(self) -> Asked | Scored:
+    def _receive(self) -> ToAnswer | Scored:
         try:
             message = self._pipe.recv()
         except (EOFError, ConnectionError):
