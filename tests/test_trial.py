@@ -99,6 +99,12 @@ def test_groups_that_do_not_fit_are_made_smaller(root):
     assert choice.group_sizes(loaded, seen, "smollm2-135m-it") == {"rtn/w4a16": {"group_size": 64}}
 
 
+def test_a_run_without_any_cell_still_ends_with_its_tables(root, mirror):
+    trial = steps.prepare(wish(root, mirror, [], benchmarks="gsm8k mmlu wikitext", limit=2))
+    text = "\n".join(steps.shown(root, trial, "results"))
+    assert text.count("not run") >= 3 * len(trial.study.variants) and "GSM8K" in text and "Perplexity (word)" in text
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
