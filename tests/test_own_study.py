@@ -7,11 +7,11 @@ import factories
 import pytest
 import yaml
 from edge2giant import config, plan, records
-from edge2giant.cluster import forecast
-from edge2giant.paper import render, tables
+from edge2giant.cluster import forecast, partial
+from edge2giant.paper import frames, render, tables, views
 from edge2giant.plan import evaluate, score, targets
 from edge2giant.plan import study as studies
-from edge2giant.report import gather, site
+from edge2giant.report import exports, gather, site
 from shared import ROOT
 from study_specs import PUBLISHED
 
@@ -109,6 +109,26 @@ def test_its_report_speaks_of_no_paper(own, tmp_path):
     assert "A quick look, not whole benchmarks" in texts[0] and "Paired statistics" in texts[0]
     for word in ("the paper", "printed", "Lee et al.", "MT-Bench", "Figure 2", "Claims", "Audit"):
         assert not any(word.lower() in text.lower().partition("<body")[2].partition("<script")[0] for text in texts), word
+
+
+def test_what_there_is_of_it_is_rendered(own, tmp_path):
+    for cell in cells(own)[:3]:
+        path = tmp_path / f"own/cells/{cell.cell.variant.path}/{cell.cell.benchmark}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        records.write(path, cell)
+    assert partial.render(own.config, own.study, tmp_path, tmp_path, tmp_path / "out").startswith("3 of 10 cells")
+    assert {path.name for path in (tmp_path / "out").glob("*.md")} == {"table1.md", "table2.md", "table10.md"}
+
+
+def test_views_and_exports_end_well_without_an_average(tmp_path):
+    perplexity = opened(tmp_path, benchmarks=["wikitext"], limits={})
+    spec, made = studies.spec(perplexity, job()), cells(perplexity)
+    scores = frames.with_average(frames.scores_of(made), spec.averaged)
+    assert {path.suffix for path in views.write(scores, spec, tmp_path / "views")} == {".svg", ".png", ".csv"}
+    paths = [tmp_path / f"{number}.json" for number in range(len(made))]
+    for path, cell in zip(paths, made, strict=True):
+        records.write(path, cell)
+    assert exports.write(spec, paths, tmp_path / "exports")
 
 
 def test_its_cells_carry_no_printed_value(own):

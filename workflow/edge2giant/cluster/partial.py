@@ -16,7 +16,7 @@ from edge2giant.paper import figure2, frames, tables
 from edge2giant.paper.render import write
 from edge2giant.plan import quantize
 from edge2giant.plan.score import score_spec
-from edge2giant.plan.study import study_spec
+from edge2giant.plan.study import filled_tables, study_spec
 from edge2giant.records.cell import Manifest
 from edge2giant.records.failure import Failure
 from edge2giant.scoring.make import make_cell
@@ -47,7 +47,7 @@ def render(config: "Config", study: "Study", results: Path, logs: Path, out: Pat
     failed = write_failures(config, study, results, logs, out, missing)
     if not cells and not failed:
         raise UserError("no cell exists and no failure is recorded", f"study {study.name}", "run it first: snakemake all")
-    _draw(study_spec(config, study.name), study.tables, cells, failed, config.root / "config/published", out)
+    _draw(study_spec(config, study.name), filled_tables(config, study), cells, failed, config.root / "config/published", out)
     return f"{len(cells)} of {len(study.cells)} cells, {len(failed)} variants failed: {out}"
 
 

@@ -244,8 +244,8 @@ def shown(root: Path, trial: Trial, results: str) -> Iterable[str]:
         heads = ("variant", "GB", *(one.label for one in table.columns))
         rows = []
         for row in table.rows:
-            label = f"{row.method_label} {row.bits_label}"
-            rows.append(dict(zip(heads, (label, row.measured, *map(entry_text, row.entries)), strict=True)))
+            parts = (row.variant.method_bits, row.measured, *map(entry_text, row.entries))
+            rows.append(dict(zip(heads, parts, strict=True)))
         yield f"\n{table.title}\n{overview.table(rows)}"
     if said := spec.limited(study.benchmarks):
         yield f"\n{said}"
