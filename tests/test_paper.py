@@ -4,6 +4,7 @@ import csv
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
 
@@ -454,3 +455,16 @@ def test_measured_storage_stands_beside_the_nominal_one():
     table = regenerated([factories.cell_record(model="mini-2m", checkpoint={"bytes": 4_250_000})], rows=MINIATURE[:1])
     assert table.rows[0].storage == "0.004"
     assert list(render.tidy(table)["storage_measured_gb"]) == ["0.00425"]
+
+
+@pytest.mark.parametrize("kind", ["md", "html", "tex"])
+def test_a_custom_recipe_and_bits_on_average_stand_in_the_table(kind):
+    spec = spec_with(MINIATURE, labels=LABELS)
+    own = replace(spec.variants[1], changed="group_size 32", effective_bits=5.34)
+    spec = replace(spec, variants=(spec.variants[0], own, spec.variants[2]))
+    table = tables.regenerated(spec, 1, factories.study_cells(MINIATURE), PUBLISHED, {})
+    text = render.text(table, kind).replace("\\_", "_")
+    assert [row.bits_label for row in table.rows] == ["16/16", "5.3/16", "4/16"] and text.count("5.3/16") == 1
+    assert text.count("custom recipe (group_size 32).") == text.count("W with a decimal: bits of a weight on average") == 1
+    plain = render.text(regenerated(factories.study_cells(MINIATURE)), kind)
+    assert "custom" not in plain and "W with a decimal" not in plain
