@@ -34,11 +34,16 @@ KINDS = {
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument(
+        "--models", nargs="+", help="architectures of tests/tiny_models.py; those that limits were set on if not given"
+    )
+    options.add_argument("--seed", type=int, default=0, help="of the models' random weights; limits were set with 0")
     options.add_argument("--out", type=Path, required=True)
-    out = options.parse_args().out
+    given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        right, wrong = measured(Path(folder))
-    out.write_text(json.dumps({"right": right, "breaks": wrong}, indent=1) + "\n", encoding="utf-8")
+        right, wrong = measured(Path(folder), given.models, given.seed)
+    found = {"seed": given.seed, "right": right, "breaks": wrong}
+    given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(table(right, wrong))
 
 
@@ -53,13 +58,13 @@ def ratios(checks: list[dict]) -> dict[str, float]:
     return found
 
 
-def measured(place: Path) -> tuple[dict, dict]:
+def measured(place: Path, models: list[str] | None, seed: int) -> tuple[dict, dict]:
     """Ratios of right checkpoints and of breaks, by name."""
     import checkpoint_breaks as breaks
 
-    right, wrong = {}, {}
-    for name in breaks.MODELS:
-        model = breaks.write_model(place, name)
+    right, wrong, cache = {}, {}, place / "cache"
+    for name in models or breaks.MODELS:
+        model = breaks.write_model(place, name, seed)
         for method in METHODS:
             right[f"{name}/{method}"] = ratios(made(place, model, method))
         for bits in (4, 8):
@@ -71,13 +76,13 @@ def measured(place: Path) -> tuple[dict, dict]:
                     spoilt = breaks.changed(
                         folder, place / "wrong", lambda stored, f=change, n=number: f(stored, f"model.layers.{n}.")
                     )
-                    wrong[f"{change.__name__}: {where}"] = ratios(breaks.checks_of(model, spoilt, scheme, executed))
+                    wrong[f"{change.__name__}: {where}"] = ratios(breaks.checks_of(model, spoilt, scheme, executed, cache=cache))
                 gemma = name == "gemma3"
                 pairs = breaks.mappings(gemma)
                 cases = [(spoil.__name__, pairs, spoil, 0.25) for spoil in breaks.SPOILS]
                 for what, given, spoil, spread in [*cases, ("wrong norm", breaks.wrong_norm(pairs), None, 0.5)]:
                     spoilt, done, kind = breaks.smoothed(model, place, bits, given, block, spoil, gemma, spread)
-                    wrong[f"{what}: {where}"] = ratios(breaks.checks_of(model, spoilt, kind, done))
+                    wrong[f"{what}: {where}"] = ratios(breaks.checks_of(model, spoilt, kind, done, cache=cache))
     return right, wrong
 
 

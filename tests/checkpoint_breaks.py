@@ -15,17 +15,18 @@ from edge2giant.quantize.validation.checks import Checks
 from edge2giant.quantize.validation.stored import Weights
 from edge2giant.records.checkpoint import ExecutedRecipe, SmoothedMapping
 
-MODELS = {"llama": "tiny-llama", "gemma3": "tiny-gemma3", "qwen2": "tiny-qwen2"}
+MODELS = ("llama", "gemma3", "qwen2")
+"""On which the limits of validation were set."""
 SAMPLES = np.random.default_rng(5).integers(3, 700, (6, 64)).tolist()
 THREE = {"num_hidden_layers": 3}
 KINDS = {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
 ATTENTION, MLP = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), ("mlp.gate_proj", "mlp.up_proj")
 
 
-def write_model(folder: Path, name: str) -> Path:
-    """A random model of three decoder blocks."""
-    kind, settings, dtype = tiny_models.MATRIX[MODELS[name]]
-    return tiny_models.write(folder / name, kind, settings | THREE | (KINDS if "layer_types" in settings else {}), dtype)
+def write_model(folder: Path, name: str, seed: int = 0) -> Path:
+    """A random model of three decoder blocks, of the architecture `tiny-<name>`."""
+    kind, settings, dtype = tiny_models.MATRIX[f"tiny-{name}"]
+    return tiny_models.write(folder / name, kind, settings | THREE | (KINDS if "layer_types" in settings else {}), dtype, seed)
 
 
 def rounded(model: Path, out: Path, bits: int):

@@ -110,13 +110,13 @@ def randomise(model, seed: int = 0) -> None:
         values.data.copy_(drawn)
 
 
-def write(folder: Path, model_type: str, settings: dict, dtype: str) -> Path:
+def write(folder: Path, model_type: str, settings: dict, dtype: str, seed: int = 0) -> Path:
     """Write a model with its tokenizer to a folder, where it is not there yet."""
     import torch
 
     if not (folder / "config.json").is_file():
         model = built(configured(model_type, settings), "cpu")
-        randomise(model)
+        randomise(model, seed)
         beside = folder.with_suffix(".making")
         shutil.rmtree(beside, ignore_errors=True)
         model.to(getattr(torch, dtype)).save_pretrained(beside)
