@@ -274,6 +274,14 @@ def test_scales_that_do_not_cancel_are_refused(tmp_path, spoil, bits):
         validation.require(checks, "test")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_value_that_is_not_finite_fails_and_is_called_so(value):
+    checks = validation.Checks()
+    checks.below("error of the outputs of model.layers.0.mlp.down_proj", value, 2)
+    with pytest.raises(UserError, match=r"down_proj is not finite \(limit 2\)"):
+        validation.require(checks, "test")
+
+
 def test_sizes_agree_with_what_is_written(tmp_path):
     model, out, _, scheme = rtn(tmp_path)
     source = tensors.Tensors(model)

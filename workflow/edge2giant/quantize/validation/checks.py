@@ -35,7 +35,11 @@ def require(checks: Checks, where: object) -> None:
     UserError
         Naming the failed checks with value and limit.
     """
-    failed = [f"{c['check']} is {c['value']} (limit {c['limit']})" for c in checks if not c["passed"]]
+    failed = [
+        f"{c['check']} is {'not finite' if c['value'] is None else c['value']} (limit {c['limit']})"
+        for c in checks
+        if not c["passed"]
+    ]
     if failed:
         raise UserError(
             f"the checkpoint failed its validation and is not written: {'; '.join(failed[:4])}",
