@@ -276,6 +276,26 @@ def _(room):
     return lambda: quantize.spec(plan.Plan(config.load(), None), Wildcards) and None
 
 
+def policy_case(mistake: str, policy: str, *says: str) -> None:
+    @case("config", mistake, "config/policies.yaml, mine", *says)
+    def prepare(room):
+        room.edit("policies.yaml", "usual:\n", f"mine: {policy}\nusual:\n")
+        return loading()
+
+
+policy_case("a policy of nothing", "{title: x}", "holds a variant to nothing")
+policy_case("a policy with a typo", "{title: x, suits: {}}", "unknown key 'suits'; did you mean 'suites'?")
+policy_case("a suite without an average", "{title: x, suites: {fidelity: {largest: 1}}}", "fidelity has no average", "wikitext")
+policy_case("a wire whose limits are exchanged", "{title: x, loops: {warn: 0.2, block: 0.1}}", "`warn` is above `block`")
+policy_case("a negative loss", "{title: x, benchmarks: {gsm8k: {largest: -1}}}", "largest: -1")
+policy_case("a loss of no benchmark", "{title: x, benchmarks: {gms8k: {largest: 1}}}", "unknown benchmark 'gms8k'")
+
+
+@case("config", "a policy that is not there", "unknown policy 'mine'", "strict, usual")
+def _(room):
+    return lambda: plan.open_plan(GOOD | {"policy": "mine"}, root=room.path) and None
+
+
 # --- studies -----------------------------------------------------------------------------------------------------------
 
 

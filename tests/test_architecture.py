@@ -17,7 +17,7 @@ LAYERS = (
     {"config", "add_model", "environments", "failures", "offline", "store", "mt_bench", "divergence", "pages", "published"},
     {"quantize", "engine", "evaluate", "judge", "scoring", "stats", "plan", "rerun", "tune"},
     {"paper"},
-    {"audit", "claims"},
+    {"audit", "claims", "gate"},
     {"report"},
     {"cluster"},
     {"trial"},

@@ -38,6 +38,7 @@ def check(config: "Config") -> None:
     check_stacks(config)
     check_templates(config)
     check_tuned(config)
+    check_policies(config)
     for study in sorted(config.studies.values(), key=lambda study: study.extends is not None):  # the extended study first
         check_study(config, study)
 
@@ -91,6 +92,16 @@ def check_tuned(config: "Config") -> None:
                 raise unknown("calibration set that is fetched", text, texts, f"{where}.texts")
         if entry.facts != config.models[entry.tuned.source].facts:
             raise UserError(f"its facts are not those of {entry.tuned.source}", where, "write the same")
+
+
+def check_policies(config: "Config") -> None:
+    """Only the average of a suite, or the one benchmark of it, has a loss."""
+    for name, policy in config.policies.items():
+        for suite in policy.suites:
+            members = [benchmark for benchmark, entry in config.benchmarks.items() if entry.suite == suite]
+            if not config.suites[suite].average and len(members) > 1:
+                where = f"{config.where('policies', name)}, {name}.suites"
+                raise UserError(f"{suite} has no average", where, f"name under `benchmarks`: {', '.join(members)}")
 
 
 def check_study(config: "Config", study: "Study") -> None:

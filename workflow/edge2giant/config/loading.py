@@ -13,6 +13,7 @@ from edge2giant.config.facts import Facts
 from edge2giant.config.grids import Candidates, Grids
 from edge2giant.config.judges import Judge, Judges
 from edge2giant.config.models import Model, Models
+from edge2giant.config.policies import Policies, Policy
 from edge2giant.config.protocols import Protocol, Protocols
 from edge2giant.config.recipes import Method, Recipes
 from edge2giant.config.run import RunSettings
@@ -33,6 +34,7 @@ FILES = {
     "recipes": Recipes,
     "judges": Judges,
     "workload": Workload,
+    "policies": Policies,
     "published/claims": Claims,
     "published/grids": Grids,
     "published/facts": Facts,
@@ -59,6 +61,7 @@ class Config:
     recipes: Recipes
     judges: dict[str, Judge]
     workload: Workload
+    policies: dict[str, Policy]
     claims: Claims
     grids: dict[str, Candidates]
     facts: Facts
@@ -188,4 +191,6 @@ def check_run(merged: dict, config: Config) -> RunSettings:
     def where(*place: str) -> str:
         return f"{config.where('config', *place) if 'config' in config.read else RUN} or --config"
 
-    return files.check(merged, RunSettings, where, {"studies": config.studies, "clusters": config.clusters})
+    return files.check(
+        merged, RunSettings, where, {"studies": config.studies, "clusters": config.clusters, "policies": config.policies}
+    )

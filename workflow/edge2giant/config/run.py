@@ -32,6 +32,7 @@ class RunSettings(ConfigEntry):
         default="size",
         description="how an evaluation holds a checkpoint's files to its record",
     )
+    policy: names.name_of("policy", "policies") = Field(default="usual", description="entry of config/policies.yaml, for `gate`")
     mirror: Text | None = Field(default=None, description="folder of hub ids that acquire reads in place of the hub")
     token_file: Text | None = Field(default=None, description="file that holds the hub token")
     cluster: names.name_of("cluster", "clusters") | None = Field(

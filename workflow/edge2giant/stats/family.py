@@ -20,8 +20,9 @@ EVERYTHING = "all"
 IDENTITY = ["study", "model", "suite", "benchmark", "method_a", "bits_a", "method_b", "bits_b"]
 REPEAT = "repeat"
 INTERNAL = ("warnings", "spread", "unclipped", "unit")
+ERROR = ["unclipped", "error", "freedom"]
 RESULT = [field.name for field in dataclasses.fields(paired.Comparison) if field.name not in INTERNAL]
-COLUMNS = [*IDENTITY, REPEAT, "pooled", *RESULT, "p_holm", "p_bh", "warnings"]
+COLUMNS = [*IDENTITY, REPEAT, "pooled", *RESULT, *ERROR, "p_holm", "p_bh", "warnings"]
 # How far the samples may miss the score in the cell record.
 TOLERANCE = 1e-6
 # Points of a pooled test for one unit of a score: a rating goes from 1 to 10.
@@ -186,6 +187,8 @@ def _adjust(tested: list[dict]) -> None:
 
 def as_json(row: dict) -> dict:
     """A row as a JSON record, NaN as null."""
+    spread = row["spread"]
+    row = row | {"error": float(np.sqrt(spread.difference)), "freedom": spread.freedom}
     clean = {name: row[name] for name in COLUMNS if name in row}
     return {name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in clean.items()}
 
