@@ -13,7 +13,7 @@ engine         this project's engine, all at once; and `engine singly`, one ques
 
 An entry has, for each pair of ways, the signed mean of the difference with its error over questions, quantiles of its size
 (`records.cell.Differences`), and how many questions have another best answer; and the engine's own self-check of all requests.
-The entry is written after each way. VALUES.json.gz keeps every score, and both differences of the self-check for each question.
+The entry is written after each way. VALUES.json.gz keeps the scores of all entries, by question.
 
     workflow/in-env current/vllm python bench/floors.py --requests requests.json.gz --checkpoint DIR \
         --out floors.json --values VALUES.json.gz
@@ -37,6 +37,7 @@ PAIRS = [
     ("singly", "stock"),
     ("own", "stock"),
     ("cached", "own"),
+    ("engine", "own"),
     ("cached", "stock"),
     ("engine", "stock"),
     ("engine", "cached"),
@@ -129,7 +130,7 @@ def compared(one: list, other: list) -> dict:
 
 
 def measure(checkpoint: Path, documents: list, settings: dict, singly: int) -> Iterator[tuple[dict, dict]]:
-    """What is known after each way: a part of the entry, and all scores by question."""
+    """What is known after each way: a part of the entry, and all scores by question, in nats to a thousandth."""
     from edge2giant import typed
     from edge2giant.engine import describe, open_engine, usage
 
@@ -140,20 +141,15 @@ def measure(checkpoint: Path, documents: list, settings: dict, singly: int) -> I
         entry["engine"] = {key: engine[key] for key in ("version", "dtype", "kernel", "settings")}
         for name, scores in ways(lm, documents, singly):
             found[name] = scores
-            values[name] = [rounded([score[0] for score in document]) for document in scores]
+            values[name] = [[round(score[0], 3) for score in document] for document in scores]
             entry["mean_log_likelihood"] = {way: mean(scores) for way, scores in found.items() if "singly" not in way}
             entry["pairs"] = {f"{a} - {b}": compared(found[a], found[b]) for a, b in PAIRS if {a, b} <= set(found)}
             yield entry, values
         usage(lm)
+        lm.model.reset_prefix_cache()
         lm._share, lm._limit = 1.0, sum(map(len, documents))
         by_document(documents, lm.loglikelihood)
-        entry["self_check"] = typed.as_json(describe(lm)["self_check"])
-        values["self_check"] = [[rounded(one.engine), rounded(one.floor)] for one in lm._check.questions]
-        yield entry, values
-
-
-def rounded(values: list[float]) -> list[float]:
-    return [round(value, 5) for value in values]
+        yield entry | {"self_check": typed.as_json(describe(lm)["self_check"])}, values
 
 
 def mean(values: list) -> float:
@@ -170,18 +166,19 @@ def main() -> None:
     options.add_argument("--singly", type=int, default=60, help="questions that are also asked one at a time")
     options.add_argument("--label", default="", help="what differs from the other entries")
     options.add_argument("--out", type=Path, required=True, help="JSON, added to if it is there")
-    options.add_argument("--values", type=Path, required=True, help="every score, gzipped JSON")
+    options.add_argument("--values", type=Path, required=True, help="gzipped JSON, added to likewise")
     asked = options.parse_args()
     documents = json.loads(gzip.decompress(asked.requests.read_bytes()))[asked.benchmark]["documents"]
     made = json.loads((asked.checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
     entry = {"variant": "/".join(made["variant"][key] for key in ("model", "method", "bits")), "label": asked.label}
     entry |= {"questions": len(documents), "requests": sum(map(len, documents))}
     done = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.exists() else []
+    others = json.loads(gzip.decompress(asked.values.read_bytes())) if asked.values.exists() else []
     for found, values in measure(asked.checkpoint, documents, SETTINGS | asked.settings, asked.singly):
-        entry |= found
-        asked.out.write_text(json.dumps([*done, entry], indent=1) + "\n", encoding="utf-8")
-        text = json.dumps({"variant": entry["variant"], "label": asked.label, **values}, separators=(",", ":"))
-        asked.values.write_bytes(gzip.compress(text.encode(), mtime=0))
+        asked.out.write_text(json.dumps([*done, entry | found], indent=1) + "\n", encoding="utf-8")
+        kept = [*others, {"variant": entry["variant"], "label": asked.label, "ways": values}]
+        asked.values.write_bytes(gzip.compress(json.dumps(kept, separators=(",", ":")).encode(), mtime=0))
+    entry |= found
     for name, pair in entry["pairs"].items():
         error = pair["error"] or 0.0
         print(

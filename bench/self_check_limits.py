@@ -1,10 +1,10 @@
 """How often the self-check would warn, with its limits as they are: of right answers, and of answers with a fault put in.
 
-Reads VALUES.json.gz files of bench/floors.py. The differences of `engine` and of `cached` from `own` are those that the
+Reads VALUES.json.gz of bench/floors.py. The differences of `engine` and of `cached` from `own` are those that the
 self-check compares. Draws whole questions, at most 64 requests as an evaluation does, and judges each draw by
 `edge2giant.engine.self_check.outside`. Prints a table.
 
-    workflow/in-env workflow python bench/self_check_limits.py VALUES.json.gz...
+    workflow/in-env workflow python bench/self_check_limits.py docs/measurements/floors.values.json.gz
 """
 
 import argparse
@@ -60,7 +60,7 @@ def judged(questions: list, requests: int, samples: int) -> dict[str, dict[str, 
             if name == "none":
                 ratios.append(engine.mean_abs / again.mean_abs if again.mean_abs else 0.0)
                 errors.append(abs(engine.mean) / engine.error if engine.error else 0.0)
-            for part in self_check.outside(engine, again):
+            for part in self_check.outside(engine, again, len(some), sum(len(gaps) for gaps, _ in some)):
                 found[name][part] += 1 / samples
     return found | {"ratio": quantiles(ratios), "errors": quantiles(errors)}
 
@@ -72,19 +72,19 @@ def quantiles(values: list[float]) -> dict[str, float]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("values", type=Path, nargs="+")
+    options.add_argument("values", type=Path)
     options.add_argument("--requests", type=int, default=64)
     options.add_argument("--samples", type=int, default=2000)
     asked = options.parse_args()
     print("| checkpoint | size over floor: half, 99%, 99.9% | mean in errors | " + " | ".join(FAULTS) + " |")
     print("|---" * (3 + len(FAULTS)) + "|")
-    for path in asked.values:
-        values = json.loads(gzip.decompress(path.read_bytes()))
-        questions = list(zip(*(apart(values[way], values["own"]) for way in ("engine", "cached")), strict=True))
+    for entry in json.loads(gzip.decompress(asked.values.read_bytes())):
+        ways = entry["ways"]
+        questions = list(zip(*(apart(ways[way], ways["own"]) for way in ("engine", "cached")), strict=True))
         found = judged(questions, asked.requests, asked.samples)
         limits = [" / ".join(f"{value:.2f}" for value in found[of].values()) for of in ("ratio", "errors")]
         warned = [f"{found[name]['size']:.1%}, {found[name]['mean']:.1%}" for name in FAULTS]
-        print("| " + " | ".join([values["variant"], *limits, *warned]) + " |", flush=True)
+        print("| " + " | ".join([entry["variant"], *limits, *warned]) + " |", flush=True)
 
 
 if __name__ == "__main__":

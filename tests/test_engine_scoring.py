@@ -134,7 +134,20 @@ def drawn(scale, mean=0.0, questions=16, seed=0):
     ],
 )
 def test_an_engine_is_held_to_the_floor(engine, floor, outside):
-    assert self_check.outside(engine, floor) == outside
+    assert self_check.outside(engine, floor, questions=16, requests=64) == outside
+
+
+def test_a_small_sample_needs_more_to_be_outside():
+    size, shift = (drawn(0.3), drawn(0.1, seed=1)), (drawn(0.05, mean=-0.1, questions=3), drawn(0.1, questions=3, seed=1))
+    assert self_check.outside(*size, 16, 64) == ("size",) and self_check.outside(*size, 4, 16) == ()
+    assert self_check.outside(*shift, 16, 64) == ("mean",) and self_check.outside(*shift, 3, 12) == ()
+
+
+def test_a_shift_that_many_questions_show_is_held_to_the_size_of_the_floor():
+    """Thousands of questions that share a prefix: a shift of a tenth of the floor's size comes of the rounding of that prefix."""
+    floor = drawn(0.1, questions=4000, seed=1)
+    assert self_check.outside(drawn(0.1, mean=0.01, questions=4000), floor, 4000, 16000) == ()
+    assert self_check.outside(drawn(0.1, mean=0.03, questions=4000), floor, 4000, 16000) == ("mean",)
 
 
 def test_differences_of_one_question_count_together():
