@@ -7,6 +7,7 @@ One module a phase, found by the name of its rule file: `plan/quantize.py` answe
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class Plan:
 
     def ask(self, function: Callable[["Plan", Any], Any]) -> Callable[[Any], Any]:
         """A function of wildcards alone, for an input or a param of a rule."""
-        return lambda wildcards: function(self, wildcards)
+        return signed(lambda wildcards: function(self, wildcards))
 
     def spec(self, build: Callable[["Plan", Any], Any]) -> dict[str, Callable[[Any], str]]:
         """The params `spec` and `digest` of a rule whose jobs get what `build(plan, wildcards)` returns.
@@ -87,8 +88,8 @@ class Plan:
         configuration, makes the job run again.
         """
         return {
-            "spec": lambda wildcards: specs.path(self.results, self.planned(build, wildcards)).as_posix(),
-            "digest": lambda wildcards: self.planned(build, wildcards),
+            "spec": signed(lambda wildcards: specs.path(self.results, self.planned(build, wildcards)).as_posix()),
+            "digest": signed(lambda wildcards: self.planned(build, wildcards)),
         }
 
     def planned(self, build: Callable[["Plan", Any], Any], wildcards) -> str:
@@ -126,6 +127,12 @@ class Plan:
     def code_of(self, *folders: str) -> str:
         """Digest over some folders of the package, for phases that take more than seconds."""
         return records.digest([records.tree_digest(PACKAGE / folder, CODE) for folder in folders])[:16]
+
+
+def signed(function: Callable) -> Callable:
+    """Note a function's signature on it: Snakemake asks for it at each call, and working it out takes longer than the call."""
+    function.__signature__ = signature(function)  # type: ignore[attr-defined]
+    return function
 
 
 def vars_of(wildcards) -> dict[str, str]:

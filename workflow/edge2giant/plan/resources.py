@@ -12,7 +12,7 @@ from edge2giant.config.clusters import Cluster, Partition, Submission
 from edge2giant.engine.plan import GIB, Serving
 from edge2giant.errors import UserError
 from edge2giant.models.facts import ModelFacts
-from edge2giant.plan import Plan, placement, vars_of
+from edge2giant.plan import Plan, placement, signed, vars_of
 from edge2giant.plan import evaluate as evaluations
 from edge2giant.plan import quantize as checkpoints
 from edge2giant.plan.placement import Placement
@@ -138,14 +138,14 @@ def of(plan: Plan, job_of: JobOf) -> dict[str, Callable]:
         return found[key]
 
     def named(name: str) -> Callable:
-        return lambda wildcards, attempt: asked(wildcards, attempt).get(name)
+        return signed(lambda wildcards, attempt: asked(wildcards, attempt).get(name))
 
     return {name: named(name) for name in ASKED}
 
 
 def threads(plan: Plan, job_of: JobOf) -> Callable[[Any], int]:
     """CPU cores: the miniature's models are too small to share one, a GPU job tokenizes while it computes."""
-    return lambda wildcards: 1 if job_of(plan, wildcards).small else GPU_JOB_THREADS
+    return signed(lambda wildcards: 1 if job_of(plan, wildcards).small else GPU_JOB_THREADS)
 
 
 def gpu_request(partition: Partition, placed: Placement) -> dict[str, str | int]:

@@ -7,6 +7,7 @@ that matches from the start of a name, or by a class of modules, here `Linear`. 
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Self
 
 from edge2giant.models.facts import ModelFacts
@@ -142,7 +143,13 @@ class Mixed(Scheme):
 def in_model(scheme: Scheme, facts: ModelFacts, left_out: tuple[str, ...] = ()) -> Scheme:
     """The scheme as it is in a model, where several have shares of its weights, or patterns leave some layers in 16 bits."""
     if not isinstance(scheme, Mixed):
-        if scheme.bits == SixteenBits().bits or not any(means(left_out, name) for _, name in facts.layer_names()):
+        if scheme.bits == SixteenBits().bits or not _any_of(left_out, facts):
             return scheme
         scheme = Mixed.of_parts([SchemeOfLayers((CLASS,), scheme)])
     return scheme.in_model(facts, left_out)
+
+
+@cache
+def _any_of(patterns: tuple[str, ...], facts: ModelFacts) -> bool:
+    """Whether patterns mean a linear layer of a model; a plan asks for each of its variants."""
+    return any(means(patterns, name) for _, name in facts.layer_names())
