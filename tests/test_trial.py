@@ -8,6 +8,8 @@ import pytest
 import yaml
 from edge2giant import config
 from edge2giant.errors import UserError
+from edge2giant.specs.acquire import FetchSpec
+from edge2giant.store.local import LocalModel
 from edge2giant.trial import choice, machine, steps
 from edge2giant.trial.machine import Gpu, Machine
 from shared import ROOT
@@ -71,6 +73,25 @@ def test_the_same_command_writes_the_same_files_and_other_weights_are_another_re
     path.write_text(json.dumps(json.loads(path.read_text()) | {"changed": True}))
     before = config.load(root).models["tiny-model"].revision
     assert steps.prepare(wish(root, mirror, [], benchmarks="gsm8k")).config.models["tiny-model"].revision != before
+
+
+def test_a_folder_of_links_is_read_and_files_that_changed_are_refused(root):
+    folder = root / "snapshot"
+    folder.mkdir()
+    for path in (root / "Tiny Model").iterdir():
+        (folder / path.name).symlink_to(path)
+    piece = FetchSpec("model", "x", "local/x", None, "models/x", "models/x.lock.json")
+    source = LocalModel(folder)
+    listing = source.listing(piece, None)
+    source.fetch(piece, listing, root / "copy")
+    copied = root / "copy/model.safetensors"
+    assert not copied.is_symlink() and copied.read_bytes() == (TINY / "model.safetensors").read_bytes()
+    assert source.listing(piece, listing.commit).commit == listing.commit
+    with (root / "Tiny Model/model.safetensors").open("r+b") as stream:
+        stream.seek(-1, 2)
+        stream.write(b"x")
+    with pytest.raises(UserError, match="has other files than when the model was added"):
+        source.listing(piece, listing.commit)
 
 
 def test_on_gpus_the_stack_is_vllm_and_the_machine_is_a_cluster(root, mirror, monkeypatch):

@@ -209,7 +209,7 @@ def announce(wish: Wish, trial: Trial) -> None:
         wish.say(f"left out {name}: {reason}")
     pieces, source_of, pins = asked_pieces(wish, study.name)
     items, _ = survey.survey(pieces, source_of, pins)
-    names = ", ".join(one.piece.repo for one in items) or "nothing"
+    names = ", ".join(dict.fromkeys(one.piece.repo for one in items)) or "nothing"
     wish.say(f"\nfetch    {human(sum(one.bytes for one in items))}: {names}")
     wish.say(f"time     {duration(trial)}")
 
