@@ -9,6 +9,7 @@ from edge2giant.errors import UserError
 from edge2giant.gate import __main__ as command
 from edge2giant.gate import answers, verdicts
 from edge2giant.plan import gate as planned
+from edge2giant.records.cell import CellRecord
 from edge2giant.specs.gate import GateSpec, Limits, LossLimit
 from edge2giant.specs.variant import Variant
 from edge2giant.stats import family, samples
@@ -146,6 +147,12 @@ def test_the_command_judges_shows_and_fails_as_the_policy_says(tmp_path, capsys,
         assert code == 2 and "1 of 1 variants fail: llama-3.1-8b-it/awq/w4a16" in str(error)
     shown = capsys.readouterr().out
     assert "study paper, policy mine: what I allow" in shown and f"llama-3.1-8b-it/awq/w4a16  {judged['verdict']}" in shown
+
+
+def test_answers_that_are_gone_are_named(tmp_path):
+    cell = records.read(gsm8k(tmp_path, "fp16", [1, 0]), CellRecord)
+    with pytest.raises(UserError, match=r"has no answers of llama-3.1-8b-it/fp16/w16a16/gsm8k"):
+        answers.written(cell, tmp_path)
 
 
 def test_a_policy_is_written_out_for_the_study():

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from edge2giant import jsonl
+from edge2giant.errors import UserError
 from edge2giant.records.cell import CellRecord
 
 LONGEST_PERIOD = 256
@@ -23,11 +24,21 @@ def loops(text: str) -> bool:
 
 
 def written(cell: CellRecord, answer_cache: Path) -> dict[tuple, str]:
-    """The written answers of a cell by task and question; none where options are chosen."""
-    found = {}
-    for path in sorted((answer_cache / cell.provenance.fingerprint).glob("samples_*.jsonl")):
+    """The written answers of a cell by task and question; none where options are chosen.
+
+    Raises
+    ------
+    UserError
+        If the cache has the answers no more.
+    """
+    folder, found = answer_cache / cell.provenance.fingerprint, {}
+    if not folder.is_dir():
+        hint = "leave `loops` and `length` out of the policy, or delete the cell and its manifest and evaluate again"
+        raise UserError(f"has no answers of {cell.cell.variant.path}/{cell.cell.benchmark}", folder, hint)
+    for path in sorted(folder.glob("samples_*.jsonl")):
         for sample in jsonl.read(path):
             first = sample["resps"][0][0]
-            if isinstance(first, str):
-                found[path.stem, sample["doc_id"]] = first
+            if not isinstance(first, str):
+                break  # the options of a task have log-likelihoods
+            found[path.stem, sample["doc_id"]] = first
     return found
