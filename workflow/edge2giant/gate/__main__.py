@@ -74,26 +74,29 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def table(found: dict) -> str:
-    """Every variant with its verdict and the checks that decide it."""
-    rows = [(Variant(**one["variant"]).path, one["verdict"], _decisive(one)) for one in found["variants"]]
-    widths = [max(len(row[place]) for row in [("variant", "verdict"), *rows]) for place in (0, 1)]
-    counts = Counter(verdict for _, verdict, _ in rows)
-    lines = [
-        f"{name:<{widths[0]}}  {verdict:<{widths[1]}}  {why}".rstrip()
-        for name, verdict, why in [("variant", "verdict", "because"), *rows]
-    ]
-    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in verdicts.ORDER)
-    head = f"study {found['study']}, policy {found['policy']}: {found['title']}"
-    return "\n".join([head, "", *lines, "", f"{len(rows)} variants: {said}"])
+    """Every variant with its verdict, and a line for each check that decides it."""
+    lines = [("variant", "verdict", "because")]
+    for one in found["variants"]:
+        first, *others = _decisive(one)
+        lines += [(Variant(**one["variant"]).path, one["verdict"], first), *(("", "", other) for other in others)]
+    widths = [max(len(line[place]) for line in lines) for place in (0, 1)]
+    counts = Counter(one["verdict"] for one in found["variants"])
+    return "\n".join(
+        [
+            f"study {found['study']}, policy {found['policy']}: {found['title']}\n",
+            *(f"{name:<{widths[0]}}  {verdict:<{widths[1]}}  {why}" for name, verdict, why in lines),
+            f"\n{sum(counts.values())} variants: {', '.join(f'{counts[verdict]} {verdict}' for verdict in verdicts.ORDER)}",
+        ]
+    )
 
 
-def _decisive(one: dict) -> str:
+def _decisive(one: dict) -> list[str]:
     checks = [check for check in one["checks"] if check["verdict"] == one["verdict"]]
-    if not one["checks"]:
-        return "nothing that the policy names was measured"
+    if not checks:
+        return ["nothing that the policy names was measured"]
     if one["verdict"] == verdicts.PASS:
-        return f"{len(checks)} checks"
-    return "; ".join(f"{check['name']}: {check['why']}" for check in checks)
+        return [f"{len(checks)} checks"]
+    return [f"{check['name']}: {check['why']}" for check in checks]
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -41,4 +41,7 @@ def written(cell: CellRecord, answer_cache: Path) -> dict[tuple, str]:
             if not isinstance(first, str):
                 break  # the options of a task have log-likelihoods
             found[path.stem, sample["doc_id"]] = first
+    conversations = folder / "answers.jsonl"
+    for answer in jsonl.read(conversations) if conversations.is_file() else ():
+        found |= {(answer["question_id"], turn): text for turn, text in enumerate(answer["choices"][0]["turns"])}
     return found
