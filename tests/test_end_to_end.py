@@ -223,6 +223,17 @@ def test_repeats_give_the_noise_floor_from_answers_of_their_own(smoke):
     assert weights[0] != weights[1]
 
 
+@pytest.mark.smoke
+def test_the_gate_ends_with_an_error_where_its_policy_says(smoke):
+    settings = ("--config", "study=smoke", "batch=checkpoint")
+    row = f"{ROW}  inconclusive  arc_challenge: loss"
+    assert row in succeeded(run(smoke, "gate", *settings))
+    strict = run(smoke, "gate", *settings, "policy=strict")
+    assert strict.returncode != 0 and row in strict.stdout + strict.stderr
+    assert f"error: policy strict: 1 of 1 variants fail: {ROW}" in strict.stdout + strict.stderr
+    assert records.read_json(smoke / "paper_figures/smoke/gate/strict.json")["variants"][0]["verdict"] == "inconclusive"
+
+
 def test_a_killed_run_resumes_and_every_cell_is_as_undisturbed(smoke, tmp_path):
     clone = make_clone(tmp_path / "edge2giant")
     command = [*SNAKEMAKE, "all", "--config", "study=smoke"]
