@@ -148,6 +148,13 @@ def test_without_noise_the_grid_stays_and_nothing_is_written(source):
     assert not list(source.parent.glob("quiet*")) and not list(source.parent.glob(".quiet*"))
 
 
+def test_a_learning_rate_that_makes_it_worse_is_refused(source):
+    fast = dataclasses.replace(SPEC, distillation=dataclasses.replace(DISTILLATION, steps=5, learning_rate=2e-3))
+    with pytest.raises(UserError, match="nats a token from its source, the noise alone"):
+        make(source, "fast", fast)
+    assert not list(source.parent.glob("fast*"))
+
+
 def test_text_that_changed_and_text_that_is_too_short_are_refused(source, tmp_path):
     with pytest.raises(UserError, match="windows of 64 tokens, 9999 of which are kept apart"):
         windows.load([source.with_name("text")], source, 64, 9999)

@@ -31,6 +31,7 @@ def do_run(options: argparse.Namespace) -> None:
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TQDM_DISABLE", "1")
     offline.guard()
     found = making.run(specs.of_arguments(options, TuneSpec), options.model, options.lock, options.texts, options.out)
     for name, one in found.measured.items():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge2giant import provenance, records, specs, store, typed
+from edge2giant.errors import UserError
 from edge2giant.models import read
 from edge2giant.quantize import compat, core, environment, sizes
 from edge2giant.quantize.tensors import Tensors, write
@@ -34,7 +35,8 @@ def run(spec: TuneSpec, model: Path, lock: Path, texts: list[Path], out: Path) -
     Raises
     ------
     UserError
-        If the source or a text is not as its lock says, a loss is not finite, or the result lies near a grid of 4 bits.
+        If the source or a text is not as its lock says, a loss is not finite, or the result is no nearer to its source than the
+        noise left it or lies near a grid of 4 bits.
     """
     watch = environment.Watch()
     source = store.check(lock, lock.parent, hashes=True)
@@ -48,6 +50,7 @@ def run(spec: TuneSpec, model: Path, lock: Path, texts: list[Path], out: Path) -
         with watch("validation"):
             near = {"source": grids.nearness(model), "tuned": grids.nearness(made)}
             grids.refuse_near(near["tuned"], spec.model)
+        refuse_worse(making, spec.model)
         found = record(spec, model, source, cut, making, near, made, watch)
         (made / "README.md").write_text(card.text(found, spec), encoding="utf-8")
     written = store.make_lock(out.parent, [path for path in out.iterdir() if path.is_file()], [spec.repo], MADE_BY)
@@ -77,6 +80,20 @@ def tune(spec: TuneSpec, model: Path, cut: windows.Windows, made: Path) -> Makin
             measured[name] = measure(student, teacher, cut)
     tokens = spec.distillation.steps * spec.distillation.windows * spec.distillation.length
     return Making(device, tokens, losses, measured)
+
+
+def refuse_worse(making: Making, name: str) -> None:
+    """Refuse a model that distillation took further from its source than the noise had.
+
+    Raises
+    ------
+    UserError
+        With both divergences.
+    """
+    noised, tuned = (making.measured[stage].divergence for stage in ("noised", "tuned"))
+    if tuned >= noised:
+        what = f"is {tuned:.5f} nats a token from its source, the noise alone {noised:.5f}"
+        raise UserError(what, name, "lower `learning_rate` of its `distillation` in config/models.yaml, or take more steps")
 
 
 def load(folder: Path):

@@ -30,7 +30,7 @@ def load(folders: list[Path], model_dir: Path, length: int, heldout: int) -> Win
     for folder in folders:
         path = folder / "text.jsonl"
         text = "\n\n".join(document["text"] for document in _plain(path))
-        stream = tokenizer(text, add_special_tokens=False)["input_ids"]
+        stream = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]  # whose length is no prompt's
         cut = [stream[at : at + length] for at in range(0, len(stream) - length + 1, length)]
         if len(cut) <= heldout:
             what = f"has {len(cut)} windows of {length} tokens, {heldout} of which are kept apart"
