@@ -87,6 +87,9 @@ class StockVLLMSettings(EngineSettings):
         Key-value cache of a GPU; nothing is measured, and engines may share the GPU.
     enforce_eager : bool
         No compilation and no CUDA graphs: starts sooner, generates slower.
+    max_cudagraph_capture_size : int
+        CUDA graphs are captured for at most so many tokens of a step: with fewer the engine starts sooner. It may change the last
+        bits of an answer, and is in its fingerprint.
     max_num_seqs, max_num_batched_tokens : int
         Prompts in flight; prompt tokens that one step computes.
     quantization : str
@@ -103,6 +106,7 @@ class StockVLLMSettings(EngineSettings):
     kv_cache_memory_bytes: Positive | None = None
     kv_cache_dtype: Literal["auto", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla"] | None = None
     enforce_eager: bool | None = None
+    max_cudagraph_capture_size: Positive | None = None
     max_num_seqs: Positive | None = None
     max_num_batched_tokens: Positive | None = None
     quantization: Text | None = None
