@@ -11,7 +11,7 @@ SNAKEMAKE := .venv/bin/snakemake
 # uv does not read pip's configuration; a local folder of wheels named there holds for both.
 export UV_FIND_LINKS ?= $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null)
 
-.PHONY: help setup envs demo published schemas add-model try mirror test test-full lint resume faults bench bench-host bench-toolkits simulate matrix site clean
+.PHONY: help setup envs demo published schemas add-model try mirror test test-full lint resume faults bench bench-host bench-study bench-toolkits simulate matrix site clean
 
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -105,6 +105,12 @@ bench-host: .venvs/cpu/vllm/.ready ## CPU time for each prompt, by vLLM's own fr
 	@workflow/in-env cpu/vllm python bench/requests_of_tasks.py --data $(DATASETS) --benchmarks hellaswag truthfulqa mmlu --share 0.05 --out results/bench/host-requests.json.gz
 	@workflow/in-env cpu/vllm python bench/random_model.py --requests results/bench/host-requests.json.gz --architecture least --vocab 8192 --dtype float32 --max-length 4096 --out results/bench/least
 	@workflow/in-env cpu/vllm python bench/host.py --model results/bench/least --requests results/bench/host-requests.json.gz --limit 200 --settings '$(BENCH_SETTINGS)' --out results/bench/host.json
+
+STUDY ?= miniature
+BESIDE ?= 3
+
+bench-study: setup ## where the time of a study that has run went, beside lm-eval's own command on some of its cells: make bench-study STUDY=... BESIDE=3
+	@workflow/in-env workflow python bench/study.py --study $(STUDY) --beside $(BESIDE) --out results/bench/study-$(STUDY)
 
 BENCH_CALIBRATION ?= results/store/miniature/calibration/miniature
 

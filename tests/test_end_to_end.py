@@ -143,6 +143,18 @@ def test_partial_shows_what_a_batch_finished_before_it_failed(smoke, tmp_path):
 
 
 @pytest.mark.smoke
+def test_the_time_of_a_study_is_read_from_its_records(smoke):
+    command = ["workflow/in-env", "workflow", "python", "bench/study.py", "--study", "smoke", "--out", "results/bench/study"]
+    said = succeeded(subprocess.run(command, cwd=smoke, capture_output=True, text=True))
+    assert "6 of 6 cells, 2 checkpoints made, 2 engine starts" in said
+    lines = (smoke / "results/bench/study.csv").read_text().splitlines()[1:]
+    seconds = {name: float(value) for name, value in (line.split(",") for line in lines)}
+    assert min(seconds[name] for name in ("plan", "fetch", "make", "validate", "load", "score", "cells", "show")) > 0
+    assert min(seconds.values()) >= 0
+    assert (smoke / "results/bench/study.svg").is_file()
+
+
+@pytest.mark.smoke
 def test_a_quantized_checkpoint_is_smaller_and_validated(smoke):
     checkpoints = smoke / "results/checkpoints"
     (made,), (fp16,) = (list(checkpoints.glob(f"{row}/*/checkpoint.json")) for row in (ROW, "tiny-0.4m/fp16/w16a16"))
