@@ -75,7 +75,7 @@ def jobs(folder: Path, study: str) -> list[dict]:
         output = base64.b64decode("".join(path.relative_to(folder / ".snakemake/metadata").parts).replace("@", "")).decode()
         shared = "/store/" in output or "/checkpoints/" in output
         if job.get("endtime") and (shared or f"/{study}/" in output):
-            found[job["rule"], job["starttime"]] = {
+            found[job["rule"], *job["log"]] = {
                 "rule": job["rule"],
                 "start": job["starttime"],
                 "end": job["endtime"],
