@@ -138,9 +138,23 @@ def test_reasons_names_and_durations():
         "torch.OutOfMemoryError: CUDA",
         "",
     )
+    assert reason_of(["a warning"], 143) == ("it was ended by SIGTERM", "")
+    assert reason_of(["error: a: wrong"], 137) == ("a: wrong", "")
+    assert reason_of(["a warning"], 137)[0] == "it was ended by SIGKILL, as the system does when memory runs out"
+    assert reason_of(["a warning"], 1) == ("a warning", "")
     assert reason_of([])[0] == "it ended with an error and left no reason"
     assert name_of(
         {"rule_name": "score_cell", "wildcards": {"model": "m", "method": "fp16", "bits": "w16a16", "benchmark": "b"}}
     ) == ("score cell m/fp16/w16a16 b")
     assert [duration(seconds) for seconds in (4.4, 187, 7800)] == ["4 s", "3:07", "2:10:00"]
-    assert list(plain(["a\rb", "50%|##  | 1/2 [00:01<00:01, 1.0it/s]", "", "\033[31mred\033[0m"])) == ["b", "red"]
+    assert list(
+        plain(
+            [
+                "a\rb",
+                "50%|##  | 1/2 [00:01<00:01, 1.0it/s]",
+                "Generating: 70 examples [00:00, 3617.70 examples/s]",
+                "",
+                "\033[31mred\033[0m",
+            ]
+        )
+    ) == ["b", "red"]

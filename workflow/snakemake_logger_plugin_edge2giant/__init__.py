@@ -61,7 +61,7 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.SHELLCMD and self.common_settings.printshellcmds:
             console.say(given.get("shellcmd") or "")
         elif FAILED in record.getMessage():
-            pass  # the whole command; the job's own event follows
+            console.ended_with(record.getMessage())  # the whole command; the job's own event follows
         elif event in (None, LogEvent.ERROR) and record.levelno >= logging.WARNING:
             console.warn(record.getMessage(), error=record.levelno >= logging.ERROR)
         elif event is None and str(record.msg).startswith(SAID):

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +17,8 @@ QUIET_SECONDS = 600
 """How often a log that is no terminal says what runs."""
 VARIANT = ("model", "method", "bits")
 SHOWN = ("benchmark", "batch", "number", "data", "name")
-BAR = re.compile(r"\d+%\|.*\||\b\d+(\.\d+)?(it|s)/(s|it)\b|^\s*\d+%\s")
+BAR = re.compile(r"\d+%\|.*\||\b\d+(\.\d+)?(it|s)/(s|it)\b|^\s*\d+%\s|\[\d+:\d\d[,<].*/s\]$")
+STATUS = re.compile(r"returned non-zero exit status (\d+)")
 EXCEPTION = re.compile(r"^(\w+\.)*\w*(Error|Exception|Interrupt|Killed)\b.*")
 NO_REASON = "it ended with an error and left no reason"
 
@@ -60,6 +62,7 @@ class Console:
         self.colours = self.colours and self.terminal
         self.began = self.said = self.now()
         self.status = ""
+        self.status_of_last: int | None = None
 
     # --- events -----------------------------------------------------------------------------------------------------
 
@@ -97,7 +100,7 @@ class Console:
         name, after = (job.name, f" after {duration(self.now() - job.began)}") if job else (words(info["rule_name"]), "")
         logs = [path for given in info.get("log") or () if (path := Path(given.split(" ")[0])).is_file()]
         lines = [line for path in logs for line in read(path)]
-        reason, hint = reason_of(lines)
+        (reason, hint), self.status_of_last = reason_of(lines, self.status_of_last), None
         self.say(f"{self._place()} FAILED {name}{after}: {reason}", RED, whole=True)
         for line in lines[-LAST_LINES:]:
             self.say(f"    | {line}", DIM)
@@ -118,6 +121,11 @@ class Console:
             self.draw()
         elif self.jobs and self.now() - self.said >= QUIET_SECONDS:
             self.say(self._running())
+
+    def ended_with(self, text: str) -> None:
+        """Snakemake's message that a command failed; the job's own event follows it."""
+        found = STATUS.search(text)
+        self.status_of_last = int(found[1]) if found else None
 
     # --- lines ------------------------------------------------------------------------------------------------------
 
@@ -219,8 +227,19 @@ def plain(lines: Iterable[str]) -> Iterable[str]:
             yield last
 
 
-def reason_of(lines: list[str]) -> tuple[str, str]:
-    """The reason that a log ends with, in one line, and what to do about it if it says so.
+def signal_of(status: int | None) -> str:
+    """What an exit status above 128 says; an empty text for others."""
+    if status is None or status <= 128:
+        return ""
+    try:
+        name = signal.Signals(status - 128).name
+    except ValueError:
+        return ""
+    return f"it was ended by {name}" + (", as the system does when memory runs out" if name == "SIGKILL" else "")
+
+
+def reason_of(lines: list[str], status: int | None = None) -> tuple[str, str]:
+    """The reason that a log ends with, in one line, and what to do about it if it says so; else what the exit status says.
 
     >>> reason_of(["x", "error: my/models.yaml, a: is wrong; correct it there"])
     ('my/models.yaml, a: is wrong', 'correct it there')
@@ -232,4 +251,4 @@ def reason_of(lines: list[str]) -> tuple[str, str]:
                 return (reason, hint) if reason else (hint, "")
             if not begins and EXCEPTION.match(line):
                 return line, ""
-    return (lines[-1] if lines else NO_REASON), ""
+    return signal_of(status) or (lines[-1] if lines else NO_REASON), ""
