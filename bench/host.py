@@ -45,22 +45,27 @@ def measured(lm, requests):
     """Score requests; gives CPU seconds by process, encoding by itself, with the wall time and counts, and the scores."""
     from edge2giant.engine import usage
 
-    encoding, encode = 0.0, lm._encode_all
+    encoding, places = 0.0, ((lm, "_encode_all"), (lm._encoder, "begin"))
 
-    def timed(texts):
-        nonlocal encoding
-        began = time.thread_time()
-        ids = encode(texts)
-        encoding += time.thread_time() - began
-        return ids
+    def timed(work):
+        def run(texts):
+            nonlocal encoding
+            began = time.thread_time()
+            found = work(texts)
+            encoding += time.thread_time() - began
+            return found
+
+        return run
 
     lm.model.reset_prefix_cache()
     usage(lm)
-    lm._encode_all = timed
+    for owner, name in places:
+        setattr(owner, name, timed(getattr(owner, name)))
     before, began = cpu_seconds(), time.perf_counter()
     scores = lm.loglikelihood(requests)
     wall, after, used = time.perf_counter() - began, cpu_seconds(), usage(lm)
-    del lm._encode_all
+    for owner, name in places:
+        delattr(owner, name)
     took = {name: seconds - before[name] for name, seconds in after.items()}
     took = {**took, "front end": took["front end"] - encoding, "encoding": encoding}
     return {
