@@ -185,6 +185,17 @@ def test_other_requests_go_to_the_scheduler_as_they_are():
     assert [one.request_id for one in engine.scheduler.requests] == ["1", "2"]
 
 
+def test_a_vllm_without_these_places_takes_no_packs(monkeypatch):
+    assert not packs.fits()
+    for name, held in (("core.sched.async_scheduler", {"AsyncScheduler": Scheduler}), ("request", {"Request": Request})):
+        module = ModuleType(name)
+        vars(module).update(held)
+        monkeypatch.setitem(sys.modules, f"vllm.v1.{name}", module)
+    assert packs.fits()
+    monkeypatch.delattr(Request, "update_block_hashes")
+    assert not packs.fits()
+
+
 @given(st.binary(max_size=40), st.binary(max_size=9), st.binary(max_size=9), st.integers(1, 5))
 def test_common_blocks(shared, one, other, size):
     one, other = shared + one, shared + other

@@ -46,6 +46,17 @@ def sampling(candidates: Sequence[int], rows_from: int | None, fresh: bool, **ex
     )
 
 
+def fits() -> bool:
+    """Tell whether this vLLM has the places that packs need."""
+    try:
+        from vllm.v1.core.sched.async_scheduler import AsyncScheduler
+        from vllm.v1.engine import EngineCoreRequest  # noqa: F401
+        from vllm.v1.request import Request
+    except ImportError:
+        return False
+    return hasattr(AsyncScheduler, "add_request") and hasattr(Request, "update_block_hashes")
+
+
 class Packs:
     """Sends prompts in packs and collects their answers.
 

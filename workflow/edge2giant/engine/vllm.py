@@ -24,7 +24,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.vllm_causallms import VLLM
 from vllm import EngineArgs
 
-from edge2giant.engine import chat, checks
+from edge2giant.engine import chat, checks, packs
 from edge2giant.engine.chat import Chat
 from edge2giant.engine.counters import Counted
 from edge2giant.engine.front import FrontEnd
@@ -215,7 +215,10 @@ class FastVLLM(StockVLLM):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("enable_prefix_caching", True)
-        kwargs.setdefault("scheduler_cls", SCHEDULER)
+        if packs.fits():
+            kwargs.setdefault("scheduler_cls", SCHEDULER)
+        else:
+            log.warning("this vLLM takes no packs of prompts; small models are scored more slowly")
         # the rows of a prompt travel inside their message: buffers of their own are pinned one by one, which costs more
         os.environ.setdefault("VLLM_MSGPACK_ZERO_COPY_THRESHOLD", "65536")
         super().__init__(pretrained, **kwargs)
