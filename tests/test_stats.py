@@ -583,6 +583,16 @@ def test_pooled_test_is_the_stratified_t_test():
     assert (suite["benchmark"], variant["benchmark"], variant["suite"]) == ("average", "all", "all")
 
 
+def test_a_pooled_row_says_that_nothing_varies():
+    found = compare(*two_by_two(5, 0, 0, 5), PLAIN)
+    rows = [
+        dict.fromkeys(family.IDENTITY, "x") | {"benchmark": name, "unit": "percent", "pooled": 1} | vars(found) for name in "ab"
+    ]
+    (row,) = family.pooled(rows, {})
+    assert (row["low"], row["high"], row["p_value"]) == (0, 0, 1)
+    assert row["warnings"] == ["nothing varies in any of them, so the interval has no width"]
+
+
 def test_a_pooled_row_says_whose_spread_is_unknown():
     rows = []
     for name, few in (("one", [1.0]), ("two", [1.0, 0.0, 0.5])):

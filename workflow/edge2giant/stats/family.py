@@ -150,6 +150,8 @@ def _pool(group: list[dict], names: dict) -> dict:
     row |= {"score_a": a, "score_b": b, "difference": b - a, "unclipped": difference, "chance": chance, "test": "pooled t"}
     row["detectable"] = procedures.detectable(spread.difference, spread.freedom) if spread.difference > 0 else None
     row["warnings"] = [paired.CLIPPED.format(difference)] if abs(b - a - difference) > TOLERANCE else []
+    if spread.difference == 0:
+        row["warnings"].append("nothing varies in any of them, so the interval has no width")
     if unknown := [one["benchmark"] for one in group if np.isnan(one["spread"].difference)]:
         row["warnings"].append(f"the spread of {', '.join(unknown)} is unknown")
     return row | {"pooled": size, "unit": "percent", "spread": spread}
