@@ -27,7 +27,7 @@ def planned() -> plan.Plan:
     return plan.Plan(loaded(), run)
 
 
-def test_a_repeat_runs_what_it_names_and_is_in_no_table():
+def test_a_repeat_runs_what_it_names_beside_the_cells_of_the_study():
     found = loaded()
     assert [cell.path for cell in found.study(BATCHES).cells] == [
         f"{BATCHES}/cells/{FP16.path}/{name}.json" for name in ("arc_challenge", "gpqa")
@@ -36,7 +36,6 @@ def test_a_repeat_runs_what_it_names_and_is_in_no_table():
     asked = SimpleNamespace(study="smoke")
     again = repeats.cells(planned(), asked)
     assert len(again) == 4 and not set(again) & set(study.cells(planned(), asked))
-    assert study.tables(found.study(BATCHES)) == []
     assert score.statistics(planned(), asked).repeats == {BATCHES: "other-batches", DRAW: "other-draw"}
 
 
