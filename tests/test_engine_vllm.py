@@ -117,6 +117,24 @@ def test_same_answers_when_all_is_cached_already(lm):
     assert max(abs(one[0] - other[0]) for one, other in zip(first, again, strict=True)) <= 1e-4
 
 
+@pytest.mark.parametrize("way", ["_fast", "_own"])
+def test_a_call_that_fails_leaves_nothing_to_the_next(lm, monkeypatch, way):
+    """Its first prompts are already computed when a later text is refused."""
+    from edge2giant.engine import discard
+    from edge2giant.errors import UserError
+
+    monkeypatch.setattr(lm, "_fast", getattr(lm, way))
+    requests = instances("loglikelihood", batch())
+    answers = instances("generate_until", [("the cat", {"until": ["\n"], "max_gen_toks": 5})])
+    before = lm.loglikelihood(requests), lm.generate_until(answers)
+    with pytest.raises(UserError, match="the model takes"):
+        lm.loglikelihood(instances("loglikelihood", [*batch(), ("zz", " mat" * 5000)]))
+    discard(lm)
+    after = lm.loglikelihood(requests), lm.generate_until(answers)
+    assert max(abs(one[0] - other[0]) for one, other in zip(before[0], after[0], strict=True)) <= 1e-4
+    assert [one[1] for one in before[0]] == [one[1] for one in after[0]] and before[1] == after[1]
+
+
 def test_packs_give_what_single_prompts_give_to_the_last_bit(lm, monkeypatch):
     requests = instances("loglikelihood", batch())
     lm.model.reset_prefix_cache()
