@@ -1,6 +1,7 @@
 """Tables and the figure of a run that is not complete: scores where answers are there, the reason where a variant failed.
 
-A cell is made when its batch has ended; what a batch that is running or has failed did finish is scored here.
+A cell is made when its batch has ended. What a batch that is running or has failed did finish, and what has just ended, is
+scored here.
 """
 
 import contextlib
@@ -17,7 +18,6 @@ from edge2giant.paper.render import write
 from edge2giant.plan import quantize
 from edge2giant.plan.score import score_spec
 from edge2giant.plan.study import filled_tables, study_spec
-from edge2giant.records.cell import Manifest
 from edge2giant.records.failure import Failure
 from edge2giant.scoring.make import make_cell
 from edge2giant.specs.study import StudySpec
@@ -55,13 +55,13 @@ def score_finished(config: "Config", study: "Study", results: Path, out: Path, m
     """Make the missing cells whose answers are there, below `out`, and return their paths; a judge's cells are left out."""
     made = []
     for cell in missing:
+        if cell.benchmark == study.judged_benchmark:
+            continue
         folder = results / study.name / "evaluations" / cell.variant.path
-        for listed in sorted(folder.glob("*.unfinished.json")):
-            if cell.benchmark == study.judged_benchmark or cell.benchmark not in records.read(listed, Manifest).entries:
-                continue
+        for listed in sorted(folder.glob("*.json")):
             path = out / cell.path
             spec = score_spec(config, study, cell.variant, cell.benchmark)
-            with contextlib.suppress(UserError):  # answers that are gone count as missing
+            with contextlib.suppress(UserError):  # a batch without it, and answers that are gone
                 make_cell(spec, listed, results / "answer_cache", [], path, path.with_suffix(".samples.parquet"))
                 made.append(path)
                 break

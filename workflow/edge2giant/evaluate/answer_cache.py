@@ -1,6 +1,7 @@
 """The answer cache: one folder for each finished benchmark of a checkpoint, named by a digest of all that decides the answers.
 
-An entry is written in a hidden folder and renamed when it is complete, so `kill -9` loses at most the benchmark that was running.
+An entry is written in a hidden folder and renamed when it is complete, so `kill -9` loses at most the benchmarks that ran or were
+scored.
 A lock of the operating system on each entry refuses a second writer; it is released when its process ends.
 """
 

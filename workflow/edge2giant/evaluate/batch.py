@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
@@ -149,10 +150,11 @@ def _evaluate(batch: Batch, pending: list[BenchmarkSpec], identities: dict[str, 
     with (
         _helpers(batch, [one for one in pending if one.tasks], identities) as helpers,
         engine.open_engine(name, batch.read_from, placed) as lm,
+        ThreadPoolExecutor(1) as keeper,
     ):
         load_seconds = time.monotonic() - started
         log.info("%s: %s ready after %.0f s", path, name, load_seconds)
-        asked: list[Answered] = []
+        kept: list[Future] = []  # what is scored while a long benchmark runs is kept at once: the job may be killed
         for one in pending:
             answered = Answered(batch, one, identities[one.name], load_seconds, helpers.get(one.name))
             try:
@@ -161,10 +163,11 @@ def _evaluate(batch: Batch, pending: list[BenchmarkSpec], identities: dict[str, 
                 engine.discard(lm)
                 yield one.name, answered.failed(error)
             else:
-                asked.append(answered)
-            while asked and asked[0].ready:
-                yield _kept(asked.pop(0))
-        yield from map(_kept, asked)
+                kept.append(keeper.submit(_kept, answered))
+            while kept and kept[0].done():
+                yield kept.pop(0).result()
+        for outcome in kept:
+            yield outcome.result()
 
 
 def _helpers(batch: Batch, benchmarks: list[BenchmarkSpec], identities: dict[str, dict]):
@@ -191,11 +194,6 @@ class Answered:
         self.batch, self.benchmark, self.identity, self.load_seconds = batch, benchmark, identity, load_seconds
         self.helper, self.waited, self.seconds = helper, 0.0, 0.0
         self.where = f"{batch.spec.variant.path}, {benchmark.name}"
-
-    @property
-    def ready(self) -> bool:
-        """Whether it can be kept without waiting."""
-        return self.helper is None or self.helper.ready()
 
     def ask(self, lm) -> None:
         """Have the engine answer. What is not of lm-eval is answered, scored and kept at once."""

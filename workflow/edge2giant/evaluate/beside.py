@@ -140,10 +140,6 @@ class Helper:
             last = message.last
         return waited
 
-    def ready(self) -> bool:
-        """Whether it has an outcome."""
-        return self._pipe.poll()
-
     def take(self, folder: Path) -> Scored:
         """Wait for the outcome and move its files into a folder."""
         found = self._receive()
