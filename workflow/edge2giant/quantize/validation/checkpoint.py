@@ -76,11 +76,14 @@ def validate(given: Given, engine: str, toolkit, where: object) -> dict:
         exact[rounding.AS_TRANSFORMERS] = likelihood.of_first(as_transformers, asked)
         more, drawn = rounding.study(model, Tensors(given.folder), layers, given.scheme, samples, own)
         exact |= more
+    place = next(model.parameters()).device
     del model
     heldout = {"samples": len(samples), "tokens": sum(map(len, samples)), "sha256": records.digest(samples)}
     result = found | {"heldout": heldout | {"decoder_layers": depth}, "rounding": drawn and tidy(agreement.summary(drawn))}
     reference, dtype = {"exact": exact, "rounding": drawn}, given.scheme.loads_in or "float32"
-    result["engine"] = compare(given.folder, asked, reference, depth, engine, toolkit, dtype, checks) if quantized else None
+    result["engine"] = (
+        compare(given.folder, asked, reference, depth, engine, toolkit, dtype, place, checks) if quantized else None
+    )
     require(checks, where)
     write_reference(given.folder, samples, reference, depth)
     return result | {"checks": list(checks)}
@@ -127,8 +130,11 @@ def diverged(source: divergence.Source, model, read: Weights, nearest: bool) -> 
         return divergence.compare(source, model)
 
 
-def compare(folder, samples, reference, depth, engine, toolkit, dtype, checks) -> dict | None:
-    """Let an engine load the checkpoint and compare its log-probabilities with the reference."""
+def compare(folder, samples, reference, depth, engine, toolkit, dtype, place, checks) -> dict | None:
+    """Let an engine load the checkpoint and compare its log-probabilities with the reference.
+
+    transformers computes at `place`, where the reference did: another processor rounds some inputs otherwise.
+    """
     if engine == "none":
         return None
     with compat.readable(folder) as view:
@@ -136,7 +142,7 @@ def compare(folder, samples, reference, depth, engine, toolkit, dtype, checks) -
             model = toolkit.load(view)
             dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
         else:
-            model, dtype = likelihood.served(view, dtype, depth)
+            model, dtype = likelihood.served(view, dtype, depth, place)
     on_cpu = next(model.parameters()).device.type == "cpu"
     found = agreement.judge(likelihood.log_probabilities(model, samples), reference, dtype, same_arithmetic=on_cpu)
     name = f"mean difference of log-probability, {engine} engine in {dtype} against independent weights"

@@ -111,8 +111,8 @@ def device(model):
     return torch.device("cuda" if 2 * size < free else "cpu")
 
 
-def served(checkpoint_dir: Path, dtype: str, depth: int | None = None):
-    """Load a checkpoint the way the Hugging Face engine does; return it with the least precise type of its weights."""
+def served(checkpoint_dir: Path, dtype: str, depth: int | None = None, place="cpu"):
+    """Load a checkpoint the way the Hugging Face engine does, on a device; return it with the least precise type of weights."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(str(checkpoint_dir), trust_remote_code=False)
@@ -121,7 +121,7 @@ def served(checkpoint_dir: Path, dtype: str, depth: int | None = None):
     arguments = {"config": config} | compat.dtype_argument(dtype) | read.attention(checkpoint_dir)
     model = AutoModelForCausalLM.from_pretrained(str(checkpoint_dir), trust_remote_code=False, **arguments).eval()
     dtype = compat.widen(model, dtype)
-    return model.to(device(model)), dtype  # where the reference is: another processor rounds some inputs otherwise
+    return model.to(place), dtype
 
 
 def logits(model, ids: list[int]):
