@@ -93,7 +93,7 @@ OUTCOMES = [
 def test_the_page_shows_seconds_reasons_and_faults():
     text = matrix.page(OUTCOMES)
     assert "| llama | 1.3 s | a |" in text and "| gemma | **crashed** | a |" in text and "- **a** no such layer" in text
-    assert "4 cells: 1 validated, 2 refused by the plan, 1 crashed; 1 s in all." in text
+    assert "4 cells: 1 validated, 2 refused by the plan, 1 crashed; 1 CPU seconds in all." in text
 
 
 def test_a_cell_that_was_not_run_or_failed_is_an_error(tmp_path):
