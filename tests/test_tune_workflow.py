@@ -16,6 +16,7 @@ from test_end_to_end import make_clone, succeeded
 
 pytestmark = pytest.mark.e2e
 RELEASE, TUNED = "tiny-release", "tiny-tuned"
+VARIANTS = ["fp16/w16a16", "rtn/w4a16"]
 TARGETS = ["all", "--cores", "1", "--config", "study=tuned", "mirror=mirror", "batch=checkpoint"]
 RECIPE = {
     "from": RELEASE,
@@ -53,11 +54,10 @@ def write_own(clone: Path) -> None:
     }
     text = {"repo": "edge2giant/text", "files": "rows.jsonl", "field": "text", "revision": None, "samples": 8, "length": 128}
     sets = {"tiny-text": text | {"packing": "windows", "seed": 1, "place": "a test"}}
-    variants = ["fp16/w16a16", "rtn/w4a16"]
     study = {
         "title": "a model and one tuned from it", "source": "hub", "protocol": "paper", "stack": "cpu", "limit": 4,
         "benchmarks": ["arc_challenge", "divergence"], "tables": [1, 10], "figure2_models": [RELEASE],
-        "models": {name: {"variants": variants} for name in (RELEASE, TUNED)},
+        "models": {name: {"variants": VARIANTS} for name in (RELEASE, TUNED)},
     }  # fmt: skip
     for name in ("my", "config/lock/hub"):  # of whoever runs the test
         shutil.rmtree(clone / name, ignore_errors=True)
@@ -87,10 +87,14 @@ def test_the_tuned_model_is_made_in_the_store_and_its_checkpoints_of_it(tuned):
 
 
 def test_both_models_have_cells_and_tables_without_a_judge(tuned):
-    cells = [records.read(path, CellRecord) for path in (tuned / "results/tuned/cells").rglob("*.json")]
+    folder = tuned / "results/tuned/cells"
+    cells = {
+        path.relative_to(folder).with_suffix("").as_posix(): records.read(path, CellRecord) for path in folder.rglob("*.json")
+    }
     assert len(cells) == 8
-    kl = {(cell.model, cell.method): cell.score for cell in cells if cell.benchmark == "divergence"}
-    assert all(kl[name, "rtn"] > kl[name, "fp16"] for name in (RELEASE, TUNED))
+    release, made = ({bits: cells[f"{name}/{bits}/divergence"].score for bits in VARIANTS} for name in (RELEASE, TUNED))
+    assert release["rtn/w4a16"] > release["fp16/w16a16"] and made["rtn/w4a16"] > made["fp16/w16a16"]
+    assert release["rtn/w4a16"] != made["rtn/w4a16"]
     assert {path.name for path in (tuned / "paper_figures/tuned").glob("*.md")} == {"table1.md", "table10.md"}
 
 
