@@ -104,7 +104,7 @@ bench-host: .venvs/cpu/vllm/.ready ## CPU time for each prompt, by vLLM's own fr
 	@mkdir -p results/bench
 	@workflow/in-env cpu/vllm python bench/requests_of_tasks.py --data $(DATASETS) --benchmarks hellaswag truthfulqa mmlu --share 0.05 --out results/bench/host-requests.json.gz
 	@workflow/in-env cpu/vllm python bench/random_model.py --requests results/bench/host-requests.json.gz --architecture least --vocab 8192 --dtype float32 --max-length 4096 --out results/bench/least
-	@workflow/in-env cpu/vllm python bench/host.py --model results/bench/least --requests results/bench/host-requests.json.gz --limit 200 --settings '$(BENCH_SETTINGS)' --out results/bench/host.json
+	@workflow/in-env cpu/vllm python bench/host.py --model results/bench/least --requests results/bench/host-requests.json.gz --limit 250 mmlu=500 --settings '$(BENCH_SETTINGS)' --out results/bench/host.json
 
 STUDY ?= miniature
 BESIDE ?= 3
