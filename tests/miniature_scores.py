@@ -1,4 +1,4 @@
-"""Compare the cells of the miniature study with the committed list of their scores, errors and samples.
+"""Compare the cells of a study with the committed list of their scores, errors and samples: the miniature study, or `--expected`.
 
 ``workflow/in-env workflow python tests/miniature_scores.py results/miniature/cells`` prints every cell that differs and ends
 with exit code 1 if one does. ``--write`` makes the list anew: do that only where scores are meant to change, and say why in
@@ -59,14 +59,15 @@ def text(cells: dict[str, dict]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cells", type=Path, help="results/miniature/cells")
+    parser.add_argument("cells", type=Path, help="such as results/miniature/cells")
+    parser.add_argument("--expected", type=Path, default=EXPECTED, help="the committed list")
     parser.add_argument("--write", action="store_true", help="make the list anew")
     options = parser.parse_args()
     found = read_cells(options.cells)
     if options.write:
-        EXPECTED.write_text(text(found), encoding="utf-8")
+        options.expected.write_text(text(found), encoding="utf-8")
         return 0
-    lines = differences(json.loads(EXPECTED.read_text(encoding="utf-8")), found)
+    lines = differences(json.loads(options.expected.read_text(encoding="utf-8")), found)
     print("\n".join(lines) or f"{len(found)} cells are as expected")
     return 1 if lines else 0
 
