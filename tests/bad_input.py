@@ -454,8 +454,9 @@ def _(room):
 )
 def _(room):
     room.edit("stacks.yaml", "    llmcompressor: main\n", "")
-    for name in ("miniature", "schemes"):
-        (room.path / f"config/studies/{name}.yaml").unlink()
+    for study in (room.path / "config/studies").glob("*.yaml"):
+        if study.stem != "smoke":
+            study.unlink()
     return loading()
 
 

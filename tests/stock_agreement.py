@@ -25,7 +25,7 @@ BENCHMARKS, PROTOCOLS = (
     yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8")) for name in ("benchmarks", "protocols")
 )
 BENCHMARKS, PROTOCOL = BENCHMARKS["benchmarks"], PROTOCOLS["leaderboard"]
-CHOSEN = ("arc_challenge", "hellaswag", "winogrande", "truthfulqa", "gsm8k", "mmlu", "bbh", "ifeval")
+CHOSEN = ("winogrande", "truthfulqa", "mmlu", "bbh", "arc_challenge", "hellaswag", "gsm8k", "ifeval")
 SUBJECTS = {
     "mmlu": ("mmlu_abstract_algebra", "mmlu_anatomy", "mmlu_computer_security", "mmlu_high_school_geography", "mmlu_philosophy"),
     "bbh": ("leaderboard_bbh_boolean_expressions", "leaderboard_bbh_navigate", "leaderboard_bbh_sports_understanding"),
@@ -180,18 +180,18 @@ def our_model(engine: str, model: Path):
 def main(model: Path, data: Path, out: Path) -> None:
     os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1"}
     found = {engine: {} for engine in OWN}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as opened:
         store = make_store(Path(folder) / "store", data.resolve(), CHOSEN)
-        lm = stock_model(model)
-        stock = {name: timed(by_stock, lm, name, store) for name in CHOSEN}
-        for engine in OWN:
-            with our_model(engine, model) as lm:
-                for name in CHOSEN:
-                    answers = Path(folder) / engine / name
-                    answers.mkdir(parents=True)
-                    found[engine][name] = compared(name, stock[name], timed(by_ours, lm, name, store, answers))
-                    out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-                    print(engine, name, json.dumps(found[engine][name]), flush=True)
+        stock = stock_model(model)
+        engines = {engine: opened.enter_context(our_model(engine, model)) for engine in OWN}
+        for name in CHOSEN:
+            by = timed(by_stock, stock, name, store)
+            for engine, lm in engines.items():
+                answers = Path(folder) / engine / name
+                answers.mkdir(parents=True)
+                found[engine][name] = compared(name, by, timed(by_ours, lm, name, store, answers))
+                out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+                print(engine, name, json.dumps(found[engine][name]), flush=True)
 
 
 if __name__ == "__main__":

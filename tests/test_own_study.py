@@ -58,12 +58,13 @@ def cells(own) -> list:
 def test_only_what_its_benchmarks_give_is_planned(own, tmp_path):
     names = {path.rpartition("/")[2] for path in studies.tables(own)}
     assert names == {f"table{number}.{form}" for number in (1, 2, 10) for form in ("csv", "tex", "html", "md")}
-    assert {path.rpartition("/")[2] for path in studies.analysis(own)} == {"statistics.csv", "tradeoffs"}
+    assert {path.rpartition("/")[2] for path in studies.analysis(own)} == {"differences.svg", "statistics.csv", "tradeoffs"}
     assert studies.figure2(own.study) == targets.noise(own) == targets.inspections(own) == []
     assert set(studies.report_input(own, job())) == {"statistics"}
     perplexity = opened(tmp_path, benchmarks=["wikitext"], limits={})
     assert studies.tables(perplexity, [1]) == [] and len(studies.tables(perplexity)) == 4
-    assert studies.analysis(perplexity) == ["<figures>/own/statistics.csv"] and studies.fidelity(perplexity)
+    analysis = sorted(studies.analysis(perplexity))
+    assert analysis == ["<figures>/own/differences.svg", "<figures>/own/statistics.csv"] and studies.fidelity(perplexity)
 
 
 def test_a_study_that_regenerates_the_paper_keeps_all_of_it(own):

@@ -121,7 +121,7 @@ def test_the_default_profile_sets_nothing_that_another_profile_sets():
             ["--config", "study=papier"],
             [
                 "unknown study 'papier'",
-                "choose one of: edge, miniature, paper, paper-cpu, paper2024, schemes, schemes-vllm, smoke",
+                "choose one of: edge, edge-ci, edge-open, ",
             ],
         ),
         (["--config", "batch=all"], ["batch: 'all' should be 'auto', 'suite', 'checkpoint' or 'benchmark'"]),

@@ -100,6 +100,8 @@ def toolkit_output(log: Path):
             stream.flush()
             os.dup2(kept[number], number)
             os.close(kept[number])
+        if not log.stat().st_size:
+            log.unlink()
 
 
 def do_preflight(arguments: argparse.Namespace) -> int:
