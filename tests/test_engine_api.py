@@ -1,8 +1,10 @@
 """Opening an engine: names, settings and counts, without loading one."""
 
+from types import SimpleNamespace
+
 import pytest
 from edge2giant import engine
-from edge2giant.engine import settings
+from edge2giant.engine import checks, settings
 from edge2giant.engine.counters import Meter
 from edge2giant.errors import UserError
 from edge2giant.specs import engine as engine_settings
@@ -60,3 +62,13 @@ def test_planned_memory_becomes_settings_of_the_engines_that_have_them():
     for wrong in ("8192", "a=b=c", "gpu_memory_utilization=much"):
         with pytest.raises(UserError, match="not a list of settings"):
             settings.planned("vllm", wrong)
+
+
+def test_an_answer_as_long_as_the_model_is_refused_in_one_line():
+    asked = [SimpleNamespace(args=("Write.", {"max_gen_toks": length}), task_name="ifeval", doc_id=7) for length in (20, 1280)]
+    checks.refuse_long_answers(asked[:1], 1024, default=256)
+    message = "task ifeval, document 7: its answer may have 1280 tokens, the model takes 1024 with the prompt"
+    with pytest.raises(UserError, match=message):
+        checks.refuse_long_answers(asked, 1024, default=256)
+    with pytest.raises(UserError, match="256 tokens"):
+        checks.refuse_long_answers([SimpleNamespace(args=("Write.", {}), task_name="a", doc_id=0)], 256, default=256)

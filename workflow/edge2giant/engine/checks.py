@@ -57,6 +57,25 @@ def refuse_pair(requests: Sequence[Any], pair: tuple[str, str] | None, tokens: i
     raise UserError(f"{named}: its continuation has {tokens} tokens, the model takes {limit}", hint="raise max_model_len")
 
 
+def refuse_long_answers(requests: Sequence[Any], limit: int, default: int) -> None:
+    """Refuse prompts whose answer may have as many tokens as the model takes, which leaves none for the prompt.
+
+    Parameters
+    ----------
+    requests : sequence of lm_eval.api.instance.Instance
+        Prompts, each with lm-eval's settings of its answer.
+    limit : int
+        Tokens that the model takes.
+    default : int
+        Tokens of an answer where a task sets none.
+    """
+    for request in requests:
+        asked = request.args[1].get("max_gen_toks") or default
+        if asked >= limit:
+            what = f"{place(request)}: its answer may have {asked} tokens, the model takes {limit} with the prompt"
+            raise UserError(what, hint="raise max_model_len where the model has more positions, or leave the benchmark out")
+
+
 def place(request: Any) -> str:
     """Name a request: its task and document."""
     return f"task {request.task_name or '(no name)'}, document {request.doc_id}"

@@ -93,6 +93,11 @@ class HuggingFace(Counted, Chat, HFLM):
         """New tokens where a task does not say."""
         return getattr(self, "_default_max_gen_toks", None) or super().max_gen_toks
 
+    def generate_until(self, requests: list, disable_tqdm: bool = False) -> list[str]:
+        """Answer prompts; see lm-eval."""
+        checks.refuse_long_answers(requests, self.max_length, self.max_gen_toks)
+        return super().generate_until(requests, disable_tqdm=disable_tqdm)
+
     def close(self) -> None:
         """Drop the weights."""
         self._model = None

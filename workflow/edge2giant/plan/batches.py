@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from edge2giant import records
 from edge2giant.config import Config, Study
 from edge2giant.errors import UserError, unknown
-from edge2giant.plan import Plan, evaluate, quantize, resources, study, vars_of
+from edge2giant.plan import Plan, evaluate, quantize, repeats, resources, study, vars_of
 from edge2giant.plan.evaluate import WHOLE
 from edge2giant.records.cell import Manifest
 from edge2giant.specs.study import FP16
@@ -149,7 +149,8 @@ def _cells(plan: Plan, target: str) -> Iterator[Cell]:
     for pattern, paths_of in MADE_FROM:
         found = re.fullmatch(pattern, target)
         if found and (of := plan.config.studies.get(found["study"])):
-            by_path = {f"<results>/{cell.path}": cell for cell in of.cells}
+            studies = (of, *repeats.of(plan.config, of).values())
+            by_path = {f"<results>/{cell.path}": cell for one in studies for cell in one.cells}
             with suppress(UserError):  # the rule itself refuses a file that the study does not have
                 yield from (by_path[one] for one in paths_of(plan, SimpleNamespace(**found.groupdict())) if one in by_path)
             return
@@ -157,6 +158,11 @@ def _cells(plan: Plan, target: str) -> Iterator[Cell]:
 
 def _nothing(plan: Plan, wildcards) -> list[str]:
     return []
+
+
+def _whole(plan: Plan, wildcards) -> list[str]:
+    """Cells of a study and of what repeats them: its statistics compare both."""
+    return study.cells(plan, wildcards) + repeats.cells(plan, wildcards)
 
 
 def _one_cell(plan: Plan, wildcards) -> list[str]:
@@ -173,6 +179,6 @@ MADE_FROM = (
     (rf"<results>/{STUDY}/cells/(?P<cell>[^.]+(?:\.[^.]+)*?)(?:\.samples\.parquet|\.json)", _one_cell),
     (rf"<results>/{STUDY}/(?:acquisition|overlap)\.json", _nothing),
     (rf"<results>/{STUDY}/evaluations/.+", _nothing),
-    (rf"<(?:figures|results)>/{STUDY}/.+", study.cells),
+    (rf"<(?:figures|results)>/{STUDY}/.+", _whole),
 )
 """Files by their path, and the cells that they are made from; the first that fits counts."""
