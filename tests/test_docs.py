@@ -72,6 +72,9 @@ def test_a_script_is_there(line):
 @pytest.mark.parametrize("line", of_kind("workflow/in-env"))
 def test_a_command_of_the_package_has_its_options(line):
     words = [word for word in line.split()[2:] if word != "..."]
+    if words[1].endswith(".py"):
+        assert (ROOT / words[1]).is_file(), line
+        return
     assert words[:2] == ["python", "-m"], line
     module, rest = words[2], words[3:]
     subcommand = [rest[0]] if rest and re.fullmatch(r"[a-z][a-z0-9-]*", rest[0]) else []
