@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import torch  # noqa: F401 (here and not in each process)
-import transformers
+import transformers  # noqa: F401
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
 from edge2giant.engine import chat
 from edge2giant.errors import UserError
 from edge2giant.evaluate import tasks
+from edge2giant.quantize.calibration import model_tokenizer
 from edge2giant.specs.evaluate import BenchmarkSpec, EvaluateSpec
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Remote(chat.Chat, LM):
         if not self.answers_turns:
             return None
         if not hasattr(self, "_tokenizer"):
-            self._tokenizer = transformers.AutoTokenizer.from_pretrained(self._checkpoint)
+            self._tokenizer = model_tokenizer(self._checkpoint)
             self._tokenizer.chat_template = self.chat.template or self._tokenizer.chat_template
         return self._tokenizer
 

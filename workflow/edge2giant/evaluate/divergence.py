@@ -10,11 +10,11 @@ from pathlib import Path
 
 import datasets
 import numpy as np
-import transformers
 
 from edge2giant import divergence, engine, records
 from edge2giant.engine.distributions import Asked, Places
 from edge2giant.errors import UserError
+from edge2giant.quantize.calibration import model_tokenizer
 from edge2giant.records.lock import Lock
 from edge2giant.specs.evaluate import BenchmarkSpec, DivergenceSpec
 
@@ -64,7 +64,7 @@ def text_of(spec: DivergenceSpec, benchmark: BenchmarkSpec, store_root: Path) ->
 
 def windows_of(spec: DivergenceSpec, text: str, checkpoint: Path) -> list[list[int]]:
     """Cut the text by the checkpoint's own tokenizer, with BOS where that puts one before a text."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
+    tokenizer = model_tokenizer(checkpoint)
     bos = tokenizer.bos_token_id
     begins = bos is not None and tokenizer("a")["input_ids"][0] == bos
     tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
