@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from edge2giant import ROOT
 from edge2giant.errors import UserError, unknown
 from edge2giant.specs import engine
+from edge2giant.specs import study as study_specs
 from edge2giant.specs.engine import NO_TEMPLATE
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 SERVICES = ("miniature", "evaluate")
 """What a stack has environments for beside toolkits."""
-FP16 = "fp16/w16a16"
+FP16 = "/".join(study_specs.FP16)
 """The unquantized model among a study's variants."""
 PRINTED = "published"
 """What stands in a study's place in the paths of what is made of the printed numbers."""

@@ -63,11 +63,16 @@ def check_groups(scheme: Scheme, facts: ModelFacts) -> list[Verdict]:
     for layer, name in facts.layer_names() if scheme.group_size > 0 else ():
         size = scheme.at(name).group_size
         if size > 0 and layer.inputs % size:
-            fit = [str(one) for one in GROUP_SIZES if not any(other.inputs % one for other in facts.linear_layers)]
+            fit = ", ".join(str(one) for one in GROUP_SIZES if divides(one, facts))
             reason = f"{layer.inputs} input channels of {layer.name} do not split into groups of {size}"
-            hint = f"group sizes that fit: {', '.join(fit) or 'none'}; or take one scale per output channel"
+            hint = f"group sizes that fit: {fit or 'none'}; or take one scale per output channel"
             return [Verdict(REFUSED, "group-size", reason, hint)]
     return []
+
+
+def divides(size: int, facts: ModelFacts) -> bool:
+    """Whether groups of a size split the inputs of every linear layer."""
+    return not any(layer.inputs % size for layer in facts.linear_layers)
 
 
 def check_layers(scheme: Scheme, facts: ModelFacts) -> list[Verdict]:

@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from edge2giant.config import Config
+from edge2giant.config.checks import FP16
 from edge2giant.errors import UserError, unknown
 from edge2giant.plan import quantize
 from edge2giant.plan.overview import Overview
-from edge2giant.quantize import changes
+from edge2giant.quantize import changes, preflight
 from edge2giant.schemes.limits import REFUSED
 from edge2giant.specs.variant import Variant
 
-FP16 = "fp16/w16a16"
 QUICK = ("mmlu", "gsm8k", "ifeval", "mmlu_pro", "wikitext", "divergence")
 """What says most for its time: two sets of choices, two of written answers, perplexity, divergence on 50 thousand tokens."""
 QUICK_WINDOWS = 98
@@ -28,10 +28,15 @@ GROUPS = (64, 32)
 """Sizes of groups to take, the larger first, where a recipe's own does not divide a model's layers."""
 
 
+def words(asked: str) -> list[str]:
+    """Names given with commas or spaces."""
+    return asked.replace(",", " ").split()
+
+
 def benchmarks(config: Config, asked: str) -> tuple[str, ...]:
     """Benchmarks of a set (`quick`, `leaderboard`), of suites, or by their names, in the order of benchmarks.yaml."""
     chosen: set[str] = set()
-    for word in asked.replace(",", " ").split():
+    for word in words(asked):
         suites = LEADERBOARD if word == "leaderboard" else (word,)
         of_suites = {name for name, one in config.benchmarks.items() if one.suite in suites}
         found = set(QUICK) if word == "quick" else of_suites or {word} & set(config.benchmarks)
@@ -52,7 +57,7 @@ def methods(config: Config, asked: str | None, stack: str) -> tuple[str, ...]:
         If a method or its bits are unknown, or the stack has no environment for its toolkit.
     """
     found = []
-    for word in asked.replace(",", " ").split() if asked else METHODS[stack]:
+    for word in words(asked) if asked else METHODS[stack]:
         method, _, bits = word.partition("/")
         if method not in config.methods:
             raise unknown("method", method, config.methods, "METHODS")
@@ -72,15 +77,11 @@ def group_sizes(config: Config, overview: Overview, model: str) -> dict[str, dic
         recipe, calibration = quantize.base_recipe(config, variant)
         takes = changes.taken(config.toolkit(variant), recipe, calibration is not None)
         size = quantize.scheme(config, overview.study, variant).group_size
-        if "group_size" not in takes or size <= 0 or not _splits_badly(facts, size):
+        if "group_size" not in takes or size <= 0 or preflight.divides(size, facts):
             continue
-        if fits := next((one for one in GROUPS if one < size and not _splits_badly(facts, one)), None):
+        if fits := next((one for one in GROUPS if one < size and preflight.divides(one, facts)), None):
             found[variant.method_bits] = {"group_size": fits}
     return found
-
-
-def _splits_badly(facts, size: int) -> bool:
-    return any(layer.inputs % size for layer in facts.linear_layers)
 
 
 def refused(overview: Overview) -> dict[str, str]:

@@ -86,12 +86,17 @@ def gpus() -> tuple[Gpu, ...]:
         raise UserError(f"nvidia-smi says: {said}", "GPUs", "correct the driver, or set CUDA_VISIBLE_DEVICES= for CPU") from None
 
 
+def title(machine: Machine) -> str:
+    """The entry's title, which says whether the machine is still the same."""
+    return f"this machine: {machine.words}"
+
+
 def entry(machine: Machine, known: Mapping[str, Cluster]) -> dict[str, Any]:
     """The entry. GPUs of several kinds count as so many of the least; speeds are those of GPUs of clusters.yaml."""
     if not machine.gpus:
         tflops, bandwidth = cpu_speed()
         return {
-            "title": f"this machine: {machine.words}",
+            "title": title(machine),
             "partitions": {},
             "cpu": {"tflops": tflops, "bandwidth_gb_s": bandwidth},
         }
@@ -106,7 +111,7 @@ def entry(machine: Machine, known: Mapping[str, Cluster]) -> dict[str, Any]:
         "cpus": machine.cpus,
         "max_hours": HOURS,
     }
-    return {"title": f"this machine: {machine.words}", "partitions": {NAME: partition | gpu_speed(least, known)}}
+    return {"title": title(machine), "partitions": {NAME: partition | gpu_speed(least, known)}}
 
 
 def _plain(name: str) -> str:

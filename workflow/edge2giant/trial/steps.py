@@ -71,13 +71,10 @@ def prepare(wish: Wish) -> Trial:
     name = added(wish)
     here = machine.look()
     wish.say(f"machine  {here.words}")
-    write_cluster(wish.root, here)
-    config, stack = configuration.load(wish.root), "current" if here.gpus else "cpu"
+    config, stack = with_cluster(wish.root, here), "current" if here.gpus else "cpu"
     entry = study_entry(config, name, wish, stack)
-    title = "-".join([name, *set_name(wish.benchmarks), *([str(wish.limit)] if wish.limit else [])])
-    config = written(wish.root, title, entry)
-    left_out = fit(wish, config, title, entry)
-    config = configuration.load(wish.root)
+    title = "-".join([name, *choice.words(wish.benchmarks), *([str(wish.limit)] if wish.limit else [])])
+    config, left_out = fit(wish, written(wish.root, title, entry), title, entry)
     return Trial(config, config.study(title), stack, left_out)
 
 
@@ -100,16 +97,13 @@ def added(wish: Wish) -> str:
     return name
 
 
-def write_cluster(root: Path, here: machine.Machine) -> None:
-    """Write this machine to my/clusters.yaml, unless it stands there as it is."""
+def with_cluster(root: Path, here: machine.Machine) -> Config:
+    """The configuration with this machine in it, which is written to my/clusters.yaml unless it stands there as it is."""
     config = configuration.load(root)
-    if (earlier := config.clusters.get(machine.NAME)) is None or earlier.title != f"this machine: {here.words}":
-        model_file.put(root, CLUSTERS, "clusters", machine.NAME, machine.entry(here, config.clusters))
-
-
-def set_name(benchmarks: str) -> list[str]:
-    """What a study's name says of its benchmarks."""
-    return benchmarks.replace(",", " ").split()
+    if (earlier := config.clusters.get(machine.NAME)) and earlier.title == machine.title(here):
+        return config
+    model_file.put(root, CLUSTERS, "clusters", machine.NAME, machine.entry(here, config.clusters))
+    return configuration.load(root)
 
 
 def study_entry(config: Config, model: str, wish: Wish, stack: str) -> dict[str, Any]:
@@ -142,15 +136,15 @@ def written(root: Path, name: str, entry: dict[str, Any]) -> Config:
         raise
 
 
-def fit(wish: Wish, config: Config, name: str, entry: dict[str, Any]) -> dict[str, str]:
-    """Leave out of a study what the plan refuses and what cannot be fetched; return that with the reasons."""
+def fit(wish: Wish, config: Config, name: str, entry: dict[str, Any]) -> tuple[Config, dict[str, str]]:
+    """Leave out of a study what the plan refuses and what cannot be fetched; return the configuration then, and the reasons."""
     (model,) = entry["models"]
     seen = look_at(config, name)
     if sizes := choice.group_sizes(config, seen, model):
         entry["recipe_settings"] = sizes
         seen = look_at(config := written(wish.root, name, entry), name)
     left_out = choice.refused(seen)
-    for piece, reason in missing(wish, config, name).items():
+    for piece, reason in missing(wish, name).items():
         if piece.kind == "model":
             raise UserError(reason, f"MODEL={wish.model}")
         if piece.kind == "calibration":
@@ -168,8 +162,7 @@ def fit(wish: Wish, config: Config, name: str, entry: dict[str, Any]) -> dict[st
             entry[key] = {one: value for one, value in entry[key].items() if one not in left_out}
     if not entry["benchmarks"]:
         raise UserError("no benchmark can be fetched", "BENCHMARKS", next(iter(left_out.values())))
-    written(wish.root, name, entry)
-    return left_out
+    return written(wish.root, name, entry), left_out
 
 
 def look_at(config: Config, study: str) -> overview.Overview:
@@ -191,7 +184,7 @@ def asked_pieces(wish: Wish, study: str) -> tuple[list[FetchSpec], Callable, Pat
     return survey.pending(spec, wish.root / plan.results / "store/hub"), sources.choose(service), wish.root / "config/lock/hub"
 
 
-def missing(wish: Wish, config: Config, study: str) -> dict[FetchSpec, str]:
+def missing(wish: Wish, study: str) -> dict[FetchSpec, str]:
     """What cannot be fetched, with the reason."""
     pieces, source_of, pins = asked_pieces(wish, study)
     return {one: refused[0] for one in pieces if (refused := survey.survey([one], source_of, pins)[1])}
