@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vllm import SamplingParams, TokensPrompt
+from vllm import TokensPrompt
 
 from edge2giant.engine.distributions import Asked, Places
-from edge2giant.engine.packs import ROWS_FROM
+from edge2giant.engine.packs import ROWS_FROM, sampling
 from edge2giant.engine.rows import array_rows, read_places
 from edge2giant.engine.runners import DISTRIBUTIONS
 from edge2giant.errors import UserError
@@ -22,22 +22,13 @@ def window_places(lm: Any, windows: Sequence[Sequence[int]], start: int, asked: 
     for at in range(0, len(windows), WINDOWS):
         some = windows[at : at + WINDOWS]
         with lm.meter.call(len(some)), array_rows():
-            params = [_sampling(start, one) for one in asked[at : at + WINDOWS]]
+            params = [  # fresh: nothing is computed at places that come from the cache
+                sampling((), start, fresh=True, **{ROWS_FROM: start, DISTRIBUTIONS: one.as_json()})
+                for one in asked[at : at + WINDOWS]
+            ]
             prompts = [TokensPrompt(prompt_token_ids=list(window)) for window in some]
             lm.model.enqueue(prompts, params, use_tqdm=False, lora_request=lm.lora_request)
             outputs = lm.model.wait_for_completion(use_tqdm=False)
             lm._count(outputs)
         for window, output in zip(some, outputs, strict=True):
             yield read_places(output, window[start:])
-
-
-def _sampling(start: int, asked: Asked) -> SamplingParams:
-    return SamplingParams(
-        temperature=0.0,
-        max_tokens=1,
-        detokenize=False,
-        flat_logprobs=True,
-        prompt_logprobs=1,
-        skip_reading_prefix_cache=True,  # nothing is computed at places that come from the cache
-        extra_args={ROWS_FROM: start, DISTRIBUTIONS: asked.as_json()},
-    )
