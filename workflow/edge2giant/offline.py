@@ -5,6 +5,7 @@ passes, as do loopback and private addresses. Standard library only.
 """
 
 import ipaddress
+import os
 import socket
 import sys
 
@@ -23,6 +24,14 @@ def guard() -> None:
     if not _guarded:
         sys.addaudithook(_watch)
         _guarded = True
+
+
+def guard_toolkit() -> None:
+    """The same for a process that runs a toolkit; call it before libraries are imported, which read their settings then."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # a grid search of AWQ draws thousands of bars
+    guard()
 
 
 def _watch(event: str, arguments: tuple) -> None:

@@ -48,10 +48,7 @@ def add_preflight(commands) -> None:
 def do_run(arguments: argparse.Namespace) -> None:
     from edge2giant import failures, offline
 
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TQDM_DISABLE", "1")  # a grid search of AWQ draws thousands of bars
-    offline.guard()
+    offline.guard_toolkit()
     spec = specs.of_arguments(arguments, QuantizeSpec)
     recorded = contextlib.nullcontext()
     if arguments.failures:

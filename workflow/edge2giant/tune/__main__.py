@@ -1,7 +1,6 @@
 """Command line of the tune phase: `python -m edge2giant.tune <command> --help`."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -29,10 +28,7 @@ def do_run(options: argparse.Namespace) -> None:
     from edge2giant import offline
     from edge2giant.tune import making
 
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TQDM_DISABLE", "1")
-    offline.guard()
+    offline.guard_toolkit()
     found = making.run(specs.of_arguments(options, TuneSpec), options.model, options.lock, options.texts, options.out)
     for name, one in found.measured.items():
         print(f"{name}: perplexity {one.perplexity:.3f}, divergence {one.divergence:.5f} nats a token")

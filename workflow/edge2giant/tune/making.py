@@ -73,9 +73,10 @@ def tune(spec: TuneSpec, model: Path, cut: windows.Windows, made: Path) -> Makin
         noised = stored_as(student.state_dict(), model)
         student.to(device)
         losses = training.distil(student, teacher, cut.training, spec.distillation)
+        tuned = stored_as(student.state_dict(), model)
         copy_rest(model, made)
-        save(student.state_dict(), model, made)
-        for name, weights in (("noised", noised), ("tuned", stored_as(student.state_dict(), model))):
+        save(tuned, model, made)
+        for name, weights in (("noised", noised), ("tuned", tuned)):
             student.load_state_dict(weights, strict=False)
             measured[name] = measure(student, teacher, cut)
     tokens = spec.distillation.steps * spec.distillation.windows * spec.distillation.length
@@ -114,9 +115,9 @@ def stored_as(weights: dict, model: Path) -> dict:
     return {name: weights[name].detach().cpu().to(source.read(name).dtype) for name in source.names}
 
 
-def save(weights: dict, model: Path, made: Path) -> None:
-    """Write weights into files as the source has them."""
-    source, stored = Tensors(model), stored_as(weights, model)
+def save(stored: dict, model: Path, made: Path) -> None:
+    """Write weights, in the types of the source, into files as the source has them."""
+    source = Tensors(model)
     for path in source.paths:
         write(made / path.name, {name: stored[name] for name in source.names_in(path)})
 
