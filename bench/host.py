@@ -12,8 +12,6 @@ alternate; the least of each way counts, since other work on the machine only ad
     python bench/host.py --model DIR --requests requests.json.gz --out host.json
 """
 
-import argparse
-import gzip
 import json
 import os
 import sys
@@ -22,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow"))
 
-from scoring import instances, limits_of, select
+from scoring import instances, parser_of, requests_of
 
 COLUMNS = "benchmark", "requests / prompts", "process", "single: us a prompt", "packs: us a prompt", "less"
 
@@ -102,18 +100,11 @@ def lines(name, one):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--requests", type=Path, required=True)
-    parser.add_argument("--benchmarks", nargs="*")
-    parser.add_argument("--limit", nargs="*", help="documents of each benchmark: 300 mmlu=1500")
+    parser = parser_of(__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--settings", type=json.loads, default={}, help="engine settings, as JSON")
-    parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # threads of their own would count as the front end's
-    with gzip.open(arguments.requests, "rt", encoding="utf-8") as file:
-        built = dict(select(json.load(file), arguments.benchmarks, limits_of(arguments.limit)))
+    built = requests_of(arguments)
     from edge2giant.engine import describe, open_engine
 
     with open_engine("vllm", arguments.model, {"dtype": "auto", "self_check": 0.0, **arguments.settings}) as lm:

@@ -278,22 +278,33 @@ def select(built, only, limits):
         yield name, {**built[name], "documents": documents[::step][:limit]}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def parser_of(description):
+    """A parser with the options of a bench that loads an engine and asks it a file's requests."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--model", required=True)
     parser.add_argument("--requests", type=Path, required=True)
     parser.add_argument("--benchmarks", nargs="*")
     parser.add_argument("--limit", nargs="*", help="documents of each benchmark: 300 mmlu=1500")
+    parser.add_argument("--settings", type=json.loads, default={}, help="engine settings, as JSON")
+    parser.add_argument("--out", type=Path, required=True)
+    return parser
+
+
+def requests_of(arguments):
+    """The asked part of each benchmark of the file."""
+    with gzip.open(arguments.requests, "rt", encoding="utf-8") as file:
+        return dict(select(json.load(file), arguments.benchmarks, limits_of(arguments.limit)))
+
+
+def main():
+    parser = parser_of(__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=0, help="skip what is left after so long")
     parser.add_argument("--noise", type=float, default=0.25, help="share of documents asked the stock way twice")
     parser.add_argument("--hf-share", type=float, default=0.0, help="share of documents for transformers; 0: none")
     parser.add_argument("--hf-batch", type=int, default=16)
-    parser.add_argument("--settings", type=json.loads, default={}, help="engine settings, as JSON")
-    parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    with gzip.open(arguments.requests, "rt", encoding="utf-8") as file:
-        built = dict(select(json.load(file), arguments.benchmarks, limits_of(arguments.limit)))
+    built = requests_of(arguments)
     began = time.perf_counter()
     from edge2giant.engine import describe, open_engine
 

@@ -7,7 +7,7 @@ from acquire_cli import header
 from edge2giant.errors import UserError
 from edge2giant.models import read
 from edge2giant.models.facts import LinearLayer, ModelFacts
-from shared import ROOT, shared
+from shared import ROOT, real_model
 
 CONFIG = {
     "model_type": "newcomer", "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
@@ -127,7 +127,7 @@ def test_a_cut_header_is_named(tmp_path, cut):
 
 def test_a_real_model_is_read():
     """SmolLM2-135M-Instruct, whose numbers are published."""
-    found = facts(shared("real/mirror/HuggingFaceTB/SmolLM2-135M-Instruct"))
+    found = facts(real_model())
     assert found.parameters == 134_515_008
     assert (found.num_attention_heads, found.num_key_value_heads, found.tie_word_embeddings) == (9, 3, True)
 

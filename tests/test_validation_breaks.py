@@ -1,15 +1,12 @@
 """Validation refuses every break of a checkpoint in the first, middle and last block, and accepts what it was made from."""
 
-import os
 import shutil
-from pathlib import Path
 
 import checkpoint_breaks as breaks
 import pytest
+from shared import real_model
 
 pytestmark = pytest.mark.toolkit("main")
-REAL = os.environ.get("EDGE2GIANT_REAL_MODEL")
-"""Folder of SmolLM2-135M-Instruct, which no registry of models that tests reach has."""
 CASES = [(name, bits) for name in breaks.MODELS for bits in (4, 8)]
 
 
@@ -76,26 +73,25 @@ def test_a_wrong_norm_smoothed_is_refused_in_every_block(made, tmp_path, name, b
 
 @pytest.fixture(scope="module", params=[4, 8])
 def real(request, tmp_path_factory):
-    """A real model rounded to nearest and accepted: (folder, scheme, executed, inputs of its layers, bits)."""
-    place = tmp_path_factory.mktemp("real")
-    executed, scheme = breaks.rounded(Path(REAL), place / "right", request.param)
-    assert not failed(breaks.checks_of(Path(REAL), place / "right", scheme, executed, breaks.SAMPLES[:3], place / "cache"))
-    yield place, scheme, executed, breaks.inputs(Path(REAL), place / "right"), request.param
+    """A real model rounded to nearest and accepted: (model, folder, executed, inputs of its layers, bits)."""
+    model, place = real_model(), tmp_path_factory.mktemp("real")
+    executed, scheme = breaks.rounded(model, place / "right", request.param)
+    assert not failed(breaks.checks_of(model, place / "right", scheme, executed, breaks.SAMPLES[:3], place / "cache"))
+    yield model, place, executed, breaks.inputs(model, place / "right"), request.param
     shutil.rmtree(place)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL, reason="EDGE2GIANT_REAL_MODEL does not name a folder with SmolLM2-135M-Instruct")
 @pytest.mark.parametrize("number", [0, 15, 29])
 def test_every_break_of_a_real_model_is_refused(real, tmp_path, number):
-    place, _, executed, inputs, bits = real
+    model, place, executed, inputs, bits = real
     for change in breaks.BREAKS:
         wrong = breaks.changed(place / "right", tmp_path / "wrong", lambda stored, f=change: f(stored, f"model.layers.{number}."))
-        assert failed(breaks.checks_of_block(Path(REAL), wrong, executed, number, inputs)), change.__name__
+        assert failed(breaks.checks_of_block(model, wrong, executed, number, inputs)), change.__name__
     for spoil in breaks.SPOILS:
         pairs, block = breaks.mappings(False), range(number, number + 1)
-        wrong, moved, _ = breaks.smoothed(Path(REAL), tmp_path, bits, pairs, block, spoil)
-        assert failed(breaks.checks_of_block(Path(REAL), wrong, moved, number, inputs)), spoil.__name__
+        wrong, moved, _ = breaks.smoothed(model, tmp_path, bits, pairs, block, spoil)
+        assert failed(breaks.checks_of_block(model, wrong, moved, number, inputs)), spoil.__name__
 
 
 def test_an_exchanged_row_counts_by_its_weights_though_its_outputs_are_alike():
